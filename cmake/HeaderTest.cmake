@@ -1,0 +1,23 @@
+# Every header must compile alone. Writes, per module, one translation unit for each header that includes nothing else; they are part of the build
+# with -DHELM_HEADER_TESTS=ON (scripts/test), otherwise `ninja helm_header_tests` makes them.
+add_custom_target(helm_header_tests)
+
+function(helm_header_test module)
+  cmake_parse_arguments(PARSE_ARGV 1 H "" "" "LIBS")
+  file(GLOB headers CONFIGURE_DEPENDS RELATIVE "${CMAKE_CURRENT_SOURCE_DIR}" "${CMAKE_CURRENT_SOURCE_DIR}/*.h")
+  if(NOT headers)
+    return()
+  endif()
+  set(sources)
+  foreach(header IN LISTS headers)
+    set(source "${CMAKE_BINARY_DIR}/header_tests/${module}/${header}.cc")
+    file(CONFIGURE OUTPUT "${source}" CONTENT "#include \"${module}/${header}\"  // NOLINT\n#include \"${module}/${header}\"  // twice: guarded\n")
+    list(APPEND sources "${source}")
+  endforeach()
+  set(target helm_${module}_header_test)
+  add_library(${target} OBJECT ${sources})
+  target_compile_options(${target} PRIVATE -O0)
+  target_link_libraries(${target} PRIVATE helm_${module} ${H_LIBS})
+  set_target_properties(${target} PROPERTIES EXCLUDE_FROM_ALL $<NOT:$<BOOL:${HELM_HEADER_TESTS}>> EXPORT_COMPILE_COMMANDS OFF)
+  add_dependencies(helm_header_tests ${target})
+endfunction()

@@ -1,0 +1,37 @@
+# helm_test(module [DEPS other modules...] [LIBS targets...]): the tests of tests/<module>/.
+#
+# The name of a file says in which executable and under which ctest label it goes:
+#   *_test.cc        helm_<module>_tests         label <module>
+#   *_slow_test.cc   helm_<module>_slow_tests    label slow   (minutes in all; CI runs them once)
+#   *_grid_test.cc   helm_<module>_grid_tests    label grid   (only by hand)
+#   *_gpu_test.cc    helm_<module>_gpu_tests     label gpu    (skip themselves, visibly, without a GPU)
+# Tests run in the source folder, so files are named from there: "configs/runs/demo.yaml".
+function(helm_test module)
+  cmake_parse_arguments(PARSE_ARGV 1 T "" "" "DEPS;LIBS")
+  file(GLOB all CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${module}/*_test.cc")
+  set(rest ${all})
+  foreach(kind slow grid gpu)
+    set(sources ${all})
+    list(FILTER sources INCLUDE REGEX "_${kind}_test\\.cc$")
+    list(FILTER rest EXCLUDE REGEX "_${kind}_test\\.cc$")
+    helm_test_executable(helm_${module}_${kind}_tests LABEL ${kind} SRCS ${sources} MODULES ${module} ${T_DEPS} LIBS ${T_LIBS})
+  endforeach()
+  helm_test_executable(helm_${module}_tests LABEL ${module} SRCS ${rest} MODULES ${module} ${T_DEPS} LIBS ${T_LIBS})
+endfunction()
+
+function(helm_test_executable target)
+  cmake_parse_arguments(PARSE_ARGV 1 T "" "LABEL" "SRCS;MODULES;LIBS")
+  if(NOT T_SRCS)
+    return()
+  endif()
+  foreach(module IN LISTS T_MODULES)
+    if(NOT TARGET helm_${module})
+      return()  # needs the runtime, which this build leaves out
+    endif()
+  endforeach()
+  list(TRANSFORM T_MODULES PREPEND helm_)
+  add_executable(${target} ${T_SRCS})
+  target_link_libraries(${target} PRIVATE ${T_MODULES} ${T_LIBS} helm_test_support)
+  gtest_discover_tests(${target}
+    TEST_PREFIX "${T_LABEL}/" WORKING_DIRECTORY "${CMAKE_SOURCE_DIR}" DISCOVERY_TIMEOUT 120 PROPERTIES LABELS ${T_LABEL} TIMEOUT 600)
+endfunction()
