@@ -1,0 +1,57 @@
+// Cluster: the machines a plan is for: device, nodes, links, how many are used. Plain values, read from YAML or JSON by cluster/cluster_reader.h.
+// Bandwidths are per GPU and direction inside a node, per NIC between nodes.
+//
+// Invariant after reading: node_count x devices_per_node >= devices_used >= 1; `intra_node` is present when devices_per_node > 1 and
+// `inter_node` when node_count > 1, except on a local CPU cluster, whose links are its memory.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+
+#include "core/status.h"
+#include "core/units.h"
+#include "ir/data_type.h"
+
+namespace helm::cluster {
+
+// A kind of device. A number that is not known is absent; using it is an error that names it.
+struct Device {
+  std::string name;  // equals the name in cost tables
+  bool is_cpu = false;
+  Bytes memory;                                             // of one device; for a CPU the memory of the machine
+  std::optional<BytesPerSecond> memory_bandwidth;
+  std::map<std::string, FlopsPerSecond> peak;               // by dtype name (ir::Name): dense
+  int64_t multiprocessors = 0;
+};
+
+struct IntraNodeLink {
+  std::string kind;  // nvswitch | nvlink-mesh | pcie
+  BytesPerSecond bandwidth;
+};
+
+struct InterNodeLink {
+  int64_t nics = 1;
+  BytesPerSecond bandwidth;  // of one NIC
+  std::string fabric;        // infiniband | roce | efa | omni-path | ethernet
+  Duration latency;
+};
+
+struct Cluster {
+  std::string name;
+  Device device;
+  int64_t node_count = 1;
+  int64_t devices_per_node = 1;  // for a local CPU cluster: ranks
+  int64_t devices_used = 1;
+  std::optional<IntraNodeLink> intra_node;
+  std::optional<InterNodeLink> inter_node;
+  int64_t nvlink_domain = 0;     // GPUs; 0: the node
+  bool local = false;            // this machine
+  int64_t cpu_cores = 0;         // local CPU: shared by the ranks
+};
+
+// Threads each rank of a local CPU cluster computes with: cores / ranks, at least one.
+int64_t ThreadsPerRank(const Cluster& cluster);
+
+}  // namespace helm::cluster

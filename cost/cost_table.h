@@ -1,0 +1,59 @@
+// CostTable: measured durations of ops and collectives on one kind of device, with how they were measured. Written by helm-profile, read by
+// estimators. On disk JSON, `format: helm-cost-table/1` (docs/formats/cost_table.md).
+//
+// Keys are ir::ToText of the signatures. Invariant: rows are sorted by key and unique. A table holds for one DeviceKey; using it for
+// another is refused by the reader's caller (cost/chain.h), never silent.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/status.h"
+#include "core/units.h"
+#include "ir/signature.h"
+
+namespace helm::cost {
+
+// What a measurement depends on besides the op.
+struct DeviceKey {
+  std::string kind;                 // "cpu" or "cuda"
+  std::string name;                 // "AMD EPYC" or "NVIDIA H200"
+  int64_t threads_per_rank = 1;     // CPU: threads that one rank computes with
+  int64_t ranks_per_machine = 1;    // CPU: ranks that ran at the same time while measuring (they share cores, caches and memory)
+  bool operator==(const DeviceKey&) const = default;
+};
+std::string ToText(const DeviceKey& key);
+
+struct Measurement {
+  Duration median;
+  Duration quartile_lower;
+  Duration quartile_upper;
+  int64_t samples = 0;
+  Bytes workspace;
+};
+
+struct HostMeasurement {
+  Duration per_op;
+  Duration per_collective;
+  Duration per_wait;
+};
+
+struct CostTable {
+  DeviceKey device;
+  std::map<std::string, Measurement> ops;
+  std::map<std::string, Measurement> collectives;
+  std::optional<HostMeasurement> host;
+  nlohmann::ordered_json stamp;
+};
+
+nlohmann::ordered_json ToJson(const CostTable& table);
+Result<CostTable> ReadCostTable(const std::string& path);
+Status WriteCostTable(const CostTable& table, const std::string& path);  // atomic
+// Rows of `from` replace those of `into`. Fails when the devices differ.
+Status Merge(CostTable& into, const CostTable& from);
+
+}  // namespace helm::cost

@@ -1,0 +1,40 @@
+// Estimator: how long an op or a collective takes alone, and on what that number rests.
+//
+// One of HELM's few virtual seams: measured tables, interpolation and analytic models are estimators that wrap one another
+// (cost/chain.h). Invariant: an answer always carries its source; an estimator that does not know says so with a Status, never with a guess.
+#pragma once
+
+#include <string_view>
+
+#include "core/status.h"
+#include "core/units.h"
+#include "ir/signature.h"
+
+namespace helm::cost {
+
+enum class Source : uint8_t { kMeasured, kInterpolated, kAnalytic };
+std::string_view Name(Source source);  // "measured", "interpolated", "analytic"
+
+struct Estimate {
+  Duration duration;
+  Source source = Source::kAnalytic;
+  Bytes workspace;  // allocated inside the op beyond its results, at its peak
+};
+
+// What launching costs the host thread, whatever the op: measured by helm-profile, or from the framework file.
+struct HostCosts {
+  Duration per_op;          // interpreter and dispatcher, for each op
+  Duration per_collective;  // in addition, to start a collective
+  Duration per_wait;        // in addition, to wait for one that has already ended
+  Source source = Source::kAnalytic;
+};
+
+class Estimator {
+ public:
+  virtual ~Estimator() = default;
+  virtual Result<Estimate> EstimateOp(const ir::OpSignature& op) const = 0;
+  virtual Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const = 0;
+  virtual Result<HostCosts> EstimateHost() const = 0;
+};
+
+}  // namespace helm::cost

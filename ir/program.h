@@ -1,0 +1,158 @@
+// Program: the work of one class of ranks for one training step: the operators in launch order, the tensors they read and write, the
+// collectives they start and the waits that end them. Simulator, executor, profiler and report all read this one structure.
+//
+// Not a plan (which decisions were taken: ir/plan.h) and not a timeline (when things happened: ir/timeline.h).
+//
+// A program names no rank: a group is a set of mesh dimensions, and a number that differs between ranks is a RankExpression of the
+// rank's mesh coordinates. Invariants (checked by Verify, ir/verify.h):
+//  * `ops` is the launch order of the one host thread; an op reads only tensors that exist before it (persistent ones or results of
+//    earlier ops), and the result of a collective start only after a wait that ends it;
+//  * every tensor is produced by at most one op; one without a producer must lie on a persistent storage;
+//  * an in-place op produces a new Tensor (version) on the storage it wrote; reading an older version afterwards is an error;
+//  * every collective start is ended by a wait. A wait names one start: it ends that one and every collective started before it on the
+//    same group, and no later one.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "core/id.h"
+#include "core/units.h"
+#include "ir/data_type.h"
+#include "ir/parameter_layout.h"
+#include "ir/rank_expression.h"
+
+namespace helm::ir {
+
+enum class DeviceKind : uint8_t { kCpu, kCuda };
+
+struct OpTag;
+struct TensorTag;
+struct StorageTag;
+struct GroupTag;
+using OpId = Id<OpTag>;            // index into Program::ops
+using TensorId = Id<TensorTag>;    // index into Program::tensors
+using StorageId = Id<StorageTag>;  // index into Program::storages
+using GroupId = Id<GroupTag>;      // index into Program::groups
+
+// A dimension of a shape. Non-negative: the size. (Negative values are reserved for bounded symbols.)
+using Shape = std::vector<int64_t>;
+
+enum class StorageRole : uint8_t { kParameter, kGradient, kOptimizerState, kActivation, kInput, kCommunicationBuffer };
+
+// A block of memory. Persistent storages (parameters, gradients, optimizer state, inputs) exist before and after the step; the others
+// are allocated by the op that produces their first tensor and freed after their last use in launch order (ir/lifetime.h).
+struct Storage {
+  std::string name;
+  Bytes bytes;
+  StorageRole role = StorageRole::kActivation;
+  bool persistent = false;
+};
+
+// A value: a strided view of a storage, in one version.
+struct Tensor {
+  std::string name;  // unique in the program; [A-Za-z0-9_.]+
+  DataType dtype = DataType::kFloat32;
+  Shape shape;
+  Shape strides;       // in elements; as ATen would give them
+  int64_t offset = 0;  // in elements, from the start of the storage
+  StorageId storage;
+  OpId producer;       // none: bound before the step to a persistent storage
+};
+
+enum class OpKind : uint8_t {
+  kCompute,          // an ATen operator that runs on a compute stream
+  kView,             // an ATen operator that only makes a view: no device work, host time only
+  kCollectiveStart,  // c10d.*: asynchronous
+  kWait,             // c10d.wait: the compute stream goes on only when the collective has ended
+};
+
+enum class Phase : uint8_t { kForward, kInputGradient, kWeightGradient, kRecompute, kOptimizer };
+
+// One argument of an op, in the order of the ATen schema (trailing defaults may be left out). `Start` is the argument of a wait.
+struct NoneArgument {
+  bool operator==(const NoneArgument&) const = default;
+};
+using Argument = std::variant<NoneArgument, TensorId, std::vector<TensorId>, bool, int64_t, double, std::vector<int64_t>,
+                              std::vector<bool>, std::string, DataType, RankExpression, OpId>;
+
+// The set of ranks that differ only in the named mesh dimensions.
+struct Group {
+  std::string name;                     // e.g. "tensor", "data"; unique
+  std::vector<std::string> dimensions;  // names of mesh dimensions
+};
+
+struct Op {
+  OpKind kind = OpKind::kCompute;
+  std::string target;  // "aten.mm", "aten.add.Tensor" (overload after the second dot, none for the default), "c10d.all_reduce", "c10d.wait"
+  std::vector<Argument> arguments;
+  // Results in schema order. An in-place or out= op lists the new version(s) of what it wrote. An unused result is a none id.
+  std::vector<TensorId> results;
+  GroupId group;      // collectives and waits
+  int32_t batch = -1; // point-to-point ops with the same non-negative batch progress together
+  Phase phase = Phase::kForward;
+  int32_t layer = -1;        // transformer layer, -1 outside (embedding, head, optimizer)
+  int32_t micro_batch = -1;  // -1 for work done once a step
+  int32_t tile = 0;
+  int32_t strand = 0;
+  int32_t compute_stream = 0;
+  std::string label;  // what it is in the model: "attention.qkv", "mlp.up", "loss", "gradients.bucket2"
+};
+
+// A mesh dimension. Program::mesh lists them from fastest- to slowest-varying in the rank number: rank = sum coordinate_i * prod_{j<i} size_j.
+struct MeshDimension {
+  std::string name;  // "tensor", "data", ...
+  int64_t size = 1;
+  bool operator==(const MeshDimension&) const = default;
+};
+
+struct Program {
+  std::string name;
+  DeviceKind device = DeviceKind::kCpu;
+  std::vector<MeshDimension> mesh;
+  std::vector<Group> groups;
+  std::vector<Storage> storages;
+  std::vector<Tensor> tensors;
+  std::vector<Op> ops;
+  // Persistent tensors that the outside fills before each step ("tokens.0", "labels.0": int64 [micro_batch, sequence] of micro-batch 0,
+  // this data-parallel rank's share; "learning_rate"...) and tensors that it reads after it ("loss", "gradient_norm"): name -> tensor.
+  std::map<std::string, TensorId> inputs;
+  std::map<std::string, TensorId> outputs;  // kept alive to the end of the step
+  std::vector<ParameterSegment> segments;   // where each model parameter lies (ir/parameter_layout.h)
+
+  const Op& op(OpId id) const { return ops[id.index()]; }
+  const Tensor& tensor(TensorId id) const { return tensors[id.index()]; }
+  const Storage& storage(StorageId id) const { return storages[id.index()]; }
+  const Group& group(GroupId id) const { return groups[id.index()]; }
+};
+
+std::string_view Name(DeviceKind kind);   // "cpu", "cuda"
+std::string_view Name(Phase phase);       // "forward", "input_gradient", "weight_gradient", "recompute", "optimizer"
+std::string_view Name(StorageRole role);  // "parameter", "gradient", "optimizer_state", "activation", "input", "communication_buffer"
+std::string_view Name(OpKind kind);       // "compute", "view", "collective", "wait"
+
+// Strides of a contiguous tensor of this shape; number of elements.
+Shape ContiguousStrides(const Shape& shape);
+int64_t ElementCount(const Shape& shape);
+
+// All tensors that the op reads, in argument order (tensor lists flattened).
+std::vector<TensorId> TensorArguments(const Op& op);
+
+// Ranks in the group: product of the sizes of its dimensions.
+int64_t GroupSize(const Program& program, GroupId group);
+// Product of all mesh dimensions.
+int64_t WorldSize(const std::vector<MeshDimension>& mesh);
+// Coordinates of a rank on the mesh, in mesh order. REQUIRES: 0 <= rank < WorldSize.
+std::vector<int64_t> Coordinates(const std::vector<MeshDimension>& mesh, int64_t rank);
+// The global ranks in the same group instance as `rank`, ascending in the group's own order (mesh order).
+std::vector<int64_t> GroupMembers(const Program& program, GroupId group, int64_t rank);
+
+// Bytes that a collective's price is keyed by: the full tensor (all_gather: the output; reduce_scatter, all_reduce, broadcast, send,
+// recv, all_to_all: the input). REQUIRES: kind is kCollectiveStart.
+Bytes CollectiveBytes(const Program& program, const Op& op);
+
+}  // namespace helm::ir

@@ -1,0 +1,60 @@
+// OpSignature: what makes two ops cost the same: target, shapes, strides, dtypes and scalar arguments, but not which tensors or values.
+//
+// It is the key of the cost tables, and it holds all the profiler needs to run the op on random data. Text form, one line, also the key
+// in the file: `aten.mm(f32[512,384], f32[384,1024]{1,384})`: strides in braces only where they are not contiguous; a persistent
+// operand (a weight or optimizer state, which no recent op wrote) is marked with a leading `@`; lists in `[...]`, none as `none`,
+// int64 index tensors whose values must stay below a bound as `i64[8,256]<257`.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "core/status.h"
+#include "ir/program.h"
+
+namespace helm::ir {
+
+struct TensorSignature {
+  DataType dtype = DataType::kFloat32;
+  Shape shape;
+  Shape strides;
+  bool persistent = false;   // no op of the step wrote it shortly before: not in cache
+  int64_t index_bound = 0;   // > 0: integer values lie in [0, bound)
+  bool operator==(const TensorSignature&) const = default;
+};
+
+using ArgumentSignature = std::variant<NoneArgument, TensorSignature, std::vector<TensorSignature>, bool, int64_t, double,
+                                       std::vector<int64_t>, std::vector<bool>, std::string, DataType>;
+
+struct OpSignature {
+  std::string target;
+  std::vector<ArgumentSignature> arguments;
+  bool operator==(const OpSignature&) const = default;
+};
+
+// REQUIRES: op is a compute or view op of the program. A RankExpression argument becomes its constant.
+OpSignature SignatureOf(const Program& program, const Op& op);
+
+std::string ToText(const OpSignature& signature);
+Result<OpSignature> ParseOpSignature(std::string_view text);
+
+// Sum of the bytes of all tensors read (arguments), and floating-point operations where the target is known to the flop counter
+// (matrix products, attention; 0 for others). Source: techniques.md 4.6; causal attention counts the half that is computed.
+Bytes BytesRead(const OpSignature& signature);
+Flops FlopsOf(const OpSignature& signature);
+
+// A collective as the cost tables know it: kind ("all_reduce", ...), reduce dtype, ranks and ranks per node of the group, bytes (see
+// CollectiveBytes). Text form: `all_reduce f32 ranks=4 per_node=2 bytes=1048576`.
+struct CollectiveSignature {
+  std::string kind;
+  DataType dtype = DataType::kFloat32;
+  int64_t ranks = 1;
+  int64_t ranks_per_node = 1;
+  Bytes bytes;
+  bool operator==(const CollectiveSignature&) const = default;
+};
+std::string ToText(const CollectiveSignature& signature);
+
+}  // namespace helm::ir

@@ -1,0 +1,53 @@
+// ModelSpec: the architecture of a transformer, in the words of DESIGN section 4's inline model. Read from a Hugging Face config.json
+// (model/hugging_face.h), from a preset of configs/models/ or from an inline mapping (model/model_reader.h).
+//
+// Invariant after ValidateModel: all sizes positive, heads divisible by kv_heads, head_dim and ffn resolved (never 0).
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "core/status.h"
+#include "core/units.h"
+
+namespace helm::model {
+
+enum class Family : uint8_t { kGpt, kLlama };
+enum class Activation : uint8_t { kGelu, kGeGlu, kSwiGlu, kSquaredRelu };
+enum class Norm : uint8_t { kLayerNorm, kRmsNorm };
+enum class Position : uint8_t { kLearned, kRope, kNone };
+
+struct ModelSpec {
+  std::string name;
+  Family family = Family::kLlama;
+  int64_t layers = 0;
+  int64_t hidden = 0;
+  int64_t ffn = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;
+  int64_t vocab = 0;
+  int64_t max_positions = 0;
+  Activation activation = Activation::kSwiGlu;
+  Norm norm = Norm::kRmsNorm;
+  double norm_epsilon = 1e-5;
+  Position position = Position::kRope;
+  double rope_theta = 10000.0;
+  bool bias = false;            // all linear layers
+  bool attention_bias = false;  // query, key, value only (Qwen2)
+  bool qk_norm = false;         // RMSNorm on each head's query and key (Qwen3)
+  bool tied_embeddings = false;
+  double init_std = 0.02;
+  int64_t sliding_window = 0;   // 0: none
+  bool operator==(const ModelSpec&) const = default;
+};
+
+// Parameters of the unsplit model without vocabulary padding (tied embeddings counted once).
+int64_t ParameterCount(const ModelSpec& model);
+
+// Model FLOPs of one training step: 3 x forward; causal attention counts half (techniques.md 4.6). Recompute is not counted.
+Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_length);
+
+}  // namespace helm::model

@@ -1,0 +1,61 @@
+// Interpreter: runs a program on this rank's device, op by op, through the ATen dispatcher (boxed calls) and c10d's backend classes.
+//
+// It decides nothing: order, streams, waits and lifetimes are the program's (ir/lifetime.h). One instance is bound to one program and one
+// rank; it owns the program's persistent storages. Not thread-safe. On the first step every result's dtype, shape and strides are compared
+// with the program's; a difference is an internal error that names the op.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "core/units.h"
+#include "ir/program.h"
+#include "runtime/communicator.h"
+
+namespace helm::runtime {
+
+// When one op ran on this rank, from the start of the step.
+struct OpTime {
+  Duration start;  // CPU: of the call
+  Duration end;
+};
+
+struct StepRecord {
+  std::vector<OpTime> ops;           // by op id; for a collective start: from its launch to its completion
+  std::vector<OpTime> host;          // by op id: the host thread in the call (on a CPU equal to `ops` for compute ops)
+  std::vector<int64_t> live_bytes;   // by op id: bytes allocated after the op, counted by the allocator hook, persistent storages included
+  Duration makespan;
+  Bytes memory_bytes_peak;           // highest count of the allocator hook within the step
+};
+
+struct InterpreterOptions {
+  bool check_results = true;    // compare dtype, shape and strides with the program on the first step
+  bool record_times = true;
+};
+
+class Interpreter {
+ public:
+  // `world` may be null when the program's mesh is one rank. Communicators for the program's groups are made here (collective call).
+  static Result<std::unique_ptr<Interpreter>> Create(const ir::Program& program, World* world, int64_t rank,
+                                                     const InterpreterOptions& options);
+  virtual ~Interpreter() = default;
+
+  virtual Result<StepRecord> RunStep() = 0;
+
+  // Raw bytes of a persistent storage, from its start; sizes must match exactly.
+  virtual Status WriteStorage(ir::StorageId storage, std::span<const std::byte> bytes) = 0;
+  virtual Result<std::vector<std::byte>> ReadStorage(ir::StorageId storage) const = 0;
+  // A named input (int64 or float values are given as the tensor's own bytes) and a named output of the last step, converted to double.
+  virtual Status WriteInput(const std::string& name, std::span<const std::byte> bytes) = 0;
+  virtual Result<std::vector<double>> ReadOutput(const std::string& name) const = 0;
+};
+
+// Threads that ATen uses inside one op on this process. REQUIRES: called before the first op.
+void SetThreadsPerRank(int64_t threads);
+
+}  // namespace helm::runtime

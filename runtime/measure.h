@@ -1,0 +1,46 @@
+// MeasureOp, MeasureCollective: run one op or collective as the interpreter would, on random data, and give the single times. How often is the
+// caller's decision (profiler/stopping_rule.h). The op code is the interpreter's, so that what is measured is what runs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/status.h"
+#include "core/units.h"
+#include "ir/signature.h"
+#include "runtime/communicator.h"
+
+namespace helm::runtime {
+
+struct OpSample {
+  Duration duration;   // one call, results freed outside
+  Bytes workspace;     // allocated inside the call at its peak, beyond the results
+};
+
+// An op with its own random operands. Before each sample the operands that a program would just have produced are written again (warm in
+// cache), the persistent ones are not.
+class OpBench {
+ public:
+  static Result<std::unique_ptr<OpBench>> Create(const ir::OpSignature& signature, ir::DeviceKind device);
+  virtual ~OpBench() = default;
+  virtual Result<OpSample> RunOnce() = 0;
+  virtual Bytes operand_bytes() const = 0;
+};
+
+// A collective over the first `ranks` ranks of the world. Collective call.
+class CollectiveBench {
+ public:
+  static Result<std::unique_ptr<CollectiveBench>> Create(const ir::CollectiveSignature& signature, World& world, ir::DeviceKind device);
+  virtual ~CollectiveBench() = default;
+  virtual Result<Duration> RunOnce() = 0;  // barrier, then start to end of wait on this rank
+};
+
+// The interpreter's own time per op beyond the ATen call, to start a collective, and to wait for one that has ended.
+struct InterpreterCosts {
+  Duration per_op;
+  Duration per_collective;
+  Duration per_wait;
+};
+Result<InterpreterCosts> MeasureInterpreter(ir::DeviceKind device);
+
+}  // namespace helm::runtime
