@@ -1,0 +1,128 @@
+// Comparison: what two timelines of one program say about each other, in numbers: step time, peak memory, each op, each category, exposed
+// communication, critical path. A value: report/render_{text,json,html}.h print it.
+//
+// "Predicted" and "measured" are the first and second timeline; which of them was real is nobody's business here, except that errors are
+// relative to the second: error = (predicted - measured) / measured. Invariants: every duration of an op is the median over the ranks of its
+// timeline (a predicted timeline may hold one representative rank, which stands for all); busy and exposed times are measures of unions of
+// intervals, never sums of durations; the parts of a Breakdown add up exactly to the rank's makespan.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/units.h"
+#include "ir/timeline.h"
+
+namespace helm::report {
+
+// The same quantity of both timelines.
+template <typename T>
+struct Sides {
+  T predicted{};
+  T measured{};
+  bool operator==(const Sides&) const = default;
+};
+
+// (predicted - measured) / measured; nothing when measured is zero.
+std::optional<double> RelativeError(Duration predicted, Duration measured);
+std::optional<double> RelativeError(Bytes predicted, Bytes measured);
+
+// Where a rank's step goes. compute + optimizer + exposed_communication + bubble + host == makespan.
+struct Breakdown {
+  Duration compute;                // a compute stream is busy, outside the optimizer
+  Duration optimizer;              // a compute stream is busy with ops of the phase "optimizer"
+  Duration exposed_communication;  // compute streams idle while a collective of the rank is in flight or waited for
+  Duration bubble;                 // the same, but only point-to-point transfers are in flight
+  Duration host;                   // the rest: launching, views, nothing to do
+  bool operator==(const Breakdown&) const = default;
+};
+
+struct RankUse {
+  int32_t rank = 0;
+  Duration makespan;
+  Duration compute_busy;        // union over the compute streams, optimizer included
+  Duration communication_busy;  // union over the communication streams
+  Duration idle;                // makespan - compute_busy
+  Breakdown breakdown;
+  Bytes memory_bytes_peak;
+  bool operator==(const RankUse&) const = default;
+};
+
+// Shares of the summed durations of ops and collectives by what the number rests on; all zero when every op was observed.
+struct SourceShares {
+  double measured = 0;
+  double interpolated = 0;
+  double analytic = 0;
+  bool operator==(const SourceShares&) const = default;
+};
+
+// A stretch of the critical path: from `start` to `end` the step's length hung on this op (none: on the gap before the next one).
+struct PathStep {
+  ir::OpId op;
+  Duration start;
+  Duration end;
+  bool operator==(const PathStep&) const = default;
+};
+
+struct CriticalPath {
+  int32_t rank = 0;             // the rank that ended last
+  std::vector<PathStep> steps;  // from first to last, without holes
+  Duration compute;
+  Duration communication;
+  Duration gaps;
+};
+
+// One timeline, summed up.
+struct Summary {
+  std::string title;
+  std::string plan;
+  std::string device;
+  std::string program_hash;
+  Duration makespan;
+  std::vector<Duration> steps;  // each measured step
+  Bytes memory_bytes_peak;
+  int32_t memory_rank = 0;                                // where the peak is
+  std::array<int64_t, ir::kStorageRoles> memory_at_peak{};  // by storage role; all zero when the timeline has no samples
+  Breakdown breakdown;                                    // of the median rank by makespan (the lower one of two)
+  std::vector<RankUse> ranks;
+  SourceShares sources;
+  CriticalPath critical_path;
+};
+
+struct OpRow {
+  Sides<ir::OpId> op;    // none: the op is not in that timeline
+  ir::TimelineOp what;   // from the predicted timeline, or from the measured one when only that has it
+  Sides<Duration> start;     // median over ranks
+  Sides<Duration> duration;  // median over ranks
+  Duration difference() const { return duration.predicted - duration.measured; }
+};
+
+struct CategoryRow {
+  std::string name;
+  int64_t ops = 0;           // matched ops
+  Sides<Duration> duration;  // sum over the matched ops
+  Duration difference() const { return duration.predicted - duration.measured; }
+};
+
+struct Comparison {
+  Sides<Summary> sides;
+  std::optional<double> step_time_error;
+  std::optional<double> peak_memory_error;
+  bool matched_by_id = true;            // false: two different programs, matched by label, phase, layer, micro-batch and occurrence
+  std::vector<OpRow> rows;              // matched ops that take time in at least one timeline, in order of the predicted op id
+  std::vector<OpRow> predicted_only;    // in order of op id
+  std::vector<OpRow> measured_only;
+  // Each sorted by falling measured duration, ties by name.
+  std::vector<CategoryRow> by_target;
+  std::vector<CategoryRow> by_label;
+  std::vector<CategoryRow> by_phase;
+  std::vector<CategoryRow> by_kind;  // "compute", "communication", "wait", "view"
+};
+
+// The rows with the largest absolute difference, largest first, ties by op id. Waits are left out: they repeat a collective's difference.
+std::vector<OpRow> LargestDifferences(const Comparison& comparison, size_t count);
+
+}  // namespace helm::report
