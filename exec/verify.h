@@ -1,0 +1,51 @@
+// Verify: compares a run of a split model with a run of the unsplit one: the loss of every step, every gradient of the first step (before
+// clipping) and every parameter after the last step.
+//
+// The error of a tensor is max|a-b| / max(max|b|, 1e-3 x the largest |b| of that kind in the model), of a loss |a-b| / |b|; b is the unsplit
+// run. Every replica on every rank is compared, not one of each. AdamW runs with epsilon 1e-4 on both sides: with the usual 1e-8 the first
+// update of an element is its learning rate times the *sign* of the gradient, so rounding of a gradient near zero would be a large difference.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "ir/data_type.h"
+
+namespace helm::exec {
+
+// AdamW's epsilon on both sides of a comparison.
+inline constexpr double kVerifyEpsilon = 1e-4;
+
+enum class VerifyKind : uint8_t { kLoss, kGradient, kParameter };
+std::string_view Name(VerifyKind kind);  // "loss", "gradient", "parameter"
+
+// Largest error allowed. NaN and infinity on either side always exceed it.
+struct VerifyBounds {
+  double loss = 0;
+  double gradient = 0;
+  double parameter = 0;
+  double Of(VerifyKind kind) const;
+};
+
+// fp32: 1e-5 for all three. bf16: see docs/execution.md for where the numbers come from.
+VerifyBounds BoundsFor(ir::DataType dtype);
+
+struct VerifyError {
+  VerifyKind kind = VerifyKind::kLoss;
+  std::string tensor;  // Hugging Face name; for a loss "step 3"
+  int64_t rank = 0;    // whose values differ most
+  double error = 0;
+};
+
+struct VerifyResult {
+  int64_t steps = 0;
+  VerifyBounds bounds;
+  VerifyError worst;                // the largest error in relation to its bound
+  std::vector<VerifyError> by_kind;  // the worst of each kind: loss, gradient, parameter
+  int64_t tensors = 0;              // compared, gradients and parameters together
+  bool passed() const { return worst.error <= bounds.Of(worst.kind); }
+};
+
+}  // namespace helm::exec
