@@ -47,7 +47,7 @@ enum class StorageRole : uint8_t { kParameter, kGradient, kOptimizerState, kActi
 // A block of memory. Persistent storages (parameters, gradients, optimizer state, inputs) exist before and after the step; the others
 // are allocated by the op that produces their first tensor and freed after their last use in launch order (ir/lifetime.h).
 struct Storage {
-  std::string name;
+  std::string name;  // unique in the program; by convention that of its first tensor
   Bytes bytes;
   StorageRole role = StorageRole::kActivation;
   bool persistent = false;
@@ -139,8 +139,27 @@ std::string_view Name(OpKind kind);       // "compute", "view", "collective", "w
 Shape ContiguousStrides(const Shape& shape);
 int64_t ElementCount(const Shape& shape);
 
+// Bytes of the elements (not of the storage that they lie on).
+Bytes TensorBytes(const Tensor& tensor);
+bool IsContiguous(const Tensor& tensor);
+
+// The bytes of the storage from a tensor's first element to the end of its last: [begin, end). Empty when it has no elements.
+struct Extent {
+  int64_t begin = 0;
+  int64_t end = 0;
+  bool operator==(const Extent&) const = default;
+};
+Extent ExtentOf(const Tensor& tensor);
+
 // All tensors that the op reads, in argument order (tensor lists flattened).
 std::vector<TensorId> TensorArguments(const Op& op);
+
+// The results that are new versions of a storage an argument lies on: what an in-place, out= or all_reduce op wrote. The others are fresh
+// (or, of a view op, views).
+std::vector<TensorId> WrittenTensors(const Program& program, const Op& op);
+
+// The start that a wait names; none when it names none.
+OpId StartOf(const Op& wait);
 
 // Ranks in the group: product of the sizes of its dimensions.
 int64_t GroupSize(const Program& program, GroupId group);
