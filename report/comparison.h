@@ -42,7 +42,7 @@ struct Breakdown {
 
 struct RankUse {
   int32_t rank = 0;
-  Duration makespan;
+  Duration makespan;            // from the step's start to its recorded end, or to the end of the rank's last event if that is later
   Duration compute_busy;        // union over the compute streams, optimizer included
   Duration communication_busy;  // union over the communication streams
   Duration idle;                // makespan - compute_busy
@@ -70,9 +70,10 @@ struct PathStep {
 struct CriticalPath {
   int32_t rank = 0;             // the rank that ended last
   std::vector<PathStep> steps;  // from first to last, without holes
+  // compute + communication + host == the end of the last step.
   Duration compute;
   Duration communication;
-  Duration gaps;
+  Duration host;  // launching, views, and gaps in which nothing ran
 };
 
 // One timeline, summed up.
@@ -119,7 +120,7 @@ struct Comparison {
   std::vector<CategoryRow> by_target;
   std::vector<CategoryRow> by_label;
   std::vector<CategoryRow> by_phase;
-  std::vector<CategoryRow> by_kind;  // "compute", "communication", "wait", "view"
+  std::vector<CategoryRow> by_kind;  // "compute", "collective", "wait", "view"
 };
 
 // The rows with the largest absolute difference, largest first, ties by op id. Waits are left out: they repeat a collective's difference.

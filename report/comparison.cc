@@ -1,0 +1,214 @@
+#include "report/comparison.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <utility>
+
+#include "report/breakdown.h"
+#include "report/compare.h"
+#include "report/critical_path.h"
+#include "report/match.h"
+
+namespace helm::report {
+namespace {
+
+using ir::OpId;
+using ir::Stream;
+using ir::Timeline;
+
+template <typename Number>
+std::optional<double> RelativeErrorOf(Number predicted, Number measured) {
+  if (measured == 0) return std::nullopt;
+  return static_cast<double>(predicted - measured) / static_cast<double>(measured);
+}
+
+Status CheckIndices(const Timeline& timeline) {
+  if (timeline.events.empty()) return InvalidError(fmt::format("error: timeline '{}' has no events: nothing to compare", timeline.title));
+  for (size_t i = 0; i < timeline.events.size(); ++i) {
+    const ir::TimelineEvent& event = timeline.events[i];
+    const bool stream_exists = event.stream >= 0 && static_cast<size_t>(event.stream) < timeline.streams.size();
+    if (!stream_exists || !event.op.valid() || event.op.index() >= timeline.ops.size()) {
+      return InvalidError(fmt::format("error: timeline '{}': event {} names op {} of {} and stream {} of {}", timeline.title, i, event.op.value, timeline.ops.size(),
+                                      event.stream, timeline.streams.size()));
+    }
+  }
+  return OkStatus();
+}
+
+// The median; of an even number of values the mean of the middle two, rounded down. REQUIRES: not empty.
+Duration Median(std::vector<Duration> values) {
+  std::ranges::sort(values);
+  const size_t middle = values.size() / 2;
+  if (values.size() % 2 == 1) return values[middle];
+  return Duration::Picoseconds((values[middle - 1].picoseconds() + values[middle].picoseconds()) / 2);
+}
+
+struct OpTime {
+  Duration start;
+  Duration duration;
+  bool operator==(const OpTime&) const = default;
+};
+
+// Time of each op: on each rank the events on the stream where its work is (a collective's launch on the host is not the collective), then
+// the median over the ranks that ran it. Index = op; ops without an event take no time.
+std::vector<OpTime> OpTimes(const Timeline& timeline) {
+  struct OnRank {
+    int work = -1;  // the kind of stream that counts so far, as WorkRank orders them
+    OpTime time;
+  };
+  const auto work_rank = [&](int32_t stream) {
+    const Stream::Kind kind = timeline.streams[static_cast<size_t>(stream)].kind;
+    return kind == Stream::Kind::kCommunication ? 2 : kind == Stream::Kind::kCompute ? 1 : 0;
+  };
+  std::vector<std::map<int32_t, OnRank>> by_op(timeline.ops.size());
+  for (const ir::TimelineEvent& event : timeline.events) {
+    OnRank& on_rank = by_op[event.op.index()][event.rank];
+    const int work = work_rank(event.stream);
+    if (work > on_rank.work) on_rank = {work, {event.start, event.duration}};
+    else if (work == on_rank.work) on_rank.time = {std::min(on_rank.time.start, event.start), on_rank.time.duration + event.duration};
+  }
+  std::vector<OpTime> times(timeline.ops.size());
+  for (size_t i = 0; i < by_op.size(); ++i) {
+    std::vector<Duration> starts, durations;
+    for (const auto& [rank, on_rank] : by_op[i]) {
+      starts.push_back(on_rank.time.start);
+      durations.push_back(on_rank.time.duration);
+    }
+    if (!starts.empty()) times[i] = {Median(std::move(starts)), Median(std::move(durations))};
+  }
+  return times;
+}
+
+SourceShares SharesOf(const Timeline& timeline, const std::vector<OpTime>& times) {
+  std::map<std::string, double> seconds;
+  double sum = 0;
+  for (size_t i = 0; i < times.size(); ++i) {
+    if (timeline.ops[i].kind == "wait") continue;  // has no price of its own
+    seconds[timeline.ops[i].source] += times[i].duration.seconds();
+    sum += times[i].duration.seconds();
+  }
+  if (sum == 0) return {};
+  return {seconds["measured"] / sum, seconds["interpolated"] / sum, seconds["analytic"] / sum};
+}
+
+void SummarizeMemory(const Timeline& timeline, Summary& summary) {
+  for (const ir::RankSummary& rank : timeline.ranks) {
+    if (rank.memory_bytes_peak > summary.memory_bytes_peak) {
+      summary.memory_bytes_peak = rank.memory_bytes_peak;
+      summary.memory_rank = rank.rank;
+    }
+  }
+  int64_t largest = 0;
+  for (const ir::MemorySample& sample : timeline.memory) {
+    if (sample.rank != summary.memory_rank) continue;
+    int64_t total = 0;
+    for (int64_t bytes : sample.bytes) total += bytes;
+    if (total > largest) {
+      largest = total;
+      summary.memory_at_peak = sample.bytes;
+    }
+  }
+}
+
+Summary Summarize(const Timeline& timeline, const std::vector<OpTime>& times) {
+  Summary summary;
+  summary.title = timeline.title;
+  summary.plan = timeline.plan;
+  summary.device = timeline.device;
+  summary.program_hash = timeline.program_hash;
+  summary.makespan = timeline.makespan;
+  summary.steps = timeline.steps;
+  SummarizeMemory(timeline, summary);
+  summary.ranks = UseByRank(timeline);
+  std::vector<const RankUse*> by_makespan;
+  for (const RankUse& use : summary.ranks) by_makespan.push_back(&use);
+  std::ranges::stable_sort(by_makespan, {}, &RankUse::makespan);
+  summary.breakdown = by_makespan[(by_makespan.size() - 1) / 2]->breakdown;
+  summary.sources = SharesOf(timeline, times);
+  summary.critical_path = TraceCriticalPath(timeline);
+  return summary;
+}
+
+std::vector<CategoryRow> Categories(const std::vector<OpRow>& rows, const std::function<std::string(const ir::TimelineOp&)>& name_of) {
+  std::map<std::string, CategoryRow> by_name;
+  for (const OpRow& row : rows) {
+    CategoryRow& category = by_name[name_of(row.what)];
+    ++category.ops;
+    category.duration.predicted += row.duration.predicted;
+    category.duration.measured += row.duration.measured;
+  }
+  std::vector<CategoryRow> categories;
+  for (auto& [name, category] : by_name) {
+    category.name = name;
+    categories.push_back(std::move(category));
+  }
+  std::ranges::stable_sort(categories, std::greater<>(), [](const CategoryRow& row) { return row.duration.measured; });
+  return categories;
+}
+
+std::vector<OpRow> OneSided(const std::vector<OpId>& ops, const Timeline& timeline, const std::vector<OpTime>& times, bool predicted) {
+  std::vector<OpRow> rows;
+  for (OpId op : ops) {
+    OpRow row;
+    row.what = timeline.ops[op.index()];
+    const OpTime& time = times[op.index()];
+    (predicted ? row.op.predicted : row.op.measured) = op;
+    (predicted ? row.start.predicted : row.start.measured) = time.start;
+    (predicted ? row.duration.predicted : row.duration.measured) = time.duration;
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+void FillRows(const Match& match, const Sides<const Timeline*>& timelines, const Sides<std::vector<OpTime>>& times, Comparison& comparison) {
+  comparison.matched_by_id = match.by_id;
+  for (const Sides<OpId>& pair : match.pairs) {
+    const OpTime& predicted = times.predicted[pair.predicted.index()];
+    const OpTime& measured = times.measured[pair.measured.index()];
+    if (predicted.duration == Duration() && measured.duration == Duration()) continue;
+    comparison.rows.push_back(
+        {pair, timelines.predicted->ops[pair.predicted.index()], {predicted.start, measured.start}, {predicted.duration, measured.duration}});
+  }
+  comparison.predicted_only = OneSided(match.predicted_only, *timelines.predicted, times.predicted, true);
+  comparison.measured_only = OneSided(match.measured_only, *timelines.measured, times.measured, false);
+  comparison.by_target = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.target; });
+  comparison.by_label = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.label; });
+  comparison.by_phase = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.phase; });
+  comparison.by_kind = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.kind; });
+}
+
+}  // namespace
+
+std::optional<double> RelativeError(Duration predicted, Duration measured) {
+  return RelativeErrorOf(predicted.picoseconds(), measured.picoseconds());
+}
+
+std::optional<double> RelativeError(Bytes predicted, Bytes measured) { return RelativeErrorOf(predicted.count(), measured.count()); }
+
+Result<Comparison> Compare(const Timeline& predicted, const Timeline& measured, const CompareOptions& options) {
+  HELM_RETURN_IF_ERROR(CheckIndices(predicted));
+  HELM_RETURN_IF_ERROR(CheckIndices(measured));
+  HELM_ASSIGN_OR_RETURN(const Match match, MatchOps(predicted, measured, options.across_plans));
+  const Sides<std::vector<OpTime>> times{OpTimes(predicted), OpTimes(measured)};
+  Comparison comparison;
+  comparison.sides = {Summarize(predicted, times.predicted), Summarize(measured, times.measured)};
+  comparison.step_time_error = RelativeError(predicted.makespan, measured.makespan);
+  comparison.peak_memory_error = RelativeError(comparison.sides.predicted.memory_bytes_peak, comparison.sides.measured.memory_bytes_peak);
+  FillRows(match, {&predicted, &measured}, times, comparison);
+  return comparison;
+}
+
+std::vector<OpRow> LargestDifferences(const Comparison& comparison, size_t count) {
+  std::vector<OpRow> rows;
+  for (const OpRow& row : comparison.rows) {
+    if (row.what.kind != "wait") rows.push_back(row);
+  }
+  std::ranges::stable_sort(rows, std::greater<>(), [](const OpRow& row) { return std::abs(row.difference().picoseconds()); });
+  if (rows.size() > count) rows.resize(count);
+  return rows;
+}
+
+}  // namespace helm::report

@@ -1,0 +1,25 @@
+// Match: which op of one timeline is which op of the other.
+//
+// Timelines of one program line up by op id. Timelines of two programs (two plans) have other ids: there an op is recognised by its target,
+// label, phase, layer and micro-batch, and the n-th such op of one is the n-th of the other. Only ops with an event count as present.
+#pragma once
+
+#include <vector>
+
+#include "core/status.h"
+#include "ir/timeline.h"
+#include "report/comparison.h"
+
+namespace helm::report {
+
+struct Match {
+  bool by_id = true;
+  std::vector<Sides<ir::OpId>> pairs;  // in order of the predicted op id
+  std::vector<ir::OpId> predicted_only;
+  std::vector<ir::OpId> measured_only;
+};
+
+// Fails when the programs differ and `across_plans` is false, or when timelines of one program disagree on what an op is.
+Result<Match> MatchOps(const ir::Timeline& predicted, const ir::Timeline& measured, bool across_plans);
+
+}  // namespace helm::report
