@@ -5,6 +5,7 @@
 // with the program's; a difference is an internal error that names the op.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -36,6 +37,8 @@ struct StepRecord {
 struct InterpreterOptions {
   bool check_results = true;    // compare dtype, shape and strides with the program on the first step
   bool record_times = true;
+  // When given, RunStep stores the index of each op here before it runs it (relaxed), for whoever watches from another thread or process.
+  std::atomic<int64_t>* current_op = nullptr;
 };
 
 class Interpreter {
