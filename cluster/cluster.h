@@ -12,7 +12,6 @@
 
 #include "core/status.h"
 #include "core/units.h"
-#include "ir/data_type.h"
 
 namespace helm::cluster {
 
