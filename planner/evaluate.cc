@@ -1,0 +1,78 @@
+#include "planner/evaluate.h"
+
+#include <map>
+
+#include "cluster/cluster_reader.h"
+#include "model/model_reader.h"
+#include "schedule/materialise.h"
+#include "sim/task_costs.h"
+
+namespace helm::planner {
+
+ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy) {
+  ir::Plan plan;
+  plan.model = model::ToJson(config.model);
+  plan.cluster = cluster::ToJson(config.cluster);
+  plan.workload = config.workload;
+  plan.software = config.software;
+  plan.strategy = strategy;
+  plan.tolerance = config.tolerance;
+  plan.cost_tables = config.cost_tables;
+  return plan;
+}
+
+sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster) {
+  sim::SimulationOptions options;
+  options.ranks_per_node = cluster.devices_per_node;
+  options.communication_shares_cores = cluster.device.is_cpu;
+  return options;
+}
+
+Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster,
+                            const cost::Estimator& estimator, const EvaluateOptions& options) {
+  Evaluation evaluation;
+  evaluation.plan = plan;
+  HELM_ASSIGN_OR_RETURN(evaluation.program, schedule::Materialise(plan));
+  sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
+  simulation_options.record_timeline = options.record_timeline;
+  HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.program, estimator, simulation_options));
+  evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, options.memory_fraction);
+  evaluation.plan.prediction = Summary(evaluation.prediction);
+  if (options.record_timeline) {
+    evaluation.plan.program_hash = ir::ProgramHash(evaluation.program);
+    evaluation.simulation.timeline.plan = ir::Describe(plan.strategy);
+    evaluation.simulation.timeline.program_hash = evaluation.plan.program_hash;
+    evaluation.simulation.timeline.device = cluster.device.name;
+  }
+  return evaluation;
+}
+
+Result<Evaluation> EvaluatePlan(const ir::Plan& plan, const cost::Estimator& estimator, const EvaluateOptions& options) {
+  HELM_ASSIGN_OR_RETURN(const auto model, model::ModelFromJson(plan.model));
+  HELM_ASSIGN_OR_RETURN(const auto cluster, cluster::ClusterFromJson(plan.cluster));
+  return Evaluate(plan, model, cluster, estimator, options);
+}
+
+Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const cluster::Cluster& cluster) {
+  // Keyed by text: distinct, and in an order that does not depend on the plans' order.
+  std::map<std::string, ir::OpSignature> ops;
+  std::map<std::string, ir::CollectiveSignature> collectives;
+  for (const ir::Plan& plan : plans) {
+    HELM_ASSIGN_OR_RETURN(const ir::Program program, schedule::Materialise(plan));
+    for (const ir::Op& op : program.ops) {
+      if (op.kind == ir::OpKind::kCollectiveStart) {
+        const auto signature = sim::CollectiveSignatureOf(program, op, cluster.devices_per_node);
+        collectives.emplace(ir::ToText(signature), signature);
+      } else if (op.kind != ir::OpKind::kWait) {
+        auto signature = ir::SignatureOf(program, op);
+        ops.emplace(ir::ToText(signature), std::move(signature));
+      }
+    }
+  }
+  CostQueries queries;
+  for (auto& [key, op] : ops) queries.ops.push_back(std::move(op));
+  for (auto& [key, collective] : collectives) queries.collectives.push_back(collective);
+  return queries;
+}
+
+}  // namespace helm::planner

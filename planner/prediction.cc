@@ -1,0 +1,123 @@
+#include "planner/prediction.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+
+namespace helm::planner {
+namespace {
+
+// Twenty characters, filled in proportion to `share`; a share above one is marked.
+std::string Bar(double share) {
+  constexpr int kWidth = 20;
+  const int filled = std::clamp(static_cast<int>(std::lround(share * kWidth)), 0, kWidth);
+  return "[" + std::string(static_cast<size_t>(filled), '#') + std::string(static_cast<size_t>(kWidth - filled), '.') +
+         (share > 1 ? ">" : "]");
+}
+
+std::string Share(Duration part, Duration whole) {
+  const double fraction = whole.picoseconds() > 0 ? part.seconds() / whole.seconds() : 0;
+  return fmt::format("{} ({:.1f} %)", FormatDuration(part), 100 * fraction);
+}
+
+}  // namespace
+
+Bytes MemoryCapacity(const cluster::Cluster& cluster, double fraction) {
+  const int64_t sharing = cluster.device.is_cpu ? cluster.devices_per_node : 1;
+  return Bytes(std::llround(static_cast<double>(cluster.device.memory.count()) * fraction / static_cast<double>(sharing)));
+}
+
+Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelSpec& model, const ir::Workload& workload,
+                          const cluster::Cluster& cluster, double memory_fraction) {
+  Prediction prediction;
+  prediction.step_time = simulation.makespan;
+  prediction.memory_bytes_peak = simulation.peak.bytes;
+  prediction.memory_bytes_capacity = MemoryCapacity(cluster, memory_fraction);
+  prediction.fits = prediction.memory_bytes_peak <= prediction.memory_bytes_capacity;
+  prediction.peak = simulation.peak;
+  prediction.breakdown = simulation.breakdown;
+  prediction.sources = simulation.shares;
+  const double devices = static_cast<double>(cluster.devices_used);
+  const double tokens = static_cast<double>(workload.global_batch * workload.sequence_length);
+  prediction.tokens_per_second_per_device = tokens / simulation.makespan.seconds() / devices;
+  const auto peak = cluster.device.peak.find(std::string(ir::Name(workload.dtype)));
+  if (peak != cluster.device.peak.end()) {
+    const Flops flops = model::TrainingFlops(model, workload.global_batch, workload.sequence_length);
+    prediction.model_flops_utilization = flops.count() / (simulation.makespan.seconds() * devices * peak->second.value());
+  }
+  return prediction;
+}
+
+nlohmann::ordered_json ToJson(const Prediction& prediction) {
+  nlohmann::ordered_json by_category;
+  for (size_t role = 0; role < ir::kStorageRoles; ++role) {
+    by_category[std::string(ir::Name(static_cast<ir::StorageRole>(role)))] = prediction.peak.by_role[role];
+  }
+  by_category["workspace"] = prediction.peak.workspace.count();
+  const sim::Breakdown& breakdown = prediction.breakdown;
+  nlohmann::ordered_json json;
+  json["fits"] = prediction.fits;
+  json["step_time_s"] = prediction.step_time.seconds();
+  json["step_time_band_s"] = nullptr;  // no validation table for this kind of run yet: an invented band would be worse than none
+  json["tokens_per_s_per_gpu"] = prediction.tokens_per_second_per_device;
+  json["model_flops_utilization"] =
+      prediction.model_flops_utilization ? nlohmann::ordered_json(*prediction.model_flops_utilization) : nlohmann::ordered_json();
+  // Reserved memory and memory outside the allocator are not modelled on a CPU: null, not a copy of what is allocated.
+  json["peak_memory"] = {{"allocated_bytes", prediction.memory_bytes_peak.count()},
+                         {"reserved_bytes", nullptr},
+                         {"total_bytes", nullptr},
+                         {"capacity_bytes", prediction.memory_bytes_capacity.count()},
+                         {"by_category", by_category},
+                         {"rank", 0}};
+  json["breakdown_s"] = {{"compute", breakdown.compute.seconds()},
+                         {"exposed_communication", breakdown.exposed_communication.seconds()},
+                         {"bubble", breakdown.bubble.seconds()},
+                         {"optimizer", breakdown.optimizer.seconds()},
+                         {"host", breakdown.host.seconds()}};
+  json["sources"] = {{"measured", prediction.sources.measured},
+                     {"interpolated", prediction.sources.interpolated},
+                     {"analytic", prediction.sources.analytic}};
+  return json;
+}
+
+nlohmann::ordered_json ToJson(const ir::Strategy& strategy) {
+  return {{"data", strategy.data},
+          {"tensor", strategy.tensor},
+          {"sequence_parallel", strategy.sequence_parallel},
+          {"context", strategy.context},
+          {"pipeline", strategy.pipeline},
+          {"virtual_pipeline", strategy.virtual_pipeline},
+          {"expert", strategy.expert},
+          {"expert_tensor", strategy.expert_tensor},
+          {"zero", strategy.zero},
+          {"micro_batch", strategy.micro_batch},
+          {"recompute", strategy.recompute},
+          {"schedule", strategy.schedule},
+          {"overlap", strategy.overlap}};
+}
+
+ir::PlanPrediction Summary(const Prediction& prediction) {
+  return {prediction.step_time.seconds(), prediction.memory_bytes_peak.count(), prediction.sources.measured,
+          prediction.sources.interpolated, prediction.sources.analytic};
+}
+
+std::string ToText(const Prediction& prediction) {
+  const Duration step = prediction.step_time;
+  const sim::Breakdown& breakdown = prediction.breakdown;
+  const double memory_share =
+      static_cast<double>(prediction.memory_bytes_peak.count()) / static_cast<double>(prediction.memory_bytes_capacity.count());
+  std::string text = fmt::format("step time      {}, {:.0f} tokens/s per device", FormatDuration(step), prediction.tokens_per_second_per_device);
+  if (prediction.model_flops_utilization) text += fmt::format(", MFU {:.1f} %", 100 * *prediction.model_flops_utilization);
+  text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
+                      FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");
+  text += fmt::format("time goes to   compute {}, exposed communication {}, optimizer {}, launching {}\n", Share(breakdown.compute, step),
+                      Share(breakdown.exposed_communication, step), Share(breakdown.optimizer, step), Share(breakdown.host, step));
+  text += fmt::format("numbers rest on  {:.1f} % measured, {:.1f} % interpolated, {:.1f} % analytic costs\n",
+                      100 * prediction.sources.measured, 100 * prediction.sources.interpolated, 100 * prediction.sources.analytic);
+  return text;
+}
+
+}  // namespace helm::planner

@@ -1,0 +1,44 @@
+// Prediction: what HELM says of one plan: does it fit, how long is a step, how much memory, what the numbers rest on. The document that
+// `--json` prints (docs/cli.md).
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "cluster/cluster.h"
+#include "core/units.h"
+#include "ir/plan.h"
+#include "model/model_spec.h"
+#include "sim/simulate.h"
+
+namespace helm::planner {
+
+struct Prediction {
+  bool fits = true;
+  Duration step_time;
+  double tokens_per_second_per_device = 0;
+  std::optional<double> model_flops_utilization;  // none when the device's peak is not known
+  Bytes memory_bytes_peak;      // allocated, of one rank
+  Bytes memory_bytes_capacity;  // that one rank may use
+  sim::MemoryPeak peak;
+  sim::Breakdown breakdown;
+  sim::SourceShares sources;
+};
+
+// Memory that one rank may use: the device's, or its share of the machine's on a local CPU cluster, times `fraction`.
+Bytes MemoryCapacity(const cluster::Cluster& cluster, double fraction);
+
+Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelSpec& model, const ir::Workload& workload,
+                          const cluster::Cluster& cluster, double memory_fraction);
+
+nlohmann::ordered_json ToJson(const Prediction& prediction);
+nlohmann::ordered_json ToJson(const ir::Strategy& strategy);
+// For the plan file.
+ir::PlanPrediction Summary(const Prediction& prediction);
+
+// Several lines for the terminal: time, tokens a second, memory bar against capacity, breakdown, sources.
+std::string ToText(const Prediction& prediction);
+
+}  // namespace helm::planner

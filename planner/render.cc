@@ -1,0 +1,104 @@
+#include "planner/render.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+
+namespace helm::planner {
+namespace {
+
+constexpr int kSchemaVersion = 1;
+constexpr size_t kRunnersUpShown = 3;
+constexpr size_t kParetoShown = 4;
+
+std::string Row(const Candidate& candidate) {
+  return fmt::format("{:<46} {:>10}  {:>10}", ir::Describe(candidate.strategy), FormatDuration(candidate.prediction.step_time),
+                     FormatBytes(candidate.prediction.memory_bytes_peak));
+}
+
+std::string RunnersUp(const SearchResult& result, size_t count) {
+  if (result.ranked.size() < 2) return "";
+  std::string text = "runners-up\n";
+  for (size_t i = 1; i < std::min(result.ranked.size(), count + 1); ++i) {
+    text += fmt::format("  {}  {}\n", Row(result.ranked[i]), result.ranked[i].reason);
+  }
+  return text;
+}
+
+std::string Pareto(const SearchResult& result) {
+  std::string text = "time against memory (no other plan is both faster and smaller)\n";
+  for (size_t i = 0; i < std::min(result.pareto.size(), kParetoShown); ++i) text += "  " + Row(result.ranked[result.pareto[i]]) + "\n";
+  return text;
+}
+
+std::string Everything(const SearchResult& result) {
+  std::string text = RunnersUp(result, result.ranked.size());
+  if (!result.unfit.empty()) text += "do not fit\n";
+  for (const Candidate& candidate : result.unfit) text += "  " + Row(candidate) + "\n";
+  if (!result.pruned.empty()) text += "dropped without simulation\n";
+  for (const Rejection& rejection : result.pruned) {
+    std::string reason = rejection.reason;
+    std::replace(reason.begin(), reason.end(), '\n', ' ');
+    text += fmt::format("  {}: {}\n", ir::Describe(rejection.strategy), reason);
+  }
+  return text;
+}
+
+nlohmann::ordered_json CandidateJson(const Candidate& candidate) {
+  nlohmann::ordered_json json{{"strategy", ToJson(candidate.strategy)}, {"prediction", ToJson(candidate.prediction)}};
+  if (!candidate.reason.empty()) json["reason"] = candidate.reason;
+  return json;
+}
+
+}  // namespace
+
+std::string RenderText(const config::RunConfig& config, const SearchResult& result, const RenderOptions& options) {
+  std::string text = fmt::format("plan           {}\n", ir::Describe(result.best.plan.strategy));
+  text += fmt::format("model          {}, {} layers, {:.1f} M parameters; {} sequences of {} tokens a step, {}\n", config.model.name,
+                      config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
+                      config.workload.sequence_length, ir::Name(config.workload.dtype));
+  text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
+  text += ToText(result.best.prediction);
+  text += fmt::format("searched       {} simulated, {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
+                      result.pruned.size(), result.search_time_s,
+                      result.complete ? "; all of the space, so no strategy in it is faster" : "; STOPPED EARLY: the best so far");
+  if (options.explain) {
+    text += Everything(result);
+  } else {
+    text += RunnersUp(result, kRunnersUpShown);
+  }
+  text += Pareto(result);
+  if (!options.plan_path.empty()) text += fmt::format("next           helm-exec {} --verify\n", options.plan_path);
+  return text;
+}
+
+nlohmann::ordered_json RenderJson(const SearchResult& result) {
+  nlohmann::ordered_json json;
+  json["schema_version"] = kSchemaVersion;
+  json["best"] = CandidateJson(result.ranked.front());
+  json["runners_up"] = nlohmann::ordered_json::array();
+  for (size_t i = 1; i < result.ranked.size(); ++i) json["runners_up"].push_back(CandidateJson(result.ranked[i]));
+  json["pareto"] = nlohmann::ordered_json::array();
+  for (size_t index : result.pareto) json["pareto"].push_back(CandidateJson(result.ranked[index]));
+  // All that was not dropped by an admissible bound was simulated, so the best found is the bound; unknown when the search was cut short.
+  json["lower_bound_s"] = result.complete ? nlohmann::ordered_json(result.best.prediction.step_time.seconds()) : nlohmann::ordered_json();
+  const size_t simulated = result.ranked.size() + result.unfit.size();
+  json["candidates"] = {{"space", simulated + result.pruned.size()}, {"pruned", result.pruned.size()}, {"simulated", simulated}};
+  json["search_time_s"] = result.search_time_s;
+  json["complete"] = result.complete;
+  return json;
+}
+
+std::string RenderText(const Evaluation& evaluation) {
+  return fmt::format("strategy       {}\n", ir::Describe(evaluation.plan.strategy)) + ToText(evaluation.prediction);
+}
+
+nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {
+  return {{"schema_version", kSchemaVersion},
+          {"strategy", ToJson(evaluation.plan.strategy)},
+          {"prediction", ToJson(evaluation.prediction)}};
+}
+
+}  // namespace helm::planner

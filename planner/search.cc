@@ -1,0 +1,196 @@
+#include "planner/search.h"
+
+#include <algorithm>
+#include <chrono>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+#include "planner/memory_bound.h"
+
+namespace helm::planner {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+// Drops the candidates whose memory lower bound exceeds the capacity.
+std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates,
+                                        std::vector<Rejection>& pruned) {
+  const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);
+  std::vector<ir::Strategy> kept;
+  for (const ir::Strategy& strategy : candidates) {
+    const Bytes bound = MemoryLowerBound(config.model, config.workload, strategy);
+    if (bound <= capacity) {
+      kept.push_back(strategy);
+    } else {
+      pruned.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(bound), FormatBytes(capacity))});
+    }
+  }
+  return kept;
+}
+
+// Simulates the candidates, several at a time; slot i belongs to candidate i, so that the order of finishing does not matter.
+class Simulator {
+ public:
+  Simulator(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, const SearchRun& run, Clock::time_point start)
+      : config_(config), candidates_(candidates), run_(run), start_(start), predictions_(candidates.size()) {}
+
+  Status Run(const EstimatorFactory& make_estimator) {
+    const auto threads = std::clamp<int64_t>(run_.threads, 1, std::max<int64_t>(1, static_cast<int64_t>(candidates_.size())));
+    std::vector<std::unique_ptr<cost::Estimator>> estimators;
+    for (int64_t i = 0; i < threads; ++i) {
+      HELM_ASSIGN_OR_RETURN(auto estimator, make_estimator());
+      estimators.push_back(std::move(estimator));
+    }
+    {
+      std::vector<std::jthread> workers;
+      for (const auto& estimator : estimators) workers.emplace_back([&] { Work(*estimator); });
+    }
+    // The error of the first candidate that had one, whichever thread found it.
+    for (const Status& status : errors_) HELM_RETURN_IF_ERROR(status);
+    return OkStatus();
+  }
+
+  const std::vector<std::optional<Prediction>>& predictions() const { return predictions_; }
+  bool interrupted() const { return run_.interrupted != nullptr && run_.interrupted->load(); }
+
+ private:
+  bool Stopped() const { return interrupted() || SecondsSince(start_) > config_.search.time_limit_s; }
+
+  void Work(const cost::Estimator& estimator) {
+    while (true) {
+      const size_t index = next_.fetch_add(1);
+      // The first candidate is always simulated, so that a search that was cut short still has a plan to write.
+      if (index >= candidates_.size() || (index > 0 && Stopped())) return;
+      auto evaluation = Evaluate(MakePlan(config_, candidates_[index]), config_.model, config_.cluster, estimator,
+                                 {.memory_fraction = config_.search.memory_fraction, .record_timeline = false});
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (evaluation.ok()) {
+        predictions_[index] = evaluation->prediction;
+      } else {
+        errors_.push_back(evaluation.status());
+      }
+      if (run_.progress) run_.progress(++done_, static_cast<int64_t>(candidates_.size()));
+    }
+  }
+
+  const config::RunConfig& config_;
+  const std::vector<ir::Strategy>& candidates_;
+  const SearchRun& run_;
+  Clock::time_point start_;
+  std::atomic<size_t> next_ = 0;
+  std::mutex mutex_;
+  int64_t done_ = 0;
+  std::vector<Status> errors_;
+  std::vector<std::optional<Prediction>> predictions_;
+};
+
+// What costs the loser most against the best, in words.
+std::string WhyLost(const Prediction& best, const Prediction& other) {
+  struct Part {
+    const char* what;
+    Duration extra;
+  };
+  const sim::Breakdown& a = best.breakdown;
+  const sim::Breakdown& b = other.breakdown;
+  const Part parts[] = {{"more computation", b.compute - a.compute},
+                        {"more exposed communication", b.exposed_communication - a.exposed_communication},
+                        {"more bubble", b.bubble - a.bubble},
+                        {"more time in the optimizer", b.optimizer - a.optimizer},
+                        {"more launching", b.host - a.host}};
+  const Part* largest = std::max_element(std::begin(parts), std::end(parts), [](const Part& x, const Part& y) { return x.extra < y.extra; });
+  const double slower = other.step_time.seconds() / best.step_time.seconds() - 1;
+  return fmt::format("{:+.1f} %: {} {}", 100 * slower, FormatDuration(largest->extra), largest->what);
+}
+
+bool Faster(const Candidate& a, const Candidate& b) { return a.prediction.step_time < b.prediction.step_time; }
+
+std::vector<size_t> ParetoFront(const std::vector<Candidate>& ranked) {
+  std::vector<size_t> front;
+  std::optional<Bytes> smallest;
+  for (size_t i = 0; i < ranked.size(); ++i) {
+    const Bytes peak = ranked[i].prediction.memory_bytes_peak;
+    if (!smallest || peak < *smallest) {
+      front.push_back(i);
+      smallest = peak;
+    }
+  }
+  return front;
+}
+
+Status NothingFits(const config::RunConfig& config, const SearchResult& result) {
+  const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);
+  std::string message = fmt::format("{}: error: no feasible plan\n", config.path);
+  if (!result.unfit.empty()) {
+    const Candidate& closest = result.unfit.front();
+    message += fmt::format("  closest: {}\n  memory binds: needs {} per rank, {} more than the {} it may use\n", ir::Describe(closest.strategy),
+                           FormatBytes(closest.prediction.memory_bytes_peak),
+                           FormatBytes(closest.prediction.memory_bytes_peak - capacity), FormatBytes(capacity));
+    message += "  fix: use more devices, a smaller micro-batch or batch, or a shorter sequence";
+  } else if (!result.pruned.empty()) {
+    message += fmt::format("  none of {} strategies is possible; for example {}: {}\n", result.pruned.size(),
+                           ir::Describe(result.pruned.front().strategy), result.pruned.front().reason);
+    message += "  fix: relax what `strategy` fixes, or change the number of devices";
+  } else {
+    message += "  `strategy` and `search.forbid` leave no candidate";
+  }
+  return InfeasibleError(message);
+}
+
+// Among candidates pruned by their bound the one that is missing least, as if it had been simulated at its bound.
+void KeepClosestPruned(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, SearchResult& result) {
+  if (!result.unfit.empty()) return;
+  for (const ir::Strategy& strategy : candidates) {
+    Candidate candidate{strategy, {}, "memory lower bound"};
+    candidate.prediction.memory_bytes_peak = MemoryLowerBound(config.model, config.workload, strategy);
+    result.unfit.push_back(candidate);
+  }
+}
+
+void Rank(SearchResult& result) {
+  std::stable_sort(result.ranked.begin(), result.ranked.end(), Faster);
+  std::stable_sort(result.unfit.begin(), result.unfit.end(), [](const Candidate& a, const Candidate& b) {
+    return a.prediction.memory_bytes_peak < b.prediction.memory_bytes_peak;
+  });
+  for (size_t i = 1; i < result.ranked.size(); ++i) result.ranked[i].reason = WhyLost(result.ranked[0].prediction, result.ranked[i].prediction);
+  result.pareto = ParetoFront(result.ranked);
+}
+
+}  // namespace
+
+Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFactory& make_estimator, const SearchRun& run) {
+  const auto start = Clock::now();
+  SearchResult result;
+  Space space = EnumerateStrategies(config);
+  result.pruned = std::move(space.rejected);
+  const std::vector<ir::Strategy> candidates = PruneByMemory(config, space.candidates, result.pruned);
+
+  Simulator simulator(config, candidates, run, start);
+  HELM_RETURN_IF_ERROR(simulator.Run(make_estimator));
+  result.interrupted = simulator.interrupted();
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const auto& prediction = simulator.predictions()[i];
+    if (!prediction) {
+      result.complete = false;
+      continue;
+    }
+    (prediction->fits ? result.ranked : result.unfit).push_back({candidates[i], *prediction, ""});
+  }
+  if (result.ranked.empty()) KeepClosestPruned(config, space.candidates, result);
+  Rank(result);
+  if (result.ranked.empty()) return NothingFits(config, result);
+
+  HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
+  HELM_ASSIGN_OR_RETURN(result.best, Evaluate(MakePlan(config, result.ranked[0].strategy), config.model, config.cluster, *estimator,
+                                              {.memory_fraction = config.search.memory_fraction, .record_timeline = true}));
+  result.best.plan.passes.push_back({"search", "", fmt::format("fastest of {} simulated strategies that fit", result.ranked.size())});
+  result.search_time_s = SecondsSince(start);
+  return result;
+}
+
+}  // namespace helm::planner

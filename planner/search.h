@@ -1,0 +1,49 @@
+// Search: finds the best strategy of a space, and says why the others lost.
+//
+// Every candidate is either dropped by the memory lower bound or simulated, so the best is the best of the space and its time is the proven
+// lower bound of it. The result does not depend on the number of threads: candidates are merged in the order of the space.
+#pragma once
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/run_config.h"
+#include "core/status.h"
+#include "cost/estimator.h"
+#include "planner/evaluate.h"
+#include "planner/space.h"
+
+namespace helm::planner {
+
+struct Candidate {
+  ir::Strategy strategy;
+  Prediction prediction;
+  std::string reason;  // why it lost; empty for the best
+};
+
+struct SearchResult {
+  Evaluation best;                    // with timeline
+  std::vector<Candidate> ranked;      // all that fit, fastest first; the first is the best
+  std::vector<Candidate> unfit;       // simulated, but over the memory capacity; smallest first
+  std::vector<Rejection> pruned;      // dropped unsimulated
+  std::vector<size_t> pareto;         // indices into ranked: no other is both faster and smaller
+  bool complete = true;               // false: stopped by time limit or interrupt
+  bool interrupted = false;
+  double search_time_s = 0;
+};
+
+using EstimatorFactory = std::function<Result<std::unique_ptr<cost::Estimator>>()>;  // one for each thread
+
+struct SearchRun {
+  int64_t threads = 1;
+  const std::atomic<bool>* interrupted = nullptr;                  // may be null
+  std::function<void(int64_t done, int64_t total)> progress;       // may be empty; called from one thread at a time
+};
+
+// kInfeasible when nothing fits: the message names the closest plan, how much is missing and which constraint binds.
+Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFactory& make_estimator, const SearchRun& run);
+
+}  // namespace helm::planner

@@ -1,0 +1,229 @@
+#include "profiler/profile.h"
+
+#include <algorithm>
+#include <cmath>
+#include <sstream>
+
+#include "runtime/measure.h"
+
+namespace helm::profiler {
+namespace {
+
+// What the ranks tell each other after a batch; the largest value wins.
+constexpr double kDone = 0;
+constexpr double kGoOn = 1;
+constexpr double kStop = 2;  // rank 0 was interrupted
+
+// Samples between two agreements of the ranks last about this long, so that agreeing costs little and they measure at the same time.
+constexpr double kBatchSeconds = 0.008;
+constexpr int64_t kBatchSamplesMaximum = 100;
+
+// One thing to measure, on this rank. A rank outside a collective's group takes part in the agreements only.
+struct Item {
+  std::string key;
+  std::function<Result<runtime::OpSample>()> run;  // empty outside the group
+};
+
+Status AgreeOnStatus(runtime::World& world, const Status& mine) {
+  HELM_ASSIGN_OR_RETURN(auto messages, world.AllGatherText(mine.message()));
+  for (size_t rank = 0; rank < messages.size(); ++rank) {
+    if (!messages[rank].empty()) return RankFailedError("rank " + std::to_string(rank) + ": " + messages[rank]);
+  }
+  return OkStatus();
+}
+
+struct Samples {
+  std::vector<Duration> durations;
+  Bytes workspace;
+};
+
+std::string Encode(const Samples& samples) {
+  std::ostringstream text;
+  text << samples.workspace.count();
+  for (Duration duration : samples.durations) text << ' ' << duration.picoseconds();
+  return text.str();
+}
+
+// Adds another rank's samples, as Encode wrote them.
+void Decode(const std::string& text, Samples& into) {
+  std::istringstream numbers(text);
+  int64_t value = 0;
+  if (numbers >> value) into.workspace = std::max(into.workspace, Bytes(value));
+  while (numbers >> value) into.durations.push_back(Duration::Picoseconds(value));
+}
+
+class ItemMeasurement {
+ public:
+  ItemMeasurement(const Item& item, runtime::World& world, const ProfileOptions& options)
+      : item_(item), world_(world), options_(options), rule_(options.stopping) {}
+
+  // None when interrupted.
+  Result<std::optional<cost::Measurement>> Run() {
+    HELM_ASSIGN_OR_RETURN(const int64_t batch, WarmUp());
+    double agreed = kGoOn;
+    while (agreed == kGoOn) {
+      HELM_RETURN_IF_ERROR(world_.Barrier());
+      HELM_RETURN_IF_ERROR(RunBatch(batch));
+      HELM_ASSIGN_OR_RETURN(agreed, world_.AllReduceMaximum(Vote()));
+    }
+    if (agreed == kStop) return std::optional<cost::Measurement>();
+    return Collect();
+  }
+
+ private:
+  // Returns how many samples a batch has, the same on all ranks.
+  Result<int64_t> WarmUp() {
+    double seconds = 0;
+    for (int64_t i = 0; i < options_.warm_up_samples && item_.run; ++i) {
+      HELM_ASSIGN_OR_RETURN(const auto sample, item_.run());
+      seconds = sample.duration.seconds();
+    }
+    HELM_ASSIGN_OR_RETURN(const double slowest, world_.AllReduceMaximum(seconds));
+    const double fitting = kBatchSeconds / std::max(slowest, 1e-9);
+    return std::clamp<int64_t>(std::llround(fitting), 1, kBatchSamplesMaximum);
+  }
+
+  Status RunBatch(int64_t count) {
+    for (int64_t i = 0; i < count && item_.run; ++i) {
+      HELM_ASSIGN_OR_RETURN(const auto sample, item_.run());
+      rule_.AddSample(sample.duration);
+      workspace_ = std::max(workspace_, sample.workspace);
+    }
+    return OkStatus();
+  }
+
+  double Vote() const {
+    if (options_.interrupted != nullptr && options_.interrupted->load()) return kStop;
+    return !item_.run || rule_.Finished() ? kDone : kGoOn;
+  }
+
+  Result<std::optional<cost::Measurement>> Collect() {
+    HELM_ASSIGN_OR_RETURN(const auto texts, world_.AllGatherText(Encode({rule_.samples(), workspace_})));
+    Samples all;
+    for (const std::string& text : texts) Decode(text, all);
+    if (all.durations.empty()) return InternalError("no rank measured " + item_.key);
+    const Quartiles quartiles = QuartilesOf(all.durations);
+    cost::Measurement measurement;
+    measurement.median = quartiles.median;
+    measurement.quartile_lower = quartiles.lower;
+    measurement.quartile_upper = quartiles.upper;
+    measurement.samples = static_cast<int64_t>(all.durations.size());
+    measurement.workspace = all.workspace;
+    return std::optional<cost::Measurement>(measurement);
+  }
+
+  const Item& item_;
+  runtime::World& world_;
+  const ProfileOptions& options_;
+  StoppingRule rule_;
+  Bytes workspace_;
+};
+
+// Walks the items; what is common to ops and collectives.
+class Session {
+ public:
+  Session(cost::CostTable table, runtime::World& world, const ProfileOptions& options, int64_t total)
+      : world_(world), options_(options), total_(total) {
+    result_.table = std::move(table);
+  }
+
+  Status MeasureOps(const std::vector<ir::OpSignature>& ops) {
+    for (const ir::OpSignature& op : ops) {
+      if (result_.interrupted) return OkStatus();
+      auto bench = runtime::OpBench::Create(op, options_.device);
+      HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
+      const Item item{ir::ToText(op), [&] { return (*bench)->RunOnce(); }};
+      HELM_RETURN_IF_ERROR(Measure(item, result_.table.ops));
+    }
+    return OkStatus();
+  }
+
+  Status MeasureCollectives(const std::vector<ir::CollectiveSignature>& collectives) {
+    for (const ir::CollectiveSignature& collective : collectives) {
+      if (result_.interrupted) return OkStatus();
+      auto bench = runtime::CollectiveBench::Create(collective, world_, options_.device);
+      HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
+      Item item{ir::ToText(collective), nullptr};
+      if (world_.rank() < collective.ranks) item.run = [&] { return RunCollective(**bench); };
+      HELM_RETURN_IF_ERROR(Measure(item, result_.table.collectives));
+    }
+    return OkStatus();
+  }
+
+  // The interpreter's own cost: measured by every rank at once, the largest counts.
+  Status MeasureHost() {
+    if (result_.interrupted) return OkStatus();
+    HELM_RETURN_IF_ERROR(world_.Barrier());
+    auto costs = runtime::MeasureInterpreter(options_.device);
+    HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, costs.status()));
+    HELM_ASSIGN_OR_RETURN(const double per_op, world_.AllReduceMaximum(costs->per_op.seconds()));
+    HELM_ASSIGN_OR_RETURN(const double per_collective, world_.AllReduceMaximum(costs->per_collective.seconds()));
+    HELM_ASSIGN_OR_RETURN(const double per_wait, world_.AllReduceMaximum(costs->per_wait.seconds()));
+    result_.table.host =
+        cost::HostMeasurement{Duration::Seconds(per_op), Duration::Seconds(per_collective), Duration::Seconds(per_wait)};
+    return OkStatus();
+  }
+
+  ProfileResult Take() { return std::move(result_); }
+
+ private:
+  static Result<runtime::OpSample> RunCollective(runtime::CollectiveBench& bench) {
+    HELM_ASSIGN_OR_RETURN(const Duration duration, bench.RunOnce());
+    return runtime::OpSample{duration, Bytes()};
+  }
+
+  Status Measure(const Item& item, std::map<std::string, cost::Measurement>& rows) {
+    if (options_.progress) options_.progress(done_, total_, item.key);
+    HELM_ASSIGN_OR_RETURN(const auto measurement, ItemMeasurement(item, world_, options_).Run());
+    ++done_;
+    if (measurement) {
+      rows[item.key] = *measurement;
+    } else {
+      result_.interrupted = true;
+    }
+    return Checkpoint();
+  }
+
+  Status Checkpoint() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!options_.checkpoint || now - saved_ < options_.checkpoint_interval) return OkStatus();
+    saved_ = now;
+    return options_.checkpoint(result_.table);
+  }
+
+  runtime::World& world_;
+  const ProfileOptions& options_;
+  int64_t total_;
+  int64_t done_ = 0;
+  std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
+  ProfileResult result_;
+};
+
+// The signatures whose rows are not in the table yet.
+template <typename Signature>
+std::vector<Signature> Missing(const std::vector<Signature>& wanted, const std::map<std::string, cost::Measurement>& known) {
+  std::vector<Signature> missing;
+  for (const Signature& signature : wanted) {
+    if (!known.contains(ir::ToText(signature))) missing.push_back(signature);
+  }
+  return missing;
+}
+
+}  // namespace
+
+Result<ProfileResult> Profile(const WorkList& work, cost::CostTable table, runtime::World& world, const ProfileOptions& options) {
+  // Rank 0's list of what is missing is everybody's, since only rank 0 has read the table.
+  const WorkList missing{Missing(work.ops, table.ops), Missing(work.collectives, table.collectives)};
+  HELM_ASSIGN_OR_RETURN(const auto lists, world.AllGatherText(world.rank() == 0 ? ToText(missing) : std::string()));
+  HELM_ASSIGN_OR_RETURN(const WorkList todo, ParseWorkList(lists.front()));
+  const bool host_known = table.host.has_value();
+  HELM_ASSIGN_OR_RETURN(const double host_needed, world.AllReduceMaximum(world.rank() == 0 && !host_known ? 1 : 0));
+
+  Session session(std::move(table), world, options, static_cast<int64_t>(todo.ops.size() + todo.collectives.size()));
+  HELM_RETURN_IF_ERROR(session.MeasureOps(todo.ops));
+  HELM_RETURN_IF_ERROR(session.MeasureCollectives(todo.collectives));
+  if (host_needed > 0) HELM_RETURN_IF_ERROR(session.MeasureHost());
+  return session.Take();
+}
+
+}  // namespace helm::profiler

@@ -1,0 +1,54 @@
+// Profile: measures a list of ops and collectives on this machine into a cost table.
+//
+// Collective call: every rank of the world runs it with the same work list, so that all ranks of the machine measure the same op at the
+// same time, as they do in a training step, and share its caches and memory as they will then. A row's median and quartiles are taken
+// over the samples of all ranks. What is measured is the interpreter's own op code (runtime/measure.h), on random data.
+//
+// It does not know where the list comes from (planner/work_list.h) and does not touch files: rows that are already in `table` are
+// skipped, so that an interrupted run can be resumed.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/status.h"
+#include "cost/cost_table.h"
+#include "ir/program.h"
+#include "ir/signature.h"
+#include "profiler/stopping_rule.h"
+#include "runtime/communicator.h"
+
+namespace helm::profiler {
+
+struct WorkList {
+  std::vector<ir::OpSignature> ops;                 // distinct
+  std::vector<ir::CollectiveSignature> collectives; // distinct
+};
+
+std::string ToText(const WorkList& work);  // one signature a line
+Result<WorkList> ParseWorkList(std::string_view text);
+
+struct ProfileOptions {
+  ir::DeviceKind device = ir::DeviceKind::kCpu;
+  StoppingRuleOptions stopping;
+  int64_t warm_up_samples = 2;
+  std::function<void(int64_t done, int64_t total, const std::string& key)> progress;  // on rank 0; may be empty
+  // On rank 0, now and then: a chance to write the table so far, so that a killed run loses seconds, not minutes. May be empty.
+  std::function<Status(const cost::CostTable&)> checkpoint;
+  std::chrono::seconds checkpoint_interval{10};
+  const std::atomic<bool>* interrupted = nullptr;                                     // on rank 0; may be null
+};
+
+struct ProfileResult {
+  cost::CostTable table;
+  bool interrupted = false;
+};
+
+// `table` (rank 0's counts) holds the rows that are known already and the device key. The result is complete on rank 0.
+Result<ProfileResult> Profile(const WorkList& work, cost::CostTable table, runtime::World& world, const ProfileOptions& options);
+
+}  // namespace helm::profiler

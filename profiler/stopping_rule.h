@@ -1,0 +1,47 @@
+// StoppingRule: when a measurement has been repeated often enough. Fed one sample at a time; knows nothing of what is measured.
+//
+// Finished when the median is known well enough, or the budget is spent. The uncertainty of a median is estimated from the order
+// statistics around it: for n samples the 95 % confidence interval of the median runs from the sorted sample of rank n/2 - 0.98 sqrt(n) to
+// that of rank n/2 + 0.98 sqrt(n) (binomial distribution, normal approximation; Conover, Practical Nonparametric Statistics, section 3.2),
+// which assumes nothing about how the samples are distributed: timings have a long tail.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/units.h"
+
+namespace helm::profiler {
+
+struct StoppingRuleOptions {
+  int64_t samples_minimum = 7;
+  int64_t samples_maximum = 400;
+  Duration time_maximum = Duration::Milliseconds(400);  // sum of the samples
+  double relative_half_width = 0.02;                    // of the median's 95 % confidence interval
+};
+
+// The middle and the quartiles of samples, by linear interpolation between the sorted values. REQUIRES: at least one sample.
+struct Quartiles {
+  Duration lower;
+  Duration median;
+  Duration upper;
+};
+Quartiles QuartilesOf(std::vector<Duration> samples);
+
+class StoppingRule {
+ public:
+  explicit StoppingRule(const StoppingRuleOptions& options) : options_(options) {}
+
+  void AddSample(Duration sample);
+  bool Finished() const;
+  // Half the width of the confidence interval over the median; 1 while there are too few samples to say.
+  double RelativeHalfWidth() const;
+  const std::vector<Duration>& samples() const { return samples_; }
+
+ private:
+  StoppingRuleOptions options_;
+  std::vector<Duration> samples_;
+  Duration total_;
+};
+
+}  // namespace helm::profiler

@@ -1,0 +1,111 @@
+#include "tools/exec_output.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+#include "report/compare.h"
+
+namespace helm::tools {
+namespace {
+
+std::string Losses(const std::vector<double>& losses) {
+  if (losses.empty()) return "no steps";
+  if (losses.size() == 1) return fmt::format("{:.4f}", losses.front());
+  return fmt::format("{:.4f} at the first step, {:.4f} at the last", losses.front(), losses.back());
+}
+
+std::string VerifyText(const exec::VerifyResult& verify) {
+  std::string text = fmt::format("verify         {}: {} tensors and {} losses against the unsplit model (AdamW epsilon {:g} on both sides)\n",
+                                 verify.passed() ? "passed" : "FAILED", verify.tensors, verify.steps, exec::kVerifyEpsilon);
+  for (const exec::VerifyError& error : verify.by_kind) {
+    text += fmt::format("  worst {:<9} {:.2e} (bound {:.0e})  {}\n", exec::Name(error.kind), error.error, verify.bounds.Of(error.kind), error.tensor);
+  }
+  return text;
+}
+
+std::optional<report::Comparison> CompareWith(const exec::RunResult& result, const Result<planner::Evaluation>& predicted) {
+  if (!predicted.ok()) return std::nullopt;
+  auto comparison = report::Compare(predicted->simulation.timeline, result.timeline);
+  return comparison.ok() ? std::optional(*comparison) : std::nullopt;
+}
+
+std::optional<double> StepTimeError(const exec::RunResult& result, const planner::Evaluation& predicted) {
+  return report::RelativeError(predicted.prediction.step_time, result.step_time);
+}
+
+std::optional<double> PeakMemoryError(const exec::RunResult& result, const planner::Evaluation& predicted) {
+  return report::RelativeError(predicted.prediction.memory_bytes_peak, result.memory_bytes_peak);
+}
+
+nlohmann::ordered_json OrNull(const std::optional<double>& number) {
+  return number ? nlohmann::ordered_json(*number) : nlohmann::ordered_json();
+}
+
+nlohmann::ordered_json VerifyJson(const exec::VerifyResult& verify) {
+  return {{"steps", verify.steps},
+          {"passed", verify.passed()},
+          {"adamw_epsilon", exec::kVerifyEpsilon},
+          {"worst",
+           {{"kind", exec::Name(verify.worst.kind)},
+            {"tensor", verify.worst.tensor},
+            {"error", verify.worst.error},
+            {"bound", verify.bounds.Of(verify.worst.kind)}}}};
+}
+
+}  // namespace
+
+std::string ExecText(const exec::RunResult& result, const Result<planner::Evaluation>& predicted, bool colour) {
+  std::string text = fmt::format("ran            {}, {} steps ({} of them warm-up) on {}\n", result.timeline.plan, result.losses.size(),
+                                 result.warm_up_steps, result.data);
+  text += fmt::format("loss           {}\n", Losses(result.losses));
+  text += fmt::format("measured       step {} (median), peak memory {}\n", FormatDuration(result.step_time), FormatBytes(result.memory_bytes_peak));
+  if (result.verify) text += VerifyText(*result.verify);
+  if (!predicted.ok()) return text + fmt::format("no prediction  {}\n", predicted.status().message());
+  if (const auto comparison = CompareWith(result, predicted)) text += "\n" + report::RenderText(*comparison, {.colour = colour});
+  return text;
+}
+
+nlohmann::ordered_json ExecJson(const exec::RunResult& result, const Result<planner::Evaluation>& predicted) {
+  nlohmann::ordered_json json;
+  if (const auto comparison = CompareWith(result, predicted)) {
+    json = report::RenderJson(*comparison);
+  } else {
+    json["schema_version"] = 1;
+    json["predicted"] = nullptr;
+    json["measured"] = {{"step_time_s", result.step_time.seconds()},
+                        {"peak_memory", {{"allocated_bytes", result.memory_bytes_peak.count()}}}};
+    json["error"] = {{"step_time", nullptr}, {"peak_memory", nullptr}};
+  }
+  if (predicted.ok()) {
+    json["error"]["step_time"] = OrNull(StepTimeError(result, *predicted));
+    json["error"]["peak_memory"] = OrNull(PeakMemoryError(result, *predicted));
+  }
+  json["steps"] = result.losses.size();
+  json["warm_up_steps"] = result.warm_up_steps;
+  json["data"] = result.data;
+  json["losses"] = result.losses;
+  if (result.verify) json["verify"] = VerifyJson(*result.verify);
+  return json;
+}
+
+Status VerifyFailure(const exec::VerifyResult& verify) {
+  const exec::VerifyError& worst = verify.worst;
+  return {StatusCode::kVerifyFailed,
+          fmt::format("error: the split model differs from the unsplit one: {} {} on rank {} is off by {:.2e}, allowed is {:.0e}",
+                      exec::Name(worst.kind), worst.tensor, worst.rank, worst.error, verify.bounds.Of(worst.kind))};
+}
+
+Status CheckTolerance(const ir::Tolerance& tolerance, const exec::RunResult& result, const planner::Evaluation& predicted) {
+  const auto exceeded = [](const char* what, const std::optional<double>& error, double allowed) {
+    if (allowed <= 0 || !error || std::abs(*error) <= allowed) return OkStatus();
+    return Status(StatusCode::kToleranceExceeded, fmt::format("error: the predicted {} is off by {:+.1f} %, the plan's tolerance is {:.1f} %", what,
+                                                              100 * *error, 100 * allowed));
+  };
+  HELM_RETURN_IF_ERROR(exceeded("step time", StepTimeError(result, predicted), tolerance.step_time));
+  return exceeded("peak memory", PeakMemoryError(result, predicted), tolerance.peak_memory);
+}
+
+}  // namespace helm::tools

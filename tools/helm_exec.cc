@@ -1,0 +1,100 @@
+// helm-exec: runs a plan on real processes, then holds what was measured against what was predicted.
+#include <cmath>
+
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cluster/cluster_reader.h"
+#include "core/stamp.h"
+#include "core/text.h"
+#include "exec/run.h"
+#include "planner/evaluate.h"
+#include "report/compare.h"
+#include "tools/command_line.h"
+#include "tools/exec_output.h"
+#include "tools/outputs.h"
+#include "tools/pricing.h"
+#include "tools/terminal.h"
+
+namespace helm {
+namespace {
+
+struct Arguments {
+  std::string plan;
+  std::vector<std::string> cost_tables;
+  tools::TimelineOutputs outputs;
+  std::string predicted_trace;
+  exec::RunOptions run;
+  double timeout_s = 60;
+  bool json = false;
+};
+
+// The prediction for the plan as it stands; analytic where its tables do not reach.
+Result<planner::Evaluation> Predict(const ir::Plan& plan, const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const auto cluster, cluster::ClusterFromJson(plan.cluster));
+  tools::PricingOptions pricing{plan.cost_tables, false};
+  pricing.cost_tables.insert(pricing.cost_tables.end(), arguments.cost_tables.begin(), arguments.cost_tables.end());
+  HELM_ASSIGN_OR_RETURN(const auto make_estimator, tools::MakeEstimatorFactory(cluster, pricing));
+  HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
+  return planner::EvaluatePlan(plan, *estimator, {});
+}
+
+exec::RunOptions WithReporting(const Arguments& arguments, tools::Progress& progress) {
+  exec::RunOptions options = arguments.run;
+  options.plan_path = arguments.plan;
+  options.timeout = std::chrono::milliseconds(std::llround(1000 * arguments.timeout_s));
+  options.interrupted = tools::WatchInterrupt();
+  options.observer = [&progress](const exec::RunEvent& event) {
+    if (event.kind != exec::RunEvent::Kind::kStep) return;
+    progress.Update(event.step + 1, event.steps, fmt::format("{} loss {:.4f}", event.unsplit ? "unsplit" : "training", event.loss));
+  };
+  options.log = [&progress](std::string_view line) {
+    progress.Clear();
+    tools::PrintNote(line);
+  };
+  return options;
+}
+
+Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunResult& result, const Result<planner::Evaluation>& predicted) {
+  HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.timeline));
+  if (predicted.ok()) HELM_RETURN_IF_ERROR(tools::WriteTimelines({arguments.predicted_trace, ""}, predicted->simulation.timeline));
+  if (arguments.json) {
+    tools::PrintJson(tools::ExecJson(result, predicted));
+  } else {
+    tools::PrintResult(tools::ExecText(result, predicted, tools::ColourWanted()));
+  }
+  if (result.verify && !result.verify->passed()) return tools::VerifyFailure(*result.verify);
+  return predicted.ok() ? tools::CheckTolerance(plan.tolerance, result, *predicted) : OkStatus();
+}
+
+Status Run(const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ir::ReadPlan(arguments.plan));
+  tools::Progress progress("running");
+  HELM_ASSIGN_OR_RETURN(exec::RunResult result, exec::Run(plan, WithReporting(arguments, progress)));
+  progress.Clear();
+  if (!result.is_reporter) return OkStatus();
+  result.timeline.stamp = MakeStamp({.seed = plan.workload.seed});
+  return Report(plan, arguments, result, Predict(plan, arguments));
+}
+
+}  // namespace
+}  // namespace helm
+
+int main(int argc, char** argv) {
+  if (helm::exec::IsSpawnedRank()) return helm::exec::RunSpawnedRank();
+  CLI::App app("Runs a plan and compares it with its prediction.", "helm-exec");
+  helm::Arguments arguments;
+  app.add_option("plan", arguments.plan, "plan that helm-plan wrote")->required();
+  app.add_option("--steps", arguments.run.steps, "training steps")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  app.add_flag("--verify", arguments.run.verify, "also run the unsplit model and compare losses, gradients and parameters (exit 7)");
+  app.add_option("--dump-state", arguments.run.dump_state, "write initial state, tokens, gradients and updated parameters into this folder");
+  app.add_option("--data", arguments.run.data, "token shard or a folder of them (docs/formats/token_shard.md)");
+  app.add_option("--timeout", arguments.timeout_s, "seconds without progress of a rank after which the run ends")->check(CLI::Range(1.0, 1e6));
+  app.add_option("--cost-table", arguments.cost_tables, "measured costs for the prediction, beside the plan's own");
+  helm::tools::AddTimelineOptions(app, arguments.outputs);
+  app.add_option("--predicted-trace", arguments.predicted_trace, "write the predicted timeline of this plan");
+  app.add_flag("--json", arguments.json, "print one JSON document");
+  if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
+  const helm::Status status = helm::Run(arguments);
+  return status.ok() ? 0 : helm::tools::Fail(status);
+}

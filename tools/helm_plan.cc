@@ -1,0 +1,77 @@
+// helm-plan: searches the space of a run configuration and writes the best plan.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/stamp.h"
+#include "planner/render.h"
+#include "planner/search.h"
+#include "tools/command_line.h"
+#include "tools/outputs.h"
+#include "tools/pricing.h"
+#include "tools/terminal.h"
+
+namespace helm {
+namespace {
+
+struct Arguments {
+  tools::ConfigArguments config;
+  tools::TimelineOutputs outputs;
+  std::string out = "plan.yaml";
+  int64_t threads = 1;
+  double time_limit_s = 0;
+  bool explain = false;
+  bool json = false;
+  bool require_measured = false;
+};
+
+void Print(const Arguments& arguments, const config::RunConfig& config, const planner::SearchResult& result) {
+  if (arguments.json) {
+    tools::PrintJson(planner::RenderJson(result));
+  } else {
+    tools::PrintResult(planner::RenderText(config, result, {.plan_path = arguments.out, .explain = arguments.explain}));
+  }
+}
+
+Status Run(const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(config::RunConfig config, tools::ReadConfig(arguments.config));
+  if (arguments.time_limit_s > 0) config.search.time_limit_s = arguments.time_limit_s;
+  HELM_ASSIGN_OR_RETURN(const auto make_estimator,
+                        tools::MakeEstimatorFactory(config.cluster, {config.cost_tables, arguments.require_measured}));
+  tools::Progress progress("searching");
+  planner::SearchRun run;
+  run.threads = arguments.threads;
+  run.interrupted = tools::WatchInterrupt();
+  run.progress = [&](int64_t done, int64_t total) { progress.Update(done, total, ""); };
+  HELM_ASSIGN_OR_RETURN(planner::SearchResult result, planner::Search(config, make_estimator, run));
+  progress.Clear();
+
+  ir::Plan plan = result.best.plan;
+  plan.cost_tables = tools::AbsolutePaths(config.cost_tables);
+  plan.stamp = MakeStamp({.seed = config.workload.seed});
+  HELM_RETURN_IF_ERROR(ir::WritePlan(plan, arguments.out));
+  HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.best.simulation.timeline));
+  Print(arguments, config, result);
+  if (result.interrupted) return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};
+  return OkStatus();
+}
+
+}  // namespace
+}  // namespace helm
+
+int main(int argc, char** argv) {
+  CLI::App app("Finds the fastest plan that fits.", "helm-plan");
+  helm::Arguments arguments;
+  app.add_option("config", arguments.config.path, "run configuration (docs/formats/run_config.md)")->required();
+  app.add_option("--out", arguments.out, "plan file to write");
+  app.add_option("--cost-table", arguments.config.cost_tables, "measured costs (helm-profile); may be repeated, later rows win");
+  app.add_option("--set", arguments.config.overrides, "key=value over the configuration, e.g. strategy.tensor=2; may be repeated");
+  app.add_option("--threads", arguments.threads, "threads of the search; the plan does not depend on it")->check(CLI::Range(1, 1024));
+  app.add_option("--time-limit", arguments.time_limit_s, "seconds; the best plan so far is written (default: search.time_limit_s)");
+  helm::tools::AddTimelineOptions(app, arguments.outputs);
+  app.add_flag("--explain", arguments.explain, "list every strategy and why it lost");
+  app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
+  app.add_flag("--json", arguments.json, "print one JSON document");
+  if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
+  const helm::Status status = helm::Run(arguments);
+  return status.ok() ? 0 : helm::tools::Fail(status);
+}

@@ -1,0 +1,92 @@
+// helm-sim: prices one strategy, of a run configuration or of a plan, without searching.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cluster/cluster_reader.h"
+#include "core/file.h"
+#include "ir/graph.h"
+#include "ir/program_text.h"
+#include "planner/evaluate.h"
+#include "planner/render.h"
+#include "tools/command_line.h"
+#include "tools/outputs.h"
+#include "tools/pricing.h"
+#include "tools/terminal.h"
+
+namespace helm {
+namespace {
+
+struct Arguments {
+  tools::ConfigArguments config;
+  tools::TimelineOutputs outputs;
+  std::string program;
+  std::string dag;
+  bool json = false;
+  bool require_measured = false;
+};
+
+// The plan to price, and the cluster it is for.
+struct Subject {
+  ir::Plan plan;
+  cluster::Cluster cluster;
+  double memory_fraction = 1.0;
+};
+
+Result<Subject> ReadSubject(const Arguments& arguments) {
+  Subject subject;
+  if (tools::IsPlan(arguments.config.path)) {
+    if (!arguments.config.overrides.empty()) return InvalidError("error: --set changes a run configuration; a plan is fixed");
+    HELM_ASSIGN_OR_RETURN(subject.plan, ir::ReadPlan(arguments.config.path));
+    HELM_ASSIGN_OR_RETURN(subject.cluster, cluster::ClusterFromJson(subject.plan.cluster));
+    for (const std::string& table : arguments.config.cost_tables) subject.plan.cost_tables.push_back(table);
+  } else {
+    HELM_ASSIGN_OR_RETURN(const config::RunConfig config, tools::ReadConfig(arguments.config));
+    HELM_RETURN_IF_ERROR(config::CheckFixedStrategy(config));
+    subject.plan = planner::MakePlan(config, config.strategy);
+    subject.cluster = config.cluster;
+    subject.memory_fraction = config.search.memory_fraction;
+  }
+  return subject;
+}
+
+Status WriteProgram(const Arguments& arguments, const ir::Program& program) {
+  if (!arguments.program.empty()) HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.program, ir::ToText(program)));
+  if (!arguments.dag.empty()) HELM_RETURN_IF_ERROR(tools::WriteDag(arguments.dag, program));
+  return OkStatus();
+}
+
+Status Run(const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const Subject subject, ReadSubject(arguments));
+  HELM_ASSIGN_OR_RETURN(const auto make_estimator,
+                        tools::MakeEstimatorFactory(subject.cluster, {subject.plan.cost_tables, arguments.require_measured}));
+  HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
+  HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
+                        planner::EvaluatePlan(subject.plan, *estimator, {.memory_fraction = subject.memory_fraction}));
+  HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, evaluation.simulation.timeline));
+  HELM_RETURN_IF_ERROR(WriteProgram(arguments, evaluation.program));
+  if (arguments.json) {
+    tools::PrintJson(planner::RenderJson(evaluation));
+  } else {
+    tools::PrintResult(planner::RenderText(evaluation));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+}  // namespace helm
+
+int main(int argc, char** argv) {
+  CLI::App app("Predicts the step time and memory of one strategy.", "helm-sim");
+  helm::Arguments arguments;
+  app.add_option("config", arguments.config.path, "run configuration or plan")->required();
+  app.add_option("--cost-table", arguments.config.cost_tables, "measured costs (helm-profile); may be repeated, later rows win");
+  app.add_option("--set", arguments.config.overrides, "key=value over the configuration, e.g. strategy.tensor=2; may be repeated");
+  helm::tools::AddTimelineOptions(app, arguments.outputs);
+  app.add_option("--program", arguments.program, "write the program's text form");
+  app.add_option("--dag", arguments.dag, "write the operator graph as DOT (and SVG where graphviz is installed) into this folder");
+  app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
+  app.add_flag("--json", arguments.json, "print one JSON document");
+  if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
+  const helm::Status status = helm::Run(arguments);
+  return status.ok() ? 0 : helm::tools::Fail(status);
+}

@@ -1,0 +1,67 @@
+#include "tools/outputs.h"
+
+#include <spawn.h>
+#include <sys/wait.h>
+
+#include <sstream>
+
+#include <fmt/format.h>
+
+#include "core/file.h"
+#include "formats/chrome_trace.h"
+#include "ir/graph.h"
+#include "tools/terminal.h"
+
+extern char** environ;
+
+namespace helm::tools {
+namespace {
+
+// Runs `dot`; false when there is none or it failed.
+bool RunGraphviz(const std::string& dot_path, const std::string& svg_path) {
+  std::string program = "dot";
+  std::string format = "-Tsvg";
+  std::string output = "-o" + svg_path;
+  std::string input = dot_path;
+  char* const arguments[] = {program.data(), format.data(), output.data(), input.data(), nullptr};
+  pid_t process = 0;
+  if (posix_spawnp(&process, "dot", nullptr, nullptr, arguments, environ) != 0) return false;
+  int state = 0;
+  return waitpid(process, &state, 0) == process && WIFEXITED(state) && WEXITSTATUS(state) == 0;
+}
+
+}  // namespace
+
+void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs) {
+  app.add_option("--trace", outputs.trace, "write the timeline, as helm-compare reads it");
+  app.add_option("--chrome-trace", outputs.chrome_trace, "write the timeline for Perfetto, chrome://tracing and HTA");
+}
+
+Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline) {
+  if (!outputs.trace.empty()) HELM_RETURN_IF_ERROR(ir::WriteTimeline(timeline, outputs.trace));
+  if (!outputs.chrome_trace.empty()) {
+    HELM_RETURN_IF_ERROR(WriteFileAtomically(outputs.chrome_trace, formats::ToChromeTrace(timeline)));
+  }
+  return OkStatus();
+}
+
+Status WriteDag(const std::string& folder, const ir::Program& program) {
+  HELM_RETURN_IF_ERROR(MakeFolders(folder));
+  const std::string dot_path = folder + "/program.dot";
+  HELM_RETURN_IF_ERROR(WriteFileAtomically(dot_path, ir::ToDot(program)));
+  PrintNote(fmt::format("wrote {}", dot_path));
+  if (RunGraphviz(dot_path, folder + "/program.svg")) PrintNote(fmt::format("wrote {}/program.svg", folder));
+  return OkStatus();
+}
+
+bool IsPlan(const std::string& path) {
+  const auto text = ReadFile(path);
+  if (!text.ok()) return false;
+  std::istringstream lines(*text);
+  for (std::string line; std::getline(lines, line);) {
+    if (line.starts_with("format:")) return line.find("helm-plan/") != std::string::npos;
+  }
+  return false;
+}
+
+}  // namespace helm::tools

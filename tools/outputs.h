@@ -1,0 +1,28 @@
+// Files that several tools write: timelines in HELM's and in Chrome's form, operator graphs.
+#pragma once
+
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "core/status.h"
+#include "ir/program.h"
+#include "ir/timeline.h"
+
+namespace helm::tools {
+
+struct TimelineOutputs {
+  std::string trace;         // helm-timeline JSON, what helm-compare reads
+  std::string chrome_trace;  // for Perfetto, chrome://tracing and HTA
+};
+
+void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs);
+Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline);
+
+// `folder`/program.dot, and program.svg when graphviz's `dot` can be run.
+Status WriteDag(const std::string& folder, const ir::Program& program);
+
+// True when the file says that it is a plan (its `format` key), whatever its name. False for anything else, unreadable files included.
+bool IsPlan(const std::string& path);
+
+}  // namespace helm::tools
