@@ -23,11 +23,13 @@ struct Device {
   std::optional<BytesPerSecond> memory_bandwidth;
   std::map<std::string, FlopsPerSecond> peak;               // by dtype name (ir::Name): dense
   int64_t multiprocessors = 0;
+  bool operator==(const Device&) const = default;
 };
 
 struct IntraNodeLink {
   std::string kind;  // nvswitch | nvlink-mesh | pcie
   BytesPerSecond bandwidth;
+  bool operator==(const IntraNodeLink&) const = default;
 };
 
 struct InterNodeLink {
@@ -35,6 +37,7 @@ struct InterNodeLink {
   BytesPerSecond bandwidth;  // of one NIC
   std::string fabric;        // infiniband | roce | efa | omni-path | ethernet
   Duration latency;
+  bool operator==(const InterNodeLink&) const = default;
 };
 
 struct Cluster {
@@ -48,6 +51,7 @@ struct Cluster {
   int64_t nvlink_domain = 0;     // GPUs; 0: the node
   bool local = false;            // this machine
   int64_t cpu_cores = 0;         // local CPU: shared by the ranks
+  bool operator==(const Cluster&) const = default;
 };
 
 // Threads each rank of a local CPU cluster computes with: cores / ranks, at least one.

@@ -1,0 +1,69 @@
+// RunConfig: one YAML file that says what to train, on what, how, and what is asked for (DESIGN section 4, docs/formats/run_config.md).
+//
+// Reading is two steps: every key through the strict layer (unknown, duplicate, mistyped), then the meaning (sizes that do not divide, a world
+// that does not fit the cluster). What this version cannot do is refused by name, never ignored. All problems come out together.
+// Invariant of a RunConfig that was read: degrees that were given are possible on the cluster and for the model; defaults are applied.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "cluster/cluster.h"
+#include "cluster/machine_facts.h"
+#include "core/preset.h"
+#include "core/status.h"
+#include "ir/strategy.h"
+#include "model/model_spec.h"
+
+namespace helm::config {
+
+enum class Objective : uint8_t { kStepTime, kCost, kMemory };
+
+// A part of a strategy that the search must not use: every candidate whose keys all have these values. {"tensor": "8"}.
+struct ForbiddenStrategy {
+  std::vector<std::pair<std::string, std::string>> values;  // key of `strategy`, value in the words of ir::Describe
+  bool operator==(const ForbiddenStrategy&) const = default;
+};
+
+struct SearchOptions {
+  Objective objective = Objective::kStepTime;
+  double memory_fraction = 0.94;  // of the device's memory that a plan may fill
+  double time_limit_s = 60.0;
+  std::vector<ForbiddenStrategy> forbid;
+  std::optional<double> price_per_gpu_hour;
+  bool operator==(const SearchOptions&) const = default;
+};
+
+struct RunConfig {
+  model::ModelSpec model;
+  cluster::Cluster cluster;
+  std::vector<std::string> cost_tables;  // files that exist, resolved against the config's folder
+  ir::Software software;
+  ir::Workload workload;
+  ir::Strategy strategy;                 // defaults where not given
+  std::set<std::string> strategy_given;  // keys of `strategy` that the user fixed
+  SearchOptions search;
+  ir::Tolerance tolerance;
+  std::string path;
+};
+
+struct ConfigContext {
+  PresetPath presets;
+  cluster::MachineFacts machine;
+};
+
+// `overrides`: "strategy.tensor=4", as --set gives them; they replace or add a value before anything is checked. What is wrong in one is shown
+// as "--set strategy.tenosr=4: error: ...".
+Result<RunConfig> ReadRunConfig(const std::string& path, const std::vector<std::string>& overrides, const ConfigContext& context);
+Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& path, const std::vector<std::string>& overrides,
+                                 const ConfigContext& context);
+
+// Whether the search must leave this strategy out.
+bool Forbidden(const SearchOptions& search, const ir::Strategy& strategy);
+
+}  // namespace helm::config

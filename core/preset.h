@@ -1,0 +1,39 @@
+// Presets: how a config names another document: by a preset's name ("llama3-8b": configs/models/llama3-8b.yaml), by a file ("../a.json", relative
+// to the file that says so), or inline.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/diagnostics.h"
+#include "core/located_yaml.h"
+
+namespace helm {
+
+// Folders that hold models/, clusters/, gpus/, frameworks/ ..., searched in order. A value that callers pass on, not a global.
+struct PresetPath {
+  std::vector<std::string> folders;
+};
+
+// $HELM_CONFIG_DIR (`config_dir`, if not null or empty), then <executable_folder>/../../configs and ../configs (a build in the source tree)
+// and ../share/helm/configs (installed); only those that exist.
+PresetPath MakePresetPath(const char* config_dir, const std::string& executable_folder);
+
+// Names of the presets of a kind ("models"), sorted, without ".yaml" or ".json"; the first folder wins.
+std::vector<std::string> PresetNames(const PresetPath& path, const std::string& kind);
+std::optional<std::string> FindPreset(const PresetPath& path, const std::string& kind, const std::string& name);  // its file
+
+struct LoadedReference {
+  YamlValue value;     // the document that is meant: a mapping
+  std::string name;    // of the preset or the file, without folder and ending; empty for an inline one
+  std::string folder;  // what relative paths in it are relative to
+  std::string file;    // empty for an inline one
+};
+
+// Follows a value that is a mapping (inline) or a text (a preset's name, or a file if it has a '/' or ends in .yaml, .yml or .json). What
+// is wrong is reported at the value, with the presets there are. `what`: "cluster"; `kind`: "clusters"; `folder`: of the file that holds `value`.
+std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind, const PresetPath& path,
+                                             const std::string& folder, Diagnostics& diagnostics);
+
+}  // namespace helm
