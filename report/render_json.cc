@@ -1,0 +1,120 @@
+#include <array>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "report/compare.h"
+
+namespace helm::report {
+namespace {
+
+using nlohmann::ordered_json;
+
+constexpr int kSchemaVersion = 1;
+
+ordered_json ErrorJson(std::optional<double> error) { return error ? ordered_json(*error) : ordered_json(nullptr); }
+
+ordered_json BreakdownJson(const Breakdown& breakdown) {
+  return {{"compute", breakdown.compute.seconds()},
+          {"exposed_communication", breakdown.exposed_communication.seconds()},
+          {"bubble", breakdown.bubble.seconds()},
+          {"optimizer", breakdown.optimizer.seconds()},
+          {"host", breakdown.host.seconds()}};
+}
+
+ordered_json MemoryJson(const Summary& summary) {
+  ordered_json by_category = ordered_json::object();
+  for (size_t role = 0; role < ir::kStorageRoles; ++role) {
+    by_category[std::string(ir::Name(static_cast<ir::StorageRole>(role)))] = summary.memory_at_peak[role];
+  }
+  return {{"allocated_bytes", summary.memory_bytes_peak.count()}, {"rank", summary.memory_rank}, {"by_category", std::move(by_category)}};
+}
+
+ordered_json RanksJson(const std::vector<RankUse>& uses) {
+  ordered_json ranks = ordered_json::array();
+  for (const RankUse& use : uses) {
+    ranks.push_back({{"rank", use.rank},
+                     {"step_time_s", use.makespan.seconds()},
+                     {"compute_busy_s", use.compute_busy.seconds()},
+                     {"communication_busy_s", use.communication_busy.seconds()},
+                     {"idle_s", use.idle.seconds()},
+                     {"breakdown_s", BreakdownJson(use.breakdown)},
+                     {"allocated_bytes", use.memory_bytes_peak.count()}});
+  }
+  return ranks;
+}
+
+ordered_json SummaryJson(const Summary& summary) {
+  ordered_json steps = ordered_json::array();
+  for (Duration step : summary.steps) steps.push_back(step.seconds());
+  const CriticalPath& path = summary.critical_path;
+  return {{"title", summary.title},
+          {"plan", summary.plan},
+          {"device", summary.device},
+          {"program_hash", summary.program_hash},
+          {"step_time_s", summary.makespan.seconds()},
+          {"steps_s", std::move(steps)},
+          {"peak_memory", MemoryJson(summary)},
+          {"breakdown_s", BreakdownJson(summary.breakdown)},
+          {"critical_path_s",
+           {{"rank", path.rank}, {"compute", path.compute.seconds()}, {"communication", path.communication.seconds()}, {"host", path.host.seconds()}}},
+          {"sources",
+           {{"measured", summary.sources.measured}, {"interpolated", summary.sources.interpolated}, {"analytic", summary.sources.analytic}}},
+          {"ranks", RanksJson(summary.ranks)}};
+}
+
+ordered_json CategoriesJson(const std::vector<CategoryRow>& rows) {
+  ordered_json categories = ordered_json::array();
+  for (const CategoryRow& row : rows) {
+    categories.push_back({{"name", row.name},
+                          {"ops", row.ops},
+                          {"predicted_s", row.duration.predicted.seconds()},
+                          {"measured_s", row.duration.measured.seconds()},
+                          {"error", ErrorJson(RelativeError(row.duration.predicted, row.duration.measured))}});
+  }
+  return categories;
+}
+
+ordered_json IdJson(ir::OpId op) { return op.valid() ? ordered_json(op.value) : ordered_json(nullptr); }
+
+// Only the sides that the op is in.
+ordered_json OpJson(const OpRow& row) {
+  ordered_json op = {{"op", IdJson(row.op.predicted.valid() ? row.op.predicted : row.op.measured)}};
+  if (row.op.predicted.valid() && row.op.measured.valid() && row.op.predicted != row.op.measured) op["measured_op"] = row.op.measured.value;
+  op.update({{"target", row.what.target},
+             {"label", row.what.label},
+             {"kind", row.what.kind},
+             {"phase", row.what.phase},
+             {"layer", row.what.layer},
+             {"micro_batch", row.what.micro_batch},
+             {"source", row.what.source}});
+  if (row.op.predicted.valid()) op["predicted_s"] = row.duration.predicted.seconds();
+  if (row.op.measured.valid()) op["measured_s"] = row.duration.measured.seconds();
+  if (row.op.predicted.valid() && row.op.measured.valid()) op["error"] = ErrorJson(RelativeError(row.duration.predicted, row.duration.measured));
+  return op;
+}
+
+ordered_json OpsJson(const std::vector<OpRow>& rows) {
+  ordered_json ops = ordered_json::array();
+  for (const OpRow& row : rows) ops.push_back(OpJson(row));
+  return ops;
+}
+
+}  // namespace
+
+ordered_json RenderJson(const Comparison& comparison) {
+  return {{"schema_version", kSchemaVersion},
+          {"predicted", SummaryJson(comparison.sides.predicted)},
+          {"measured", SummaryJson(comparison.sides.measured)},
+          {"error", {{"step_time", ErrorJson(comparison.step_time_error)}, {"peak_memory", ErrorJson(comparison.peak_memory_error)}}},
+          {"matched_by", comparison.matched_by_id ? "id" : "name"},
+          {"categories",
+           {{"target", CategoriesJson(comparison.by_target)},
+            {"label", CategoriesJson(comparison.by_label)},
+            {"phase", CategoriesJson(comparison.by_phase)},
+            {"kind", CategoriesJson(comparison.by_kind)}}},
+          {"ops", OpsJson(comparison.rows)},
+          {"unmatched", {{"predicted", OpsJson(comparison.predicted_only)}, {"measured", OpsJson(comparison.measured_only)}}}};
+}
+
+}  // namespace helm::report

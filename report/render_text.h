@@ -1,0 +1,16 @@
+// RenderText (report/compare.h) in the parts that tests look at one by one.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/compare.h"
+
+namespace helm::report {
+
+// Lines without line ends.
+std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOptions& options);
+std::vector<std::string> DifferenceLines(const Comparison& comparison, const TextOptions& options);
+std::vector<std::string> CategoryLines(const Comparison& comparison);
+
+}  // namespace helm::report

@@ -1,0 +1,91 @@
+#include "report/critical_path.h"
+
+#include <gtest/gtest.h>
+
+#include "support/sample_timelines.h"
+
+namespace helm::report {
+namespace {
+
+using Kind = ir::Stream::Kind;
+
+Duration Us(double microseconds) { return Duration::Microseconds(microseconds); }
+
+//  time (us)      0    10   20   30   40   50   60
+//  compute        aaaa  bbbbbb wwwwwwwwww cccccc       a 0-10, b 12-24, wait 24-42, c 42-55
+//  tensor             RRRRRRRRRRRRRRRRRR               10-40
+// Back from 55: c 42-55; the wait until the collective's end 40-42; the collective 10-40; a 0-10. b is hidden beside the collective.
+TEST(TraceCriticalPath, GoesThroughTheCollectiveThatAWaitWaitsFor) {
+  test::TimelineBuilder builder("measured", "h");
+  const int32_t compute = builder.Stream(Kind::kCompute, "compute");
+  const int32_t tensor = builder.Stream(Kind::kCommunication, "communication.tensor");
+  const ir::OpId a = builder.Op("compute", "aten.mm", "a");
+  const ir::OpId reduce = builder.Op("collective", "c10d.all_reduce", "r");
+  const ir::OpId b = builder.Op("compute", "aten.mm", "b");
+  const ir::OpId wait = builder.Op("wait", "c10d.wait", "r");
+  const ir::OpId c = builder.Op("compute", "aten.mm", "c");
+  builder.Event(0, compute, a, 0, 10);
+  builder.Event(0, tensor, reduce, 10, 40);
+  builder.Event(0, compute, b, 12, 24);
+  builder.Event(0, compute, wait, 24, 42);
+  builder.Event(0, compute, c, 42, 55);
+  const CriticalPath path = TraceCriticalPath(builder.Build());
+  const std::vector<PathStep> expected = {{a, Us(0), Us(10)}, {reduce, Us(10), Us(40)}, {wait, Us(40), Us(42)}, {c, Us(42), Us(55)}};
+  EXPECT_EQ(path.steps, expected);
+  EXPECT_EQ(path.compute, Us(10 + 13));
+  EXPECT_EQ(path.communication, Us(30 + 2));
+  EXPECT_EQ(path.host, Us(0));
+}
+
+//  host           1111 2222222 3333              launches 0-4, 4-11, 11-15
+//  compute             aaa     bbbbbbb           a 4-7, b 11-20: b waited for its launch, which ended at 11; the launch of c (11-15) comes later
+TEST(TraceCriticalPath, GoesThroughTheLaunchThatHeldAnOpUp) {
+  test::TimelineBuilder builder("measured", "h");
+  const int32_t host = builder.Stream(Kind::kHost, "host");
+  const int32_t compute = builder.Stream(Kind::kCompute, "compute");
+  const ir::OpId a = builder.Op("compute", "aten.mm", "a");
+  const ir::OpId b = builder.Op("compute", "aten.mm", "b");
+  const ir::OpId c = builder.Op("compute", "aten.mm", "c");
+  builder.Event(1, host, a, 0, 4);
+  builder.Event(1, host, b, 4, 11);
+  builder.Event(1, host, c, 11, 15);
+  builder.Event(1, compute, a, 4, 7);
+  builder.Event(1, compute, b, 11, 20);
+  builder.Event(1, compute, c, 20, 21);
+  const CriticalPath path = TraceCriticalPath(builder.Build());
+  const std::vector<PathStep> expected = {{a, Us(0), Us(4)}, {b, Us(4), Us(11)}, {b, Us(11), Us(20)}, {c, Us(20), Us(21)}};
+  EXPECT_EQ(path.steps, expected);
+  EXPECT_EQ(path.host, Us(11));
+  EXPECT_EQ(path.rank, 1);
+}
+
+TEST(TraceCriticalPath, ShowsGapsAndEndsDespiteEmptyEvents) {
+  test::TimelineBuilder builder("measured", "h");
+  const int32_t compute = builder.Stream(Kind::kCompute, "compute");
+  const ir::OpId a = builder.Op("compute", "aten.mm", "a");
+  const ir::OpId b = builder.Op("view", "aten.view", "b");
+  const ir::OpId c = builder.Op("view", "aten.view", "c");
+  builder.Event(0, compute, a, 3, 10);
+  builder.Event(0, compute, b, 12, 12);  // no time at all, twice at the same moment
+  builder.Event(0, compute, c, 12, 12);
+  builder.Event(0, compute, a, 12, 20);
+  const std::vector<PathStep> expected = {{ir::OpId(), Us(0), Us(3)}, {a, Us(3), Us(10)}, {ir::OpId(), Us(10), Us(12)}, {a, Us(12), Us(20)}};
+  EXPECT_EQ(TraceCriticalPath(builder.Build()).steps, expected);
+}
+
+TEST(TraceCriticalPath, CoversRealisticStepsWithoutHoles) {
+  const test::SampleTimelines sample = test::MakeSampleTimelines();
+  for (const ir::Timeline* timeline : {&sample.predicted, &sample.measured}) {
+    const CriticalPath path = TraceCriticalPath(*timeline);
+    Duration end;
+    for (const PathStep& step : path.steps) {
+      EXPECT_EQ(step.start, end);
+      end = step.end;
+    }
+    EXPECT_EQ(end, timeline->makespan);
+    EXPECT_EQ(path.compute + path.communication + path.host, end);
+  }
+}
+
+}  // namespace
+}  // namespace helm::report
