@@ -8,6 +8,7 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -48,9 +49,12 @@ struct CostTable {
   std::map<std::string, Measurement> collectives;
   std::optional<HostMeasurement> host;
   nlohmann::ordered_json stamp;
+  std::string file;  // where it was read from, for messages; empty when made in memory; not written
 };
 
 nlohmann::ordered_json ToJson(const CostTable& table);
+// Strict: unknown and missing keys, wrong types, an unknown format version, keys that are no signatures: all of a file at once.
+Result<CostTable> ParseCostTable(std::string_view text, std::string_view file);
 Result<CostTable> ReadCostTable(const std::string& path);
 Status WriteCostTable(const CostTable& table, const std::string& path);  // atomic
 // Rows of `from` replace those of `into`. Fails when the devices differ.

@@ -1,0 +1,147 @@
+#include "cost/analytic.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <variant>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cost/collective_model.h"
+
+namespace helm::cost {
+namespace {
+
+using ir::TensorSignature;
+
+std::vector<const TensorSignature*> TensorsOf(const ir::OpSignature& op) {
+  std::vector<const TensorSignature*> tensors;
+  for (const auto& argument : op.arguments) {
+    if (const auto* tensor = std::get_if<TensorSignature>(&argument)) tensors.push_back(tensor);
+    if (const auto* list = std::get_if<std::vector<TensorSignature>>(&argument)) {
+      for (const TensorSignature& tensor : *list) tensors.push_back(&tensor);
+    }
+  }
+  return tensors;
+}
+
+int64_t BytesOf(const TensorSignature& tensor) { return ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype); }
+
+// [.., M, K] x [.., K, N] -> [.., M, N]; the last two tensor arguments of mm, addmm, bmm.
+int64_t ProductBytes(const TensorSignature& left, const TensorSignature& right) {
+  return BytesOf(left) / std::max<int64_t>(left.shape.back(), 1) * right.shape.back();
+}
+
+bool IsProduct(const std::string& target) { return target == "aten.mm" || target == "aten.addmm" || target == "aten.bmm"; }
+
+// The element type that decides the peak rate: of the first floating-point operand.
+std::optional<ir::DataType> ComputeType(const std::vector<const TensorSignature*>& tensors) {
+  for (const TensorSignature* tensor : tensors) {
+    if (ir::IsFloatingPoint(tensor->dtype)) return tensor->dtype;
+  }
+  return std::nullopt;
+}
+
+std::string Lacks(const cluster::Device& device, const std::string& what) {
+  return fmt::format("device '{}' of the cluster description has no {}", device.name, what);
+}
+
+// NCCL's ring protocols: time before the first step, of one step inside a node over NVLink and over PCIe, and the share of the bandwidth that
+// carries data. Source: NCCL tuning constants, techniques.md 5.1 (baseLat Ring, hwLat Ring, LL = B/2, LL128 = 0.92 B).
+struct RingProtocol {
+  double base_us;
+  double nvlink_us;
+  double pcie_us;
+  double bandwidth_share;
+};
+constexpr std::array<RingProtocol, 3> kRingProtocols = {{{6.6, 0.6, 1.0, 0.5}, {14.0, 1.9, 2.5, 0.92}, {8.4, 3.4, 5.7, 1.0}}};
+
+// Launching an op through the dispatcher takes 0.8 us (measured, DESIGN section 3); a raw CUDA launch 4 us and more, an NCCL enqueue 10 us and
+// more (techniques.md 6.4, the lower of the published numbers).
+constexpr double kDispatchUs = 0.8;
+constexpr double kCudaLaunchUs = 4.0;
+constexpr double kNcclEnqueueUs = 10.0;
+
+}  // namespace
+
+Bytes BytesWritten(const ir::OpSignature& op) {
+  const auto tensors = TensorsOf(op);
+  if (tensors.empty()) return Bytes();
+  if (IsProduct(op.target) && tensors.size() >= 2) return Bytes(ProductBytes(*tensors[tensors.size() - 2], *tensors.back()));
+  if (op.target == "aten.embedding" && tensors.size() == 2) {
+    return Bytes(ir::ElementCount(tensors[1]->shape) * tensors[0]->shape.back() * ir::ElementBytes(tensors[0]->dtype));
+  }
+  return Bytes(BytesOf(**std::ranges::max_element(tensors, {}, [](const TensorSignature* tensor) { return BytesOf(*tensor); })));
+}
+
+double AnalyticEstimator::ShareOfDevice() const {
+  return cluster_.device.is_cpu ? 1.0 / static_cast<double>(std::max<int64_t>(cluster_.devices_per_node, 1)) : 1.0;
+}
+
+Result<Estimate> AnalyticEstimator::EstimateOp(const ir::OpSignature& op) const {
+  const cluster::Device& device = cluster_.device;
+  const auto tensors = TensorsOf(op);
+  if (!device.memory_bandwidth) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), Lacks(device, "memory bandwidth")));
+  const Bytes written = BytesWritten(op);
+  // A lookup reads the rows that it returns, not the whole table.
+  const Bytes read = op.target == "aten.embedding" ? written : ir::BytesRead(op);
+  Duration duration = TimeFor(read + written, BytesPerSecond::Of(device.memory_bandwidth->value() * ShareOfDevice()));
+  const Flops flops = ir::FlopsOf(op);
+  if (flops.count() > 0) {
+    const std::string dtype(ir::Name(ComputeType(tensors).value_or(ir::DataType::kFloat32)));
+    const auto peak = device.peak.find(dtype);
+    if (peak == device.peak.end()) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), Lacks(device, "peak rate for " + dtype)));
+    duration = std::max(duration, TimeFor(flops, FlopsPerSecond::Of(peak->second.value() * ShareOfDevice())));
+  }
+  return Estimate{duration, Source::kAnalytic, Bytes()};
+}
+
+Result<Estimate> AnalyticEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
+  auto duration = cluster_.device.is_cpu ? CpuCollective(collective) : GpuCollective(collective);
+  if (!duration.ok()) return UnavailableError(fmt::format("{}: {}", ir::ToText(collective), duration.status().message()));
+  return Estimate{*duration, Source::kAnalytic, Bytes()};
+}
+
+// Ranks of one machine pass data through its memory: each byte is read and written once to hand it over and once to take it (4 passes), and all
+// ranks do so at the same time.
+Result<Duration> AnalyticEstimator::CpuCollective(const ir::CollectiveSignature& collective) const {
+  if (collective.ranks != collective.ranks_per_node) return UnavailableError("no formula for CPU ranks of several machines");
+  if (!cluster_.device.memory_bandwidth) return UnavailableError(Lacks(cluster_.device, "memory bandwidth"));
+  constexpr double kPasses = 4;
+  const Link memory{Duration(), BytesPerSecond::Of(cluster_.device.memory_bandwidth->value() * ShareOfDevice() / kPasses)};
+  return RingTime(collective.kind, collective.bytes, {collective.ranks, collective.ranks_per_node, memory, memory});
+}
+
+Result<Duration> AnalyticEstimator::GpuCollective(const ir::CollectiveSignature& collective) const {
+  const bool inside = collective.ranks_per_node > 1;
+  const bool between = collective.ranks > collective.ranks_per_node;
+  if (inside && !cluster_.intra_node) return UnavailableError("the cluster description has no intra_node link");
+  if (between && !cluster_.inter_node) return UnavailableError("the cluster description has no inter_node link");
+  std::optional<Duration> best;
+  for (const RingProtocol& protocol : kRingProtocols) {
+    RingPlacement placement{collective.ranks, collective.ranks_per_node, {}, {}};
+    if (inside) {
+      const bool pcie = cluster_.intra_node->kind == "pcie";
+      placement.intra_node = {Duration::Microseconds(pcie ? protocol.pcie_us : protocol.nvlink_us),
+                              BytesPerSecond::Of(cluster_.intra_node->bandwidth.value() * protocol.bandwidth_share)};
+    }
+    if (between) {
+      const double rate = cluster_.inter_node->bandwidth.value() * static_cast<double>(cluster_.inter_node->nics) /
+                          static_cast<double>(cluster_.devices_per_node);
+      placement.inter_node = {cluster_.inter_node->latency, BytesPerSecond::Of(rate * protocol.bandwidth_share)};
+    }
+    HELM_ASSIGN_OR_RETURN(const Duration ring, RingTime(collective.kind, collective.bytes, placement));
+    const Duration total = Duration::Microseconds(protocol.base_us) + ring;
+    if (!best || total < *best) best = total;
+  }
+  return *best;
+}
+
+Result<HostCosts> AnalyticEstimator::EstimateHost() const {
+  const Duration dispatch = Duration::Microseconds(kDispatchUs);
+  if (cluster_.device.is_cpu) return HostCosts{dispatch, dispatch, dispatch, Source::kAnalytic};
+  return HostCosts{dispatch + Duration::Microseconds(kCudaLaunchUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic};
+}
+
+}  // namespace helm::cost

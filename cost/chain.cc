@@ -1,0 +1,120 @@
+#include "cost/chain.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "cost/analytic.h"
+#include "cost/table_estimator.h"
+
+namespace helm::cost {
+namespace {
+
+constexpr std::string_view kHostKey = "launch costs of the host thread";
+
+std::string FileOf(const CostTable& table) { return table.file.empty() ? "cost table" : table.file; }
+
+Status CheckDevice(const CostTable& table, const DeviceKey& wanted) {
+  if (table.device == wanted) return OkStatus();
+  return InvalidError(fmt::format(
+      "{}:1:1: error: the table was measured on {}, the cluster is {}; a table holds for its own device only: measure this one with helm-profile",
+      FileOf(table), ToText(table.device), ToText(wanted)));
+}
+
+Status NotMeasured(const std::string& key) { return UnavailableError(fmt::format("{}: not measured, and only measured costs are allowed", key)); }
+
+}  // namespace
+
+DeviceKey DeviceKeyOf(const cluster::Cluster& cluster) {
+  if (!cluster.device.is_cpu) return {"cuda", cluster.device.name, 1, 1};
+  return {"cpu", cluster.device.name, cluster::ThreadsPerRank(cluster), cluster.devices_per_node};
+}
+
+int64_t Coverage::Count(Source source) const {
+  return std::ranges::count_if(answered, [source](const auto& entry) { return entry.second == source; });
+}
+
+template <typename Ask>
+Result<Estimate> ChainEstimator::Remember(const std::string& key, const Ask& ask) const {
+  if (const auto known = remembered_.find(key); known != remembered_.end()) return known->second;
+  Result<Estimate> answer = InternalError("no estimator in the chain");
+  for (const auto& link : links_) {
+    answer = ask(*link);
+    if (answer.ok()) break;
+  }
+  if (answer.ok()) {
+    coverage_.answered.emplace(key, answer->source);
+    if (options_.require_measured && answer->source != Source::kMeasured) answer = NotMeasured(key);
+  } else {
+    coverage_.missing.emplace(key, answer.status().message());
+  }
+  return remembered_.emplace(key, std::move(answer)).first->second;
+}
+
+Result<Estimate> ChainEstimator::EstimateOp(const ir::OpSignature& op) const {
+  return Remember(ir::ToText(op), [&](const Estimator& link) { return link.EstimateOp(op); });
+}
+
+Result<Estimate> ChainEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
+  return Remember(ir::ToText(collective), [&](const Estimator& link) { return link.EstimateCollective(collective); });
+}
+
+Result<HostCosts> ChainEstimator::EstimateHost() const {
+  Result<HostCosts> answer = InternalError("no estimator in the chain");
+  for (const auto& link : links_) {
+    answer = link->EstimateHost();
+    if (answer.ok()) break;
+  }
+  const std::string key(kHostKey);
+  if (!answer.ok()) {
+    coverage_.missing.emplace(key, answer.status().message());
+    return answer;
+  }
+  coverage_.answered.emplace(key, answer->source);
+  if (options_.require_measured && answer->source != Source::kMeasured) return NotMeasured(key);
+  return answer;
+}
+
+Status ChainEstimator::CheckMeasured() const {
+  std::vector<std::string> keys;
+  for (const auto& [key, source] : coverage_.answered) {
+    if (source != Source::kMeasured) keys.push_back(fmt::format("{} ({})", key, Name(source)));
+  }
+  for (const auto& [key, reason] : coverage_.missing) keys.push_back(fmt::format("{} (unknown)", key));
+  if (keys.empty()) return OkStatus();
+  return UnavailableError(fmt::format("error: {} costs are not measured; measure them with helm-profile:\n  {}", keys.size(), fmt::join(keys, "\n  ")));
+}
+
+Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cluster, const std::vector<CostTable>& tables,
+                                                      const ChainOptions& options) {
+  const DeviceKey wanted = DeviceKeyOf(cluster);
+  std::vector<std::unique_ptr<Estimator>> links;
+  CostTable all;
+  all.device = wanted;
+  for (const CostTable& table : tables) {
+    HELM_RETURN_IF_ERROR(CheckDevice(table, wanted));
+    HELM_RETURN_IF_ERROR(Merge(all, table));
+  }
+  if (!tables.empty()) {
+    HELM_ASSIGN_OR_RETURN(TableEstimator estimator, TableEstimator::Create(std::move(all)));
+    links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
+  }
+  links.push_back(std::make_unique<AnalyticEstimator>(cluster));
+  return std::make_unique<ChainEstimator>(std::move(links), options);
+}
+
+std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::vector<CostTable>& tables) {
+  std::vector<std::string> warnings;
+  const auto empty = [](const CostTable& table) { return table.ops.empty() && table.collectives.empty(); };
+  if (std::ranges::all_of(tables, empty)) {
+    warnings.push_back(fmt::format(
+        "nothing was measured on {}: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give "
+        "the table with --cost-table", ToText(DeviceKeyOf(cluster))));
+  } else if (std::ranges::none_of(tables, [](const CostTable& table) { return table.host.has_value(); })) {
+    warnings.push_back("no cost table holds the launch costs of the host thread: they are published lower bounds");
+  }
+  return warnings;
+}
+
+}  // namespace helm::cost

@@ -1,0 +1,115 @@
+#include "cost/table_estimator.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "cost/op_features.h"
+
+namespace helm::cost {
+namespace {
+
+std::string CurveKey(const ir::CollectiveSignature& collective) {
+  return fmt::format("{} {} ranks={} per_node={}", collective.kind, ir::Name(collective.dtype), collective.ranks, collective.ranks_per_node);
+}
+
+Status NotInTable(const std::string& key) { return UnavailableError(fmt::format("{}: no measured row is near it", key)); }
+
+// The next word of `text`, which loses it; empty at the end.
+std::string_view NextWord(std::string_view& text) {
+  const size_t end = std::min(text.find(' '), text.size());
+  const std::string_view word = text.substr(0, end);
+  text.remove_prefix(std::min(end + 1, text.size()));
+  return word;
+}
+
+bool ReadField(std::string_view& text, std::string_view name, int64_t& value) {
+  std::string_view word = NextWord(text);
+  if (!word.starts_with(name)) return false;
+  word.remove_prefix(name.size());
+  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
+  return error == std::errc() && end == word.data() + word.size() && value > 0;
+}
+
+}  // namespace
+
+Result<ir::CollectiveSignature> ParseCollectiveSignature(std::string_view text) {
+  std::string_view rest = text;
+  ir::CollectiveSignature collective;
+  collective.kind = std::string(NextWord(rest));
+  const auto dtype = ir::DataTypeFromName(NextWord(rest));
+  int64_t bytes = 0;
+  if (collective.kind.empty() || !dtype || !ReadField(rest, "ranks=", collective.ranks) ||
+      !ReadField(rest, "per_node=", collective.ranks_per_node) || !ReadField(rest, "bytes=", bytes) || !rest.empty()) {
+    return InvalidError(fmt::format("'{}' is not a collective; it must read like 'all_reduce f32 ranks=4 per_node=2 bytes=1048576'", text));
+  }
+  collective.dtype = *dtype;
+  collective.bytes = Bytes(bytes);
+  return collective;
+}
+
+Result<TableEstimator> TableEstimator::Create(CostTable table) {
+  TableEstimator estimator(std::move(table));
+  for (const auto& [key, measurement] : estimator.table_.ops) HELM_RETURN_IF_ERROR(estimator.AddOp(key, measurement));
+  for (const auto& [key, measurement] : estimator.table_.collectives) HELM_RETURN_IF_ERROR(estimator.AddCollective(key, measurement));
+  for (auto& [key, curve] : estimator.curves_) std::ranges::sort(curve, {}, &TransferPoint::bytes);
+  return estimator;
+}
+
+Status TableEstimator::AddOp(const std::string& key, const Measurement& measurement) {
+  HELM_ASSIGN_OR_RETURN(const ir::OpSignature op, ir::ParseOpSignature(key));
+  const double seconds = measurement.median.seconds();
+  OpFeatures features = FeaturesOf(op);
+  if (seconds <= 0 || features.work <= 0) return OkStatus();  // no efficiency; still found by its exact key
+  Family& family = families_[features.family];
+  family.points.push_back({std::move(features.coordinates), std::log(features.work / seconds)});
+  family.rows.push_back({features.work, features.bytes, measurement.workspace});
+  return OkStatus();
+}
+
+Status TableEstimator::AddCollective(const std::string& key, const Measurement& measurement) {
+  HELM_ASSIGN_OR_RETURN(const ir::CollectiveSignature collective, ParseCollectiveSignature(key));
+  const TransferPoint point{static_cast<double>(collective.bytes.count()), measurement.median.seconds()};
+  if (point.bytes > 0 && point.seconds > 0) curves_[CurveKey(collective)].push_back(point);
+  return OkStatus();
+}
+
+Result<Estimate> TableEstimator::EstimateOp(const ir::OpSignature& op) const {
+  const std::string key = ir::ToText(op);
+  if (const auto row = table_.ops.find(key); row != table_.ops.end()) {
+    return Estimate{row->second.median, Source::kMeasured, row->second.workspace};
+  }
+  const OpFeatures features = FeaturesOf(op);
+  const auto found = families_.find(features.family);
+  if (found == families_.end() || features.work <= 0) return NotInTable(key);
+  const Family& family = found->second;
+  const auto [least, most] = std::ranges::minmax_element(family.rows, {}, &Row::work);
+  if (features.work * kExtrapolationFactor < least->work || features.work > most->work * kExtrapolationFactor) return NotInTable(key);
+  const auto log_efficiency = InterpolateScattered(family.points, features.coordinates);
+  if (!log_efficiency) return NotInTable(key);
+  // A workspace grows with the operands (packed copies, partial sums): scaled from the relative whose size is closest.
+  const Row& closest = *std::ranges::min_element(family.rows, {}, [&](const Row& row) { return std::abs(std::log(row.bytes / features.bytes)); });
+  const double workspace = static_cast<double>(closest.workspace.count()) * features.bytes / closest.bytes;
+  return Estimate{Duration::Seconds(features.work / std::exp(*log_efficiency)), Source::kInterpolated, Bytes(std::llround(workspace))};
+}
+
+Result<Estimate> TableEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
+  const std::string key = ir::ToText(collective);
+  if (const auto row = table_.collectives.find(key); row != table_.collectives.end()) {
+    return Estimate{row->second.median, Source::kMeasured, row->second.workspace};
+  }
+  const auto curve = curves_.find(CurveKey(collective));
+  if (curve == curves_.end() || collective.bytes.count() <= 0) return NotInTable(key);
+  const auto time = InterpolateTransfer(curve->second, static_cast<double>(collective.bytes.count()));
+  if (!time) return NotInTable(key);
+  return Estimate{Duration::Seconds(time->seconds), time->within_range ? Source::kInterpolated : Source::kAnalytic, Bytes()};
+}
+
+Result<HostCosts> TableEstimator::EstimateHost() const {
+  if (!table_.host) return UnavailableError("the cost table holds no launch costs of the host thread");
+  return HostCosts{table_.host->per_op, table_.host->per_collective, table_.host->per_wait, Source::kMeasured};
+}
+
+}  // namespace helm::cost
