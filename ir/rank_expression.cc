@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "ir/program.h"
+#include "ir/text_scanner.h"
 
 namespace helm::ir {
 
@@ -22,7 +23,7 @@ std::string ToText(const RankExpression& expression) {
   std::string text = std::to_string(expression.constant);
   for (const RankTerm& term : expression.terms) {
     if (term.coefficient >= 0) text += '+';  // a negative coefficient brings its own sign
-    text += std::to_string(term.coefficient) + '*' + term.dimension;
+    text += std::to_string(term.coefficient) + "*" + NameText(term.dimension);
   }
   return text;
 }

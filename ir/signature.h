@@ -3,7 +3,8 @@
 // It is the key of the cost tables, and it holds all the profiler needs to run the op on random data. Text form, one line, also the key
 // in the file: `aten.mm(f32[512,384], f32[384,1024]{1,384})`: strides in braces only where they are not contiguous; a persistent
 // operand (a weight or optimizer state, which no recent op wrote) is marked with a leading `@`; lists in `[...]`, none as `none`,
-// int64 index tensors whose values must stay below a bound as `i64[8,256]<257`.
+// int64 index tensors whose values must stay below a bound as `i64[8,256]<257`. A floating-point number always has a point, an exponent or
+// is `inf` or `nan`, so that it is never taken for an integer; empty lists of tensors and booleans are `tensors[]` and `bools[]`.
 #pragma once
 
 #include <string>
@@ -20,7 +21,7 @@ struct TensorSignature {
   DataType dtype = DataType::kFloat32;
   Shape shape;
   Shape strides;
-  bool persistent = false;   // no op of the step wrote it shortly before: not in cache
+  bool persistent = false;   // lies on a persistent parameter, gradient or optimizer-state storage: taken as not in cache
   int64_t index_bound = 0;   // > 0: integer values lie in [0, bound)
   bool operator==(const TensorSignature&) const = default;
 };
@@ -34,7 +35,9 @@ struct OpSignature {
   bool operator==(const OpSignature&) const = default;
 };
 
-// REQUIRES: op is a compute or view op of the program. A RankExpression argument becomes its constant.
+// REQUIRES: op is a compute or view op of the program, all its tensors exist. A RankExpression argument becomes its constant. Index bounds
+// come from what the ATen schema says of the op: rows of the table of an embedding, the size of the dimension that gather, scatter and
+// index ops index, the classes of nll_loss.
 OpSignature SignatureOf(const Program& program, const Op& op);
 
 std::string ToText(const OpSignature& signature);
@@ -56,5 +59,6 @@ struct CollectiveSignature {
   bool operator==(const CollectiveSignature&) const = default;
 };
 std::string ToText(const CollectiveSignature& signature);
+Result<CollectiveSignature> ParseCollectiveSignature(std::string_view text);
 
 }  // namespace helm::ir

@@ -1,0 +1,71 @@
+// Floating-point operations of the ops whose cost is arithmetic: matrix products and attention.
+#include <algorithm>
+#include <array>
+
+#include "ir/signature.h"
+#include "ir/target.h"
+
+namespace helm::ir {
+namespace {
+
+const TensorSignature* TensorAt(const OpSignature& op, size_t at) {
+  return at < op.arguments.size() ? std::get_if<TensorSignature>(&op.arguments[at]) : nullptr;
+}
+
+// [m, k] x [k, n], or [batch, m, k] x [batch, k, n]: a multiply and an add for each of m n k triples.
+double ProductFlops(const OpSignature& op, size_t left_at) {
+  const TensorSignature* left = TensorAt(op, left_at);
+  const TensorSignature* right = TensorAt(op, left_at + 1);
+  if (left == nullptr || right == nullptr || left->shape.empty() || right->shape.empty()) return 0;
+  return 2.0 * static_cast<double>(ElementCount(left->shape)) * static_cast<double>(right->shape.back());
+}
+
+struct ProductOp {
+  std::string_view name;
+  size_t left_at;  // which argument is the left matrix: after the addend, where there is one
+};
+constexpr std::array<ProductOp, 4> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}}};
+
+struct AttentionOp {
+  std::string_view name;
+  size_t query_at;   // query [batch, heads, s, d], then key and value
+  size_t causal_at;  // the argument is_causal
+  double factor;     // of the two products of the forward pass
+};
+// The backward of flash attention computes the scores again and four gradients: five products where forward has two (techniques.md 4.6).
+constexpr double kBackward = 2.5;
+constexpr std::array<AttentionOp, 4> kAttention = {{
+    {"_scaled_dot_product_flash_attention", 0, 4, 1.0},
+    {"_scaled_dot_product_flash_attention_for_cpu", 0, 4, 1.0},
+    {"_scaled_dot_product_flash_attention_backward", 1, 11, kBackward},
+    {"_scaled_dot_product_flash_attention_for_cpu_backward", 1, 7, kBackward},
+}};
+
+bool BoolAt(const OpSignature& op, size_t at) {
+  const auto* value = at < op.arguments.size() ? std::get_if<bool>(&op.arguments[at]) : nullptr;
+  return value != nullptr && *value;
+}
+
+double AttentionFlops(const OpSignature& op, const AttentionOp& attention) {
+  const TensorSignature* query = TensorAt(op, attention.query_at);
+  const TensorSignature* key = TensorAt(op, attention.query_at + 1);
+  const TensorSignature* value = TensorAt(op, attention.query_at + 2);
+  if (query == nullptr || key == nullptr || value == nullptr) return 0;
+  if (query->shape.size() != 4 || key->shape.size() != 4 || value->shape.size() != 4) return 0;
+  const double scores = static_cast<double>(query->shape[0] * query->shape[1]) * static_cast<double>(query->shape[2] * key->shape[2]);
+  const double full = 2.0 * scores * static_cast<double>(query->shape[3] + value->shape[3]) * attention.factor;
+  return BoolAt(op, attention.causal_at) ? full / 2 : full;
+}
+
+}  // namespace
+
+Flops FlopsOf(const OpSignature& signature) {
+  const std::string base = BaseName(signature.target);
+  const auto product = std::ranges::find(kProducts, base, &ProductOp::name);
+  if (product != kProducts.end()) return Flops(ProductFlops(signature, product->left_at));
+  const auto attention = std::ranges::find(kAttention, base, &AttentionOp::name);
+  if (attention != kAttention.end()) return Flops(AttentionFlops(signature, *attention));
+  return Flops(0);
+}
+
+}  // namespace helm::ir
