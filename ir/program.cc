@@ -47,6 +47,15 @@ std::string_view Name(OpKind kind) {
   return "unknown";
 }
 
+std::string Describe(const Program& program, OpId id) {
+  const Op& op = program.op(id);
+  std::string text = "#" + std::to_string(id.value) + " " + op.target;
+  if (!op.label.empty()) text += " '" + op.label + "'";
+  if (op.layer >= 0) text += " layer " + std::to_string(op.layer);
+  if (op.micro_batch >= 0) text += " micro-batch " + std::to_string(op.micro_batch);
+  return text;
+}
+
 Shape ContiguousStrides(const Shape& shape) {
   Shape strides(shape.size());
   int64_t stride = 1;

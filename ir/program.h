@@ -135,6 +135,9 @@ std::string_view Name(Phase phase);       // "forward", "input_gradient", "weigh
 std::string_view Name(StorageRole role);  // "parameter", "gradient", "optimizer_state", "activation", "input", "communication_buffer"
 std::string_view Name(OpKind kind);       // "compute", "view", "collective", "wait"
 
+// "#12 aten.mm 'attention.qkv' layer 3 micro-batch 0": how messages name an op. REQUIRES: op is in the program.
+std::string Describe(const Program& program, OpId op);
+
 // Strides of a contiguous tensor of this shape; number of elements.
 Shape ContiguousStrides(const Shape& shape);
 int64_t ElementCount(const Shape& shape);
