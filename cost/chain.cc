@@ -16,7 +16,7 @@ constexpr std::string_view kHostKey = "launch costs of the host thread";
 std::string FileOf(const CostTable& table) { return table.file.empty() ? "cost table" : table.file; }
 
 Status CheckDevice(const CostTable& table, const DeviceKey& wanted) {
-  if (table.device == wanted) return OkStatus();
+  if (SameDevice(table.device, wanted)) return OkStatus();
   return InvalidError(fmt::format(
       "{}:1:1: error: the table was measured on {}, the cluster is {}; a table holds for its own device only: measure this one with helm-profile",
       FileOf(table), ToText(table.device), ToText(wanted)));

@@ -28,6 +28,8 @@ struct DeviceKey {
   bool operator==(const DeviceKey&) const = default;
 };
 std::string ToText(const DeviceKey& key);
+// Whether a table of one holds for the other. Threads and ranks count only for a CPU, whose cores, caches and memory the ranks share.
+bool SameDevice(const DeviceKey& a, const DeviceKey& b);
 
 struct Measurement {
   Duration median;

@@ -1,0 +1,245 @@
+#include "cost/cost_table.h"
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "core/diagnostics.h"
+#include "core/file.h"
+#include "core/json.h"
+#include "core/text.h"
+#include "cost/table_estimator.h"
+
+namespace helm::cost {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr std::string_view kFormat = "helm-cost-table/1";
+
+Json ToJson(const Measurement& measurement) {
+  return {{"median_us", measurement.median.microseconds()},
+          {"quartile_lower_us", measurement.quartile_lower.microseconds()},
+          {"quartile_upper_us", measurement.quartile_upper.microseconds()},
+          {"samples", measurement.samples},
+          {"workspace_bytes", measurement.workspace.count()}};
+}
+
+Json ToJson(const std::map<std::string, Measurement>& rows) {
+  Json object = Json::object();
+  for (const auto& [key, measurement] : rows) object[key] = ToJson(measurement);
+  return object;
+}
+
+// Reads one document; every problem goes to the diagnostics with the line of the row it is in.
+class TableReader {
+ public:
+  TableReader(std::string_view text, std::string_view file)
+      : text_(text), source_(std::make_shared<const SourceText>(std::string(file), text)) {}
+
+  Result<CostTable> Read() {
+    HELM_ASSIGN_OR_RETURN(const Json document, ParseJson(text_, source_->file()));
+    const Location top{source_, 1, 1};
+    if (!CheckFormat(document, top)) return diagnostics_.ToStatus();
+    CheckFields(document, {"format", "device", "ops", "collectives", "stamp"}, {"host"}, top);
+    if (const Json* device = Object(document, "device")) ReadDevice(*device);
+    if (const Json* host = document.contains("host") ? Object(document, "host") : nullptr) ReadHost(*host);
+    if (const Json* ops = Object(document, "ops")) ReadRows(*ops, table_.ops, [](const std::string& key) { return CheckOpKey(key); });
+    if (const Json* collectives = Object(document, "collectives")) {
+      ReadRows(*collectives, table_.collectives, [](const std::string& key) { return CheckCollectiveKey(key); });
+    }
+    if (const Json* stamp = Object(document, "stamp")) table_.stamp = *stamp;
+    if (!diagnostics_.ok()) return diagnostics_.ToStatus();
+    table_.file = source_->file();
+    return std::move(table_);
+  }
+
+ private:
+  // The place of a key: keys of rows are unique in the file, so searching the text finds the row.
+  Location PlaceOf(const std::string& key) const {
+    const size_t offset = text_.find(Json(key).dump());
+    return offset == std::string_view::npos ? Location{source_, 1, 1} : LocationOfOffset(source_, text_, offset);
+  }
+
+  bool CheckFormat(const Json& document, const Location& top) {
+    const bool known = document.is_object() && document.contains("format") && document["format"] == kFormat;
+    if (known) return true;
+    const std::string found = document.is_object() && document.contains("format") ? document["format"].dump() : "none";
+    diagnostics_.Error(top, fmt::format("not a cost table of a known version: format is {}", found),
+                       {fmt::format("allowed: \"{}\"", kFormat), "fix: write the table again with helm-profile"});
+    return false;
+  }
+
+  void CheckFields(const Json& object, const std::vector<std::string>& required, const std::vector<std::string>& optional,
+                   const Location& where) {
+    std::vector<std::string> allowed = required;
+    allowed.insert(allowed.end(), optional.begin(), optional.end());
+    for (const auto& [key, value] : object.items()) {
+      if (std::find(allowed.begin(), allowed.end(), key) != allowed.end()) continue;
+      const auto meant = DidYouMean(key, allowed);
+      diagnostics_.Error(PlaceOf(key), fmt::format("unknown key '{}'{}", key, meant ? fmt::format("; did you mean '{}'?", *meant) : ""),
+                         {"allowed: " + Join(allowed, ", ")});
+    }
+    for (const std::string& key : required) {
+      if (!object.contains(key)) diagnostics_.Error(where, fmt::format("missing key '{}'", key));
+    }
+  }
+
+  const Json* Object(const Json& parent, const char* key) {
+    if (!parent.contains(key)) return nullptr;  // said by CheckFields
+    if (parent[key].is_object()) return &parent[key];
+    diagnostics_.Error(PlaceOf(key), fmt::format("'{}' is {}; it must be an object", key, parent[key].type_name()));
+    return nullptr;
+  }
+
+  int64_t Integer(const Json& object, const char* key, int64_t least, const Location& where) {
+    if (!object.contains(key)) return 0;
+    const Json& value = object[key];
+    if (value.is_number_integer() && value.get<int64_t>() >= least) return value.get<int64_t>();
+    diagnostics_.Error(where, fmt::format("'{}' is {}; it must be a whole number of at least {}", key, value.dump(), least));
+    return 0;
+  }
+
+  Duration Microseconds(const Json& object, const char* key, const Location& where) {
+    if (!object.contains(key)) return {};
+    const Json& value = object[key];
+    if (value.is_number() && value.get<double>() >= 0 && value.get<double>() < 9e12) return Duration::Microseconds(value.get<double>());
+    diagnostics_.Error(where, fmt::format("'{}' is {}; it must be a time in microseconds, not negative", key, value.dump()));
+    return {};
+  }
+
+  void ReadDevice(const Json& object) {
+    const Location where = PlaceOf("device");
+    CheckFields(object, {"kind", "name", "threads_per_rank", "ranks_per_machine"}, {}, where);
+    for (auto [key, target] : {std::pair{"kind", &table_.device.kind}, std::pair{"name", &table_.device.name}}) {
+      if (!object.contains(key)) continue;
+      if (object[key].is_string()) {
+        *target = object[key].get<std::string>();
+      } else {
+        diagnostics_.Error(where, fmt::format("'{}' is {}; it must be a text", key, object[key].dump()));
+      }
+    }
+    if (table_.device.kind != "cpu" && table_.device.kind != "cuda" && !table_.device.kind.empty()) {
+      diagnostics_.Error(where, fmt::format("unknown kind of device '{}'", table_.device.kind), {"allowed: cpu, cuda"});
+    }
+    table_.device.threads_per_rank = Integer(object, "threads_per_rank", 1, where);
+    table_.device.ranks_per_machine = Integer(object, "ranks_per_machine", 1, where);
+  }
+
+  void ReadHost(const Json& object) {
+    const Location where = PlaceOf("host");
+    CheckFields(object, {"per_op_us", "per_collective_us", "per_wait_us"}, {}, where);
+    table_.host = HostMeasurement{Microseconds(object, "per_op_us", where), Microseconds(object, "per_collective_us", where),
+                                  Microseconds(object, "per_wait_us", where)};
+  }
+
+  template <typename CheckKey>
+  void ReadRows(const Json& object, std::map<std::string, Measurement>& rows, const CheckKey& check_key) {
+    for (const auto& [key, row] : object.items()) {
+      // Searching the text for every row would take quadratic time; only a row with a problem is looked for.
+      if (const auto problem = RowProblem(row, check_key(key))) {
+        diagnostics_.Error(PlaceOf(key), *problem);
+      } else {
+        rows.emplace(key, ReadRow(row));
+      }
+    }
+  }
+
+  // What is wrong with a row, before its values are read.
+  std::optional<std::string> RowProblem(const Json& row, const Status& key_status) const {
+    if (!key_status.ok()) return "the key of this row cannot be read: " + key_status.message();
+    if (!row.is_object()) return fmt::format("a row is {}; it must be an object", row.type_name());
+    for (const auto& [field, value] : row.items()) {
+      if (std::find(kRowFields.begin(), kRowFields.end(), field) == kRowFields.end()) {
+        return fmt::format("unknown key '{}' in a row; allowed: {}", field, fmt::join(kRowFields, ", "));
+      }
+    }
+    for (const std::string_view field : kRowFields) {
+      const auto value = row.find(field);
+      if (value == row.end()) return fmt::format("a row without '{}'", field);
+      const bool whole = field == "samples" || field == "workspace_bytes";
+      const bool good = whole ? value->is_number_integer() && value->template get<int64_t>() >= 0
+                              : value->is_number() && value->template get<double>() >= 0 && value->template get<double>() < 9e12;
+      if (!good) return fmt::format("'{}' is {}; it must be a {} that is not negative", field, value->dump(), whole ? "whole number" : "time");
+    }
+    return std::nullopt;
+  }
+
+  static Measurement ReadRow(const Json& row) {
+    return {Duration::Microseconds(row["median_us"].get<double>()), Duration::Microseconds(row["quartile_lower_us"].get<double>()),
+            Duration::Microseconds(row["quartile_upper_us"].get<double>()), row["samples"].get<int64_t>(),
+            Bytes(row["workspace_bytes"].get<int64_t>())};
+  }
+
+  static Status CheckOpKey(const std::string& key) {
+    const auto signature = ir::ParseOpSignature(key);
+    if (!signature.ok()) return signature.status();
+    if (ir::ToText(*signature) != key) return InvalidError("it is not in the form that HELM writes: " + ir::ToText(*signature));
+    return OkStatus();
+  }
+  static Status CheckCollectiveKey(const std::string& key) { return ParseCollectiveSignature(key).status(); }
+
+  static constexpr std::array<std::string_view, 5> kRowFields = {"median_us", "quartile_lower_us", "quartile_upper_us", "samples",
+                                                                 "workspace_bytes"};
+  std::string_view text_;
+  std::shared_ptr<const SourceText> source_;
+  Diagnostics diagnostics_;
+  CostTable table_;
+};
+
+}  // namespace
+
+std::string ToText(const DeviceKey& key) {
+  if (key.kind != "cpu") return fmt::format("{} '{}'", key.kind, key.name);
+  return fmt::format("{} '{}' with {} ranks of {} threads", key.kind, key.name, key.ranks_per_machine, key.threads_per_rank);
+}
+
+bool SameDevice(const DeviceKey& a, const DeviceKey& b) {
+  if (a.kind != "cpu") return a.kind == b.kind && a.name == b.name;
+  return a == b;
+}
+
+nlohmann::ordered_json ToJson(const CostTable& table) {
+  Json document = {{"format", kFormat},
+                   {"device",
+                    {{"kind", table.device.kind},
+                     {"name", table.device.name},
+                     {"threads_per_rank", table.device.threads_per_rank},
+                     {"ranks_per_machine", table.device.ranks_per_machine}}}};
+  if (table.host) {
+    document["host"] = {{"per_op_us", table.host->per_op.microseconds()},
+                        {"per_collective_us", table.host->per_collective.microseconds()},
+                        {"per_wait_us", table.host->per_wait.microseconds()}};
+  }
+  document["ops"] = ToJson(table.ops);
+  document["collectives"] = ToJson(table.collectives);
+  document["stamp"] = table.stamp.is_null() ? Json::object() : table.stamp;
+  return document;
+}
+
+Result<CostTable> ParseCostTable(std::string_view text, std::string_view file) { return TableReader(text, file).Read(); }
+
+Result<CostTable> ReadCostTable(const std::string& path) {
+  HELM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParseCostTable(text, path);
+}
+
+Status WriteCostTable(const CostTable& table, const std::string& path) { return WriteJsonFile(path, ToJson(table)); }
+
+Status Merge(CostTable& into, const CostTable& from) {
+  if (!SameDevice(into.device, from.device)) {
+    return InvalidError(fmt::format("{}:1:1: error: a table of {} cannot be merged into one of {}; give tables of one device only",
+                                    from.file.empty() ? "cost table" : from.file, ToText(from.device), ToText(into.device)));
+  }
+  for (const auto& [key, row] : from.ops) into.ops[key] = row;
+  for (const auto& [key, row] : from.collectives) into.collectives[key] = row;
+  if (from.host) into.host = from.host;
+  return OkStatus();
+}
+
+}  // namespace helm::cost
