@@ -1,0 +1,30 @@
+// Materialise: plan -> program. The only way from decisions to the work they mean, for simulator, executor, profiler and report.
+//
+// A pure function: reads the plan's model and cluster documents, lowers, applies the passes of the overlap word, verifies. When the plan holds a
+// program hash, the program must have it: a plan made by another version that lowers differently is refused, not run as something else.
+//
+// Overlap words: `none` is the program as lowered; `serial` moves every wait directly behind its start (schedule/serial.h).
+#pragma once
+
+#include "cluster/cluster.h"
+#include "core/status.h"
+#include "ir/plan.h"
+#include "ir/program.h"
+#include "model/model_spec.h"
+
+namespace helm::schedule {
+
+// The plan's inline documents as values, for callers that need more of them than the program.
+struct PlanParts {
+  model::ModelSpec model;
+  cluster::Cluster cluster;
+};
+Result<PlanParts> ReadParts(const ir::Plan& plan);
+
+Result<ir::Program> Materialise(const ir::Plan& plan);
+
+// The same training on one rank: no split, the same micro-batches' size, so that it needs little more memory than a rank of the plan does
+// for activations. Without program hash, passes and prediction, which belong to the split program.
+ir::Plan UnsplitPlan(ir::Plan plan);
+
+}  // namespace helm::schedule
