@@ -9,15 +9,15 @@
 #include "ir/verify.h"
 #include "model/lower.h"
 #include "model/model_reader.h"
-#include "schedule/serial.h"
+#include "schedule/pass.h"
 
 namespace helm::schedule {
 namespace {
 
-Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program) {
-  if (word == "none") return program;
-  if (word == "serial") return MakeSerial(program);
-  return InvalidError(fmt::format("plan: error: overlap '{}' is not known to this version; allowed: none, serial", word));
+Status ApplyOverlap(const std::string& word, ir::Program& program) {
+  if (word == "none") return OkStatus();
+  if (word == "serial") return RunPass("serial", program);
+  return InvalidError(fmt::format("plan: error: overlap '{}' is not known to this version\nallowed: none, serial", word));
 }
 
 Status CheckHash(const ir::Program& program, const std::string& expected) {
@@ -31,8 +31,8 @@ Status CheckHash(const ir::Program& program, const std::string& expected) {
 }  // namespace
 
 Result<PlanParts> ReadParts(const ir::Plan& plan) {
-  HELM_ASSIGN_OR_RETURN(model::ModelSpec model, model::ModelFromJson(plan.model, "plan: model"));
-  HELM_ASSIGN_OR_RETURN(cluster::Cluster cluster, cluster::ClusterFromJson(plan.cluster, "plan: cluster"));
+  HELM_ASSIGN_OR_RETURN(model::ModelSpec model, model::ModelFromJson(plan.model));
+  HELM_ASSIGN_OR_RETURN(cluster::Cluster cluster, cluster::ClusterFromJson(plan.cluster));
   return PlanParts{std::move(model), std::move(cluster)};
 }
 
@@ -41,8 +41,8 @@ Result<ir::Program> Materialise(const ir::Plan& plan) {
   HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, plan.workload, plan.strategy));
   const ir::DeviceKind device = parts.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
   HELM_ASSIGN_OR_RETURN(ir::Program program, model::Lower(parts.model, plan.workload, plan.software, plan.strategy, device));
-  HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(plan.strategy.overlap, std::move(program)));
   HELM_RETURN_IF_ERROR(ir::Verify(program));
+  HELM_RETURN_IF_ERROR(ApplyOverlap(plan.strategy.overlap, program));
   HELM_RETURN_IF_ERROR(CheckHash(program, plan.program_hash));
   return program;
 }

@@ -1,26 +1,15 @@
 #include "schedule/serial.h"
 
-#include <variant>
 #include <vector>
 
 #include "schedule/edit.h"
 
 namespace helm::schedule {
-namespace {
-
-ir::OpId StartOf(const ir::Op& wait) {
-  for (const ir::Argument& argument : wait.arguments) {
-    if (const auto* start = std::get_if<ir::OpId>(&argument)) return *start;
-  }
-  return {};
-}
-
-}  // namespace
 
 ir::Program MakeSerial(const ir::Program& program) {
   std::vector<std::vector<ir::OpId>> waits_of(program.ops.size());
   for (size_t i = 0; i < program.ops.size(); ++i) {
-    if (program.ops[i].kind == ir::OpKind::kWait) waits_of[StartOf(program.ops[i]).index()].push_back(ir::OpId(i));
+    if (program.ops[i].kind == ir::OpKind::kWait) waits_of[ir::StartOf(program.ops[i]).index()].push_back(ir::OpId(i));
   }
   std::vector<ir::OpId> order;
   order.reserve(program.ops.size());
