@@ -35,7 +35,9 @@ std::vector<int64_t> MicroBatchChoices(const config::RunConfig& config, int64_t 
 }
 
 void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Space& space) {
-  if (Status status = model::CheckStrategy(config.model, config.workload, strategy); !status.ok()) {
+  if (config::Forbidden(config.search, strategy)) {
+    space.rejected.push_back({strategy, "search.forbid"});
+  } else if (Status status = model::CheckStrategy(config.model, config.workload, strategy); !status.ok()) {
     space.rejected.push_back({strategy, status.message()});
   } else {
     space.candidates.push_back(strategy);
@@ -67,6 +69,19 @@ Space EnumerateStrategies(const config::RunConfig& config) {
     }
   }
   return space;
+}
+
+Status CheckFixedStrategy(const config::RunConfig& config) {
+  const int64_t world = config.strategy.world_size();
+  if (world != config.cluster.devices_used) {
+    return InvalidError(fmt::format("{}: error: the strategy ({}) uses {} of the cluster's {} devices\n"
+                                    "  fix: give degrees whose product is {} (data x tensor x context x pipeline), or another number of devices",
+                                    config.path, ir::Describe(config.strategy), world, config.cluster.devices_used, config.cluster.devices_used));
+  }
+  if (Status status = model::CheckStrategy(config.model, config.workload, config.strategy); !status.ok()) {
+    return InvalidError(fmt::format("{}: error: {}", config.path, status.message()));
+  }
+  return OkStatus();
 }
 
 }  // namespace helm::planner

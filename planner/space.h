@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "config/run_config.h"
+#include "core/status.h"
 #include "ir/strategy.h"
 
 namespace helm::planner {
@@ -23,5 +24,8 @@ struct Space {
 };
 
 Space EnumerateStrategies(const config::RunConfig& config);
+
+// For pricing without a search: the strategy with its defaults must be possible and use the whole cluster.
+Status CheckFixedStrategy(const config::RunConfig& config);
 
 }  // namespace helm::planner

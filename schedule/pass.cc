@@ -9,35 +9,35 @@
 namespace helm::schedule {
 namespace {
 
-struct Pass {
-  std::string_view name;
+struct NamedPass {
+  const char* name;
   ir::Program (*run)(const ir::Program&);
 };
 
-constexpr Pass kPasses[] = {
-    {"serial", MakeSerial},
-};
+constexpr NamedPass kPasses[] = {{"serial", MakeSerial}};
 
 }  // namespace
 
 std::vector<std::string> PassNames() {
   std::vector<std::string> names;
-  for (const Pass& pass : kPasses) names.emplace_back(pass.name);
+  for (const NamedPass& pass : kPasses) names.emplace_back(pass.name);
   return names;
 }
 
-Status RunPass(std::string_view pass, ir::Program& program) {
-  const size_t equals = pass.find('=');
-  const std::string_view name = pass.substr(0, equals);
-  for (const Pass& known : kPasses) {
-    if (known.name != name) continue;
-    if (equals != std::string_view::npos) return InvalidError(fmt::format("error: pass '{}' takes no value, found '{}'", name, pass.substr(equals + 1)));
-    program = known.run(program);
-    return ir::Verify(program);
+Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program) {
+  const std::string_view name = spec.substr(0, spec.find('='));
+  for (const NamedPass& pass : kPasses) {
+    if (name != pass.name) continue;
+    if (name != spec) return InvalidError(fmt::format("error: --pass {}: '{}' takes no value", spec, name));
+    ir::Program changed = pass.run(program);
+    if (Status status = ir::Verify(changed); !status.ok()) {
+      return InternalError(fmt::format("after pass {}: {}", name, status.message()));
+    }
+    return changed;
   }
-  const std::optional<std::string> close = DidYouMean(name, PassNames());
-  return InvalidError(fmt::format("error: unknown pass '{}'{}\nallowed: {}", name, close ? fmt::format("; did you mean '{}'?", *close) : "",
-                                  Join(PassNames(), ", ")));
+  const auto nearest = DidYouMean(name, PassNames());
+  return InvalidError(fmt::format("error: --pass {}: there is no such pass{}\n  allowed: {}", spec,
+                                  nearest ? fmt::format("; did you mean '{}'?", *nearest) : "", Join(PassNames(), ", ")));
 }
 
 }  // namespace helm::schedule

@@ -1,7 +1,5 @@
-// Passes by name: legal rewrites of a program, as helm-opt runs them and a plan's overlap word names them.
-//
-// A pass keeps what the program computes; it may change the order of ops and, later, cut them. Every pass is a function of its own
-// (schedule/serial.h, ...); here is only the list.
+// Passes by name, as `helm-opt --pass` and a plan's log call them. A pass takes a program and returns a legal rewrite of it; after each that
+// changed something the program is verified, and the error of a wrong one names the pass.
 #pragma once
 
 #include <string>
@@ -13,10 +11,9 @@
 
 namespace helm::schedule {
 
-// Names of all passes, sorted.
 std::vector<std::string> PassNames();
 
-// `pass` is "name" or "name=value". Verifies the program afterwards. An unknown pass, or a value for one that takes none, is kInvalid.
-Status RunPass(std::string_view pass, ir::Program& program);
+// `spec`: "name" or "name=value". An unknown name or a value that the pass does not take is kInvalid, with the names there are.
+Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program);
 
 }  // namespace helm::schedule

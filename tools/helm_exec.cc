@@ -73,7 +73,9 @@ Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(exec::RunResult result, exec::Run(plan, WithReporting(arguments, progress)));
   progress.Clear();
   if (!result.is_reporter) return OkStatus();
-  result.timeline.stamp = MakeStamp({.seed = plan.workload.seed});
+  StampInputs stamp;
+  stamp.seed = plan.workload.seed;
+  result.timeline.stamp = MakeStamp(stamp);
   return Report(plan, arguments, result, Predict(plan, arguments));
 }
 

@@ -26,7 +26,9 @@ Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const std::string text, ReadFile(arguments.path));
   HELM_ASSIGN_OR_RETURN(ir::Program program, ir::ParseProgram(text, arguments.path));
   HELM_RETURN_IF_ERROR(ir::Verify(program));
-  for (const std::string& pass : arguments.passes) HELM_RETURN_IF_ERROR(schedule::RunPass(pass, program));
+  for (const std::string& pass : arguments.passes) {
+    HELM_ASSIGN_OR_RETURN(program, schedule::RunPass(pass, program));
+  }
   if (arguments.hash) {
     tools::PrintResult(ir::ProgramHash(program) + "\n");
   } else if (arguments.dot) {

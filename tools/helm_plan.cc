@@ -47,7 +47,9 @@ Status Run(const Arguments& arguments) {
 
   ir::Plan plan = result.best.plan;
   plan.cost_tables = tools::AbsolutePaths(config.cost_tables);
-  plan.stamp = MakeStamp({.seed = config.workload.seed});
+  StampInputs stamp;
+  stamp.seed = config.workload.seed;
+  plan.stamp = MakeStamp(stamp);
   HELM_RETURN_IF_ERROR(ir::WritePlan(plan, arguments.out));
   HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.best.simulation.timeline));
   Print(arguments, config, result);

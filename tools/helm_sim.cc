@@ -8,6 +8,7 @@
 #include "ir/program_text.h"
 #include "planner/evaluate.h"
 #include "planner/render.h"
+#include "planner/space.h"
 #include "tools/command_line.h"
 #include "tools/outputs.h"
 #include "tools/pricing.h"
@@ -41,7 +42,7 @@ Result<Subject> ReadSubject(const Arguments& arguments) {
     for (const std::string& table : arguments.config.cost_tables) subject.plan.cost_tables.push_back(table);
   } else {
     HELM_ASSIGN_OR_RETURN(const config::RunConfig config, tools::ReadConfig(arguments.config));
-    HELM_RETURN_IF_ERROR(config::CheckFixedStrategy(config));
+    HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
     subject.plan = planner::MakePlan(config, config.strategy);
     subject.cluster = config.cluster;
     subject.memory_fraction = config.search.memory_fraction;

@@ -22,9 +22,6 @@ struct PricingOptions {
 // when there are no tables, since every number is then analytic.
 Result<planner::EstimatorFactory> MakeEstimatorFactory(const cluster::Cluster& cluster, const PricingOptions& options);
 
-// Where presets are looked for: HELM_CONFIG_DIR, then beside this executable.
-config::SearchPath PresetPath();
-
 // Paths that mean the same from any folder, for files that are written into a plan.
 std::vector<std::string> AbsolutePaths(const std::vector<std::string>& paths);
 

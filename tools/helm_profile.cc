@@ -1,0 +1,112 @@
+// helm-profile: measures on this machine the ops and collectives that a configuration's search needs (or a standard sweep) into a cost table.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "core/file.h"
+#include "core/stamp.h"
+#include "core/text.h"
+#include "profiler/profile.h"
+#include "runtime/interpreter.h"
+#include "runtime/machine.h"
+#include "tools/command_line.h"
+#include "tools/pricing.h"
+#include "tools/profile_work.h"
+#include "tools/rank_processes.h"
+#include "tools/terminal.h"
+
+namespace helm {
+namespace {
+
+struct Arguments {
+  tools::ConfigArguments config;
+  std::string device = "cpu";
+  std::string out = "cost_table.json";
+  bool describe = false;
+};
+
+ir::DeviceKind KindOf(const std::string& device) { return device == "cuda" ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu; }
+
+Result<std::unique_ptr<runtime::World>> JoinWorld(const tools::RankRole& role) {
+  runtime::SetThreadsPerRank(role.threads);
+  runtime::Rendezvous rendezvous;
+  rendezvous.port = role.port;
+  rendezvous.rank = role.rank;
+  rendezvous.world_size = role.ranks;
+  rendezvous.external_store = true;
+  return runtime::World::Join(rendezvous, KindOf(role.device));
+}
+
+Status RunOtherRank(const tools::RankRole& role) {
+  HELM_ASSIGN_OR_RETURN(const auto world, JoinWorld(role));
+  profiler::ProfileOptions options;
+  options.device = KindOf(role.device);
+  return profiler::Profile({}, {}, *world, options).status();
+}
+
+Result<cost::CostTable> TableToExtend(const Arguments& arguments, const cost::DeviceKey& device) {
+  cost::CostTable table;
+  table.device = device;
+  if (!FileExists(arguments.out)) return table;
+  HELM_ASSIGN_OR_RETURN(table, cost::ReadCostTable(arguments.out));
+  if (table.device != device) {
+    return InvalidError(fmt::format("{}: error: this table is of another device: {}\n  this run measures: {}\n  fix: choose another --out", arguments.out,
+                                    cost::ToText(table.device), cost::ToText(device)));
+  }
+  return table;
+}
+
+Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
+  HELM_ASSIGN_OR_RETURN(cost::CostTable table, TableToExtend(arguments, work.device));
+  table.stamp = MakeStamp({});
+  const size_t rows_before = table.ops.size() + table.collectives.size();
+  HELM_ASSIGN_OR_RETURN(const auto server, runtime::StoreServer::Start());
+  const tools::RankRole role{0, work.device.ranks_per_machine, server->port(), work.device.threads_per_rank, work.device.kind};
+  HELM_ASSIGN_OR_RETURN(const auto others, tools::RankProcesses::Start(role));
+  HELM_ASSIGN_OR_RETURN(const auto world, JoinWorld(role));
+
+  tools::Progress progress("measuring");
+  profiler::ProfileOptions options;
+  options.device = KindOf(work.device.kind);
+  options.interrupted = tools::WatchInterrupt();
+  options.progress = [&](int64_t done, int64_t total, const std::string& key) { progress.Update(done, total, key); };
+  options.checkpoint = [&](const cost::CostTable& so_far) { return cost::WriteCostTable(so_far, arguments.out); };
+  HELM_ASSIGN_OR_RETURN(const profiler::ProfileResult result, profiler::Profile(work.list, std::move(table), *world, options));
+  progress.Clear();
+
+  HELM_RETURN_IF_ERROR(cost::WriteCostTable(result.table, arguments.out));
+  const size_t rows = result.table.ops.size() + result.table.collectives.size();
+  tools::PrintResult(fmt::format("{}: {} rows, {} of them new; {}\n", arguments.out, rows, rows - rows_before, cost::ToText(work.device)));
+  if (result.interrupted) return {StatusCode::kInterrupted, "error: interrupted; the same command goes on where it stopped"};
+  return OkStatus();
+}
+
+Status Run(const Arguments& arguments) {
+  if (arguments.describe) {
+    HELM_ASSIGN_OR_RETURN(const auto machine, runtime::DescribeMachine());
+    tools::PrintResult(tools::ClusterFileOf(machine));
+    return OkStatus();
+  }
+  HELM_RETURN_IF_ERROR(tools::CheckDevice(arguments.device));
+  HELM_ASSIGN_OR_RETURN(const tools::ProfileWork work, tools::WorkFor(arguments.config, arguments.device));
+  return Measure(arguments, work);
+}
+
+}  // namespace
+}  // namespace helm
+
+int main(int argc, char** argv) {
+  if (const auto role = helm::tools::RoleFromEnvironment()) {
+    const helm::Status status = helm::RunOtherRank(*role);
+    return status.ok() ? 0 : helm::tools::Fail(status);
+  }
+  CLI::App app("Measures this machine's operators and collectives into a cost table.", "helm-profile");
+  helm::Arguments arguments;
+  app.add_option("config", arguments.config.path, "run configuration: measure what its search needs (default: a standard sweep)");
+  app.add_option("--device", arguments.device, "what to measure")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--out", arguments.out, "cost table to write, or to extend when it is there");
+  app.add_option("--set", arguments.config.overrides, "key=value over the configuration; may be repeated");
+  app.add_flag("--describe", arguments.describe, "print the cluster file of this machine and end");
+  if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
+  const helm::Status status = helm::Run(arguments);
+  return status.ok() ? 0 : helm::tools::Fail(status);
+}
