@@ -5,6 +5,8 @@
 // compute stream, and a collective that would run beside computation shares the cores with it (SimulationOptions::communication_shares_cores).
 // The engine is the longest path over the data, stream, host and wait edges (sim/static_engine.h); integer picoseconds, so the same input
 // gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and returns an internal error if a check fails.
+//
+// Not yet for point-to-point ops: a pipeline stage's time depends on the programs of other stages, and Simulate sees one.
 #pragma once
 
 #include <array>
@@ -25,10 +27,11 @@ struct SimulationOptions {
   bool record_timeline = true;              // false: only the numbers (search)
 };
 
+// Where the makespan went, seen from the compute stream (the mean over them where a program has several). Invariant: the parts sum to it.
 struct Breakdown {
-  Duration compute;
-  Duration exposed_communication;  // compute stream idle, waiting for a collective
-  Duration bubble;                 // compute stream idle, waiting for another stage
+  Duration compute;                // without phase optimizer
+  Duration exposed_communication;  // compute stream idle, waiting for a collective; or its cores busy with one
+  Duration bubble;                 // compute stream idle, waiting for another stage or another compute stream
   Duration optimizer;              // compute of phase optimizer
   Duration host;                   // compute stream idle, waiting for the launching thread; on a CPU, launching itself
 };
@@ -42,7 +45,7 @@ struct MemoryPeak {
   std::vector<ir::StorageId> live_largest;  // up to ten, largest first
 };
 
-struct SourceShares {  // of the summed durations of ops and collectives
+struct SourceShares {  // of the summed durations of ops and collectives; all 0 where that sum is
   double measured = 0;
   double interpolated = 0;
   double analytic = 0;
