@@ -63,7 +63,7 @@ Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const clus
       if (op.kind == ir::OpKind::kCollectiveStart) {
         const auto signature = sim::CollectiveSignatureOf(program, op, cluster.devices_per_node);
         collectives.emplace(ir::ToText(signature), signature);
-      } else if (op.kind != ir::OpKind::kWait) {
+      } else if (op.kind == ir::OpKind::kCompute) {  // views and waits have no price of their own
         auto signature = ir::SignatureOf(program, op);
         ops.emplace(ir::ToText(signature), std::move(signature));
       }

@@ -1,0 +1,109 @@
+#include "planner/search.h"
+
+#include <gtest/gtest.h>
+
+#include "planner/memory_bound.h"
+#include "planner_fixture.h"
+
+namespace helm::planner {
+namespace {
+
+Prediction Priced(const config::RunConfig& config, const ir::Strategy& strategy) {
+  const BytesEstimator estimator;
+  auto evaluation = Evaluate(MakePlan(config, strategy), config.model, config.cluster, estimator, {.memory_fraction = 1, .record_timeline = false});
+  EXPECT_TRUE(evaluation.ok()) << evaluation.status().message();
+  return evaluation->prediction;
+}
+
+// The oracle: price every candidate one by one and take the smallest.
+TEST(SearchTest, FindsTheFastestOfTheSpace) {
+  const config::RunConfig config = SmallConfig(4);
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  const Space space = EnumerateStrategies(config);
+  EXPECT_EQ(result->ranked.size(), space.candidates.size());
+  for (const ir::Strategy& strategy : space.candidates) {
+    EXPECT_LE(result->best.prediction.step_time, Priced(config, strategy).step_time) << ir::Describe(strategy);
+  }
+  EXPECT_TRUE(result->complete);
+  EXPECT_EQ(result->best.plan.strategy, result->ranked.front().strategy);
+}
+
+TEST(SearchTest, RanksAllAndSaysWhyEachLost) {
+  const auto result = Search(SmallConfig(2), BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_EQ(result->ranked.front().reason, "");
+  for (size_t i = 1; i < result->ranked.size(); ++i) {
+    EXPECT_LE(result->ranked[i - 1].prediction.step_time, result->ranked[i].prediction.step_time);
+    EXPECT_FALSE(result->ranked[i].reason.empty());
+  }
+}
+
+TEST(SearchTest, ParetoFrontGetsSmallerAsItGetsSlower) {
+  const auto result = Search(SmallConfig(4), BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok());
+  ASSERT_FALSE(result->pareto.empty());
+  EXPECT_EQ(result->pareto.front(), 0u);
+  // No ranked plan beats a plan of the front in both.
+  for (size_t index : result->pareto) {
+    const Prediction& on_front = result->ranked[index].prediction;
+    for (const Candidate& other : result->ranked) {
+      EXPECT_FALSE(other.prediction.step_time < on_front.step_time && other.prediction.memory_bytes_peak < on_front.memory_bytes_peak);
+    }
+  }
+}
+
+TEST(SearchTest, DoesNotDependOnTheNumberOfThreads) {
+  SearchRun three;
+  three.threads = 3;
+  const auto one = Search(SmallConfig(4), BytesEstimatorFactory(), {});
+  const auto many = Search(SmallConfig(4), BytesEstimatorFactory(), three);
+  ASSERT_TRUE(one.ok() && many.ok());
+  EXPECT_EQ(one->best.plan.program_hash, many->best.plan.program_hash);
+  ASSERT_EQ(one->ranked.size(), many->ranked.size());
+  for (size_t i = 0; i < one->ranked.size(); ++i) {
+    EXPECT_EQ(one->ranked[i].strategy, many->ranked[i].strategy);
+    EXPECT_EQ(one->ranked[i].reason, many->ranked[i].reason);
+  }
+}
+
+TEST(SearchTest, NothingFitsNamesTheClosestAndWhatIsMissing) {
+  config::RunConfig config = SmallConfig(2);
+  config.cluster.device.memory = Bytes(100000);
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), StatusCode::kInfeasible);
+  EXPECT_NE(result.status().message().find("closest: "), std::string::npos) << result.status().message();
+  EXPECT_NE(result.status().message().find("memory binds"), std::string::npos) << result.status().message();
+}
+
+TEST(SearchTest, AnInterruptedSearchStillHasAPlan) {
+  const std::atomic<bool> interrupted = true;
+  SearchRun run;
+  run.interrupted = &interrupted;
+  const auto result = Search(SmallConfig(2), BytesEstimatorFactory(), run);
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_TRUE(result->interrupted);
+  EXPECT_FALSE(result->complete);
+  EXPECT_EQ(result->ranked.size(), 1u);
+}
+
+// Over models with and without tied embeddings, both precisions, and every strategy of two and four devices.
+TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
+  for (int64_t devices : {1, 2, 4}) {
+    for (bool tied : {false, true}) {
+      for (ir::DataType dtype : {ir::DataType::kFloat32, ir::DataType::kBFloat16}) {
+        config::RunConfig config = SmallConfig(devices);
+        config.model.tied_embeddings = tied;
+        config.workload.dtype = dtype;
+        for (const ir::Strategy& strategy : EnumerateStrategies(config).candidates) {
+          const Bytes bound = MemoryLowerBound(config.model, config.workload, strategy);
+          EXPECT_LE(bound, Priced(config, strategy).memory_bytes_peak) << ir::Describe(strategy) << " tied " << tied;
+        }
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace helm::planner

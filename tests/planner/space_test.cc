@@ -1,0 +1,73 @@
+#include "planner/space.h"
+
+#include <gtest/gtest.h>
+
+#include "planner_fixture.h"
+
+namespace helm::planner {
+namespace {
+
+std::vector<std::string> Described(const std::vector<ir::Strategy>& strategies) {
+  std::vector<std::string> texts;
+  for (const ir::Strategy& strategy : strategies) {
+    texts.push_back(std::to_string(strategy.data) + "x" + std::to_string(strategy.tensor) + (strategy.sequence_parallel ? "s" : "") + "/" +
+                    std::to_string(strategy.micro_batch));
+  }
+  return texts;
+}
+
+// Two devices, batch 8. tensor 1: data 2, 4 sequences a rank, micro-batches 1 2 4. tensor 2: data 1, 8 sequences, 1 2 4 8, with and without
+// sequence parallelism.
+TEST(SpaceTest, ListsDataTensorSequenceAndMicroBatch) {
+  const Space space = EnumerateStrategies(SmallConfig(2));
+  EXPECT_EQ(Described(space.candidates), (std::vector<std::string>{"2x1/1", "2x1/2", "2x1/4", "1x2/1", "1x2/2", "1x2/4", "1x2/8", "1x2s/1",
+                                                                   "1x2s/2", "1x2s/4", "1x2s/8"}));
+  EXPECT_TRUE(space.rejected.empty());
+}
+
+TEST(SpaceTest, KeepsWhatTheConfigurationFixes) {
+  config::RunConfig config = SmallConfig(2);
+  config.strategy.tensor = 2;
+  config.strategy.micro_batch = 4;
+  config.strategy_given = {"tensor", "micro_batch"};
+  EXPECT_EQ(Described(EnumerateStrategies(config).candidates), (std::vector<std::string>{"1x2/4", "1x2s/4"}));
+}
+
+// Three devices: tensor 3 does not divide 4 heads, and data 3 does not divide the batch of 8; nothing is left, each with its reason.
+TEST(SpaceTest, RejectsWithAReason) {
+  const Space space = EnumerateStrategies(SmallConfig(3));
+  EXPECT_TRUE(space.candidates.empty());
+  ASSERT_FALSE(space.rejected.empty());
+  for (const Rejection& rejection : space.rejected) EXPECT_FALSE(rejection.reason.empty());
+}
+
+TEST(SpaceTest, ADegreeThatDoesNotFillTheClusterIsRejected) {
+  config::RunConfig config = SmallConfig(4);
+  config.strategy.data = 2;
+  config.strategy.tensor = 1;
+  config.strategy_given = {"data", "tensor"};
+  const Space space = EnumerateStrategies(config);
+  EXPECT_TRUE(space.candidates.empty());
+  ASSERT_FALSE(space.rejected.empty());
+  EXPECT_EQ(space.rejected.front().reason, "uses 2 of 4 devices");
+}
+
+TEST(SpaceTest, ForbiddenStrategiesAreLeftOut) {
+  config::RunConfig config = SmallConfig(2);
+  config.search.forbid = {{{{"tensor", "2"}}}};
+  EXPECT_EQ(Described(EnumerateStrategies(config).candidates), (std::vector<std::string>{"2x1/1", "2x1/2", "2x1/4"}));
+}
+
+TEST(SpaceTest, OneDeviceHasOnlyMicroBatches) {
+  EXPECT_EQ(Described(EnumerateStrategies(SmallConfig(1)).candidates), (std::vector<std::string>{"1x1/1", "1x1/2", "1x1/4", "1x1/8"}));
+}
+
+TEST(FixedStrategyTest, MustUseTheWholeCluster) {
+  const config::RunConfig config = SmallConfig(2);
+  const Status status = CheckFixedStrategy(config);
+  EXPECT_EQ(status.code(), StatusCode::kInvalid);
+  EXPECT_NE(status.message().find("uses 1 of the cluster's 2 devices"), std::string::npos) << status.message();
+}
+
+}  // namespace
+}  // namespace helm::planner
