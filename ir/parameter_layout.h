@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/id.h"
@@ -17,6 +18,7 @@ namespace helm::ir {
 struct StorageTag;
 
 enum class Initialization : uint8_t { kNormal, kZeros, kOnes };
+std::string_view Name(Initialization initialization);  // "normal", "zeros", "ones"
 
 struct ParameterPiece {
   std::string name;                        // Hugging Face name, e.g. "model.layers.0.self_attn.q_proj.weight"

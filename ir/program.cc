@@ -47,6 +47,15 @@ std::string_view Name(OpKind kind) {
   return "unknown";
 }
 
+std::string_view Name(Initialization initialization) {
+  switch (initialization) {
+    case Initialization::kNormal: return "normal";
+    case Initialization::kZeros: return "zeros";
+    case Initialization::kOnes: return "ones";
+  }
+  return "unknown";
+}
+
 std::string Describe(const Program& program, OpId id) {
   const Op& op = program.op(id);
   std::string text = "#" + std::to_string(id.value) + " " + op.target;

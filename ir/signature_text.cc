@@ -1,6 +1,7 @@
 // The text form of signatures, and its parser.
 #include <fmt/format.h>
 
+#include "core/text.h"
 #include "ir/signature.h"
 #include "ir/text_scanner.h"
 #include "ir/text_values.h"

@@ -6,6 +6,9 @@
 #include <charconv>
 #include <cmath>
 #include <limits>
+#include <memory>
+
+#include "core/diagnostics.h"
 
 namespace helm::ir {
 namespace {
@@ -246,15 +249,8 @@ std::string DoubleText(double value) {
 }
 
 std::string LocatedMessage(std::string_view text, std::string_view file, const TextError& error) {
-  const size_t offset = std::min(error.position.offset, text.size());
-  const std::string_view before = text.substr(0, offset);
-  const auto line = std::ranges::count(before, '\n') + 1;
-  const size_t newline = before.rfind('\n');
-  const size_t begin = newline == std::string_view::npos ? 0 : newline + 1;
-  const std::string_view content = text.substr(begin, std::min(text.find('\n', begin), text.size()) - begin);
-  std::string caret(text.substr(begin, offset - begin));
-  std::ranges::replace_if(caret, [](char c) { return c != '\t'; }, ' ');  // tabs stay, so that the caret stands below its column
-  return fmt::format("{}:{}:{}: error: {}\n  {}\n  {}^", file, line, offset - begin + 1, error.message, content, caret);
+  const auto source = std::make_shared<const SourceText>(std::string(file), text);
+  return RenderError(LocationOfOffset(source, text, error.position.offset), error.message);
 }
 
 }  // namespace helm::ir

@@ -76,7 +76,7 @@ std::string QuotedText(std::string_view text);
 // The shortest text that reads back to the same double, and is never taken for an integer.
 std::string DoubleText(double value);
 
-// "FILE:LINE:COLUMN: error: MESSAGE", the line and a caret below it.
+// The error with file, line, column, and a caret below the line (core/diagnostics.h).
 std::string LocatedMessage(std::string_view text, std::string_view file, const TextError& error);
 
 }  // namespace helm::ir

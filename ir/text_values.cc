@@ -2,6 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
+
+#include "core/text.h"
+
 namespace helm::ir {
 namespace {
 
@@ -28,6 +32,14 @@ bool ParseNumbers(TextScanner& scanner, std::string_view what, std::string_view 
   return ParseUntil(scanner, close, [&] { return scanner.Integer(what, values.emplace_back()); });
 }
 
+bool ParseSizesUntil(TextScanner& scanner, std::string_view what, std::string_view close, std::vector<int64_t>& values) {
+  values.clear();
+  return ParseUntil(scanner, close, [&] { return ParseSize(scanner, what, values.emplace_back()); });
+}
+
+constexpr int64_t kSizeLimit = int64_t{1} << 40;
+constexpr int64_t kElementLimit = int64_t{1} << 56;
+
 bool ParseWordArgument(TextScanner& scanner, PlainArgument& argument) {
   if (scanner.TryWord("none")) argument = NoneArgument();
   else if (scanner.TryWord("true")) argument = true;
@@ -46,7 +58,14 @@ bool ParseWordArgument(TextScanner& scanner, PlainArgument& argument) {
 
 }  // namespace
 
-std::string Join(const std::vector<std::string>& items, std::string_view separator) { return fmt::format("{}", fmt::join(items, separator)); }
+StorageRole UsualRole(const Op& op) {
+  return op.kind == OpKind::kCollectiveStart ? StorageRole::kCommunicationBuffer : StorageRole::kActivation;
+}
+
+OpKind UsualKind(std::string_view target) {
+  if (target == "c10d.wait") return OpKind::kWait;
+  return target.starts_with("c10d.") ? OpKind::kCollectiveStart : OpKind::kCompute;
+}
 
 std::string TypeText(DataType dtype, const Shape& shape, const Shape& strides) {
   std::string text = fmt::format("{}[{}]", Name(dtype), NumbersText(shape));
@@ -54,12 +73,37 @@ std::string TypeText(DataType dtype, const Shape& shape, const Shape& strides) {
   return text;
 }
 
-bool ParseType(TextScanner& scanner, TensorType& type) {
-  if (!scanner.DataTypeName(type.dtype) || !scanner.Punctuation("[")) return false;
-  if (!ParseNumbers(scanner, "a size", "]", type.shape)) return false;
-  if (scanner.TryPunctuation("{")) return ParseNumbers(scanner, "a stride", "}", type.strides);
-  type.strides = ContiguousStrides(type.shape);
+bool ParseSize(TextScanner& scanner, std::string_view what, int64_t& value) {
+  if (scanner.failed()) return false;
+  const TextPosition at = scanner.position();
+  if (!scanner.Integer(what, value)) return false;
+  if (value >= -kSizeLimit && value <= kSizeLimit) return true;
+  return scanner.Fail(at, fmt::format("{} of {} is more than 2^40", what, value));
+}
+
+bool CheckShape(TextScanner& scanner, TextPosition position, const Shape& shape, const Shape& strides) {
+  int64_t elements = 1;
+  int64_t reach = 0;
+  for (size_t i = 0; i < shape.size(); ++i) {
+    const int64_t size = std::max<int64_t>(std::abs(shape[i]), 1);
+    int64_t step = 0;
+    const bool overflow = __builtin_mul_overflow(elements, size, &elements) ||
+                          __builtin_mul_overflow(size, i < strides.size() ? std::abs(strides[i]) : 0, &step) ||
+                          __builtin_add_overflow(reach, step, &reach);
+    if (overflow || elements > kElementLimit || reach > kElementLimit) return scanner.Fail(position, "the tensor has more than 2^56 elements");
+  }
   return true;
+}
+
+bool ParseType(TextScanner& scanner, TensorType& type) {
+  const TextPosition at = scanner.position();
+  if (!scanner.DataTypeName(type.dtype) || !scanner.Punctuation("[")) return false;
+  if (!ParseSizesUntil(scanner, "a size", "]", type.shape) || !CheckShape(scanner, at, type.shape, {})) return false;
+  if (!scanner.TryPunctuation("{")) {
+    type.strides = ContiguousStrides(type.shape);
+    return true;
+  }
+  return ParseSizesUntil(scanner, "a stride", "}", type.strides) && CheckShape(scanner, at, type.shape, type.strides);
 }
 
 std::string PlainText(NoneArgument) { return "none"; }
@@ -97,8 +141,8 @@ bool ParsePlainList(TextScanner& scanner, PlainArgument& argument) {
   return read;
 }
 
-bool ParseIntegers(TextScanner& scanner, std::string_view what, std::vector<int64_t>& values) {
-  return scanner.Punctuation("[") && ParseNumbers(scanner, what, "]", values);
+bool ParseSizes(TextScanner& scanner, std::string_view what, std::vector<int64_t>& values) {
+  return scanner.Punctuation("[") && ParseSizesUntil(scanner, what, "]", values);
 }
 
 bool ParsePlainArgument(TextScanner& scanner, PlainArgument& argument) {

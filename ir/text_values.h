@@ -15,6 +15,10 @@
 
 namespace helm::ir {
 
+// What a program's text leaves out: the kind that the target of an op usually has, the role of the storage of a fresh result.
+OpKind UsualKind(std::string_view target);
+StorageRole UsualRole(const Op& op);
+
 struct TensorType {
   DataType dtype = DataType::kFloat32;
   Shape shape;
@@ -22,7 +26,12 @@ struct TensorType {
 };
 
 std::string TypeText(DataType dtype, const Shape& shape, const Shape& strides);
+// Refuses sizes whose bytes do not fit the arithmetic of 64 bits.
 bool ParseType(TextScanner& scanner, TensorType& type);
+// A whole number that counts elements, bytes or ranks: no more than 2^40 either way, so that products with an element size or a group size fit.
+bool ParseSize(TextScanner& scanner, std::string_view what, int64_t& value);
+// Fails at `position` when the elements of the shape, or the reach of the strides, are more than 2^56.
+bool CheckShape(TextScanner& scanner, TextPosition position, const Shape& shape, const Shape& strides);
 
 // An argument that names no tensor and no op.
 using PlainArgument = std::variant<NoneArgument, bool, int64_t, double, std::vector<int64_t>, std::vector<bool>, std::string, DataType>;
@@ -40,12 +49,9 @@ bool ParsePlainArgument(TextScanner& scanner, PlainArgument& argument);
 // The rest of a list after its `[`.
 bool ParsePlainList(TextScanner& scanner, PlainArgument& argument);
 
-// The whole numbers of `[1, 2]`, with its brackets.
-bool ParseIntegers(TextScanner& scanner, std::string_view what, std::vector<int64_t>& values);
+// The sizes of `[1, 2]`, with its brackets.
+bool ParseSizes(TextScanner& scanner, std::string_view what, std::vector<int64_t>& values);
 
 bool ParseRankExpression(TextScanner& scanner, RankExpression& expression);
-
-// Items between separators: `, ` and the like.
-std::string Join(const std::vector<std::string>& items, std::string_view separator);
 
 }  // namespace helm::ir
