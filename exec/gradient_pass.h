@@ -1,0 +1,12 @@
+// The part of a training step before the optimizer: after it the gradient storages hold the complete, reduced gradients, before clipping.
+#pragma once
+
+#include "core/status.h"
+#include "ir/program.h"
+
+namespace helm::exec {
+
+// The program's ops up to the first one of phase optimizer, and the waits that end what was started before it.
+Result<ir::Program> GradientPass(const ir::Program& program);
+
+}  // namespace helm::exec

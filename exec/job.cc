@@ -1,0 +1,84 @@
+#include "exec/job.h"
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "core/json.h"
+#include "ir/program_text.h"
+#include "schedule/materialise.h"
+
+namespace helm::exec {
+
+using nlohmann::ordered_json;
+
+ordered_json ToJson(const Job& job) {
+  return {{"plan", ir::ToYaml(job.plan)},
+          {"plan_path", job.plan_path},
+          {"program", job.program},
+          {"data", job.data},
+          {"steps", job.steps},
+          {"warm_up_steps", job.warm_up_steps},
+          {"keep_state", job.keep_state},
+          {"folder", job.folder},
+          {"tag", job.tag},
+          {"threads_per_rank", job.threads_per_rank}};
+}
+
+Result<Job> JobFromJson(const ordered_json& document) {
+  constexpr std::string_view kContext = "job";
+  Job job;
+  HELM_ASSIGN_OR_RETURN(job.plan_path, JsonString(document, "plan_path", kContext));
+  HELM_ASSIGN_OR_RETURN(const std::string plan, JsonString(document, "plan", kContext));
+  HELM_ASSIGN_OR_RETURN(job.plan, ir::ParsePlan(plan, job.plan_path));
+  HELM_ASSIGN_OR_RETURN(job.program, JsonString(document, "program", kContext));
+  HELM_ASSIGN_OR_RETURN(job.data, JsonString(document, "data", kContext));
+  HELM_ASSIGN_OR_RETURN(job.steps, JsonInt64(document, "steps", kContext));
+  HELM_ASSIGN_OR_RETURN(job.warm_up_steps, JsonInt64(document, "warm_up_steps", kContext));
+  HELM_ASSIGN_OR_RETURN(job.keep_state, JsonBool(document, "keep_state", kContext));
+  HELM_ASSIGN_OR_RETURN(job.folder, JsonString(document, "folder", kContext));
+  HELM_ASSIGN_OR_RETURN(job.tag, JsonString(document, "tag", kContext));
+  HELM_ASSIGN_OR_RETURN(job.threads_per_rank, JsonInt64(document, "threads_per_rank", kContext));
+  return job;
+}
+
+ordered_json ToJson(const JobRecord& record) {
+  std::vector<int64_t> makespans;
+  for (const Duration makespan : record.makespans) makespans.push_back(makespan.picoseconds());
+  return {{"data", record.data},
+          {"losses", record.losses},
+          {"makespans_ps", makespans},
+          {"memory_bytes_peak", record.memory_bytes_peak.count()},
+          {"timeline", ir::ToJson(record.timeline)}};
+}
+
+Result<JobRecord> JobRecordFromJson(const ordered_json& document, const std::string& file) {
+  JobRecord record;
+  HELM_ASSIGN_OR_RETURN(record.data, JsonString(document, "data", file));
+  HELM_ASSIGN_OR_RETURN(const ordered_json* losses, JsonArray(document, "losses", file));
+  for (const ordered_json& loss : *losses) record.losses.push_back(loss.get<double>());
+  HELM_ASSIGN_OR_RETURN(const ordered_json* makespans, JsonArray(document, "makespans_ps", file));
+  for (const ordered_json& makespan : *makespans) record.makespans.push_back(Duration::Picoseconds(makespan.get<int64_t>()));
+  HELM_ASSIGN_OR_RETURN(const int64_t peak, JsonInt64(document, "memory_bytes_peak", file));
+  record.memory_bytes_peak = Bytes(peak);
+  HELM_ASSIGN_OR_RETURN(const ordered_json* timeline, JsonObject(document, "timeline", file));
+  HELM_ASSIGN_OR_RETURN(record.timeline, ir::TimelineFromJson(*timeline, file));
+  return record;
+}
+
+Result<ir::Program> ProgramOf(const Job& job) {
+  if (job.program.empty()) return schedule::Materialise(job.plan);
+  return ir::ParseProgram(job.program, "program of the job");
+}
+
+std::string StatePath(const Job& job, VerifyKind kind, int64_t rank) {
+  HELM_CHECK(kind != VerifyKind::kLoss, "losses are in the record");
+  return fmt::format("{}/{}.{}s.{}.safetensors", job.folder, job.tag, Name(kind), rank);
+}
+
+Result<RankState> ReadState(const Job& job, const ir::Program& program, VerifyKind kind, int64_t rank) {
+  const std::string path = StatePath(job, kind, rank);
+  HELM_ASSIGN_OR_RETURN(const formats::TensorFile file, formats::ReadSafetensors(path));
+  return RankStateFromFile(program, file, path);
+}
+
+}  // namespace helm::exec

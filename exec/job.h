@@ -1,0 +1,58 @@
+// Job: what one or more ranks are asked to run, and JobRecord: what came out of it. Both travel between processes as JSON.
+//
+// A job is a plan with the number of steps; or, for checks that must change what runs, a program in text form that is run instead of the one that
+// the plan gives. Private files of a job lie in its folder: "TAG.gradients.RANK.safetensors", "TAG.parameters.RANK.safetensors" (a rank's
+// segments, exec/parameter_state.h).
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+
+#include "core/status.h"
+#include "core/units.h"
+#include "exec/parameter_state.h"
+#include "exec/verify.h"
+#include "ir/plan.h"
+#include "ir/timeline.h"
+
+namespace helm::exec {
+
+struct Job {
+  ir::Plan plan;
+  std::string plan_path;          // in messages
+  std::string program;            // text form; empty: the plan's
+  std::string data;               // see RunOptions
+  int64_t steps = 1;
+  int64_t warm_up_steps = 0;
+  bool keep_state = false;        // write gradients of the first step and parameters after the last one
+  std::string folder;             // private to the run; exists
+  std::string tag;                // of the job in the folder: "split", "unsplit"
+  int64_t threads_per_rank = 0;   // 0: leave as it is
+};
+
+struct JobRecord {
+  std::string data;
+  std::vector<double> losses;      // by step
+  std::vector<Duration> makespans; // by step, of the slowest rank
+  Bytes memory_bytes_peak;         // of the rank with the most
+  ir::Timeline timeline;           // of the median step behind the warm-up
+};
+
+nlohmann::ordered_json ToJson(const Job& job);
+Result<Job> JobFromJson(const nlohmann::ordered_json& document);
+nlohmann::ordered_json ToJson(const JobRecord& record);
+Result<JobRecord> JobRecordFromJson(const nlohmann::ordered_json& document, const std::string& file);
+
+// The program that the job runs.
+Result<ir::Program> ProgramOf(const Job& job);
+
+// A rank's file of one kind. REQUIRES: kind is kGradient or kParameter.
+std::string StatePath(const Job& job, VerifyKind kind, int64_t rank);
+Result<RankState> ReadState(const Job& job, const ir::Program& program, VerifyKind kind, int64_t rank);
+
+}  // namespace helm::exec

@@ -1,0 +1,145 @@
+#include "exec/recorder.h"
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+
+#include "core/check.h"
+#include "ir/lifetime.h"
+
+namespace helm::exec {
+namespace {
+
+constexpr int32_t kHostStream = 0;
+
+// Rows in the simulator's order (sim/program_graph.h).
+struct Rows {
+  std::vector<ir::Stream> streams;
+  std::vector<int32_t> compute;  // by compute stream
+  std::vector<int32_t> group;    // by group; -1: never communicates
+};
+
+Rows RowsOf(const ir::Program& program) {
+  Rows rows;
+  const auto add = [&](ir::Stream::Kind kind, int32_t index, std::string name) {
+    rows.streams.push_back({kind, index, std::move(name)});
+    return static_cast<int32_t>(rows.streams.size()) - 1;
+  };
+  int32_t compute_streams = 1;
+  std::vector<bool> communicates(program.groups.size(), false);
+  for (const ir::Op& op : program.ops) {
+    compute_streams = std::max(compute_streams, op.compute_stream + 1);
+    if (op.kind == ir::OpKind::kCollectiveStart) communicates[op.group.index()] = true;
+  }
+  add(ir::Stream::Kind::kHost, 0, "host");
+  for (int32_t k = 0; k < compute_streams; ++k) {
+    rows.compute.push_back(add(ir::Stream::Kind::kCompute, k, k == 0 ? "compute" : "compute." + std::to_string(k)));
+  }
+  for (size_t g = 0; g < program.groups.size(); ++g) {
+    rows.group.push_back(communicates[g] ? add(ir::Stream::Kind::kCommunication, static_cast<int32_t>(g), "communication." + program.groups[g].name) : -1);
+  }
+  return rows;
+}
+
+class EventList {
+ public:
+  EventList(int64_t rank, size_t streams) : rank_(static_cast<int32_t>(rank)), free_from_(streams) {}
+
+  // Clocks of different threads and collectives that were in flight together may overlap by their measurement: a row's events follow each other.
+  void Add(int32_t stream, ir::OpId op, const runtime::OpTime& time) {
+    Duration& free_from = free_from_[static_cast<size_t>(stream)];
+    const Duration start = std::max(time.start, free_from);
+    const Duration end = std::max(time.end, start);
+    free_from = end;
+    events_.push_back({rank_, stream, op, start, end - start});
+  }
+
+  // Sorted by stream and start.
+  std::vector<ir::TimelineEvent> Take() {
+    std::stable_sort(events_.begin(), events_.end(), [](const auto& a, const auto& b) { return a.stream < b.stream; });
+    return std::move(events_);
+  }
+
+ private:
+  int32_t rank_;
+  std::vector<Duration> free_from_;
+  std::vector<ir::TimelineEvent> events_;
+};
+
+std::vector<ir::TimelineEvent> EventsOf(const ir::Program& program, int64_t rank, const Rows& rows, const runtime::StepRecord& record) {
+  const bool one_thread = program.device == ir::DeviceKind::kCpu;
+  EventList events(rank, rows.streams.size());
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const ir::Op& op = program.ops[i];
+    const int32_t compute = rows.compute[static_cast<size_t>(op.compute_stream)];
+    const bool on_compute = op.kind == ir::OpKind::kCompute || op.kind == ir::OpKind::kWait;
+    if (!one_thread || !on_compute) events.Add(kHostStream, ir::OpId(i), record.host[i]);
+    if (on_compute) events.Add(compute, ir::OpId(i), one_thread ? record.host[i] : record.ops[i]);
+    if (op.kind == ir::OpKind::kCollectiveStart) events.Add(rows.group[op.group.index()], ir::OpId(i), record.ops[i]);
+  }
+  return events.Take();
+}
+
+using BytesByRole = std::array<int64_t, ir::kStorageRoles>;
+
+int64_t& Of(BytesByRole& bytes, ir::StorageRole role) { return bytes[static_cast<size_t>(role)]; }
+
+// The allocator counts bytes, not roles: roles are those of the storages that live by the program's lifetimes, and what was counted beyond
+// them (rounding, workspace that an op keeps) is added to the activations.
+std::vector<ir::MemorySample> MemoryOf(const ir::Program& program, int64_t rank, const runtime::StepRecord& record) {
+  const ir::Lifetimes lifetimes = ir::ComputeLifetimes(program);
+  BytesByRole live{};
+  for (const ir::Storage& storage : program.storages) {
+    if (storage.persistent) Of(live, storage.role) += storage.bytes.count();
+  }
+  std::vector<ir::MemorySample> samples;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    for (const ir::StorageId id : lifetimes.allocated_by[i]) Of(live, program.storage(id).role) += program.storage(id).bytes.count();
+    for (const ir::StorageId id : lifetimes.freed_after[i]) Of(live, program.storage(id).role) -= program.storage(id).bytes.count();
+    ir::MemorySample sample{.rank = static_cast<int32_t>(rank), .op = ir::OpId(i), .time = record.host[i].end, .bytes = live};
+    const int64_t counted = std::accumulate(live.begin(), live.end(), int64_t{0});
+    Of(sample.bytes, ir::StorageRole::kActivation) += record.live_bytes[i] - counted;
+    samples.push_back(sample);
+  }
+  return samples;
+}
+
+}  // namespace
+
+ir::Timeline TimelineOf(const ir::Program& program, int64_t rank, const runtime::StepRecord& record, Bytes memory_bytes_peak) {
+  const size_t ops = program.ops.size();
+  HELM_CHECK(record.ops.size() == ops && record.host.size() == ops && record.live_bytes.size() == ops, "a record has every op");
+  const Rows rows = RowsOf(program);
+  ir::Timeline timeline;
+  timeline.title = "measured";
+  timeline.makespan = record.makespan;
+  timeline.streams = rows.streams;
+  timeline.ops = ir::TimelineOps(program, {});
+  timeline.events = EventsOf(program, rank, rows, record);
+  timeline.memory = MemoryOf(program, rank, record);
+  timeline.ranks = {{static_cast<int32_t>(rank), record.makespan, memory_bytes_peak}};
+  return timeline;
+}
+
+ir::Timeline Merge(const std::vector<ir::Timeline>& ranks) {
+  HELM_CHECK(!ranks.empty(), "a run has ranks");
+  ir::Timeline merged = ranks.front();
+  for (size_t r = 1; r < ranks.size(); ++r) {
+    HELM_CHECK(ranks[r].ops.size() == merged.ops.size() && ranks[r].streams == merged.streams, "all ranks ran the same program");
+    merged.makespan = std::max(merged.makespan, ranks[r].makespan);
+    merged.events.insert(merged.events.end(), ranks[r].events.begin(), ranks[r].events.end());
+    merged.memory.insert(merged.memory.end(), ranks[r].memory.begin(), ranks[r].memory.end());
+    merged.ranks.insert(merged.ranks.end(), ranks[r].ranks.begin(), ranks[r].ranks.end());
+  }
+  return merged;
+}
+
+size_t MedianIndex(const std::vector<Duration>& values) {
+  HELM_CHECK(!values.empty(), "a median needs values");
+  std::vector<size_t> order(values.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) { return values[a] < values[b]; });
+  return order[(order.size() - 1) / 2];
+}
+
+}  // namespace helm::exec

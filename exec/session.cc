@@ -1,0 +1,220 @@
+#include "exec/session.h"
+
+#include <algorithm>
+#include <cmath>
+#include <span>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "core/json.h"
+#include "exec/data_loader.h"
+#include "exec/gradient_pass.h"
+#include "exec/initial_state.h"
+#include "exec/recorder.h"
+#include "ir/program_text.h"
+#include "runtime/interpreter.h"
+#include "schedule/materialise.h"
+
+namespace helm::exec {
+namespace {
+
+using nlohmann::ordered_json;
+
+// The tokens of one step, as the program's inputs of one rank.
+class Feeder {
+ public:
+  Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank) : job_(job), program_(program), loader_(loader) {
+    const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
+    for (size_t d = 0; d < program.mesh.size(); ++d) {
+      if (program.mesh[d].name == "data") data_rank_ = coordinates[d];
+    }
+  }
+
+  Status Feed(int64_t step, runtime::Interpreter& interpreter) const {
+    const Batch batch = loader_.Load(step);
+    for (int64_t i = 0; i < ir::MicroBatches(job_.plan.workload, job_.plan.strategy); ++i) {
+      const Batch share = ShareOf(batch, job_.plan.workload, job_.plan.strategy, data_rank_, i);
+      HELM_RETURN_IF_ERROR(interpreter.WriteInput(fmt::format("tokens.{}", i), std::as_bytes(std::span(share.tokens))));
+      HELM_RETURN_IF_ERROR(interpreter.WriteInput(fmt::format("labels.{}", i), std::as_bytes(std::span(share.labels))));
+    }
+    return OkStatus();
+  }
+
+ private:
+  const Job& job_;
+  const ir::Program& program_;
+  const DataLoader& loader_;
+  int64_t data_rank_ = 0;
+};
+
+class Session {
+ public:
+  Session(const Job& job, const SessionContext& context, ir::Program program, DataLoader loader)
+      : job_(job),
+        context_(context),
+        rank_(context.world == nullptr ? 0 : context.world->rank()),
+        program_(std::move(program)),
+        loader_(std::move(loader)),
+        feeder_(job_, program_, loader_, rank_) {}
+
+  Result<std::optional<JobRecord>> Run() {
+    HELM_RETURN_IF_ERROR(CheckAgreement());
+    Enter(RankStage::kInitialising);
+    const RankState initial = InitialState(program_, rank_, job_.plan.workload.seed);
+    if (job_.keep_state) HELM_RETURN_IF_ERROR(WriteGradients(initial));
+    HELM_RETURN_IF_ERROR(Train(initial));
+    return Gather();
+  }
+
+ private:
+  void Enter(RankStage stage) {
+    if (context_.progress != nullptr) context_.progress->Enter(stage);
+  }
+
+  // What every rank says, by rank.
+  Result<std::vector<std::string>> Exchange(const std::string& text) {
+    if (context_.world == nullptr) return std::vector<std::string>{text};
+    return context_.world->AllGatherText(text);
+  }
+
+  // All ranks run the same program: they may have been started from different files or versions.
+  Status CheckAgreement() {
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> hashes, Exchange(ir::ProgramHash(program_)));
+    for (size_t rank = 1; rank < hashes.size(); ++rank) {
+      if (hashes[rank] == hashes[0]) continue;
+      return InvalidError(fmt::format("{}: error: rank {} has program {}, rank 0 has {}: they run different plans or versions of HELM", job_.plan_path,
+                                      rank, hashes[rank], hashes[0]));
+    }
+    return OkStatus();
+  }
+
+  Result<std::unique_ptr<runtime::Interpreter>> Prepare(const ir::Program& program, const RankState& initial) {
+    runtime::InterpreterOptions options;
+    if (context_.progress != nullptr) options.current_op = &context_.progress->op;
+    HELM_ASSIGN_OR_RETURN(auto interpreter, runtime::Interpreter::Create(program, context_.world, rank_, options));
+    HELM_RETURN_IF_ERROR(WriteState(program, initial, *interpreter));
+    return interpreter;
+  }
+
+  Status WriteGradients(const RankState& initial) {
+    HELM_ASSIGN_OR_RETURN(const ir::Program gradient_pass, GradientPass(program_));
+    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(gradient_pass, initial));
+    Enter(RankStage::kGradients);
+    HELM_RETURN_IF_ERROR(feeder_.Feed(0, *interpreter));
+    HELM_RETURN_IF_ERROR(interpreter->RunStep().status());
+    HELM_ASSIGN_OR_RETURN(const RankState gradients, ReadGradients(gradient_pass, *interpreter));
+    return Write(VerifyKind::kGradient, gradients);
+  }
+
+  Status Write(VerifyKind kind, const RankState& state) {
+    Enter(RankStage::kWriting);
+    return formats::WriteSafetensors(ToTensorFile(program_, state), StatePath(job_, kind, rank_));
+  }
+
+  Status Train(const RankState& initial) {
+    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, initial));
+    Enter(RankStage::kTraining);
+    for (int64_t step = 0; step < job_.steps; ++step) {
+      if (context_.progress != nullptr) context_.progress->step.store(step, std::memory_order_relaxed);
+      HELM_RETURN_IF_ERROR(feeder_.Feed(step, *interpreter));
+      if (context_.world != nullptr) HELM_RETURN_IF_ERROR(context_.world->Barrier());
+      HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep());
+      HELM_RETURN_IF_ERROR(CheckLoss(step, *interpreter));
+      memory_bytes_peak_ = std::max(memory_bytes_peak_, record.memory_bytes_peak);
+      records_.push_back(std::move(record));
+      if (context_.on_step) context_.on_step(step, losses_.back());
+    }
+    if (!job_.keep_state) return OkStatus();
+    HELM_ASSIGN_OR_RETURN(const RankState parameters, ReadParameters(program_, *interpreter));
+    return Write(VerifyKind::kParameter, parameters);
+  }
+
+  Status CheckLoss(int64_t step, const runtime::Interpreter& interpreter) {
+    HELM_ASSIGN_OR_RETURN(const std::vector<double> loss, interpreter.ReadOutput("loss"));
+    HELM_CHECK(loss.size() == 1, "the loss is one number");
+    losses_.push_back(loss[0]);
+    if (!std::isfinite(loss[0])) {
+      return RankFailedError(fmt::format("{}the loss of step {} is {}", kDiverged, step, loss[0]));
+    }
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(fmt::format("{:a}", loss[0])));
+    for (size_t rank = 1; rank < all.size(); ++rank) {
+      if (all[rank] == all[0]) continue;
+      return RankFailedError(fmt::format("{}rank {} has loss {} after step {}, rank 0 has {}", kDiverged, rank, all[rank], step, all[0]));
+    }
+    return OkStatus();
+  }
+
+  // Rank 0's record, of all ranks. Collective.
+  Result<std::optional<JobRecord>> Gather() {
+    JobRecord record{.data = loader_.description(), .losses = losses_};
+    HELM_ASSIGN_OR_RETURN(record.makespans, SlowestMakespans());
+    const auto measured_from = static_cast<std::ptrdiff_t>(job_.warm_up_steps);
+    const std::vector<Duration> measured(record.makespans.begin() + measured_from, record.makespans.end());
+    const size_t median = static_cast<size_t>(job_.warm_up_steps) + MedianIndex(measured);
+
+    const ir::Timeline own = TimelineOf(program_, rank_, records_[median], memory_bytes_peak_);
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> texts, Exchange(ir::ToJson(own).dump()));
+    if (rank_ != 0) return std::optional<JobRecord>();
+    std::vector<ir::Timeline> timelines;
+    for (size_t rank = 0; rank < texts.size(); ++rank) {
+      const std::string name = fmt::format("timeline of rank {}", rank);
+      HELM_ASSIGN_OR_RETURN(const ordered_json document, ParseJson(texts[rank], name));
+      HELM_ASSIGN_OR_RETURN(timelines.emplace_back(), ir::TimelineFromJson(document, name));
+    }
+    record.timeline = Merge(timelines);
+    record.timeline.steps = measured;
+    record.timeline.makespan = record.makespans[median];
+    record.timeline.plan = ir::Describe(job_.plan.strategy);
+    record.timeline.program_hash = ir::ProgramHash(program_);
+    record.memory_bytes_peak = ir::PeakBytes(record.timeline);
+    return std::optional<JobRecord>(std::move(record));
+  }
+
+  Result<std::vector<Duration>> SlowestMakespans() {
+    std::vector<int64_t> own;
+    for (const runtime::StepRecord& record : records_) own.push_back(record.makespan.picoseconds());
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> texts, Exchange(ordered_json(own).dump()));
+    std::vector<Duration> slowest(own.size());
+    for (const std::string& text : texts) {
+      HELM_ASSIGN_OR_RETURN(const ordered_json makespans, ParseJson(text, "makespans of a rank"));
+      for (size_t step = 0; step < slowest.size(); ++step) {
+        slowest[step] = std::max(slowest[step], Duration::Picoseconds(makespans.at(step).get<int64_t>()));
+      }
+    }
+    return slowest;
+  }
+
+  const Job& job_;
+  const SessionContext& context_;
+  const int64_t rank_;
+  const ir::Program program_;
+  const DataLoader loader_;
+  const Feeder feeder_;
+  std::vector<double> losses_;
+  std::vector<runtime::StepRecord> records_;
+  Bytes memory_bytes_peak_;
+};
+
+Status CheckWorldSize(const Job& job, const ir::Program& program, const runtime::World* world) {
+  const int64_t needed = ir::WorldSize(program.mesh);
+  const int64_t found = world == nullptr ? 1 : world->size();
+  if (needed == found) return OkStatus();
+  return InvalidError(fmt::format("{}: error: the plan is for {} ranks ({}), but {} were started\nfix: start as many processes as the plan has ranks, or "
+                                  "run helm-exec without a launcher", job.plan_path, needed, ir::Describe(job.plan.strategy), found));
+}
+
+}  // namespace
+
+Result<std::optional<JobRecord>> RunSession(const Job& job, const SessionContext& context) {
+  if (context.progress != nullptr) context.progress->Enter(RankStage::kPreparing);
+  if (job.threads_per_rank > 0) runtime::SetThreadsPerRank(job.threads_per_rank);
+  HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(job.plan));
+  HELM_ASSIGN_OR_RETURN(ir::Program program, ProgramOf(job));
+  HELM_RETURN_IF_ERROR(CheckWorldSize(job, program, context.world));
+  HELM_ASSIGN_OR_RETURN(DataLoader loader, DataLoader::Open(job.data, parts.model.vocab, job.plan.workload));
+  return Session(job, context, std::move(program), std::move(loader)).Run();
+}
+
+}  // namespace helm::exec
