@@ -1,0 +1,134 @@
+#include "core/file.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include <fmt/format.h>
+
+namespace helm {
+namespace {
+
+std::string Reason() { return std::strerror(errno); }
+
+// Closes the descriptor when it goes out of scope.
+class Descriptor {
+ public:
+  explicit Descriptor(int fd) : fd_(fd) {}
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+Status WriteAll(int fd, std::string_view content, const std::string& path) {
+  while (!content.empty()) {
+    const ssize_t written = ::write(fd, content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return InvalidError(fmt::format("{}: error: cannot write: {}", path, Reason()));
+    content.remove_prefix(static_cast<size_t>(written));
+  }
+  return OkStatus();
+}
+
+Status Synchronise(int fd, const std::string& path) {
+  if (::fsync(fd) != 0) return InvalidError(fmt::format("{}: error: cannot flush to disk: {}", path, Reason()));
+  return OkStatus();
+}
+
+// mkstemp gives the file to its owner alone; a result gets what the umask allows, as any other new file.
+void SetOrdinaryMode(int fd) {
+  const mode_t mask = ::umask(0);
+  ::umask(mask);
+  ::fchmod(fd, 0666 & ~mask);
+}
+
+Status WriteTemporary(std::string& temporary, std::string_view content, const std::string& path) {
+  const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (file.get() < 0) {
+    return InvalidError(fmt::format("{}: error: cannot create a file in {}: {}", path, FolderOf(path), Reason()));
+  }
+  SetOrdinaryMode(file.get());
+  Status status = WriteAll(file.get(), content, path);
+  if (status.ok()) status = Synchronise(file.get(), path);
+  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
+    status = InvalidError(fmt::format("{}: error: cannot put the new file in place: {}", path, Reason()));
+  }
+  if (!status.ok()) ::unlink(temporary.c_str());
+  return status;
+}
+
+}  // namespace
+
+Result<std::string> ReadFile(const std::string& path) {
+  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open: {}", path, Reason()));
+  struct stat info {};
+  if (::fstat(file.get(), &info) != 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, Reason()));
+  if (S_ISDIR(info.st_mode)) return InvalidError(fmt::format("{}: error: this is a folder, a file is needed", path));
+  std::string content;
+  content.reserve(static_cast<size_t>(info.st_size) + 1);
+  char buffer[1 << 16];
+  while (true) {
+    const ssize_t count = ::read(file.get(), buffer, sizeof buffer);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, Reason()));
+    if (count == 0) return content;
+    content.append(buffer, static_cast<size_t>(count));
+  }
+}
+
+Status WriteFileAtomically(const std::string& path, std::string_view content) {
+  std::string temporary = fmt::format("{}.XXXXXX", path);
+  HELM_RETURN_IF_ERROR(WriteTemporary(temporary, content, path));
+  const std::string folder = FolderOf(path);
+  const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (handle.get() < 0) return InvalidError(fmt::format("{}: error: cannot open the folder: {}", folder, Reason()));
+  return Synchronise(handle.get(), folder);
+}
+
+bool FileExists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_regular_file(path, error);
+}
+
+bool FolderExists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error);
+}
+
+Status MakeFolders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (FolderExists(path)) return OkStatus();
+  return InvalidError(fmt::format("{}: error: cannot make this folder: {}", path, error ? error.message() : "something else has its name"));
+}
+
+std::string FolderOf(const std::string& path) {
+  const std::string folder = std::filesystem::path(path).parent_path().string();
+  return folder.empty() ? "." : folder;
+}
+
+std::string ResolvePath(const std::string& folder, const std::string& path) {
+  const std::filesystem::path given(path);
+  if (given.is_absolute()) return path;
+  const std::string resolved = (std::filesystem::path(folder) / given).lexically_normal().string();
+  return resolved.empty() ? "." : resolved;
+}
+
+std::string ExecutableFolder() {
+  std::error_code error;
+  const auto program = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? "." : program.parent_path().string();
+}
+
+}  // namespace helm

@@ -1,0 +1,97 @@
+#include "core/preset.h"
+
+#include <filesystem>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "core/file.h"
+#include "core/text.h"
+
+namespace helm {
+namespace {
+
+bool HasFileEnding(const std::string& text) { return text.ends_with(".yaml") || text.ends_with(".yml") || text.ends_with(".json"); }
+
+std::string Stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
+
+// The file that a text names, or nothing after reporting.
+std::optional<std::string> FileOf(const YamlValue& value, const std::string& what, const std::string& kind, const PresetPath& path,
+                                  const std::string& folder, Diagnostics& diagnostics) {
+  if (HasFileEnding(value.text) || value.text.find('/') != std::string::npos) {
+    const std::string file = ResolvePath(folder, value.text);
+    if (FileExists(file)) return file;
+    diagnostics.Error(value.where, fmt::format("{} file '{}' does not exist", what, value.text),
+                      {fmt::format("looked for: {}", file), "fix: paths are relative to the file that names them"});
+    return std::nullopt;
+  }
+  if (auto file = FindPreset(path, kind, value.text)) return file;
+  const std::vector<std::string> names = PresetNames(path, kind);
+  std::vector<std::string> notes;
+  if (const auto meant = DidYouMean(value.text, names)) notes.push_back(fmt::format("did you mean '{}'?", *meant));
+  if (names.empty()) {
+    notes.push_back(fmt::format("no presets of this kind were found in: {}", path.folders.empty() ? "(no folder)" : Join(path.folders, ", ")));
+  } else {
+    notes.push_back(fmt::format("allowed: {}", Join(names, ", ")));
+  }
+  notes.push_back("fix: give a preset's name, a file (with its ending), or an inline mapping");
+  diagnostics.Error(value.where, fmt::format("there is no {} preset '{}'", what, value.text), std::move(notes));
+  return std::nullopt;
+}
+
+}  // namespace
+
+PresetPath MakePresetPath(const char* config_dir, const std::string& executable_folder) {
+  PresetPath path;
+  const auto add = [&path](const std::string& folder) {
+    if (FolderExists(folder)) path.folders.push_back(folder);
+  };
+  if (config_dir != nullptr && *config_dir != '\0') add(config_dir);
+  for (const char* relative : {"../../configs", "../configs", "../share/helm/configs"}) add(ResolvePath(executable_folder, relative));
+  return path;
+}
+
+std::vector<std::string> PresetNames(const PresetPath& path, const std::string& kind) {
+  std::set<std::string> names;
+  for (const std::string& folder : path.folders) {
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(folder + "/" + kind, error)) {
+      const std::string file = entry.path().filename().string();
+      if (HasFileEnding(file)) names.insert(Stem(file));
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+std::optional<std::string> FindPreset(const PresetPath& path, const std::string& kind, const std::string& name) {
+  for (const std::string& folder : path.folders) {
+    for (const char* ending : {".yaml", ".yml", ".json"}) {
+      const std::string file = fmt::format("{}/{}/{}{}", folder, kind, name, ending);
+      if (FileExists(file)) return file;
+    }
+  }
+  return std::nullopt;
+}
+
+std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind, const PresetPath& path,
+                                             const std::string& folder, Diagnostics& diagnostics) {
+  if (value.is_mapping()) return LoadedReference{value, "", folder, ""};
+  if (!value.is_scalar() || value.text.empty()) {
+    diagnostics.Error(value.where, fmt::format("'{}' must be a preset's name, a file, or a mapping", what));
+    return std::nullopt;
+  }
+  const auto file = FileOf(value, what, kind, path, folder, diagnostics);
+  if (!file) return std::nullopt;
+  Result<YamlValue> document = ReadYamlFile(*file);
+  if (!document.ok()) {
+    diagnostics.Add(document.status());
+    return std::nullopt;
+  }
+  if (!document->is_mapping()) {
+    diagnostics.Error(document->where, fmt::format("a {} file must be a mapping", what));
+    return std::nullopt;
+  }
+  return LoadedReference{std::move(document).value(), Stem(*file), FolderOf(*file), *file};
+}
+
+}  // namespace helm
