@@ -3,12 +3,18 @@
 // It decides nothing: order, streams, waits and lifetimes are the program's (ir/lifetime.h). One instance is bound to one program and one
 // rank; it owns the program's persistent storages. Not thread-safe. On the first step every result's dtype, shape and strides are compared
 // with the program's; a difference is an internal error that names the op.
+//
+// Arguments of collectives: c10d.all_reduce(tensor, "sum"|"max"), c10d.all_gather(tensor), c10d.reduce_scatter(tensor, "sum"|"max"),
+// c10d.all_to_all(tensor) in equal parts of dimension 0, c10d.broadcast(tensor, root), c10d.send(tensor, offset), c10d.recv(offset), c10d.wait(start).
+// root is a rank in the group; offset is added to the caller's own, modulo the size. All-reduce and broadcast work in place, the others make a
+// contiguous result of the program's shape.
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
-#include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -34,11 +40,21 @@ struct StepRecord {
   Bytes memory_bytes_peak;           // highest count of the allocator hook within the step
 };
 
+// What a test makes go wrong on one rank, just before an op.
+struct Fault {
+  enum class Action : uint8_t { kKill, kStop, kDelay, kError };  // SIGKILL, SIGSTOP, sleep, an error Status
+  Action action = Action::kKill;
+  int64_t step = 0;  // counted from the interpreter's first step
+  ir::OpId op;
+  std::chrono::milliseconds delay{0};
+};
+
 struct InterpreterOptions {
   bool check_results = true;    // compare dtype, shape and strides with the program on the first step
   bool record_times = true;
   // When given, RunStep stores the index of each op here before it runs it (relaxed), for whoever watches from another thread or process.
   std::atomic<int64_t>* current_op = nullptr;
+  std::optional<Fault> fault;  // tests only
 };
 
 class Interpreter {

@@ -1,0 +1,101 @@
+#include <chrono>
+
+#include <c10/core/InferenceMode.h>
+
+#include "runtime/device.h"
+#include "runtime/measure.h"
+#include "runtime/process_group.h"
+#include "runtime/tensors.h"
+
+namespace helm::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+class GroupCollectiveBench final : public CollectiveBench {
+ public:
+  GroupCollectiveBench(std::unique_ptr<Device> device, std::unique_ptr<ProcessGroup> group, CollectiveCall call)
+      : device_(std::move(device)), group_(std::move(group)), call_(call) {}
+
+  // `bytes` is of the full tensor, as ir::CollectiveBytes defines it.
+  void MakeTensors(const ir::CollectiveSignature& signature) {
+    const c10::InferenceMode inference;
+    const int64_t full = std::max<int64_t>(1, signature.bytes.count() / ir::ElementBytes(signature.dtype));
+    const int64_t part = std::max<int64_t>(1, full / signature.ranks);
+    const c10::Device device = device_->torch_device();
+    const bool gathers = call_.kind == CollectiveKind::kAllGather;
+    // Zeros, so that sums stay what they are however often they are taken.
+    input_ = EmptyTensor(signature.dtype, {gathers ? part : part * signature.ranks}, device).zero_();
+    if (call_.kind == CollectiveKind::kAllGather) output_ = EmptyTensor(signature.dtype, {part * signature.ranks}, device).zero_();
+    else if (call_.kind == CollectiveKind::kReduceScatter) output_ = EmptyTensor(signature.dtype, {part}, device).zero_();
+    else output_ = EmptyTensor(signature.dtype, {part * signature.ranks}, device).zero_();
+    // Neighbours exchange in pairs: even ranks send to the odd rank above.
+    if (call_.kind == CollectiveKind::kSend || call_.kind == CollectiveKind::kReceive) {
+      const bool lower = group_->rank() % 2 == 0;
+      call_.kind = lower ? CollectiveKind::kSend : CollectiveKind::kReceive;
+      call_.peer = lower ? group_->rank() + 1 : group_->rank() - 1;
+      idle_ = call_.peer >= group_->size();
+    }
+  }
+
+  Result<Duration> RunOnce() override {
+    if (group_ == nullptr) return Duration();
+    const c10::InferenceMode inference;
+    try {
+      group_->Barrier();
+      if (idle_) return Duration();
+      const Clock::time_point start = Clock::now();
+      group_->Start(call_, input_, output_)->Wait();
+      device_->Synchronize();
+      return Duration::Nanoseconds(std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count());
+    } catch (const std::exception& error) {
+      return RankFailedError(std::string("error: a collective that was being measured failed: ") + error.what());
+    }
+  }
+
+ private:
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<ProcessGroup> group_;  // null on a rank that is left over
+  CollectiveCall call_;
+  at::Tensor input_;
+  at::Tensor output_;
+  bool idle_ = false;
+};
+
+// The ranks of the world in consecutive slices of `ranks`; empty for a rank that is left over.
+std::vector<int64_t> SliceOf(const World& world, int64_t ranks) {
+  const int64_t first = world.rank() / ranks * ranks;
+  std::vector<int64_t> members;
+  for (int64_t rank = first; rank < first + ranks; ++rank) members.push_back(rank);
+  if (first + ranks > world.size()) members.clear();
+  return members;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<CollectiveBench>> CollectiveBench::Create(const ir::CollectiveSignature& signature, World& world, ir::DeviceKind kind) {
+  const std::optional<CollectiveKind> collective = CollectiveKindFromName(signature.kind);
+  if (!collective) {
+    return InvalidError("error: unknown collective '" + signature.kind +
+                        "'; allowed: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, send, recv");
+  }
+  if (signature.ranks < 1 || signature.ranks > world.size()) {
+    return InvalidError("error: " + ir::ToText(signature) + " needs " + std::to_string(signature.ranks) + " ranks, there are " +
+                        std::to_string(world.size()));
+  }
+  HELM_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Make(kind, world.rank()));
+  CollectiveCall call;
+  call.kind = *collective;
+  const std::vector<int64_t> members = SliceOf(world, signature.ranks);
+  HELM_ASSIGN_OR_RETURN(std::unique_ptr<ProcessGroup> group, MakeProcessGroup(world, *device, "measure", members));
+  const bool takes_part = group != nullptr;
+  auto bench = std::make_unique<GroupCollectiveBench>(std::move(device), std::move(group), call);
+  try {
+    if (takes_part) bench->MakeTensors(signature);
+  } catch (const std::exception& error) {
+    return UnavailableError("error: cannot allocate the tensors of " + ir::ToText(signature) + ": " + error.what());
+  }
+  return std::unique_ptr<CollectiveBench>(std::move(bench));
+}
+
+}  // namespace helm::runtime

@@ -1,0 +1,49 @@
+// Device: what differs between running on a CPU and on a GPU: the torch device, its memory counters, its process groups, how op times are taken.
+//
+// One implementation per file, device_cpu.cc and device_cuda.cc; the latter is in a library of its own (libhelm_runtime_cuda.so beside the
+// executable), loaded only when a program runs on a GPU, since libtorch_cuda takes a second and hundreds of megabytes to load. Internal to runtime/.
+#pragma once
+
+#include <memory>
+
+#include <c10/core/Device.h>
+
+#include "core/status.h"
+#include "ir/program.h"
+#include "runtime/interpreter.h"
+#include "runtime/process_group.h"
+
+namespace helm::runtime {
+
+// Marks on the device's streams around ops. Absent on a CPU, where the host's clock is the device's.
+class StepTimer {
+ public:
+  virtual ~StepTimer() = default;
+  virtual void BeginStep() = 0;
+  virtual void BeginOp(size_t op, int32_t compute_stream) = 0;
+  virtual void EndOp(size_t op, int32_t compute_stream) = 0;
+  // Waits for the device and writes the times of all marked ops, from the start of the step.
+  virtual void EndStep(StepRecord& record) = 0;
+};
+
+class Device {
+ public:
+  // `rank` chooses among several GPUs. A GPU that is not there is an UnavailableError.
+  static Result<std::unique_ptr<Device>> Make(ir::DeviceKind kind, int64_t rank);
+
+  virtual ~Device() = default;
+  virtual c10::Device torch_device() const = 0;
+  virtual bool is_cpu() const = 0;
+  virtual int64_t LiveBytes() const = 0;
+  virtual int64_t PeakBytes() const = 0;
+  virtual void ResetPeakBytes() const = 0;
+  virtual void Synchronize() const = 0;
+  virtual Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const = 0;
+  virtual std::unique_ptr<StepTimer> MakeStepTimer(size_t ops, int32_t compute_streams) const = 0;
+};
+
+Result<std::unique_ptr<Device>> MakeCpuDevice();
+// From libhelm_runtime_cuda.so.
+Result<std::unique_ptr<Device>> LoadCudaDevice(int64_t rank);
+
+}  // namespace helm::runtime
