@@ -83,15 +83,15 @@ std::vector<OpTime> OpTimes(const Timeline& timeline) {
 }
 
 SourceShares SharesOf(const Timeline& timeline, const std::vector<OpTime>& times) {
-  std::map<std::string, double> seconds;
-  double sum = 0;
+  std::map<std::string, Duration> by_source;
   for (size_t i = 0; i < times.size(); ++i) {
-    if (timeline.ops[i].kind == "wait") continue;  // has no price of its own
-    seconds[timeline.ops[i].source] += times[i].duration.seconds();
-    sum += times[i].duration.seconds();
+    if (timeline.ops[i].kind != "wait") by_source[timeline.ops[i].source] += times[i].duration;  // a wait has no price of its own
   }
-  if (sum == 0) return {};
-  return {seconds["measured"] / sum, seconds["interpolated"] / sum, seconds["analytic"] / sum};
+  Duration sum;
+  for (const auto& [source, duration] : by_source) sum += duration;
+  if (sum == Duration()) return {};
+  const auto share = [&](const char* source) { return static_cast<double>(by_source[source].picoseconds()) / static_cast<double>(sum.picoseconds()); };
+  return {share("measured"), share("interpolated"), share("analytic")};
 }
 
 void SummarizeMemory(const Timeline& timeline, Summary& summary) {

@@ -62,6 +62,7 @@ struct SourceShares {
 // A stretch of the critical path: from `start` to `end` the step's length hung on this op (none: on the gap before the next one).
 struct PathStep {
   ir::OpId op;
+  int32_t stream = -1;  // where the op ran then; -1 in a gap
   Duration start;
   Duration end;
   bool operator==(const PathStep&) const = default;

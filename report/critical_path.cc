@@ -85,7 +85,7 @@ class Walker {
   void Emit(size_t position, Duration start, Duration end) {
     if (start >= end) return;
     const TimelineEvent& event = events_[position];
-    path_.steps.push_back({event.op, start, end});
+    path_.steps.push_back({event.op, event.stream, start, end});
     const Stream::Kind kind = KindOf(event);
     const std::string& op_kind = timeline_.ops[event.op.index()].kind;
     if (kind == Stream::Kind::kCommunication || op_kind == "wait") {
@@ -99,7 +99,7 @@ class Walker {
 
   void EmitGap(Duration start, Duration end) {
     if (start >= end) return;
-    path_.steps.push_back({ir::OpId(), start, end});
+    path_.steps.push_back({ir::OpId(), -1, start, end});
     path_.host += end - start;
   }
 

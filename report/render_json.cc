@@ -12,14 +12,17 @@ using nlohmann::ordered_json;
 
 constexpr int kSchemaVersion = 1;
 
+// Divided, not multiplied by 1e-12: the nearest double to the decimal number, so it prints as one.
+double Seconds(Duration duration) { return static_cast<double>(duration.picoseconds()) / 1e12; }
+
 ordered_json ErrorJson(std::optional<double> error) { return error ? ordered_json(*error) : ordered_json(nullptr); }
 
 ordered_json BreakdownJson(const Breakdown& breakdown) {
-  return {{"compute", breakdown.compute.seconds()},
-          {"exposed_communication", breakdown.exposed_communication.seconds()},
-          {"bubble", breakdown.bubble.seconds()},
-          {"optimizer", breakdown.optimizer.seconds()},
-          {"host", breakdown.host.seconds()}};
+  return {{"compute", Seconds(breakdown.compute)},
+          {"exposed_communication", Seconds(breakdown.exposed_communication)},
+          {"bubble", Seconds(breakdown.bubble)},
+          {"optimizer", Seconds(breakdown.optimizer)},
+          {"host", Seconds(breakdown.host)}};
 }
 
 ordered_json MemoryJson(const Summary& summary) {
@@ -34,10 +37,10 @@ ordered_json RanksJson(const std::vector<RankUse>& uses) {
   ordered_json ranks = ordered_json::array();
   for (const RankUse& use : uses) {
     ranks.push_back({{"rank", use.rank},
-                     {"step_time_s", use.makespan.seconds()},
-                     {"compute_busy_s", use.compute_busy.seconds()},
-                     {"communication_busy_s", use.communication_busy.seconds()},
-                     {"idle_s", use.idle.seconds()},
+                     {"step_time_s", Seconds(use.makespan)},
+                     {"compute_busy_s", Seconds(use.compute_busy)},
+                     {"communication_busy_s", Seconds(use.communication_busy)},
+                     {"idle_s", Seconds(use.idle)},
                      {"breakdown_s", BreakdownJson(use.breakdown)},
                      {"allocated_bytes", use.memory_bytes_peak.count()}});
   }
@@ -46,18 +49,18 @@ ordered_json RanksJson(const std::vector<RankUse>& uses) {
 
 ordered_json SummaryJson(const Summary& summary) {
   ordered_json steps = ordered_json::array();
-  for (Duration step : summary.steps) steps.push_back(step.seconds());
+  for (Duration step : summary.steps) steps.push_back(Seconds(step));
   const CriticalPath& path = summary.critical_path;
   return {{"title", summary.title},
           {"plan", summary.plan},
           {"device", summary.device},
           {"program_hash", summary.program_hash},
-          {"step_time_s", summary.makespan.seconds()},
+          {"step_time_s", Seconds(summary.makespan)},
           {"steps_s", std::move(steps)},
           {"peak_memory", MemoryJson(summary)},
           {"breakdown_s", BreakdownJson(summary.breakdown)},
           {"critical_path_s",
-           {{"rank", path.rank}, {"compute", path.compute.seconds()}, {"communication", path.communication.seconds()}, {"host", path.host.seconds()}}},
+           {{"rank", path.rank}, {"compute", Seconds(path.compute)}, {"communication", Seconds(path.communication)}, {"host", Seconds(path.host)}}},
           {"sources",
            {{"measured", summary.sources.measured}, {"interpolated", summary.sources.interpolated}, {"analytic", summary.sources.analytic}}},
           {"ranks", RanksJson(summary.ranks)}};
@@ -68,8 +71,8 @@ ordered_json CategoriesJson(const std::vector<CategoryRow>& rows) {
   for (const CategoryRow& row : rows) {
     categories.push_back({{"name", row.name},
                           {"ops", row.ops},
-                          {"predicted_s", row.duration.predicted.seconds()},
-                          {"measured_s", row.duration.measured.seconds()},
+                          {"predicted_s", Seconds(row.duration.predicted)},
+                          {"measured_s", Seconds(row.duration.measured)},
                           {"error", ErrorJson(RelativeError(row.duration.predicted, row.duration.measured))}});
   }
   return categories;
@@ -88,8 +91,8 @@ ordered_json OpJson(const OpRow& row) {
              {"layer", row.what.layer},
              {"micro_batch", row.what.micro_batch},
              {"source", row.what.source}});
-  if (row.op.predicted.valid()) op["predicted_s"] = row.duration.predicted.seconds();
-  if (row.op.measured.valid()) op["measured_s"] = row.duration.measured.seconds();
+  if (row.op.predicted.valid()) op["predicted_s"] = Seconds(row.duration.predicted);
+  if (row.op.measured.valid()) op["measured_s"] = Seconds(row.duration.measured);
   if (row.op.predicted.valid() && row.op.measured.valid()) op["error"] = ErrorJson(RelativeError(row.duration.predicted, row.duration.measured));
   return op;
 }
