@@ -1,0 +1,78 @@
+#include "exec/failure.h"
+
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstring>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+#include "exec/session.h"
+
+namespace helm::exec {
+namespace {
+
+std::string DescribeOp(const ir::Program& program, int64_t index) {
+  const ir::Op& op = program.ops[static_cast<size_t>(index)];
+  std::string text = fmt::format("op {} {} ({}, {}", index, op.target, op.label, ir::Name(op.phase));
+  if (op.layer >= 0) text += fmt::format(", layer {}", op.layer);
+  if (op.micro_batch >= 0) text += fmt::format(", micro-batch {}", op.micro_batch);
+  return text + ")";
+}
+
+std::string Where(const ir::Program& program, const RankObservation& rank) {
+  std::string text = fmt::format("while {}", Name(rank.stage));
+  if (rank.stage == RankStage::kTraining) text += fmt::format(", in step {}", rank.step);
+  const bool runs_ops = rank.stage == RankStage::kTraining || rank.stage == RankStage::kGradients;
+  if (runs_ops && rank.op >= 0 && rank.op < static_cast<int64_t>(program.ops.size())) text += ", at " + DescribeOp(program, rank.op);
+  return text;
+}
+
+std::string HowEnded(int status) {
+  if (WIFSIGNALED(status)) return fmt::format("was killed by signal {} ({})", WTERMSIG(status), strsignal(WTERMSIG(status)));
+  return fmt::format("exited with code {}", WEXITSTATUS(status));
+}
+
+bool Diverged(const RankObservation& rank) { return rank.reported && rank.reported->message().starts_with(kDiverged); }
+bool LostPeer(const RankObservation& rank) {
+  return rank.reported && rank.reported->code() == StatusCode::kRankFailed && !Diverged(rank);
+}
+
+// Lower is nearer to the cause.
+int Order(const RankObservation& rank, std::chrono::milliseconds timeout) {
+  if (rank.ended) return 0;
+  if (rank.reported && !rank.reported->ok() && !LostPeer(rank)) return 1;
+  if (!rank.reported && (rank.stopped || rank.since_progress >= timeout)) return 2;
+  if (LostPeer(rank)) return 3;
+  return 4;
+}
+
+Status Describe(const ir::Program& program, const RankObservation& rank, std::chrono::milliseconds timeout) {
+  const std::string where = Where(program, rank);
+  if (rank.ended) return RankFailedError(fmt::format("error: rank {} {} {}", rank.rank, HowEnded(*rank.ended), where));
+  if (Diverged(rank)) {
+    return RankFailedError(fmt::format("error: rank {} {}: {}", rank.rank, where, rank.reported->message()));
+  }
+  if (LostPeer(rank)) return RankFailedError(fmt::format("error: rank {} failed {}: {}", rank.rank, where, rank.reported->message()));
+  if (rank.reported && !rank.reported->ok()) return *rank.reported;  // an error that says all itself: configuration, data, a bug
+  return RankFailedError(fmt::format("error: rank {} {} {}: no progress for {} s (--timeout)", rank.rank,
+                                     rank.stopped ? "is stopped" : "hangs", where,
+                                     std::chrono::duration_cast<std::chrono::seconds>(std::max(rank.since_progress, timeout)).count()));
+}
+
+}  // namespace
+
+Status Diagnose(const ir::Program& program, std::span<const RankObservation> ranks, std::chrono::milliseconds timeout) {
+  HELM_CHECK(!ranks.empty(), "a job has ranks");
+  // Of two that hang, the one that has been still for longer; the others wait for it.
+  const auto nearer = [&](const RankObservation& a, const RankObservation& b) {
+    const int order_a = Order(a, timeout);
+    const int order_b = Order(b, timeout);
+    return order_a != order_b ? order_a < order_b : a.since_progress > b.since_progress;
+  };
+  return Describe(program, *std::min_element(ranks.begin(), ranks.end(), nearer), timeout);
+}
+
+}  // namespace helm::exec

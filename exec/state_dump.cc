@@ -1,0 +1,34 @@
+#include "exec/state_dump.h"
+
+#include "core/file.h"
+#include "core/json.h"
+
+namespace helm::exec {
+namespace {
+
+Status WriteTokens(const std::string& path, int64_t steps, const DataLoader& loader, const ir::Workload& workload) {
+  Batch all;
+  for (int64_t step = 0; step < steps; ++step) {
+    const Batch batch = loader.Load(step);
+    all.tokens.insert(all.tokens.end(), batch.tokens.begin(), batch.tokens.end());
+    all.labels.insert(all.labels.end(), batch.labels.begin(), batch.labels.end());
+  }
+  const ir::Shape shape{steps, workload.global_batch, workload.sequence_length};
+  formats::TensorFile file;
+  file.tensors.push_back(formats::IntegerTensor("tokens", shape, all.tokens));
+  file.tensors.push_back(formats::IntegerTensor("labels", shape, all.labels));
+  return formats::WriteSafetensors(file, path);
+}
+
+}  // namespace
+
+Status WriteStateDump(const std::string& folder, const StateDump& dump, const DataLoader& loader, const ir::Plan& plan) {
+  HELM_RETURN_IF_ERROR(MakeFolders(folder));
+  HELM_RETURN_IF_ERROR(formats::WriteSafetensors(ToTensorFile(dump.initial), folder + "/initial.safetensors"));
+  HELM_RETURN_IF_ERROR(WriteTokens(folder + "/tokens.safetensors", static_cast<int64_t>(dump.losses.size()), loader, plan.workload));
+  HELM_RETURN_IF_ERROR(formats::WriteSafetensors(ToTensorFile(dump.gradients), folder + "/gradients.safetensors"));
+  HELM_RETURN_IF_ERROR(formats::WriteSafetensors(ToTensorFile(dump.updated), folder + "/updated.safetensors"));
+  return WriteJsonFile(folder + "/loss.json", nlohmann::ordered_json(dump.losses));
+}
+
+}  // namespace helm::exec
