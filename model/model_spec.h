@@ -6,8 +6,8 @@
 
 #include <cstdint>
 #include <string>
-
-#include <nlohmann/json.hpp>
+#include <string_view>
+#include <vector>
 
 #include "core/status.h"
 #include "core/units.h"
@@ -41,8 +41,17 @@ struct ModelSpec {
   bool tied_embeddings = false;
   double init_std = 0.02;
   int64_t sliding_window = 0;   // 0: none
+  std::vector<std::string> notes;  // where the model as HELM runs it differs from the file it was read from: "attn_pdrop 0.1: no dropout"
   bool operator==(const ModelSpec&) const = default;
 };
+
+std::string_view Name(Family family);          // "gpt", "llama"
+std::string_view Name(Activation activation);  // "gelu", "geglu", "swiglu", "squared_relu"; GELU is the tanh approximation
+std::string_view Name(Norm norm);              // "layernorm", "rmsnorm"
+std::string_view Name(Position position);      // "learned", "rope", "none"
+
+// Every combination of fields that no model has, or that HELM cannot run, one line each ("error: ..."); ok when there is none.
+Status ValidateModel(const ModelSpec& model);
 
 // Parameters of the unsplit model without vocabulary padding (tied embeddings counted once).
 int64_t ParameterCount(const ModelSpec& model);

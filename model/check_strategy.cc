@@ -1,0 +1,94 @@
+// CheckStrategy: which splits of which models the lowering knows, with every reason against one at once.
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+#include "model/lower.h"
+
+namespace helm::model {
+
+namespace {
+
+class Problems {
+ public:
+  void Require(bool fine, std::string message) {
+    if (!fine) problems_.push_back("error: " + std::move(message));
+  }
+  // `what` in units of `count` cannot be shared evenly by `ranks`.
+  void Divides(const char* what, int64_t count, const char* degree, int64_t ranks) {
+    Require(ranks > 0 && count % ranks == 0,
+            fmt::format("{} {} is not divisible by {} {}; choose a {} that divides {}", what, count, degree, ranks, degree, count));
+  }
+  bool empty() const { return problems_.empty(); }
+  Status ToStatus() const { return problems_.empty() ? OkStatus() : InvalidError(Join(problems_, "\n")); }
+
+ private:
+  std::vector<std::string> problems_;
+};
+
+void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  const std::pair<const char*, int64_t> values[] = {{"strategy.data", strategy.data},
+                                                    {"strategy.tensor", strategy.tensor},
+                                                    {"strategy.micro_batch", strategy.micro_batch},
+                                                    {"workload.global_batch", workload.global_batch},
+                                                    {"workload.sequence_length", workload.sequence_length}};
+  for (const auto& [name, value] : values) problems.Require(value >= 1, fmt::format("{} is {}; it must be at least 1", name, value));
+}
+
+void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  const std::pair<const char*, int64_t> degrees[] = {{"context", strategy.context},
+                                                     {"pipeline", strategy.pipeline},
+                                                     {"virtual_pipeline", strategy.virtual_pipeline},
+                                                     {"expert", strategy.expert},
+                                                     {"expert_tensor", strategy.expert_tensor}};
+  for (const auto& [name, value] : degrees) {
+    problems.Require(value == 1, fmt::format("strategy.{} {} is not supported by this version; allowed: 1", name, value));
+  }
+  problems.Require(strategy.zero == 0, fmt::format("strategy.zero {} is not supported by this version; allowed: 0", strategy.zero));
+  problems.Require(strategy.recompute == "none",
+                   fmt::format("strategy.recompute '{}' is not supported by this version; allowed: none", strategy.recompute));
+  problems.Require(strategy.schedule == "none",
+                   fmt::format("strategy.schedule '{}' needs pipeline > 1; allowed without it: none", strategy.schedule));
+  problems.Require(workload.kind == "training", fmt::format("workload.kind '{}' is not supported by this version; allowed: training", workload.kind));
+  problems.Require(workload.dtype == ir::DataType::kFloat32 || workload.dtype == ir::DataType::kBFloat16,
+                   fmt::format("workload.dtype '{}' is not supported by this version; allowed: fp32, bf16", ir::Name(workload.dtype)));
+}
+
+void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  problems.Divides("model heads", model.heads, "strategy.tensor", strategy.tensor);
+  problems.Divides("model kv_heads", model.kv_heads, "strategy.tensor", strategy.tensor);
+  problems.Divides("model ffn", model.ffn, "strategy.tensor", strategy.tensor);
+  if (!strategy.sequence_parallel) return;
+  const int64_t tokens = strategy.micro_batch * workload.sequence_length;
+  problems.Divides("with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length)", tokens, "strategy.tensor", strategy.tensor);
+}
+
+void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  const int64_t per_pass = strategy.micro_batch * strategy.data;
+  problems.Require(workload.global_batch % per_pass == 0,
+                   fmt::format("workload.global_batch {} is not divisible by strategy.micro_batch {} x strategy.data {} = {}",
+                               workload.global_batch, strategy.micro_batch, strategy.data, per_pass));
+  problems.Require(model.position != Position::kLearned || workload.sequence_length <= model.max_positions,
+                   fmt::format("workload.sequence_length {} exceeds the model's max_positions {}; its learned positions end there",
+                               workload.sequence_length, model.max_positions));
+  problems.Require(model.sliding_window == 0 || model.sliding_window >= workload.sequence_length,
+                   fmt::format("model sliding_window {} is shorter than workload.sequence_length {}, and windowed attention is not supported; use "
+                               "sequence_length <= {}",
+                               model.sliding_window, workload.sequence_length, model.sliding_window));
+}
+
+}  // namespace
+
+Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
+  HELM_RETURN_IF_ERROR(ValidateModel(model));
+  Problems problems;
+  CheckPositive(workload, strategy, problems);
+  CheckSupported(workload, strategy, problems);
+  if (!problems.empty()) return problems.ToStatus();
+  CheckTensorSplit(model, workload, strategy, problems);
+  CheckWorkload(model, workload, strategy, problems);
+  return problems.ToStatus();
+}
+
+}  // namespace helm::model

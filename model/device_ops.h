@@ -1,0 +1,26 @@
+// What differs between devices in ATen's operators: names, existence, types of results. The only such place in the lowering.
+//
+// The CPU facts were checked with torch 2.11.0; CUDA's with its schemas and sources (aten/src/ATen/native/native_functions.yaml).
+#pragma once
+
+#include <vector>
+
+#include "model/step.h"
+
+namespace helm::model {
+
+// _fused_rms_norm_backward is registered for CUDA only.
+constexpr bool HasFusedRmsNormBackward(bool cuda) { return cuda; }
+
+// native_layer_norm saves mean and rstd in the input's type on the CPU, in fp32 on CUDA.
+constexpr ir::DataType LayerNormStatistics(bool cuda, ir::DataType input) { return cuda ? ir::DataType::kFloat32 : input; }
+
+// Causal attention of saved.query, .key, .value; sets saved.output and .extra. Both kernels take fewer key-value heads than query heads.
+void FlashForward(Step& step, AttentionSaved& saved);
+
+struct FlashGradients {
+  ir::TensorId query, key, value;  // [sequences, heads, positions, head_dim], heads next to head_dim in memory
+};
+FlashGradients FlashBackward(Step& step, const AttentionSaved& saved, ir::TensorId gradient);
+
+}  // namespace helm::model

@@ -1,0 +1,101 @@
+// Self-attention: fused query/key/value projection, optional norms of heads, rotary positions, the flash kernel, output projection.
+#include "model/device_ops.h"
+#include "model/step.h"
+
+namespace helm::model {
+
+using ir::Phase;
+using ir::Shape;
+using ir::TensorId;
+
+namespace {
+
+// Columns of the fused projection: all query heads, then key heads, then value heads.
+struct HeadRange {
+  int64_t begin = 0;
+  int64_t count = 0;
+};
+HeadRange QueryHeads(const Step& step) { return {0, step.sizes.heads}; }
+HeadRange KeyHeads(const Step& step) { return {step.sizes.heads, step.sizes.kv_heads}; }
+HeadRange ValueHeads(const Step& step) { return {step.sizes.heads + step.sizes.kv_heads, step.sizes.kv_heads}; }
+HeadRange QueryAndKeyHeads(const Step& step) { return {0, step.sizes.heads + step.sizes.kv_heads}; }
+
+// These heads of a fused [tokens, features] matrix as [sequences, positions, heads, head_dim], made from the newest version on its storage.
+TensorId Heads(Step& step, TensorId newest, HeadRange heads) {
+  const int64_t d = step.model.head_dim;
+  const int64_t row = (step.sizes.heads + 2 * step.sizes.kv_heads) * d;
+  return step.b.AsStrided(newest, {step.sizes.sequences, step.sizes.positions, heads.count, d}, {step.sizes.positions * row, row, d, 1},
+                          heads.begin * d);
+}
+
+TensorId Rotated(Step& step, TensorId heads) { return step.model.position == Position::kRope ? RotateInPlace(step, heads) : heads; }
+
+// Sets query, key and value as [sequences, heads, positions, head_dim].
+void SplitHeads(Step& step, const LayerParameters& layer, AttentionSaved& saved) {
+  ProgramBuilder& b = step.b;
+  TensorId query, key, newest = saved.qkv;
+  if (step.model.qk_norm) {
+    saved.query_norm = NormForward(step, Heads(step, saved.qkv, QueryHeads(step)), layer.query_norm, -1);
+    saved.key_norm = NormForward(step, Heads(step, saved.qkv, KeyHeads(step)), layer.key_norm, -1);
+    query = Rotated(step, saved.query_norm.output);
+    key = Rotated(step, saved.key_norm.output);
+  } else {
+    if (step.model.position == Position::kRope) newest = RotateInPlace(step, Heads(step, saved.qkv, QueryAndKeyHeads(step)));
+    query = Heads(step, newest, QueryHeads(step));
+    key = Heads(step, newest, KeyHeads(step));
+  }
+  saved.query = b.Transpose(query, 1, 2);
+  saved.key = b.Transpose(key, 1, 2);
+  saved.value = b.Transpose(Heads(step, newest, ValueHeads(step)), 1, 2);
+}
+
+// Gradient of one of query and key, before rotation and norm, into its columns of `target`. Returns the newest version of target's storage.
+TensorId WriteHeadsBack(Step& step, TensorId gradient, const NormSaved& norm, ParameterIndex norm_weight, TensorId target, HeadRange heads) {
+  ProgramBuilder& b = step.b;
+  const bool rope = step.model.position == Position::kRope;
+  const TensorId columns = Heads(step, target, heads);
+  const TensorId by_position = b.Transpose(gradient, 1, 2);
+  if (!step.model.qk_norm) return rope ? RotateBack(step, by_position, columns) : b.Copy_(columns, by_position);
+  const TensorId of_norm = rope ? RotateBack(step, by_position, {}) : by_position;
+  return b.Copy_(columns, NormBackward(step, norm, of_norm, norm_weight, -1));
+}
+
+TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSaved& saved, const FlashGradients& from) {
+  ProgramBuilder& b = step.b;
+  const Shape shape = b.shape(saved.qkv);
+  TensorId newest = b.NewEmpty(saved.qkv, shape, b.dtype(saved.qkv));
+  newest = WriteHeadsBack(step, from.query, saved.query_norm, layer.query_norm, newest, QueryHeads(step));
+  newest = WriteHeadsBack(step, from.key, saved.key_norm, layer.key_norm, newest, KeyHeads(step));
+  newest = b.Copy_(Heads(step, newest, ValueHeads(step)), b.Transpose(from.value, 1, 2));
+  return b.AsStrided(newest, shape, ir::ContiguousStrides(shape), 0);
+}
+
+}  // namespace
+
+TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
+  ProgramBuilder& b = step.b;
+  b.Label("attention.qkv");
+  saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
+  b.Label("attention.heads");
+  SplitHeads(step, layer, saved);
+  b.Label("attention.core");
+  FlashForward(step, saved);
+  saved.output_rows = b.View(b.Transpose(saved.output, 1, 2), {step.sizes.tokens, step.sizes.heads * step.model.head_dim});
+  b.Label("attention.out");
+  return RowForward(step, saved.output_rows, layer.out_weight, layer.out_bias);
+}
+
+TensorId AttentionBackward(Step& step, const LayerParameters& layer, TensorId rows, const AttentionSaved& saved, TensorId gradient) {
+  ProgramBuilder& b = step.b;
+  b.Label("attention.out");
+  const TensorId of_output = RowBackward(step, saved.output_rows, gradient, layer.out_weight, layer.out_bias);
+  b.Label("attention.core");
+  const Shape by_head = {step.sizes.sequences, step.sizes.positions, step.sizes.heads, step.model.head_dim};
+  const FlashGradients of_heads = FlashBackward(step, saved, b.Transpose(b.View(of_output, by_head), 1, 2));
+  b.Label("attention.heads");
+  const TensorId of_qkv = QkvGradient(step, layer, saved, of_heads);
+  b.Label("attention.qkv");
+  return ColumnBackward(step, rows, of_qkv, layer.qkv_weight, layer.qkv_bias);
+}
+
+}  // namespace helm::model

@@ -1,0 +1,97 @@
+// Forward and backward of RMSNorm and LayerNorm over the last dimension.
+#include "model/device_ops.h"
+#include "model/step.h"
+
+namespace helm::model {
+
+using ir::DataType;
+using ir::Phase;
+using ir::Shape;
+using ir::TensorId;
+
+namespace {
+
+// One statistic per row.
+Shape RowShape(const Shape& shape) {
+  Shape rows = shape;
+  rows.back() = 1;
+  return rows;
+}
+
+TensorId AsRows(Step& step, TensorId x) {
+  const int64_t width = step.b.shape(x).back();
+  return step.b.View(x, {ir::ElementCount(step.b.shape(x)) / width, width});
+}
+
+// ATen has no backward of _fused_rms_norm on the CPU. With n = x rstd, g = dy w:  dw = sum dy n,  dx = rstd (g - n mean(g n)).
+// Computed in fp32 (the type of rstd), as the CUDA kernel does.
+TensorId RmsBackwardDecomposed(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight) {
+  ProgramBuilder& b = step.b;
+  const TensorId w = step.gradients.Weight(weight);
+  const int64_t last = static_cast<int64_t>(b.shape(gradient).size()) - 1;
+  const TensorId normalized = b.Mul(saved.input, saved.rstd);
+  TensorId product = b.Mul(gradient, normalized);
+  b.SetPhase(Phase::kWeightGradient);
+  step.gradients.WriteSum(weight, AsRows(step, product));
+  b.SetPhase(Phase::kInputGradient);
+  product = b.Mul_(product, w);
+  const TensorId mean = b.Mul_(b.Mean(product, last), saved.rstd);
+  TensorId result = b.Mul(gradient, saved.rstd);
+  result = b.Mul_(result, w);
+  result = b.Addcmul_(result, normalized, mean, -1.0);
+  return b.ToType(result, step.workload.dtype);
+}
+
+TensorId RmsBackwardFused(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight) {
+  ProgramBuilder& b = step.b;
+  const TensorId w = step.gradients.Weight(weight);
+  const std::vector<TensorId> results =
+      b.Compute("aten._fused_rms_norm_backward", {gradient, saved.input, b.shape(w), saved.rstd, w, std::vector<bool>{true, true}},
+                {{{b.dtype(gradient), b.shape(gradient), {}}}, {{b.dtype(w), b.shape(w), {}}}});
+  b.SetPhase(Phase::kWeightGradient);
+  step.gradients.WriteValue(weight, results[1], {});
+  b.SetPhase(Phase::kInputGradient);
+  return results[0];
+}
+
+TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
+  ProgramBuilder& b = step.b;
+  const TensorId w = step.gradients.Weight(weight);
+  const ProgramBuilder::ResultSpec of_weight{b.dtype(w), b.shape(w), {}};
+  const std::vector<TensorId> results =
+      b.Compute("aten.native_layer_norm_backward",
+                {gradient, saved.input, b.shape(w), saved.mean, saved.rstd, w, step.gradients.Weight(bias), std::vector<bool>{true, true, true}},
+                {{{b.dtype(gradient), b.shape(gradient), {}}}, of_weight, of_weight});
+  b.SetPhase(Phase::kWeightGradient);
+  step.gradients.WriteValue(weight, results[1], {});
+  step.gradients.WriteValue(bias, results[2], {});
+  b.SetPhase(Phase::kInputGradient);
+  return results[0];
+}
+
+}  // namespace
+
+NormSaved NormForward(Step& step, TensorId input, ParameterIndex weight, ParameterIndex bias) {
+  ProgramBuilder& b = step.b;
+  const TensorId w = step.gradients.Weight(weight);
+  const ProgramBuilder::ResultSpec output{b.dtype(input), b.shape(input), {}};
+  const Shape width = b.shape(w);
+  if (bias < 0) {
+    const auto results = b.Compute("aten._fused_rms_norm", {input, width, w, step.model.norm_epsilon},
+                                   {output, {{DataType::kFloat32, RowShape(b.shape(input)), {}}}});
+    return {input, results[0], {}, results[1]};
+  }
+  const ProgramBuilder::ResultSpec statistic{LayerNormStatistics(step.cuda, b.dtype(input)), RowShape(b.shape(input)), {}};
+  const auto results = b.Compute("aten.native_layer_norm", {input, width, w, step.gradients.Weight(bias), step.model.norm_epsilon},
+                                 {output, statistic, statistic});
+  return {input, results[0], results[1], results[2]};
+}
+
+TensorId NormBackward(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
+  step.b.SetPhase(Phase::kInputGradient);
+  if (bias >= 0) return LayerNormBackward(step, saved, gradient, weight, bias);
+  return HasFusedRmsNormBackward(step.cuda) ? RmsBackwardFused(step, saved, gradient, weight)
+                                            : RmsBackwardDecomposed(step, saved, gradient, weight);
+}
+
+}  // namespace helm::model

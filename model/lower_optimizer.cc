@@ -1,0 +1,91 @@
+// Gradient norm over the whole model, clipping as torch.nn.utils.clip_grad_norm_, AdamW, copies to narrower parameters.
+#include <algorithm>
+
+#include "model/step.h"
+
+namespace helm::model {
+
+using ir::DataType;
+using ir::Phase;
+using ir::TensorId;
+
+namespace {
+
+constexpr double kClipEpsilon = 1e-6;         // torch.nn.utils.clip_grad_norm_
+constexpr int64_t kNormRowElementsMax = 4096;
+
+// A long fp32 sum loses digits, so the norm is taken by rows: the longest equal ones of at most this length.
+int64_t NormRowElements(int64_t elements) {
+  for (int64_t width = std::min(kNormRowElementsMax, elements); width > 1; --width) {
+    if (elements % width == 0) return width;
+  }
+  return 1;
+}
+
+TensorId SumOfSquares(Step& step, TensorId flat) {
+  ProgramBuilder& b = step.b;
+  const int64_t elements = b.shape(flat)[0];
+  const int64_t width = NormRowElements(elements);
+  const TensorId norms = b.VectorNorm(b.View(flat, {elements / width, width}), 1);
+  return b.View(b.Dot(norms, norms), {1});
+}
+
+TensorId Accumulate(ProgramBuilder& b, TensorId total, TensorId term) { return total.valid() ? b.Add_(total, term) : term; }
+
+// Parameters that every rank of the tensor group holds are counted once.
+TensorId GradientNorm(Step& step, const std::vector<TensorId>& buckets) {
+  ProgramBuilder& b = step.b;
+  b.Label("gradient_norm");
+  TensorId sharded, replicated;
+  for (size_t i = 0; i < buckets.size(); ++i) {
+    TensorId& total = step.plan.buckets[i].share == Share::kSharded ? sharded : replicated;
+    total = Accumulate(b, total, SumOfSquares(step, buckets[i]));
+  }
+  if (step.tensor_parallel) sharded = b.Wait(b.AllReduce(sharded, step.tensor_group));
+  return b.Unary("aten.sqrt", replicated.valid() ? b.Add_(sharded, replicated) : sharded);
+}
+
+void Clip(Step& step, TensorId norm, std::vector<TensorId>& buckets) {
+  ProgramBuilder& b = step.b;
+  b.Label("clip");
+  TensorId coefficient = b.Unary("aten.reciprocal_", b.AddScalar(norm, kClipEpsilon));
+  coefficient = b.ClampMax_(b.MulScalar_(coefficient, step.workload.optimizer.clip_norm), 1.0);
+  b.program().outputs["clip_coefficient"] = coefficient;
+  for (TensorId& flat : buckets) flat = b.Mul_(flat, coefficient);
+}
+
+void UpdateSegment(Step& step, size_t index, TensorId bucket, TensorId count) {
+  ProgramBuilder& b = step.b;
+  const ir::Optimizer& adam = step.workload.optimizer;
+  const ir::ParameterSegment& segment = step.plan.segments[index];
+  const Gradients::SegmentTensors& tensors = step.gradients.Segment(index);
+  const TensorId gradient = b.Slice(bucket, 0, segment.gradient_offset, segment.gradient_offset + segment.elements);
+  auto list = [](TensorId x) { return std::vector<TensorId>{x}; };
+  const std::vector<TensorId> written =
+      b.Write("aten._fused_adamw_",
+              {list(tensors.master), list(gradient), list(tensors.moment_first), list(tensors.moment_second), std::vector<TensorId>{}, list(count),
+               adam.learning_rate, adam.beta1, adam.beta2, segment.weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
+              {tensors.master, gradient, tensors.moment_first, tensors.moment_second});
+  if (tensors.parameter != tensors.master) b.Copy_(tensors.parameter, written[0]);
+}
+
+}  // namespace
+
+void LowerOptimizer(Step& step) {
+  ProgramBuilder& b = step.b;
+  b.At(Phase::kOptimizer, -1, -1);
+  std::vector<TensorId> buckets = step.gradients.Finish();
+  b.SetPhase(Phase::kOptimizer);
+  const TensorId norm = GradientNorm(step, buckets);
+  b.program().outputs["gradient_norm"] = norm;
+  if (step.workload.optimizer.clip_norm > 0) Clip(step, norm, buckets);
+
+  b.Label("adamw");
+  const ir::StorageId storage = b.AddStorage("optimizer.step", 4, ir::StorageRole::kOptimizerState);
+  const TensorId count = b.AddScalar_(b.AddPersistent("optimizer.step", DataType::kFloat32, {}, storage), 1.0);
+  for (size_t i = 0; i < step.plan.buckets.size(); ++i) {
+    for (const size_t segment : step.plan.buckets[i].segments) UpdateSegment(step, segment, buckets[i], count);
+  }
+}
+
+}  // namespace helm::model

@@ -1,0 +1,172 @@
+#include "model/model_reader.h"
+
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "core/mapping_reader.h"
+#include "core/text.h"
+#include "model/hugging_face.h"
+
+namespace helm::model {
+
+namespace {
+
+// What a family's models have where the mapping says nothing.
+ModelSpec FamilyDefaults(Family family) {
+  ModelSpec model;
+  model.family = family;
+  if (family == Family::kLlama) return model;
+  model.activation = Activation::kGelu;
+  model.norm = Norm::kLayerNorm;
+  model.position = Position::kLearned;
+  model.bias = true;
+  model.tied_embeddings = true;
+  return model;
+}
+
+constexpr const char* kNotSupported = "is not supported by this version";
+
+// A word that DESIGN's inline form has but this version cannot run is refused by name, so that it is not taken for a slip.
+bool RefuseWord(MappingReader& reader, const char* key, const std::vector<std::string>& words, const std::vector<std::string>& allowed) {
+  const YamlValue* value = reader.Value(key);
+  if (value == nullptr || !value->is_scalar()) return false;
+  for (const std::string& word : words) {
+    if (value->text != word) continue;
+    reader.Error(key, fmt::format("`{}: {}` {}", key, word, kNotSupported), {"allowed: " + Join(allowed, ", ")});
+    return true;
+  }
+  return false;
+}
+
+Family ReadFamily(MappingReader& reader) {
+  if (RefuseWord(reader, "family", {"moe"}, {"gpt", "llama"})) return Family::kLlama;
+  reader.RequireValue("family");
+  return reader.Enum<Family>("family", {{"gpt", Family::kGpt}, {"llama", Family::kLlama}}).value_or(Family::kLlama);
+}
+
+void ReadSizes(MappingReader& reader, ModelSpec& model) {
+  model.layers = reader.RequireInt64("layers", kPositive);
+  model.hidden = reader.RequireInt64("hidden", kPositive);
+  model.heads = reader.RequireInt64("heads", kPositive);
+  model.vocab = reader.RequireInt64("vocab", kPositive);
+  if (model.family == Family::kGpt) {
+    model.ffn = reader.Int64("ffn", kPositive).value_or(4 * model.hidden);
+  } else {
+    model.ffn = reader.RequireInt64("ffn", kPositive);
+  }
+  model.kv_heads = reader.Int64("kv_heads", kPositive).value_or(model.heads);
+  model.max_positions = reader.Int64("max_positions", kPositive).value_or(0);
+  model.sliding_window = reader.Int64("sliding_window", kNotNegative).value_or(0);
+  if (const auto head_dim = reader.Int64("head_dim", kPositive)) {
+    model.head_dim = *head_dim;
+  } else if (model.heads > 0 && model.hidden > 0) {
+    if (model.hidden % model.heads != 0) {
+      reader.Error("heads", fmt::format("`heads` {} does not divide `hidden` {}", model.heads, model.hidden),
+                   {"fix: choose a divisor of hidden, or give `head_dim`"});
+    }
+    model.head_dim = model.hidden / model.heads;
+  }
+}
+
+void ReadKinds(MappingReader& reader, ModelSpec& model) {
+  model.activation = reader
+                         .Enum<Activation>("activation", {{"gelu", Activation::kGelu},
+                                                          {"geglu", Activation::kGeGlu},
+                                                          {"swiglu", Activation::kSwiGlu},
+                                                          {"squared_relu", Activation::kSquaredRelu}})
+                         .value_or(model.activation);
+  if (!RefuseWord(reader, "norm", {"layernorm1p"}, {"layernorm", "rmsnorm"})) {
+    model.norm = reader.Enum<Norm>("norm", {{"layernorm", Norm::kLayerNorm}, {"rmsnorm", Norm::kRmsNorm}}).value_or(model.norm);
+  }
+  if (!RefuseWord(reader, "position", {"alibi"}, {"learned", "rope", "none"})) {
+    model.position = reader
+                         .Enum<Position>("position", {{"learned", Position::kLearned}, {"rope", Position::kRope}, {"none", Position::kNone}})
+                         .value_or(model.position);
+  }
+  reader.Read("norm_epsilon", model.norm_epsilon, kPositiveNumber);
+  reader.Read("rope_theta", model.rope_theta, kPositiveNumber);
+  reader.Read("init_std", model.init_std, kPositiveNumber);
+  reader.Read("bias", model.bias);
+  reader.Read("attention_bias", model.attention_bias);
+  reader.Read("qk_norm", model.qk_norm);
+  reader.Read("tied_embeddings", model.tied_embeddings);
+}
+
+void RefuseUnsupported(MappingReader& reader) {
+  for (const char* key : {"moe", "mla"}) {
+    if (reader.Given(key)) reader.Error(key, fmt::format("`{}` {}", key, kNotSupported), {"fix: remove it, or take a dense model"});
+  }
+}
+
+// ValidateModel's lines, at the mapping.
+void ReportInvalid(const ModelSpec& model, const Location& where, Diagnostics& diagnostics) {
+  const Status status = ValidateModel(model);
+  if (status.ok()) return;
+  for (std::string line : Split(status.message(), '\n')) {
+    if (line.starts_with("error: ")) line.erase(0, 7);
+    diagnostics.Error(where, line);
+  }
+}
+
+}  // namespace
+
+std::optional<ModelSpec> ReadInlineModel(const YamlValue& value, const std::string& name, Diagnostics& diagnostics) {
+  const size_t errors_before = diagnostics.error_count();
+  MappingReader reader(value, "the model", diagnostics);
+  if (!value.is_mapping()) return std::nullopt;
+  ModelSpec model = FamilyDefaults(ReadFamily(reader));
+  model.name = reader.String("name").value_or(name.empty() ? "inline" : name);
+  ReadSizes(reader, model);
+  ReadKinds(reader, model);
+  model.notes = reader.StringList("notes").value_or(std::vector<std::string>{});
+  RefuseUnsupported(reader);
+  reader.Finish();
+  if (diagnostics.error_count() == errors_before) ReportInvalid(model, value.where, diagnostics);
+  if (diagnostics.error_count() != errors_before) return std::nullopt;
+  return model;
+}
+
+std::optional<ModelSpec> ReadModel(const YamlValue& value, const ModelContext& context, Diagnostics& diagnostics) {
+  const std::optional<LoadedReference> reference = LoadReference(value, "model", "models", context.presets, context.folder, diagnostics);
+  if (!reference) return std::nullopt;
+  if (IsHuggingFaceConfig(reference->value)) return ReadHuggingFaceConfig(reference->value, reference->name, diagnostics);
+  return ReadInlineModel(reference->value, reference->name, diagnostics);
+}
+
+nlohmann::ordered_json ToJson(const ModelSpec& model) {
+  nlohmann::ordered_json document;
+  document["name"] = model.name;
+  document["family"] = Name(model.family);
+  document["layers"] = model.layers;
+  document["hidden"] = model.hidden;
+  document["ffn"] = model.ffn;
+  document["heads"] = model.heads;
+  document["kv_heads"] = model.kv_heads;
+  document["head_dim"] = model.head_dim;
+  document["vocab"] = model.vocab;
+  if (model.max_positions > 0) document["max_positions"] = model.max_positions;
+  document["activation"] = Name(model.activation);
+  document["norm"] = Name(model.norm);
+  document["norm_epsilon"] = model.norm_epsilon;
+  document["position"] = Name(model.position);
+  document["rope_theta"] = model.rope_theta;
+  document["bias"] = model.bias;
+  document["attention_bias"] = model.attention_bias;
+  document["qk_norm"] = model.qk_norm;
+  document["sliding_window"] = model.sliding_window;
+  document["tied_embeddings"] = model.tied_embeddings;
+  document["init_std"] = model.init_std;
+  if (!model.notes.empty()) document["notes"] = model.notes;
+  return document;
+}
+
+Result<ModelSpec> ModelFromJson(const nlohmann::ordered_json& document, const std::string& file) {
+  Diagnostics diagnostics;
+  const YamlValue value = FromJson(document, file);
+  const std::optional<ModelSpec> model = ReadInlineModel(value, "", diagnostics);
+  if (!model) return diagnostics.ToStatus();
+  return *model;
+}
+
+}  // namespace helm::model

@@ -1,0 +1,76 @@
+// ParameterPlan: which parameters a rank holds, of which boxes of the unsplit model's parameters they are made, and where they lie in flat
+// segments and gradient buckets.
+//
+// Not the values (exec fills them, by name) and not the operators. Pure: a function of model, strategy, dtype and bucket size.
+// Tensor parallelism splits as Megatron does: query/key/value by heads, gate/up by rows, the two projections back by columns, embedding and
+// head by vocabulary rows. Fused matrices hold their parts one after the other, e.g. all local query rows, then key rows, then value rows.
+//
+// Invariants: parameters are listed in the order in which the backward pass completes their gradients, which is also their order in the
+// buckets; a bucket is one gradient storage and holds at most two segments, the one with weight decay first. Parameters that all ranks of
+// the tensor group hold alike (norms, biases added after a reduction, positions) form buckets of their own, the last, when tensor > 1:
+// "replicated" and "partial". Norms of heads are always partial, since a rank has only some heads; with sequence parallelism all are.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/parameter_layout.h"
+#include "ir/program.h"
+#include "ir/strategy.h"
+#include "model/model_spec.h"
+
+namespace helm::model {
+
+// Index into ParameterPlan::parameters; -1: the model has no such parameter.
+using ParameterIndex = int32_t;
+
+// How the ranks of a tensor group hold a parameter.
+enum class Share : uint8_t {
+  kSharded,     // each rank has its own box (or there is only one rank)
+  kReplicated,  // all ranks have all of it and compute the same gradient
+  kPartial,     // all ranks have all of it, each computes a part of the gradient: the sum over the group is the gradient
+};
+
+struct Parameter {
+  std::string name;  // "layers.3.attention.qkv.weight"
+  ir::Shape shape;   // on one rank, as the program computes with it: [out, in]
+  Share share = Share::kSharded;
+  std::vector<ir::ParameterPiece> pieces;  // `offset` counts from the start of the parameter
+  size_t segment = 0;
+  int64_t offset = 0;  // in the segment, elements
+  bool weight_decay() const { return shape.size() > 1; }
+};
+
+struct LayerParameters {
+  ParameterIndex norm1_weight = -1, norm1_bias = -1;
+  ParameterIndex qkv_weight = -1, qkv_bias = -1, query_norm = -1, key_norm = -1;
+  ParameterIndex out_weight = -1, out_bias = -1;
+  ParameterIndex norm2_weight = -1, norm2_bias = -1;
+  ParameterIndex up_weight = -1, up_bias = -1;  // gate and up in one where the activation is gated
+  ParameterIndex down_weight = -1, down_bias = -1;
+};
+
+struct Bucket {
+  std::string name;             // "bucket0", "replicated", "partial"
+  std::vector<size_t> segments; // consecutive in the gradient storage
+  int64_t elements = 0;
+  Share share = Share::kSharded;
+  std::vector<ParameterIndex> parameters;
+};
+
+struct ParameterPlan {
+  std::vector<Parameter> parameters;
+  std::vector<LayerParameters> layers;
+  ParameterIndex embedding = -1, position = -1, final_norm_weight = -1, final_norm_bias = -1;
+  ParameterIndex head = -1;  // equals `embedding` when tied
+  std::vector<ir::ParameterSegment> segments;  // without storages
+  std::vector<Bucket> buckets;
+  std::vector<size_t> bucket_of;  // by parameter
+};
+
+// REQUIRES: CheckStrategy is ok.
+ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes);
+
+bool IsGated(Activation activation);
+
+}  // namespace helm::model

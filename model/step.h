@@ -1,0 +1,144 @@
+// Step: what the parts of the lowering share while one training step is written: sizes on one rank, the builder, parameters and gradients.
+// Internal to model/; the entrance is model/lower.h.
+//
+// Activations are matrices [tokens, features], tokens ordered by sequence, then position. Sequence parallelism gives each rank of the tensor
+// group an equal run of rows wherever the work is row by row (norms, residuals, embedding): gathering along rows restores the whole, so no
+// tensor is ever transposed for it.
+//
+// What is kept for backward is what PyTorch eager with fused SwiGLU keeps (techniques.md 4.5): inputs and outputs of norms, query/key/value
+// (rotated in place), attention output and its log-sum-exp, gate and up, their product. SiLU and GELU of the gate are computed again.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ir/strategy.h"
+#include "model/gradients.h"
+#include "model/model_spec.h"
+#include "model/parameter_plan.h"
+#include "model/program_builder.h"
+
+namespace helm::model {
+
+// Sizes on one rank.
+struct Sizes {
+  int64_t sequences = 0;     // of a micro-batch
+  int64_t positions = 0;     // of a sequence
+  int64_t tokens = 0;        // sequences x positions
+  int64_t row_tokens = 0;    // rows of row-by-row activations: tokens, or tokens / tensor with sequence parallelism
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t ffn = 0;
+  int64_t vocabulary = 0;    // rows of the embedding, padding included
+  int64_t micro_batches = 0;
+};
+
+struct Step {
+  const ModelSpec& model;
+  const ir::Workload& workload;
+  const ir::Strategy& strategy;
+  Sizes sizes;
+  ProgramBuilder& b;
+  const ParameterPlan& plan;
+  Gradients& gradients;
+  ir::GroupId tensor_group;
+  ir::GroupId data_group;
+  bool tensor_parallel = false;    // tensor > 1
+  bool sequence_parallel = false;  // and sequence_parallel
+  bool cuda = false;
+  // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
+  ir::TensorId rope_cos, rope_sin, position_rows, padding_mask;
+};
+
+// --- norms (lower_norm.cc) ---
+
+struct NormSaved {
+  ir::TensorId input, output, mean, rstd;  // mean: LayerNorm only
+};
+NormSaved NormForward(Step& step, ir::TensorId input, ParameterIndex weight, ParameterIndex bias);
+// Writes the gradients of weight and bias; returns the gradient of the input.
+ir::TensorId NormBackward(Step& step, const NormSaved& saved, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
+
+// --- linear layers split over the tensor group (lower_linear.cc) ---
+
+// Output features split: gathers rows first under sequence parallelism. `rows` is the layer's input as saved.
+ir::TensorId ColumnForward(Step& step, ir::TensorId rows, ParameterIndex weight, ParameterIndex bias);
+// Input gradient, reduced (and scattered) over the group; weight and bias gradients are written while the reduction is under way.
+ir::TensorId ColumnBackward(Step& step, ir::TensorId rows, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
+// Input features split: the output is reduced (and scattered) over the group, then the bias is added.
+ir::TensorId RowForward(Step& step, ir::TensorId input, ParameterIndex weight, ParameterIndex bias);
+ir::TensorId RowBackward(Step& step, ir::TensorId input, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
+// All rows of a row-split activation; itself without sequence parallelism.
+ir::TensorId GatherRows(Step& step, ir::TensorId rows);
+// Sum over the tensor group of a partial activation: all-reduce, or reduce-scatter of rows with sequence parallelism. x itself on one rank.
+struct PendingRows {
+  ir::TensorId value;
+  bool pending = false;
+  Pending collective;
+};
+PendingRows StartReduceRows(Step& step, ir::TensorId partial);
+ir::TensorId FinishReduceRows(Step& step, const PendingRows& rows);
+
+// --- attention (lower_attention.cc, lower_rope.cc) ---
+
+struct AttentionSaved {
+  ir::TensorId qkv;
+  NormSaved query_norm, key_norm;    // qk_norm only
+  ir::TensorId query, key, value;    // [sequences, heads, positions, head_dim]
+  ir::TensorId output;               // likewise
+  std::vector<ir::Argument> extra;   // results of the forward kernel that its backward reads, in the order of device_ops.h
+  ir::TensorId output_rows;          // [tokens, heads x head_dim]
+};
+void MakeRopeTables(Step& step, ir::TensorId like);
+// Rotates x [sequences, positions, heads, head_dim] in place; returns a view of the same shape on the newest version.
+ir::TensorId RotateInPlace(Step& step, ir::TensorId x);
+// The transposed rotation of `gradient`, written to `out` (a view of the same shape), or to a new tensor if out is none. Returns the newest version.
+ir::TensorId RotateBack(Step& step, ir::TensorId gradient, ir::TensorId out);
+ir::TensorId AttentionForward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved);
+ir::TensorId AttentionBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const AttentionSaved& saved, ir::TensorId gradient);
+
+// --- feed-forward layer (lower_mlp.cc) ---
+
+struct MlpSaved {
+  ir::TensorId up;       // gate and up, or up alone: before the activation
+  ir::TensorId product;  // input of the down projection
+};
+ir::TensorId MlpForward(Step& step, const LayerParameters& layer, ir::TensorId rows, MlpSaved& saved);
+ir::TensorId MlpBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const MlpSaved& saved, ir::TensorId gradient);
+
+// --- a layer (lower_block.cc) ---
+
+struct BlockSaved {
+  NormSaved norm1, norm2;
+  AttentionSaved attention;
+  MlpSaved mlp;
+};
+ir::TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, ir::TensorId rows, BlockSaved& saved);
+ir::TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, const BlockSaved& saved, ir::TensorId gradient);
+
+// --- embedding (lower_embedding.cc) ---
+
+// Token numbers as rows of this rank's part of the vocabulary: those of other ranks are row 0 and marked in `absent` (none on one rank).
+struct LocalTokens {
+  ir::TensorId rows, absent;
+};
+LocalTokens LocalizeTokens(Step& step, ir::TensorId tokens);
+void MakePositionRows(Step& step, ir::TensorId like);
+ir::TensorId EmbeddingForward(Step& step, ir::TensorId tokens, LocalTokens& saved);
+void EmbeddingBackward(Step& step, const LocalTokens& saved, ir::TensorId gradient);
+
+// --- head and loss (lower_loss.cc) ---
+
+void MakePaddingMask(Step& step, ir::TensorId like);
+// Forward and backward of final norm, head and cross-entropy: the micro-batch's share of the step's mean loss [1], and the gradient of `rows`.
+struct LossResult {
+  ir::TensorId loss, gradient;
+};
+LossResult LowerLoss(Step& step, int32_t micro_batch, ir::TensorId rows, ir::TensorId labels);
+
+// --- optimizer (lower_optimizer.cc) ---
+
+// Global norm, clipping, AdamW, copies to parameters; adds the outputs "gradient_norm" and "clip_coefficient".
+void LowerOptimizer(Step& step);
+
+}  // namespace helm::model
