@@ -43,6 +43,7 @@ struct Plan {
   PlanPrediction prediction;
   std::vector<std::string> cost_tables;  // files the prediction rests on, absolute or relative to the plan
   nlohmann::ordered_json stamp;          // core/stamp.h
+  bool operator==(const Plan&) const = default;
 };
 
 std::string ToYaml(const Plan& plan);

@@ -27,6 +27,8 @@ struct Stream {
   bool operator==(const Stream&) const = default;
 };
 
+std::string_view Name(Stream::Kind kind);  // "host", "compute", "communication"
+
 struct TimelineEvent {
   int32_t rank = 0;
   int32_t stream = 0;  // index into Timeline::streams
@@ -45,6 +47,7 @@ struct TimelineOp {
   std::string source;  // predicted: "measured", "interpolated", "analytic"; measured: "observed"
   int32_t layer = -1;
   int32_t micro_batch = -1;
+  bool operator==(const TimelineOp&) const = default;
 };
 
 constexpr size_t kStorageRoles = 6;  // values of StorageRole
@@ -52,15 +55,17 @@ constexpr size_t kStorageRoles = 6;  // values of StorageRole
 // Bytes live from `time` on, by storage role.
 struct MemorySample {
   int32_t rank = 0;
-  OpId op;  // after which op's launch
+  OpId op;  // after which op's launch; none: before the first
   Duration time;
   std::array<int64_t, kStorageRoles> bytes{};
+  bool operator==(const MemorySample&) const = default;
 };
 
 struct RankSummary {
   int32_t rank = 0;
   Duration makespan;          // of the step on this rank
   Bytes memory_bytes_peak;    // allocated
+  bool operator==(const RankSummary&) const = default;
 };
 
 struct Timeline {
@@ -76,6 +81,7 @@ struct Timeline {
   std::vector<MemorySample> memory;
   std::vector<RankSummary> ranks;
   nlohmann::ordered_json stamp;
+  bool operator==(const Timeline&) const = default;
 };
 
 // The op table of a timeline of this program; `sources` may be empty (then "observed").
@@ -84,6 +90,7 @@ std::vector<TimelineOp> TimelineOps(const Program& program, const std::vector<st
 Bytes PeakBytes(const Timeline& timeline);  // maximum over ranks
 
 nlohmann::ordered_json ToJson(const Timeline& timeline);
+// Strict: unknown keys, wrong types, columns of different lengths, ids out of range, events out of order are errors; the first one is reported.
 Result<Timeline> TimelineFromJson(const nlohmann::ordered_json& document, std::string_view file);
 Result<Timeline> ReadTimeline(const std::string& path);
 Status WriteTimeline(const Timeline& timeline, const std::string& path);

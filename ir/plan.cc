@@ -1,0 +1,260 @@
+#include "ir/plan.h"
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include "core/check.h"
+#include "core/file.h"
+#include "core/located_yaml.h"
+#include "core/mapping_reader.h"
+#include "core/text.h"
+
+namespace helm::ir {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr const char* kFormat = "helm-plan/1";
+// In plans and configs dtypes have the names that people write; inside programs those of ir/data_type.h.
+constexpr std::array<std::pair<const char*, DataType>, 3> kDataTypes = {
+    {{"fp32", DataType::kFloat32}, {"bf16", DataType::kBFloat16}, {"fp16", DataType::kFloat16}}};
+
+// ---- writing ----
+
+Json OptimizerToJson(const Optimizer& optimizer) {
+  return {{"kind", "adamw"},
+          {"learning_rate", optimizer.learning_rate},
+          {"beta1", optimizer.beta1},
+          {"beta2", optimizer.beta2},
+          {"epsilon", optimizer.epsilon},
+          {"weight_decay", optimizer.weight_decay},
+          {"clip_norm", optimizer.clip_norm}};
+}
+
+const char* DataTypeWord(DataType type) {
+  for (const auto& [name, value] : kDataTypes) {
+    if (value == type) return name;
+  }
+  HELM_CHECK(false, "a workload computes in fp32, bf16 or fp16");
+}
+
+Json WorkloadToJson(const Workload& workload) {
+  return {{"kind", workload.kind},
+          {"global_batch", workload.global_batch},
+          {"sequence_length", workload.sequence_length},
+          {"dtype", DataTypeWord(workload.dtype)},
+          {"optimizer", OptimizerToJson(workload.optimizer)},
+          {"seed", workload.seed}};
+}
+
+Json SoftwareToJson(const Software& software) {
+  return {{"framework", software.framework},
+          {"flash_attention", software.flash_attention},
+          {"compile", software.compile},
+          {"gradient_bucket_bytes", software.gradient_bucket_bytes}};
+}
+
+Json StrategyToJson(const Strategy& strategy) {
+  return {{"data", strategy.data},
+          {"tensor", strategy.tensor},
+          {"sequence_parallel", strategy.sequence_parallel},
+          {"context", strategy.context},
+          {"pipeline", strategy.pipeline},
+          {"virtual_pipeline", strategy.virtual_pipeline},
+          {"expert", strategy.expert},
+          {"expert_tensor", strategy.expert_tensor},
+          {"zero", strategy.zero},
+          {"micro_batch", strategy.micro_batch},
+          {"recompute", strategy.recompute},
+          {"schedule", strategy.schedule},
+          {"overlap", strategy.overlap}};
+}
+
+Json PassesToJson(const std::vector<PassRecord>& passes) {
+  Json list = Json::array();
+  for (const PassRecord& pass : passes) list.push_back({{"pass", pass.pass}, {"value", pass.value}, {"reason", pass.reason}});
+  return list;
+}
+
+Json PredictionToJson(const PlanPrediction& prediction) {
+  return {{"step_time_s", prediction.step_time_s},
+          {"peak_memory_bytes", prediction.peak_memory_bytes},
+          {"share_measured", prediction.share_measured},
+          {"share_interpolated", prediction.share_interpolated},
+          {"share_analytic", prediction.share_analytic}};
+}
+
+// ---- reading ----
+
+Optimizer ReadOptimizer(const YamlValue& value, Diagnostics& diagnostics) {
+  Optimizer optimizer;
+  MappingReader reader(value, "the optimizer", diagnostics);
+  if (const auto kind = reader.Enum<OptimizerKind>("kind", {{"adamw", OptimizerKind::kAdamW}})) optimizer.kind = *kind;
+  reader.Read("learning_rate", optimizer.learning_rate, kNotNegativeNumber);
+  reader.Read("beta1", optimizer.beta1, kFraction);
+  reader.Read("beta2", optimizer.beta2, kFraction);
+  reader.Read("epsilon", optimizer.epsilon, kNotNegativeNumber);
+  reader.Read("weight_decay", optimizer.weight_decay, kNotNegativeNumber);
+  reader.Read("clip_norm", optimizer.clip_norm, kNotNegativeNumber);
+  return optimizer;
+}
+
+void ReadSeed(MappingReader& reader, uint64_t& seed) {
+  const YamlValue* value = reader.Value("seed");
+  if (value == nullptr) return;
+  const std::optional<uint64_t> number = value->is_scalar() && !value->quoted ? ParseUint64(value->text) : std::nullopt;
+  if (number) seed = *number;
+  else reader.Error("seed", "`seed` must be a whole number from 0 to 2^64 - 1");
+}
+
+Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
+  Workload workload;
+  MappingReader reader(value, "the workload", diagnostics);
+  if (const auto kind = reader.Choice("kind", {"training"})) workload.kind = *kind;
+  workload.global_batch = reader.RequireInt64("global_batch", kPositive);
+  workload.sequence_length = reader.RequireInt64("sequence_length", kPositive);
+  const auto dtype = reader.Enum<DataType>("dtype", {kDataTypes[0], kDataTypes[1], kDataTypes[2]});
+  if (dtype) workload.dtype = *dtype;
+  if (const YamlValue* optimizer = reader.Value("optimizer")) workload.optimizer = ReadOptimizer(*optimizer, diagnostics);
+  ReadSeed(reader, workload.seed);
+  return workload;
+}
+
+Software ReadSoftware(const YamlValue& value, Diagnostics& diagnostics) {
+  Software software;
+  MappingReader reader(value, "the software", diagnostics);
+  software.framework = reader.RequireString("framework");
+  reader.Read("flash_attention", software.flash_attention);
+  reader.Read("compile", software.compile);
+  reader.Read("gradient_bucket_bytes", software.gradient_bucket_bytes, kPositive);
+  return software;
+}
+
+Strategy ReadStrategy(const YamlValue& value, Diagnostics& diagnostics) {
+  Strategy strategy;
+  MappingReader reader(value, "the strategy", diagnostics);
+  for (const auto& [key, degree] : {std::pair{"data", &strategy.data}, {"tensor", &strategy.tensor}, {"context", &strategy.context},
+                                    {"pipeline", &strategy.pipeline}, {"virtual_pipeline", &strategy.virtual_pipeline},
+                                    {"expert", &strategy.expert}, {"expert_tensor", &strategy.expert_tensor},
+                                    {"micro_batch", &strategy.micro_batch}}) {
+    reader.Read(key, *degree, kPositive);
+  }
+  reader.Read("sequence_parallel", strategy.sequence_parallel);
+  reader.Read("zero", strategy.zero, {0, 3});
+  reader.Read("recompute", strategy.recompute);
+  reader.Read("schedule", strategy.schedule);
+  reader.Read("overlap", strategy.overlap);
+  return strategy;
+}
+
+Tolerance ReadTolerance(const YamlValue& value, Diagnostics& diagnostics) {
+  Tolerance tolerance;
+  MappingReader reader(value, "the tolerance", diagnostics);
+  reader.Read("step_time", tolerance.step_time, kNotNegativeNumber);
+  reader.Read("peak_memory", tolerance.peak_memory, kNotNegativeNumber);
+  return tolerance;
+}
+
+std::vector<PassRecord> ReadPasses(const YamlValue& value, Diagnostics& diagnostics) {
+  std::vector<PassRecord> passes;
+  if (!value.is_sequence()) diagnostics.Error(value.where, "`passes` must be a list of mappings");
+  for (const YamlValue& item : value.items) {
+    MappingReader reader(item, "the pass", diagnostics);
+    PassRecord& pass = passes.emplace_back();
+    pass.pass = reader.RequireString("pass");
+    reader.Read("value", pass.value);
+    reader.Read("reason", pass.reason);
+  }
+  return passes;
+}
+
+PlanPrediction ReadPrediction(const YamlValue& value, Diagnostics& diagnostics) {
+  PlanPrediction prediction;
+  MappingReader reader(value, "the prediction", diagnostics);
+  prediction.step_time_s = reader.RequireDouble("step_time_s", kNotNegativeNumber);
+  prediction.peak_memory_bytes = reader.RequireInt64("peak_memory_bytes", kNotNegative);
+  reader.Read("share_measured", prediction.share_measured, kFraction);
+  reader.Read("share_interpolated", prediction.share_interpolated, kFraction);
+  reader.Read("share_analytic", prediction.share_analytic, kFraction);
+  return prediction;
+}
+
+// A document that other modules read; here it only has to be a mapping.
+Json ReadInline(MappingReader& reader, const char* key) {
+  const YamlValue* value = reader.RequireValue(key);
+  if (value == nullptr) return Json();
+  if (!value->is_mapping()) reader.Error(key, std::string("`") + key + "` must be a mapping, written out in the plan");
+  return ToJson(*value);
+}
+
+// An unknown version is the only error that is shown: what else looks wrong may be right there.
+bool CheckFormat(const YamlValue& document, Diagnostics& diagnostics) {
+  if (!document.is_mapping()) {
+    diagnostics.Error(document.where, "a plan is a mapping");
+    return false;
+  }
+  const YamlValue* format = document.Find("format");
+  if (format == nullptr) {
+    diagnostics.Error(document.where, "the key `format` is missing", {std::string("fix: a plan begins with `format: ") + kFormat + "`"});
+    return false;
+  }
+  if (format->is_scalar() && format->text == kFormat) return true;
+  diagnostics.Error(format->where, "the format is not known", {std::string("allowed: ") + kFormat});
+  return false;
+}
+
+Plan ReadDocument(const YamlValue& document, Diagnostics& diagnostics) {
+  Plan plan;
+  MappingReader reader(document, "the plan", diagnostics);
+  reader.Ignore("format");
+  plan.model = ReadInline(reader, "model");
+  plan.cluster = ReadInline(reader, "cluster");
+  if (const YamlValue* value = reader.RequireValue("workload")) plan.workload = ReadWorkload(*value, diagnostics);
+  if (const YamlValue* value = reader.RequireValue("software")) plan.software = ReadSoftware(*value, diagnostics);
+  if (const YamlValue* value = reader.RequireValue("strategy")) plan.strategy = ReadStrategy(*value, diagnostics);
+  if (const YamlValue* value = reader.Value("tolerance")) plan.tolerance = ReadTolerance(*value, diagnostics);
+  if (const YamlValue* value = reader.Value("passes")) plan.passes = ReadPasses(*value, diagnostics);
+  plan.program_hash = reader.RequireString("program_hash");
+  if (const YamlValue* value = reader.Value("prediction")) plan.prediction = ReadPrediction(*value, diagnostics);
+  if (auto tables = reader.StringList("cost_tables")) plan.cost_tables = std::move(*tables);
+  if (const YamlValue* value = reader.Value("stamp")) plan.stamp = ToJson(*value);
+  return plan;
+}
+
+}  // namespace
+
+std::string ToYaml(const Plan& plan) {
+  Json document = {{"format", kFormat},
+                   {"model", plan.model},
+                   {"cluster", plan.cluster},
+                   {"workload", WorkloadToJson(plan.workload)},
+                   {"software", SoftwareToJson(plan.software)},
+                   {"strategy", StrategyToJson(plan.strategy)},
+                   {"tolerance", {{"step_time", plan.tolerance.step_time}, {"peak_memory", plan.tolerance.peak_memory}}},
+                   {"passes", PassesToJson(plan.passes)},
+                   {"program_hash", plan.program_hash},
+                   {"prediction", PredictionToJson(plan.prediction)},
+                   {"cost_tables", plan.cost_tables}};
+  if (!plan.stamp.is_null()) document["stamp"] = plan.stamp;
+  return "# A plan of HELM: run it with helm-exec, price it with helm-sim (docs/formats/plan.md).\n# " + Describe(plan.strategy) + "\n" +
+         EmitYaml(document);
+}
+
+Result<Plan> ParsePlan(std::string_view text, std::string_view file) {
+  HELM_ASSIGN_OR_RETURN(const YamlValue document, ParseYaml(text, std::string(file)));
+  Diagnostics diagnostics;
+  if (!CheckFormat(document, diagnostics)) return diagnostics.ToStatus();
+  Plan plan = ReadDocument(document, diagnostics);
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  return plan;
+}
+
+Result<Plan> ReadPlan(const std::string& path) {
+  HELM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParsePlan(text, path);
+}
+
+Status WritePlan(const Plan& plan, const std::string& path) { return WriteFileAtomically(path, ToYaml(plan)); }
+
+}  // namespace helm::ir
