@@ -1,0 +1,181 @@
+#include "exec/run.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <memory>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cluster/cluster.h"
+#include "core/file.h"
+#include "core/stamp.h"
+#include "exec/data_loader.h"
+#include "exec/launch_environment.h"
+#include "exec/private_folder.h"
+#include "exec/rank_pool.h"
+#include "exec/recorder.h"
+#include "exec/runs.h"
+#include "exec/session.h"
+#include "schedule/materialise.h"
+
+namespace helm::exec {
+namespace {
+
+constexpr int64_t kWarmUpStepsMost = 5;
+
+struct Request {
+  const RunOptions& options;
+  schedule::PlanParts parts;
+  Job job;  // of the plan itself
+};
+
+// Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's epsilon.
+Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
+  if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));
+  HELM_ASSIGN_OR_RETURN(schedule::PlanParts parts, schedule::ReadParts(plan));
+  HELM_RETURN_IF_ERROR(schedule::Materialise(plan).status());
+  HELM_RETURN_IF_ERROR(DataLoader::Open(options.data, parts.model.vocab, plan.workload).status());
+  Request request{options, std::move(parts), {}};
+  request.job.plan = plan;
+  request.job.plan.program_hash.clear();
+  if (options.verify) request.job.plan.workload.optimizer.epsilon = kVerifyEpsilon;
+  request.job.plan_path = options.plan_path;
+  request.job.data = options.data;
+  request.job.steps = options.steps;
+  request.job.warm_up_steps = WarmUpSteps(options.steps);
+  request.job.keep_state = options.verify || !options.dump_state.empty();
+  request.job.tag = "split";
+  const cluster::Cluster& cluster = request.parts.cluster;
+  if (cluster.device.is_cpu) request.job.threads_per_rank = cluster::ThreadsPerRank(cluster);
+  return request;
+}
+
+Job UnsplitJob(Job job) {
+  job.plan = schedule::UnsplitPlan(std::move(job.plan));
+  job.tag = "unsplit";
+  return job;
+}
+
+StepObserver StepsTo(const RunOptions& options, bool unsplit) {
+  return [&options, unsplit](int64_t step, double loss) {
+    if (!options.observer) return;
+    options.observer({.kind = RunEvent::Kind::kStep, .step = step, .steps = options.steps, .loss = loss, .unsplit = unsplit});
+  };
+}
+
+// What the caller gets of the split run's record.
+RunResult ResultOf(const Request& request, const JobRecord& record) {
+  RunResult result;
+  result.data = record.data;
+  result.losses = record.losses;
+  result.warm_up_steps = request.job.warm_up_steps;
+  result.memory_bytes_peak = record.memory_bytes_peak;
+  result.timeline = record.timeline;
+  result.timeline.device = request.parts.cluster.device.name;
+  result.timeline.stamp = MakeStamp({.seed = request.job.plan.workload.seed, .hashes = {{"program", record.timeline.program_hash}}});
+  const std::vector<Duration>& measured = record.timeline.steps;
+  result.step_time = measured[MedianIndex(measured)];
+  return result;
+}
+
+// Runs the unsplit model where it is asked for, compares, dumps. `run` runs a job of one rank.
+Result<RunResult> Finish(const Request& request, const JobRecord& record, const std::function<Result<JobRecord>(const Job&)>& run) {
+  RunResult result = ResultOf(request, record);
+  const FinishedJob split{request.job, record};
+  if (request.options.verify) {
+    if (request.options.observer) request.options.observer({.kind = RunEvent::Kind::kVerifying, .steps = request.options.steps});
+    const Job job = UnsplitJob(request.job);
+    HELM_ASSIGN_OR_RETURN(const JobRecord unsplit, run(job));
+    HELM_ASSIGN_OR_RETURN(result.verify, CompareRuns(split, {job, unsplit}));
+  }
+  if (!request.options.dump_state.empty()) {
+    HELM_ASSIGN_OR_RETURN(const StateDump dump, CollectDump(split));
+    HELM_ASSIGN_OR_RETURN(const DataLoader loader, DataLoader::Open(request.job.data, request.parts.model.vocab, request.job.plan.workload));
+    HELM_RETURN_IF_ERROR(WriteStateDump(request.options.dump_state, dump, loader, request.job.plan));
+  }
+  return result;
+}
+
+Status CheckLocal(const Request& request) {
+  if (request.parts.cluster.local) return OkStatus();
+  return InvalidError(fmt::format("{}: error: the plan is for the cluster '{}', not for this machine alone\nfix: start it there with torchrun "
+                                  "--no-python helm-exec PLAN, or make a plan with cluster: {{local: N}}", request.job.plan_path,
+                                  request.parts.cluster.name));
+}
+
+Result<RunResult> RunAsParent(Request request) {
+  HELM_RETURN_IF_ERROR(CheckLocal(request));
+  const RunOptions& options = request.options;
+  HELM_ASSIGN_OR_RETURN(const auto folder, PrivateFolder::Make());
+  request.job.folder = folder->path();
+  HELM_ASSIGN_OR_RETURN(const auto pool, RankPool::Start({.ranks = request.job.plan.strategy.world_size(),
+                                                          .executable = options.executable,
+                                                          .timeout = options.timeout,
+                                                          .log = options.log,
+                                                          .interrupted = options.interrupted}));
+  if (options.observer) options.observer({.kind = RunEvent::Kind::kStarted, .processes = pool->processes(), .steps = options.steps});
+  HELM_ASSIGN_OR_RETURN(const JobRecord record, pool->Run(request.job, StepsTo(options, false)));
+  return Finish(request, record, [&](const Job& job) { return pool->Run(job, StepsTo(options, true)); });
+}
+
+Status CheckWorldSize(const Request& request, const LaunchEnvironment& environment) {
+  const int64_t needed = request.job.plan.strategy.world_size();
+  if (needed == environment.world_size) return OkStatus();
+  return InvalidError(fmt::format("{}: error: the plan is for {} ranks ({}), but the launcher started {} (WORLD_SIZE)\nfix: torchrun "
+                                  "--nproc-per-node {} on one machine", request.job.plan_path, needed, ir::Describe(request.job.plan.strategy),
+                                  environment.world_size, needed));
+}
+
+// A folder that all ranks see, made by rank 0. Collective.
+Result<std::unique_ptr<PrivateFolder>> AgreeOnFolder(runtime::World& world, std::string* path) {
+  std::unique_ptr<PrivateFolder> folder;
+  if (world.rank() == 0) {
+    HELM_ASSIGN_OR_RETURN(folder, PrivateFolder::Make());
+  }
+  HELM_ASSIGN_OR_RETURN(const std::vector<std::string> paths, world.AllGatherText(folder == nullptr ? "" : folder->path()));
+  *path = paths[0];
+  if (!FolderExists(*path)) {
+    return InvalidError(fmt::format("error: rank {} does not see the folder '{}' of rank 0, which --verify and --dump-state need\nfix: set TMPDIR to a "
+                                    "folder on a file system that all machines share", world.rank(), *path));
+  }
+  return folder;
+}
+
+Result<RunResult> RunAsLaunchedRank(Request request, const LaunchEnvironment& environment) {
+  HELM_RETURN_IF_ERROR(CheckWorldSize(request, environment));
+  const runtime::Rendezvous rendezvous{.host = environment.host,
+                                       .port = environment.port,
+                                       .rank = environment.rank,
+                                       .world_size = environment.world_size,
+                                       .external_store = environment.launcher_serves_store,
+                                       .timeout = request.options.timeout};
+  const ir::DeviceKind device = request.parts.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
+  HELM_ASSIGN_OR_RETURN(const auto world, runtime::World::Join(rendezvous, device));
+  std::unique_ptr<PrivateFolder> folder;
+  if (request.job.keep_state) {
+    HELM_ASSIGN_OR_RETURN(folder, AgreeOnFolder(*world, &request.job.folder));
+  }
+  const SessionContext context{.world = environment.world_size > 1 ? world.get() : nullptr, .on_step = StepsTo(request.options, false)};
+  HELM_ASSIGN_OR_RETURN(const std::optional<JobRecord> record, RunSession(request.job, context));
+  HELM_RETURN_IF_ERROR(world->Barrier());  // all ranks' files are there
+  if (!record) return RunResult{.is_reporter = false};
+  return Finish(request, *record, [&](const Job& job) -> Result<JobRecord> {
+    HELM_ASSIGN_OR_RETURN(std::optional<JobRecord> unsplit, RunSession(job, {.on_step = StepsTo(request.options, true)}));
+    return std::move(*unsplit);
+  });
+}
+
+}  // namespace
+
+int64_t WarmUpSteps(int64_t steps) { return steps < 2 ? 0 : std::clamp<int64_t>(steps / 4, 1, kWarmUpStepsMost); }
+
+Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
+  HELM_ASSIGN_OR_RETURN(Request request, Prepare(plan, options));
+  HELM_ASSIGN_OR_RETURN(const std::optional<LaunchEnvironment> environment,
+                        ReadLaunchEnvironment([](const char* name) { return static_cast<const char*>(std::getenv(name)); }));
+  if (environment) return RunAsLaunchedRank(std::move(request), *environment);
+  return RunAsParent(std::move(request));
+}
+
+}  // namespace helm::exec
