@@ -42,6 +42,7 @@ DataType Promote(DataType a, DataType b) {
 // evenly strided (at::detail::computeStride).
 Shape ViewStrides(const Shape& old_shape, const Shape& old_strides, const Shape& shape) {
   HELM_CHECK(ir::ElementCount(old_shape) == ir::ElementCount(shape), "a view keeps the number of elements");
+  if (old_shape.empty()) return Shape(shape.size(), 1);
   Shape strides(shape.size());
   int64_t at = static_cast<int64_t>(shape.size()) - 1;
   int64_t chunk_stride = old_strides.empty() ? 1 : old_strides.back();
