@@ -14,8 +14,8 @@
 namespace helm::schedule {
 namespace {
 
-Status ApplyOverlap(const std::string& word, ir::Program& program) {
-  if (word == "none") return OkStatus();
+Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program) {
+  if (word == "none") return program;
   if (word == "serial") return RunPass("serial", program);
   return InvalidError(fmt::format("plan: error: overlap '{}' is not known to this version\nallowed: none, serial", word));
 }
@@ -42,7 +42,7 @@ Result<ir::Program> Materialise(const ir::Plan& plan) {
   const ir::DeviceKind device = parts.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
   HELM_ASSIGN_OR_RETURN(ir::Program program, model::Lower(parts.model, plan.workload, plan.software, plan.strategy, device));
   HELM_RETURN_IF_ERROR(ir::Verify(program));
-  HELM_RETURN_IF_ERROR(ApplyOverlap(plan.strategy.overlap, program));
+  HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(plan.strategy.overlap, std::move(program)));
   HELM_RETURN_IF_ERROR(CheckHash(program, plan.program_hash));
   return program;
 }
