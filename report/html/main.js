@@ -15,6 +15,16 @@ function refresh() {
   drawOverview();
 }
 
+// "#op=485&colour=error&from=10&to=20&path" opens the page on an op (id of the first timeline), in a mode, on a range in milliseconds.
+function readAddress() {
+  const wanted = new URLSearchParams(location.hash.slice(1));
+  if (modes[wanted.get("colour")]) byId("colour-mode").value = colours.mode = wanted.get("colour");
+  byId("critical-path").checked = view.criticalPath = wanted.has("path");
+  if (wanted.has("from") || wanted.has("to")) setView(Number(wanted.get("from") || 0) * 1e6, Number(wanted.get("to") || fullEnd / 1e6) * 1e6);
+  const row = model.rows.findIndex((candidate) => String(candidate.what.id) === wanted.get("op"));
+  if (row >= 0) select(row, true);
+}
+
 function start() {
   for (const rank of ranksOf(model.sides[1]).slice(0, 4)) view.shownRanks.add(rank);
   drawHeadings();
@@ -22,6 +32,7 @@ function start() {
   drawRankChips();
   wireTimeline();
   wireTable();
+  readAddress();
   refresh();
   const describe = (side) => `${side.title}: ${duration(side.makespan)} on ${ranksOf(side).length} rank(s)`;
   byId("timeline").setAttribute("aria-label", `Timelines on one axis. ${model.sides.map(describe).join("; ")}. The table below holds the same ops.`);

@@ -36,7 +36,7 @@ function drawMemory() {
 
 function drawMemoryAxis(context, width, top, yOf) {
   const unit = top >= 2 ** 30 ? 2 ** 30 : 2 ** 20;
-  const step = niceStep(top / unit, 4) * unit;
+  const step = niceStep(top / unit, 5) * unit;
   context.font = "11.5px system-ui, sans-serif";
   context.textBaseline = "middle";
   for (let bytes = 0; bytes <= top; bytes += step) {

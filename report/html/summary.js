@@ -63,9 +63,9 @@ function sourceCard() {
   const side = model.sides.find((candidate) => candidate.sources.some((share) => share > 0));
   if (!side) return card("Ops", null, element("p", {class: "note"}, "No estimate in either timeline: every duration was observed."));
   const parts = ["measured", "interpolated", "analytic"].map((name, i) => [name, side.sources[i], ["good", "optimizer", "poor"][i]]);
-  const facts = parts.flatMap(([name, share, colour]) => [element("dt", {}, swatch(theme[colour], false, 8), " " + name), element("dd", {}, percent(share))]);
+  const facts = parts.flatMap(([name, share, colour]) => [element("dt", {}, swatch(theme[colour], false, 9), name), element("dd", {}, percent(share))]);
   const bar = meter(parts);
-  const node = card(`What \u201c${side.title}\u201d rests on`, element("span", {class: "pill plain"}, "share of op time"), bar, element("dl", {class: "facts source-facts"}, ...facts));
+  const node = card(`What \u201c${side.title}\u201d rests on`, null, bar, element("dl", {class: "facts"}, ...facts), element("p", {class: "note"}, "share of the summed time of its ops"));
   node.redraw = bar.redraw;
   return node;
 }
@@ -129,7 +129,7 @@ function drawScatter() {
   if (!points.length) { byId("scatter-note").textContent = "No op takes time in both timelines."; return; }
   const values = points.flatMap((row) => row.duration);
   const [low, high] = [Math.floor(Math.log10(Math.min(...values)) * 2) / 2, Math.ceil(Math.log10(Math.max(...values)) * 2) / 2];
-  const box = {left: 58, right: width - 8, top: 8, bottom: height - 40};
+  const box = {left: 74, right: width - 8, top: 8, bottom: height - 40};
   const x = (value) => box.left + ((Math.log10(value) - low) / (high - low || 1)) * (box.right - box.left);
   const y = (value) => box.bottom - ((Math.log10(value) - low) / (high - low || 1)) * (box.bottom - box.top);
   drawScatterAxes(context, box, low, high, x, y);
@@ -187,7 +187,7 @@ function drawScatterAxes(context, box, low, high, x, y) {
   context.fillStyle = theme.measured;
   context.fillText(model.sides[1].title, (box.left + box.right) / 2, box.bottom + 39);
   context.save();
-  context.translate(11, (box.top + box.bottom) / 2);
+  context.translate(8, (box.top + box.bottom) / 2);
   context.rotate(-Math.PI / 2);
   context.fillStyle = theme.predicted;
   context.textBaseline = "middle";

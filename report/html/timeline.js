@@ -152,9 +152,13 @@ function drawBars(context, {side, lane, y, height}, pattern) {
   return bars;
 }
 
+// Of the usual label, in the font that the machine has.
+let letter = 0;
+const letterWidth = (context) => (letter ||= context.measureText("attention.norm.reduce").width / 21);
+
 function drawBarText(context, text, left, y, width, height, colour) {
   context.fillStyle = inkOn(colour, context);
-  const room = Math.floor((width - 8) / 5.6);
+  const room = Math.floor((width - 8) / letterWidth(context));
   if (room < 4) return;
   context.save();
   context.beginPath();

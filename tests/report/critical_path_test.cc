@@ -8,6 +8,7 @@ namespace helm::report {
 namespace {
 
 using Kind = ir::Stream::Kind;
+using ir::OpId;
 
 Duration Us(double microseconds) { return Duration::Microseconds(microseconds); }
 
@@ -19,18 +20,19 @@ TEST(TraceCriticalPath, GoesThroughTheCollectiveThatAWaitWaitsFor) {
   test::TimelineBuilder builder("measured", "h");
   const int32_t compute = builder.Stream(Kind::kCompute, "compute");
   const int32_t tensor = builder.Stream(Kind::kCommunication, "communication.tensor");
-  const ir::OpId a = builder.Op("compute", "aten.mm", "a");
-  const ir::OpId reduce = builder.Op("collective", "c10d.all_reduce", "r");
-  const ir::OpId b = builder.Op("compute", "aten.mm", "b");
-  const ir::OpId wait = builder.Op("wait", "c10d.wait", "r");
-  const ir::OpId c = builder.Op("compute", "aten.mm", "c");
+  const OpId a = builder.Op("compute", "aten.mm", "a");
+  const OpId reduce = builder.Op("collective", "c10d.all_reduce", "r");
+  const OpId b = builder.Op("compute", "aten.mm", "b");
+  const OpId wait = builder.Op("wait", "c10d.wait", "r");
+  const OpId c = builder.Op("compute", "aten.mm", "c");
   builder.Event(0, compute, a, 0, 10);
   builder.Event(0, tensor, reduce, 10, 40);
   builder.Event(0, compute, b, 12, 24);
   builder.Event(0, compute, wait, 24, 42);
   builder.Event(0, compute, c, 42, 55);
   const CriticalPath path = TraceCriticalPath(builder.Build());
-  const std::vector<PathStep> expected = {{a, Us(0), Us(10)}, {reduce, Us(10), Us(40)}, {wait, Us(40), Us(42)}, {c, Us(42), Us(55)}};
+  const std::vector<PathStep> expected = {
+      {a, compute, Us(0), Us(10)}, {reduce, tensor, Us(10), Us(40)}, {wait, compute, Us(40), Us(42)}, {c, compute, Us(42), Us(55)}};
   EXPECT_EQ(path.steps, expected);
   EXPECT_EQ(path.compute, Us(10 + 13));
   EXPECT_EQ(path.communication, Us(30 + 2));
@@ -43,9 +45,9 @@ TEST(TraceCriticalPath, GoesThroughTheLaunchThatHeldAnOpUp) {
   test::TimelineBuilder builder("measured", "h");
   const int32_t host = builder.Stream(Kind::kHost, "host");
   const int32_t compute = builder.Stream(Kind::kCompute, "compute");
-  const ir::OpId a = builder.Op("compute", "aten.mm", "a");
-  const ir::OpId b = builder.Op("compute", "aten.mm", "b");
-  const ir::OpId c = builder.Op("compute", "aten.mm", "c");
+  const OpId a = builder.Op("compute", "aten.mm", "a");
+  const OpId b = builder.Op("compute", "aten.mm", "b");
+  const OpId c = builder.Op("compute", "aten.mm", "c");
   builder.Event(1, host, a, 0, 4);
   builder.Event(1, host, b, 4, 11);
   builder.Event(1, host, c, 11, 15);
@@ -53,7 +55,7 @@ TEST(TraceCriticalPath, GoesThroughTheLaunchThatHeldAnOpUp) {
   builder.Event(1, compute, b, 11, 20);
   builder.Event(1, compute, c, 20, 21);
   const CriticalPath path = TraceCriticalPath(builder.Build());
-  const std::vector<PathStep> expected = {{a, Us(0), Us(4)}, {b, Us(4), Us(11)}, {b, Us(11), Us(20)}, {c, Us(20), Us(21)}};
+  const std::vector<PathStep> expected = {{a, host, Us(0), Us(4)}, {b, host, Us(4), Us(11)}, {b, compute, Us(11), Us(20)}, {c, compute, Us(20), Us(21)}};
   EXPECT_EQ(path.steps, expected);
   EXPECT_EQ(path.host, Us(11));
   EXPECT_EQ(path.rank, 1);
@@ -62,14 +64,15 @@ TEST(TraceCriticalPath, GoesThroughTheLaunchThatHeldAnOpUp) {
 TEST(TraceCriticalPath, ShowsGapsAndEndsDespiteEmptyEvents) {
   test::TimelineBuilder builder("measured", "h");
   const int32_t compute = builder.Stream(Kind::kCompute, "compute");
-  const ir::OpId a = builder.Op("compute", "aten.mm", "a");
-  const ir::OpId b = builder.Op("view", "aten.view", "b");
-  const ir::OpId c = builder.Op("view", "aten.view", "c");
+  const OpId a = builder.Op("compute", "aten.mm", "a");
+  const OpId b = builder.Op("view", "aten.view", "b");
+  const OpId c = builder.Op("view", "aten.view", "c");
   builder.Event(0, compute, a, 3, 10);
   builder.Event(0, compute, b, 12, 12);  // no time at all, twice at the same moment
   builder.Event(0, compute, c, 12, 12);
   builder.Event(0, compute, a, 12, 20);
-  const std::vector<PathStep> expected = {{ir::OpId(), Us(0), Us(3)}, {a, Us(3), Us(10)}, {ir::OpId(), Us(10), Us(12)}, {a, Us(12), Us(20)}};
+  const std::vector<PathStep> expected = {
+      {OpId(), -1, Us(0), Us(3)}, {a, compute, Us(3), Us(10)}, {OpId(), -1, Us(10), Us(12)}, {a, compute, Us(12), Us(20)}};
   EXPECT_EQ(TraceCriticalPath(builder.Build()).steps, expected);
 }
 
@@ -82,7 +85,9 @@ TEST(TraceCriticalPath, CoversRealisticStepsWithoutHoles) {
       EXPECT_EQ(step.start, end);
       end = step.end;
     }
-    EXPECT_EQ(end, timeline->makespan);
+    // The sample counts the launch of a next op (2 or 3 us) after the last event.
+    EXPECT_LE(end, timeline->makespan);
+    EXPECT_GE(end, timeline->makespan - Us(3));
     EXPECT_EQ(path.compute + path.communication + path.host, end);
   }
 }
