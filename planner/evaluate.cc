@@ -3,6 +3,7 @@
 #include <map>
 
 #include "cluster/cluster_reader.h"
+#include "ir/program_text.h"
 #include "model/model_reader.h"
 #include "schedule/materialise.h"
 #include "sim/task_costs.h"
