@@ -1,0 +1,203 @@
+"""Runs lowered programs (JSON of helm_dump_program) op by op with torch, all ranks in one process and in lockstep, and checks every result's
+dtype, shape and strides against the program. An interpreter of its own: it shares nothing with HELM's."""
+import math
+
+import torch
+
+DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16, "i64": torch.int64, "i32": torch.int32, "bool": torch.bool,
+          "u8": torch.uint8}
+
+
+class Mismatch(Exception):
+    pass
+
+
+def coordinates(mesh, rank):
+    result = {}
+    for dimension in mesh:
+        result[dimension["name"]] = rank % dimension["size"]
+        rank //= dimension["size"]
+    return result
+
+
+def evaluate(expression, place):
+    return expression["constant"] + sum(coefficient * place[name] for name, coefficient in expression["terms"].items())
+
+
+def operator(target):
+    namespace, name, *overload = target.split(".")
+    assert namespace == "aten", target
+    return getattr(getattr(torch.ops.aten, name), overload[0] if overload else "default")
+
+
+class Rank:
+    def __init__(self, program, number):
+        self.program = program
+        self.place = coordinates(program["mesh"], number)
+        self.storages = {i: torch.zeros(s["bytes"], dtype=torch.uint8) for i, s in enumerate(program["storages"]) if s["persistent"]}
+        self.values = {}
+
+    def tensor(self, index):
+        if index not in self.values:
+            spec = self.program["tensors"][index]
+            assert spec["producer"] < 0, spec
+            flat = self.storages[spec["storage"]].view(DTYPES[spec["dtype"]])
+            self.values[index] = torch.as_strided(flat, spec["shape"], spec["strides"], spec["offset"])
+        return self.values[index]
+
+    def argument(self, argument):
+        (kind, value), = argument.items()
+        if kind == "none":
+            return None
+        if kind == "tensor":
+            return self.tensor(value)
+        if kind == "tensors":
+            return [self.tensor(index) for index in value]
+        if kind == "dtype":
+            return DTYPES[value]
+        if kind == "rank":
+            return evaluate(value, self.place)
+        if kind == "infinity":
+            return value * math.inf
+        return value
+
+    def run(self, op):
+        function = operator(op["target"])
+        positional, keywords = [], {}
+        for parameter, argument in zip(function._schema.arguments, op["arguments"]):
+            value = self.argument(argument)
+            if parameter.kwarg_only:
+                keywords[parameter.name] = value
+            else:
+                positional.append(value)
+        results = function(*positional, **keywords)
+        if results is None:  # only writes: its results are the written arguments, in the order of the schema
+            results = []
+            for parameter, argument in zip(function._schema.arguments, op["arguments"]):
+                if parameter.alias_info is not None and parameter.alias_info.is_write:
+                    value = self.argument(argument)
+                    results.extend(value if isinstance(value, list) else [value])
+        elif not isinstance(results, (tuple, list)):
+            results = [results]
+        if len(results) != len(op["results"]):
+            raise Mismatch(f"{op['target']}: {len(results)} results, the program has {len(op['results'])}")
+        for index, value in zip(op["results"], results):
+            if index >= 0:
+                self.store(op, index, value)
+
+    def store(self, op, index, value):
+        spec = self.program["tensors"][index]
+        found = (value.dtype, list(value.shape), list(value.stride()), value.storage_offset())
+        wanted = (DTYPES[spec["dtype"]], spec["shape"], spec["strides"], spec["offset"])
+        if found != wanted:
+            raise Mismatch(f"{op['target']} ({op['label']}, {spec['name']}): result {found}, the program says {wanted}")
+        self.values[index] = value
+
+
+class World:
+    """All ranks of a program. A collective is done when it is started; Verify has made sure that nothing looks before the wait."""
+
+    def __init__(self, program):
+        self.program = program
+        size = math.prod(d["size"] for d in program["mesh"])
+        self.ranks = [Rank(program, number) for number in range(size)]
+
+    def members(self, group, rank):
+        """Ranks that differ from this one only in the group's dimensions, in mesh order."""
+        dimensions = self.program["groups"][group]["dimensions"]
+        return [other for other in self.ranks if all(other.place[name] == value for name, value in rank.place.items() if name not in dimensions)]
+
+    def collective(self, op):
+        inputs = {id(rank): rank.argument(op["arguments"][0]).clone() for rank in self.ranks}
+        for rank in self.ranks:
+            parts = [inputs[id(member)] for member in self.members(op["group"], rank)]
+            position = [id(member) for member in self.members(op["group"], rank)].index(id(rank))
+            if op["target"] == "c10d.all_gather":
+                rank.store(op, op["results"][0], torch.cat(parts, 0))
+                continue
+            total = torch.stack(parts).amax(0) if op["arguments"][1]["value"] == "max" else torch.stack(parts).sum(0)
+            if op["target"] == "c10d.reduce_scatter":
+                rank.store(op, op["results"][0], total.chunk(len(parts), 0)[position].clone())
+            else:
+                assert op["target"] == "c10d.all_reduce", op["target"]
+                rank.store(op, op["results"][0], rank.argument(op["arguments"][0]).copy_(total))
+
+    def run(self, skip=None, alter=None):
+        """One step. `skip`: index of an op left out, whose in-place results are then its unchanged arguments (mutation tests)."""
+        for rank in self.ranks:
+            rank.values = {}
+        for number, op in enumerate(self.program["ops"]):
+            if number == skip:
+                self.pass_through(op)
+            elif op["kind"] == "collective":
+                self.collective(op)
+            elif op["kind"] != "wait":
+                for rank in self.ranks:
+                    rank.run(op)
+
+    def pass_through(self, op):
+        for rank in self.ranks:
+            tensors = [rank.tensor(a["tensor"]) for a in op["arguments"] if "tensor" in a]
+            for index in op["results"]:
+                spec = self.program["tensors"][index]
+                same = [t for t in tensors if list(t.shape) == spec["shape"] and t.dtype == DTYPES[spec["dtype"]]]
+                rank.values[index] = same[-1] if same else torch.zeros(spec["shape"], dtype=DTYPES[spec["dtype"]])
+
+    # --- parameters and gradients under their names in the file ---
+
+    def boxes(self, storage_key, dtype):
+        """Yields (piece, this rank's box of the unsplit parameter as a view, slices of the parameter, slices of the box)."""
+        for rank in self.ranks:
+            for segment in self.program["segments"]:
+                flat = rank.storages[segment[storage_key]].view(dtype)
+                base = segment["gradient_offset"] if storage_key == "gradient" else 0
+                for piece in segment["pieces"]:
+                    count = math.prod(piece["box_shape"])
+                    box = flat[base + piece["offset"]: base + piece["offset"] + count].view(piece["box_shape"])
+                    whole, part = [], []
+                    for offset, length, limit in zip(piece["box_offset"], piece["box_shape"], piece["global_shape"]):
+                        begin = evaluate(offset, rank.place)
+                        kept = max(0, min(length, limit - begin))
+                        whole.append(slice(begin, begin + kept))
+                        part.append(slice(0, kept))
+                    yield piece, box, tuple(whole), tuple(part)
+
+    def shapes(self):
+        """name -> shape in the file."""
+        result = {}
+        for segment in self.program["segments"]:
+            for piece in segment["pieces"]:
+                shape = piece["global_shape"]
+                result[piece["name"]] = shape[::-1] if piece["transposed"] else shape
+        return result
+
+    def load(self, named):
+        keys = [("master", torch.float32)]
+        parameter_types = {self.program["storages"][s["parameter"]]["bytes"] // s["elements"] for s in self.program["segments"]}
+        if parameter_types == {2}:
+            keys.append(("parameter", torch.bfloat16))
+        for key, dtype in keys:
+            for piece, box, whole, part in self.boxes(key, dtype):
+                value = named[piece["name"]]
+                box[part] = (value.T if piece["transposed"] else value)[whole].to(dtype)
+
+    def gather(self, storage_key):
+        result = {name: torch.full(shape, math.nan) for name, shape in self.shapes().items()}
+        for piece, box, whole, part in self.boxes(storage_key, torch.float32):
+            value = result[piece["name"]]
+            target = value.T if piece["transposed"] else value
+            known = target[whole]
+            if not torch.isnan(known).any() and not torch.allclose(known, box[part], rtol=1e-4, atol=1e-7):
+                raise Mismatch(f"{storage_key} {piece['name']}: ranks that hold the same part differ")
+            target[whole] = box[part]
+        return result
+
+    def set_input(self, name, tensors_by_data_rank):
+        for rank in self.ranks:
+            rank.tensor(self.program["inputs"][name]).copy_(tensors_by_data_rank[rank.place["data"]])
+
+    def output(self, name):
+        values = {rank.tensor(self.program["outputs"][name]).item() for rank in self.ranks}
+        if max(values) - min(values) > 1e-5 * abs(max(values)):
+            raise Mismatch(f"output {name} differs between ranks: {sorted(values)}")
+        return max(values)
