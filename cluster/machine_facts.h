@@ -11,16 +11,20 @@
 namespace helm::cluster {
 
 struct MachineFacts {
-  std::string cpu_name;   // as /proc/cpuinfo says, blanks collapsed
+  std::string cpu_name;   // `model name` of /proc/cpuinfo, "unknown CPU" where there is none
   int64_t cpu_cores = 0;  // that this process may use (affinity mask and cgroup quota)
   Bytes memory;           // that this process may use: the machine's or its cgroup's limit, whichever is less
+  // Coarse, for analytic estimates only, where nothing was measured: of all `cpu_cores` together. See machine_facts.cc for how.
+  FlopsPerSecond peak;
+  BytesPerSecond memory_bandwidth;
   bool operator==(const MachineFacts&) const = default;
 };
 
 Result<MachineFacts> ReadMachineFacts();
 
-// The parts of it, for tests: texts of /proc/cpuinfo, /proc/meminfo.
+// The parts of it, from the texts of /proc/cpuinfo and /proc/meminfo.
 std::string CpuNameFrom(std::string_view cpuinfo);
+FlopsPerSecond CorePeakFrom(std::string_view cpuinfo);
 Result<Bytes> MemoryFrom(std::string_view meminfo);
 
 }  // namespace helm::cluster

@@ -1,0 +1,261 @@
+#include "cluster/cluster_reader.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/mapping_reader.h"
+
+namespace helm::cluster {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Dtypes as configs write them, and as ir::Name does. tf32 and fp8 are rates of kernels, not element types of programs.
+constexpr std::array<std::pair<const char*, const char*>, 5> kPeakNames = {
+    {{"fp32", "f32"}, {"tf32", "tf32"}, {"bf16", "bf16"}, {"fp16", "f16"}, {"fp8", "fp8"}}};
+
+// Upper ends that no machine reaches: whoever exceeds them has used another unit.
+constexpr DoubleRange kGigabytesPerSecond{0.0, 1e5, true};
+constexpr DoubleRange kGigabitsPerSecond{0.0, 1e5, true};
+constexpr DoubleRange kTeraflops{0.0, 1e6, true};
+constexpr DoubleRange kGibibytes{0.0, 1e6, true};
+constexpr DoubleRange kMicroseconds{0.0, 1e6};
+constexpr IntRange kDevices{1, 1 << 22};
+
+void ReadMemory(MappingReader& reader, Device& device) {
+  const auto gibibytes = reader.Double("memory_gib", kGibibytes);
+  const auto bytes = reader.Int64("memory_bytes", kPositive);
+  if (gibibytes && bytes) reader.Error("memory_bytes", "'memory_gib' and 'memory_bytes' exclude each other", {"fix: remove one of the two"});
+  if (gibibytes) device.memory = Bytes::Gibibytes(*gibibytes);
+  if (bytes) device.memory = Bytes(*bytes);
+  if (!reader.Given("memory_gib") && !reader.Given("memory_bytes")) reader.RequireDouble("memory_gib", kGibibytes);
+}
+
+void ReadPeak(const YamlValue& value, Device& device, Diagnostics& diagnostics) {
+  MappingReader reader(value, "'peak_tflops'", diagnostics);
+  for (const auto& [key, name] : kPeakNames) {
+    if (const auto rate = reader.Double(key, kTeraflops)) device.peak.emplace(name, FlopsPerSecond::Tera(*rate));
+  }
+}
+
+Device ReadDeviceMapping(const YamlValue& value, const std::string& name, const std::string& what, Diagnostics& diagnostics) {
+  Device device;
+  MappingReader reader(value, what, diagnostics);
+  device.name = name;
+  reader.Read("name", device.name);
+  if (device.name.empty() && value.is_mapping()) reader.RequireString("name");
+  ReadMemory(reader, device);
+  if (const auto rate = reader.Double("memory_gbytes_per_s", kGigabytesPerSecond)) device.memory_bandwidth = BytesPerSecond::Gigabytes(*rate);
+  if (const YamlValue* peak = reader.Value("peak_tflops")) ReadPeak(*peak, device, diagnostics);
+  reader.Read("multiprocessors", device.multiprocessors, kPositive);
+  return device;
+}
+
+IntraNodeLink ReadIntraNode(const YamlValue& value, Diagnostics& diagnostics) {
+  IntraNodeLink link;
+  MappingReader reader(value, "'intra_node'", diagnostics);
+  link.kind = reader.RequireChoice("kind", {"nvswitch", "nvlink-mesh", "pcie"});
+  link.bandwidth = BytesPerSecond::Gigabytes(reader.RequireDouble("gbytes_per_s", kGigabytesPerSecond));
+  return link;
+}
+
+InterNodeLink ReadInterNode(const YamlValue& value, Diagnostics& diagnostics) {
+  InterNodeLink link;
+  MappingReader reader(value, "'inter_node'", diagnostics);
+  link.nics = reader.RequireInt64("nics", {1, 1024});
+  link.bandwidth = BytesPerSecond::Gigabits(reader.RequireDouble("gbits_per_s", kGigabitsPerSecond));
+  link.fabric = reader.RequireChoice("fabric", {"infiniband", "roce", "efa", "omni-path", "ethernet"});
+  link.latency = Duration::Microseconds(reader.RequireDouble("latency_us", kMicroseconds));
+  return link;
+}
+
+Device DeviceOf(const MachineFacts& machine) {
+  Device device;
+  device.name = machine.cpu_name;
+  device.is_cpu = true;
+  device.memory = machine.memory;
+  device.memory_bandwidth = machine.memory_bandwidth;
+  // Where a core has no bf16 units, bf16 is computed in fp32; so both have the rate of fp32.
+  device.peak = {{"f32", machine.peak}, {"bf16", machine.peak}};
+  return device;
+}
+
+// {local: N}, with `cores` and `cpu` where it must not depend on the machine that reads it.
+Cluster ReadLocal(MappingReader& reader, const MachineFacts& machine) {
+  Cluster cluster;
+  cluster.local = true;
+  cluster.devices_per_node = cluster.devices_used = std::max<int64_t>(1, reader.RequireInt64("local", {1, 1024}));
+  cluster.name = fmt::format("local-{}", cluster.devices_used);
+  reader.Read("name", cluster.name);
+  cluster.cpu_cores = machine.cpu_cores;
+  reader.Read("cores", cluster.cpu_cores, {1, 1 << 16});
+  cluster.device = DeviceOf(machine);
+  if (const YamlValue* cpu = reader.Value("cpu")) {
+    cluster.device = ReadDeviceMapping(*cpu, machine.cpu_name, "'cpu'", reader.diagnostics());
+    cluster.device.is_cpu = true;
+  }
+  return cluster;
+}
+
+void CheckSizes(MappingReader& reader, Cluster& cluster) {
+  const int64_t present = cluster.node_count * cluster.devices_per_node;
+  if (const auto used = reader.Int64("gpus", kPositive)) {
+    cluster.devices_used = *used;
+    if (*used > present) {
+      reader.Error("gpus", fmt::format("'gpus' is {}, but {} nodes of {} have only {}", *used, cluster.node_count, cluster.devices_per_node, present),
+                   {fmt::format("allowed: whole numbers from 1 to {}", present)});
+    }
+  } else {
+    cluster.devices_used = present;
+  }
+  const int64_t domain = reader.Int64("nvlink_domain", kPositive).value_or(0);
+  const int64_t node = cluster.devices_per_node;
+  if (domain > 0 && domain % node != 0 && node % domain != 0) {
+    reader.Error("nvlink_domain", fmt::format("'nvlink_domain' {} and 'gpus_per_node' {}: one must be a multiple of the other", domain, node));
+  }
+  cluster.nvlink_domain = domain;
+}
+
+void ReadLinks(MappingReader& reader, Cluster& cluster) {
+  const YamlValue* intra = reader.Value("intra_node");
+  const YamlValue* inter = reader.Value("inter_node");
+  if (intra != nullptr) cluster.intra_node = ReadIntraNode(*intra, reader.diagnostics());
+  if (inter != nullptr) cluster.inter_node = ReadInterNode(*inter, reader.diagnostics());
+  if (intra == nullptr && cluster.devices_per_node > 1) {
+    reader.diagnostics().Error(reader.where(), fmt::format("'gpus_per_node' is {}, so the cluster needs the key 'intra_node'", cluster.devices_per_node),
+                               {"fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)"});
+  }
+  if (inter == nullptr && cluster.node_count > 1) {
+    reader.diagnostics().Error(reader.where(), fmt::format("'nodes' is {}, so the cluster needs the key 'inter_node'", cluster.node_count),
+                               {"fix: add `inter_node: {nics: ..., gbits_per_s: ..., fabric: infiniband, latency_us: ...}` (bandwidth per NIC)"});
+  }
+}
+
+Cluster ReadRemote(MappingReader& reader, const LoadedReference& reference, const ClusterContext& context) {
+  Cluster cluster;
+  cluster.name = reference.name;
+  ClusterContext inner = context;
+  inner.folder = reference.folder;
+  if (const YamlValue* gpu = reader.RequireValue("gpu")) {
+    cluster.device = ReadDevice(*gpu, inner, reader.diagnostics()).value_or(Device());
+  }
+  reader.Read("nodes", cluster.node_count, kDevices);
+  cluster.devices_per_node = std::max<int64_t>(1, reader.RequireInt64("gpus_per_node", kDevices));
+  CheckSizes(reader, cluster);
+  ReadLinks(reader, cluster);
+  if (cluster.name.empty()) cluster.name = fmt::format("{}-x{}", cluster.device.name, cluster.devices_used);
+  reader.Read("name", cluster.name);
+  return cluster;
+}
+
+std::optional<Cluster> ReadMapping(const LoadedReference& reference, const ClusterContext& context, Diagnostics& diagnostics) {
+  const size_t errors_before = diagnostics.error_count();
+  for (const YamlEntry& entry : reference.value.entries) {
+    if (entry.key != "groups" && entry.key != "between") continue;
+    diagnostics.Error(entry.key_where, fmt::format("not supported by this version: a cluster of several kinds of nodes ('{}')", entry.key),
+                      {"fix: describe one kind of node"});
+    return std::nullopt;
+  }
+  Cluster cluster;
+  {
+    MappingReader reader(reference.value, "the cluster", diagnostics);
+    const bool local = reference.value.Find("local") != nullptr;
+    cluster = local ? ReadLocal(reader, context.machine) : ReadRemote(reader, reference, context);
+    if (!local) reader.Ignore("local");  // named among the allowed keys
+  }
+  if (diagnostics.error_count() > errors_before) return std::nullopt;
+  return cluster;
+}
+
+// The number x with make(x) == value, for a constructor that multiplies by a constant: value / factor or one of its neighbours, since
+// rounding may lose the last bit. A value that was read always has one.
+template <typename Make>
+double Invert(double value, double factor, Make make) {
+  const double guess = value / factor;
+  for (const double candidate : {guess, std::nextafter(guess, 0.0), std::nextafter(guess, HUGE_VAL)}) {
+    if (make(candidate).value() == value) return candidate;
+  }
+  return guess;
+}
+
+double GigabytesOf(BytesPerSecond rate) { return Invert(rate.value(), 1e9, BytesPerSecond::Gigabytes); }
+
+Json ToJson(const Device& device) {
+  Json json;
+  json["name"] = device.name;
+  json["memory_bytes"] = device.memory.count();
+  if (device.memory_bandwidth) json["memory_gbytes_per_s"] = GigabytesOf(*device.memory_bandwidth);
+  for (const auto& [key, name] : kPeakNames) {
+    const auto rate = device.peak.find(name);
+    if (rate != device.peak.end()) json["peak_tflops"][key] = Invert(rate->second.value(), 1e12, FlopsPerSecond::Tera);
+  }
+  if (device.multiprocessors > 0) json["multiprocessors"] = device.multiprocessors;
+  return json;
+}
+
+Json ToJson(const InterNodeLink& link) {
+  return {{"nics", link.nics},
+          {"gbits_per_s", Invert(link.bandwidth.value(), 1.25e8, BytesPerSecond::Gigabits)},
+          {"fabric", link.fabric},
+          {"latency_us", link.latency.microseconds()}};
+}
+
+}  // namespace
+
+int64_t ThreadsPerRank(const Cluster& cluster) { return std::max<int64_t>(1, cluster.cpu_cores / std::max<int64_t>(1, cluster.devices_per_node)); }
+
+std::optional<Device> ReadDevice(const YamlValue& value, const ClusterContext& context, Diagnostics& diagnostics) {
+  const size_t errors_before = diagnostics.error_count();
+  const auto reference = LoadReference(value, "gpu", "gpus", context.presets, context.folder, diagnostics);
+  if (!reference) return std::nullopt;
+  Device device = ReadDeviceMapping(reference->value, reference->name, "the GPU", diagnostics);
+  if (diagnostics.error_count() > errors_before) return std::nullopt;
+  return device;
+}
+
+std::optional<Cluster> ReadCluster(const YamlValue& value, const ClusterContext& context, Diagnostics& diagnostics) {
+  const auto reference = LoadReference(value, "cluster", "clusters", context.presets, context.folder, diagnostics);
+  if (!reference) return std::nullopt;
+  return ReadMapping(*reference, context, diagnostics);
+}
+
+Json ToJson(const Cluster& cluster) {
+  Json json;
+  json["name"] = cluster.name;
+  if (cluster.local) {
+    json["local"] = cluster.devices_used;
+    json["cores"] = cluster.cpu_cores;
+    json["cpu"] = ToJson(cluster.device);
+    return json;
+  }
+  json["gpu"] = ToJson(cluster.device);
+  json["nodes"] = cluster.node_count;
+  json["gpus_per_node"] = cluster.devices_per_node;
+  if (cluster.intra_node) json["intra_node"] = {{"kind", cluster.intra_node->kind}, {"gbytes_per_s", GigabytesOf(cluster.intra_node->bandwidth)}};
+  if (cluster.inter_node) json["inter_node"] = ToJson(*cluster.inter_node);
+  if (cluster.nvlink_domain > 0) json["nvlink_domain"] = cluster.nvlink_domain;
+  json["gpus"] = cluster.devices_used;
+  return json;
+}
+
+Result<Cluster> ClusterFromJson(const Json& document, const std::string& file) {
+  Diagnostics diagnostics;
+  const YamlValue value = FromJson(document, file);
+  std::optional<Cluster> cluster;
+  if (value.is_mapping()) {
+    cluster = ReadCluster(value, {}, diagnostics);
+  } else {
+    diagnostics.Error(value.where, "the cluster must be written out as a mapping");
+  }
+  if (cluster && cluster->local && (value.Find("cpu") == nullptr || value.Find("cores") == nullptr)) {
+    diagnostics.Error(value.where, "a local cluster in a plan needs the keys 'cpu' and 'cores'");
+  }
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  return *std::move(cluster);
+}
+
+}  // namespace helm::cluster
