@@ -78,9 +78,11 @@ Device DeviceOf(const MachineFacts& machine) {
   device.name = machine.cpu_name;
   device.is_cpu = true;
   device.memory = machine.memory;
-  device.memory_bandwidth = machine.memory_bandwidth;
+  // Through the units of the file form, so that what ToJson writes reads back to the same bits.
+  device.memory_bandwidth = BytesPerSecond::Gigabytes(machine.memory_bandwidth.gigabytes());
+  const FlopsPerSecond peak = FlopsPerSecond::Tera(machine.peak.value() / 1e12);
   // Where a core has no bf16 units, bf16 is computed in fp32; so both have the rate of fp32.
-  device.peak = {{"f32", machine.peak}, {"bf16", machine.peak}};
+  device.peak = {{"f32", peak}, {"bf16", peak}};
   return device;
 }
 
