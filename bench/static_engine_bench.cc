@@ -1,8 +1,8 @@
-// How many tasks a second the static-order engine handles on one core, beside a naive heap list scheduler on the same graph in the same run.
-// The last lines give the ratio. Goal: 100 M tasks/s at 1 M and at 10 M tasks (techniques.md 7.2 measured 223 and 136 M/s).
+// How many tasks a second the static-order engine handles on one core, beside a naive heap list scheduler on the same graph in the same
+// run. The last lines give the ratio. Goal: 100 M tasks/s at 1 M and at 10 M tasks (techniques.md 7.2 measured 223 and 136 M/s).
 //
-// The graph looks like a program's: 16 streams in round robin (a FIFO edge each), and for nearly every task one or two dependencies on tasks
-// launched up to 64 before it, 2.2 predecessors a task on average. Both sides must find the same makespan, or the run fails.
+// The graph looks like a program's: 16 streams in round robin (a FIFO edge each), and for nearly every task one or two dependencies on
+// tasks launched up to 64 before it, 2.2 predecessors a task on average. Both sides must find the same makespan, or the run fails.
 #include <benchmark/benchmark.h>
 
 #include <algorithm>

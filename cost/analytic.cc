@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cost/collective_model.h"
+#include "ir/target.h"
 
 namespace helm::cost {
 namespace {
@@ -28,12 +29,14 @@ std::vector<const TensorSignature*> TensorsOf(const ir::OpSignature& op) {
 
 int64_t BytesOf(const TensorSignature& tensor) { return ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype); }
 
-// [.., M, K] x [.., K, N] -> [.., M, N]; the last two tensor arguments of mm, addmm, bmm.
-int64_t ProductBytes(const TensorSignature& left, const TensorSignature& right) {
-  return BytesOf(left) / std::max<int64_t>(left.shape.back(), 1) * right.shape.back();
+// [.., M, K] x [.., K, N] -> [.., M, N]. The addend, where there is one, comes first.
+std::optional<int64_t> ProductBytes(const std::string& base, const std::vector<const TensorSignature*>& tensors) {
+  const size_t left = base == "addmm" || base == "baddbmm" ? 1 : 0;
+  if ((left == 0 && base != "mm" && base != "bmm") || tensors.size() < left + 2) return std::nullopt;
+  return BytesOf(*tensors[left]) / std::max<int64_t>(tensors[left]->shape.back(), 1) * tensors[left + 1]->shape.back();
 }
 
-bool IsProduct(const std::string& target) { return target == "aten.mm" || target == "aten.addmm" || target == "aten.bmm"; }
+bool IsLookup(const ir::OpSignature& op) { return ir::BaseName(op.target) == "embedding"; }
 
 // The element type that decides the peak rate: of the first floating-point operand.
 std::optional<ir::DataType> ComputeType(const std::vector<const TensorSignature*>& tensors) {
@@ -47,8 +50,8 @@ std::string Lacks(const cluster::Device& device, const std::string& what) {
   return fmt::format("device '{}' of the cluster description has no {}", device.name, what);
 }
 
-// NCCL's ring protocols: time before the first step, of one step inside a node over NVLink and over PCIe, and the share of the bandwidth that
-// carries data. Source: NCCL tuning constants, techniques.md 5.1 (baseLat Ring, hwLat Ring, LL = B/2, LL128 = 0.92 B).
+// NCCL's ring protocols: time before the first step, of one step inside a node over NVLink and over PCIe, and the share of the bandwidth
+// that carries data. Source: NCCL tuning constants, techniques.md 5.1 (baseLat Ring, hwLat Ring, LL = B/2, LL128 = 0.92 B).
 struct RingProtocol {
   double base_us;
   double nvlink_us;
@@ -57,8 +60,8 @@ struct RingProtocol {
 };
 constexpr std::array<RingProtocol, 3> kRingProtocols = {{{6.6, 0.6, 1.0, 0.5}, {14.0, 1.9, 2.5, 0.92}, {8.4, 3.4, 5.7, 1.0}}};
 
-// Launching an op through the dispatcher takes 0.8 us (measured, DESIGN section 3); a raw CUDA launch 4 us and more, an NCCL enqueue 10 us and
-// more (techniques.md 6.4, the lower of the published numbers).
+// Launching an op through the dispatcher takes 0.8 us (measured, DESIGN section 3); a raw CUDA launch 4 us and more, an NCCL enqueue 10 us
+// and more (techniques.md 6.4, the lower of the published numbers).
 constexpr double kDispatchUs = 0.8;
 constexpr double kCudaLaunchUs = 4.0;
 constexpr double kNcclEnqueueUs = 10.0;
@@ -68,8 +71,8 @@ constexpr double kNcclEnqueueUs = 10.0;
 Bytes BytesWritten(const ir::OpSignature& op) {
   const auto tensors = TensorsOf(op);
   if (tensors.empty()) return Bytes();
-  if (IsProduct(op.target) && tensors.size() >= 2) return Bytes(ProductBytes(*tensors[tensors.size() - 2], *tensors.back()));
-  if (op.target == "aten.embedding" && tensors.size() == 2) {
+  if (const auto product = ProductBytes(ir::BaseName(op.target), tensors)) return Bytes(*product);
+  if (IsLookup(op) && tensors.size() == 2) {
     return Bytes(ir::ElementCount(tensors[1]->shape) * tensors[0]->shape.back() * ir::ElementBytes(tensors[0]->dtype));
   }
   return Bytes(BytesOf(**std::ranges::max_element(tensors, {}, [](const TensorSignature* tensor) { return BytesOf(*tensor); })));
@@ -85,7 +88,7 @@ Result<Estimate> AnalyticEstimator::EstimateOp(const ir::OpSignature& op) const 
   if (!device.memory_bandwidth) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), Lacks(device, "memory bandwidth")));
   const Bytes written = BytesWritten(op);
   // A lookup reads the rows that it returns, not the whole table.
-  const Bytes read = op.target == "aten.embedding" ? written : ir::BytesRead(op);
+  const Bytes read = IsLookup(op) ? written : ir::BytesRead(op);
   Duration duration = TimeFor(read + written, BytesPerSecond::Of(device.memory_bandwidth->value() * ShareOfDevice()));
   const Flops flops = ir::FlopsOf(op);
   if (flops.count() > 0) {
@@ -103,8 +106,8 @@ Result<Estimate> AnalyticEstimator::EstimateCollective(const ir::CollectiveSigna
   return Estimate{*duration, Source::kAnalytic, Bytes()};
 }
 
-// Ranks of one machine pass data through its memory: each byte is read and written once to hand it over and once to take it (4 passes), and all
-// ranks do so at the same time.
+// Ranks of one machine pass data through its memory: each byte is read and written once to hand it over and once to take it (4 passes), and
+// all ranks do so at the same time.
 Result<Duration> AnalyticEstimator::CpuCollective(const ir::CollectiveSignature& collective) const {
   if (collective.ranks != collective.ranks_per_node) return UnavailableError("no formula for CPU ranks of several machines");
   if (!cluster_.device.memory_bandwidth) return UnavailableError(Lacks(cluster_.device, "memory bandwidth"));

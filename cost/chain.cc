@@ -17,12 +17,15 @@ std::string FileOf(const CostTable& table) { return table.file.empty() ? "cost t
 
 Status CheckDevice(const CostTable& table, const DeviceKey& wanted) {
   if (SameDevice(table.device, wanted)) return OkStatus();
-  return InvalidError(fmt::format(
-      "{}:1:1: error: the table was measured on {}, the cluster is {}; a table holds for its own device only: measure this one with helm-profile",
-      FileOf(table), ToText(table.device), ToText(wanted)));
+  return InvalidError(
+      fmt::format("{}:1:1: error: the table was measured on {}, the cluster is {}; a table holds for its own device only: measure this one "
+                  "with helm-profile",
+                  FileOf(table), ToText(table.device), ToText(wanted)));
 }
 
-Status NotMeasured(const std::string& key) { return UnavailableError(fmt::format("{}: not measured, and only measured costs are allowed", key)); }
+Status NotMeasured(const std::string& key) {
+  return UnavailableError(fmt::format("{}: not measured, and only measured costs are allowed", key));
+}
 
 }  // namespace
 
@@ -83,7 +86,8 @@ Status ChainEstimator::CheckMeasured() const {
   }
   for (const auto& [key, reason] : coverage_.missing) keys.push_back(fmt::format("{} (unknown)", key));
   if (keys.empty()) return OkStatus();
-  return UnavailableError(fmt::format("error: {} costs are not measured; measure them with helm-profile:\n  {}", keys.size(), fmt::join(keys, "\n  ")));
+  return UnavailableError(
+      fmt::format("error: {} costs are not measured; measure them with helm-profile:\n  {}", keys.size(), fmt::join(keys, "\n  ")));
 }
 
 Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cluster, const std::vector<CostTable>& tables,
@@ -110,7 +114,8 @@ std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::ve
   if (std::ranges::all_of(tables, empty)) {
     warnings.push_back(fmt::format(
         "nothing was measured on {}: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give "
-        "the table with --cost-table", ToText(DeviceKeyOf(cluster))));
+        "the table with --cost-table",
+        ToText(DeviceKeyOf(cluster))));
   } else if (std::ranges::none_of(tables, [](const CostTable& table) { return table.host.has_value(); })) {
     warnings.push_back("no cost table holds the launch costs of the host thread: they are published lower bounds");
   }

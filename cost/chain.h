@@ -1,5 +1,5 @@
-// ChainEstimator: measured, then interpolated, then analytic; remembers every answer and on what it rests, so that a prediction can state how
-// much of it was measured and which rows a cost table lacks. Never falls back in silence: see Coverage and Warnings.
+// ChainEstimator: measured, then interpolated, then analytic; remembers every answer and on what it rests, so that a prediction can state
+// how much of it was measured and which rows a cost table lacks. Never falls back in silence: see Coverage and Warnings.
 //
 // Not safe for concurrent use (it remembers); make one for each thread.
 #pragma once
@@ -54,11 +54,13 @@ class ChainEstimator : public Estimator {
   mutable Coverage coverage_;
 };
 
-// The estimator of a cluster from its tables (later ones replace rows of earlier ones) and its description. Refuses a table of another device.
+// The estimator of a cluster from its tables (later ones replace rows of earlier ones) and its description. Refuses a table of another
+// device.
 Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cluster, const std::vector<CostTable>& tables,
                                                       const ChainOptions& options = {});
 
-// What a reader of a prediction must be told about these tables: nothing measured at all, launch costs not measured. Ready to print, one line each.
+// What a reader of a prediction must be told about these tables: nothing measured at all, launch costs not measured. Ready to print, one
+// line each.
 std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::vector<CostTable>& tables);
 
 }  // namespace helm::cost

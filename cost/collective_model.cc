@@ -34,8 +34,7 @@ double BroadcastSeconds(double bytes, const RingPlacement& placement) {
   double bandwidth = std::numeric_limits<double>::infinity();
   if (placement.ranks_per_node > 1) bandwidth = std::min(bandwidth, placement.intra_node.bandwidth.value());
   if (nodes > 1) bandwidth = std::min(bandwidth, placement.inter_node.bandwidth.value());
-  const Duration latency =
-      placement.intra_node.latency * (placement.ranks_per_node - 1) + placement.inter_node.latency * (nodes - 1);
+  const Duration latency = placement.intra_node.latency * (placement.ranks_per_node - 1) + placement.inter_node.latency * (nodes - 1);
   return latency.seconds() + bytes / bandwidth;
 }
 
@@ -57,8 +56,8 @@ Result<Duration> RingTime(std::string_view kind, Bytes bytes, const RingPlacemen
     const bool inside = placement.ranks == placement.ranks_per_node;
     return Duration::Seconds(Seconds(inside ? placement.intra_node : placement.inter_node, 1, size));
   }
-  return UnavailableError(fmt::format(
-      "unknown collective '{}'; known: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, send, recv", kind));
+  return UnavailableError(
+      fmt::format("unknown collective '{}'; known: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, send, recv", kind));
 }
 
 }  // namespace helm::cost

@@ -8,12 +8,10 @@
 
 #include <fmt/format.h>
 
-#include "core/check.h"
 #include "core/diagnostics.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
-#include "cost/table_estimator.h"
 
 namespace helm::cost {
 namespace {
@@ -165,7 +163,8 @@ class TableReader {
       const bool whole = field == "samples" || field == "workspace_bytes";
       const bool good = whole ? value->is_number_integer() && value->template get<int64_t>() >= 0
                               : value->is_number() && value->template get<double>() >= 0 && value->template get<double>() < 9e12;
-      if (!good) return fmt::format("'{}' is {}; it must be a {} that is not negative", field, value->dump(), whole ? "whole number" : "time");
+      if (!good)
+        return fmt::format("'{}' is {}; it must be a {} that is not negative", field, value->dump(), whole ? "whole number" : "time");
     }
     return std::nullopt;
   }
@@ -182,7 +181,7 @@ class TableReader {
     if (ir::ToText(*signature) != key) return InvalidError("it is not in the form that HELM writes: " + ir::ToText(*signature));
     return OkStatus();
   }
-  static Status CheckCollectiveKey(const std::string& key) { return ParseCollectiveSignature(key).status(); }
+  static Status CheckCollectiveKey(const std::string& key) { return ir::ParseCollectiveSignature(key).status(); }
 
   static constexpr std::array<std::string_view, 5> kRowFields = {"median_us", "quartile_lower_us", "quartile_upper_us", "samples",
                                                                  "workspace_bytes"};

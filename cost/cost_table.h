@@ -21,10 +21,10 @@ namespace helm::cost {
 
 // What a measurement depends on besides the op.
 struct DeviceKey {
-  std::string kind;                 // "cpu" or "cuda"
-  std::string name;                 // "AMD EPYC" or "NVIDIA H200"
-  int64_t threads_per_rank = 1;     // CPU: threads that one rank computes with
-  int64_t ranks_per_machine = 1;    // CPU: ranks that ran at the same time while measuring (they share cores, caches and memory)
+  std::string kind;               // "cpu" or "cuda"
+  std::string name;               // "AMD EPYC" or "NVIDIA H200"
+  int64_t threads_per_rank = 1;   // CPU: threads that one rank computes with
+  int64_t ranks_per_machine = 1;  // CPU: ranks that ran at the same time while measuring (they share cores, caches and memory)
   bool operator==(const DeviceKey&) const = default;
 };
 std::string ToText(const DeviceKey& key);

@@ -4,9 +4,12 @@ namespace helm::cost {
 
 std::string_view Name(Source source) {
   switch (source) {
-    case Source::kMeasured: return "measured";
-    case Source::kInterpolated: return "interpolated";
-    case Source::kAnalytic: return "analytic";
+    case Source::kMeasured:
+      return "measured";
+    case Source::kInterpolated:
+      return "interpolated";
+    case Source::kAnalytic:
+      return "analytic";
   }
   return "";
 }

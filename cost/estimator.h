@@ -1,7 +1,8 @@
 // Estimator: how long an op or a collective takes alone, and on what that number rests.
 //
 // One of HELM's few virtual seams: measured tables, interpolation and analytic models are estimators that wrap one another
-// (cost/chain.h). Invariant: an answer always carries its source; an estimator that does not know says so with a Status, never with a guess.
+// (cost/chain.h). Invariant: an answer always carries its source; an estimator that does not know says so with a Status, never with a
+// guess.
 #pragma once
 
 #include <string_view>

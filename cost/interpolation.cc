@@ -84,9 +84,8 @@ double SlopeBetween(const TransferPoint& first, const TransferPoint& second) {
 std::optional<double> InterpolateScattered(std::span<const ScatteredPoint> points, std::span<const double> query) {
   if (points.empty() || !InReach(points, query)) return std::nullopt;
   const std::vector<Neighbour> neighbours = Nearest(points, query);
-  const auto [low, high] = std::minmax_element(neighbours.begin(), neighbours.end(), [](const Neighbour& a, const Neighbour& b) {
-    return a.point->log_value < b.point->log_value;
-  });
+  const auto [low, high] = std::minmax_element(
+      neighbours.begin(), neighbours.end(), [](const Neighbour& a, const Neighbour& b) { return a.point->log_value < b.point->log_value; });
   return std::clamp(FitAt(neighbours, query), low->point->log_value, high->point->log_value);
 }
 

@@ -1,7 +1,7 @@
 // Interpolation between measured points: pure numbers, no ops, no units.
 //
-// InterpolateScattered works in the logarithm of the coordinates on a value that varies slowly (an efficiency, not a time: techniques.md 6.2);
-// TransferCurve is time against bytes of one collective (techniques.md 5.3).
+// InterpolateScattered works in the logarithm of the coordinates on a value that varies slowly (an efficiency, not a time:
+// techniques.md 6.2); TransferCurve is time against bytes of one collective (techniques.md 5.3).
 #pragma once
 
 #include <cstddef>
@@ -20,10 +20,10 @@ struct ScatteredPoint {
   double log_value = 0;
 };
 
-// The value at `query` by a locally weighted linear fit through the nearest points (weights 1/distance^2): exact on a straight line between two
-// points; directions in which no neighbour differs contribute nothing (the fit of least norm). The result stays within the values of the
-// neighbours used. None when there is no point, or the query lies outside the box of all points by more than kExtrapolationFactor in a coordinate.
-// REQUIRES: all points and the query have the same number of coordinates.
+// The value at `query` by a locally weighted linear fit through the nearest points (weights 1/distance^2): exact on a straight line between
+// two points; directions in which no neighbour differs contribute nothing (the fit of least norm). The result stays within the values of
+// the neighbours used. None when there is no point, or the query lies outside the box of all points by more than kExtrapolationFactor in a
+// coordinate. REQUIRES: all points and the query have the same number of coordinates.
 std::optional<double> InterpolateScattered(std::span<const ScatteredPoint> points, std::span<const double> query);
 
 struct TransferPoint {

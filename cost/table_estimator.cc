@@ -1,7 +1,6 @@
 #include "cost/table_estimator.h"
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -12,43 +11,13 @@ namespace helm::cost {
 namespace {
 
 std::string CurveKey(const ir::CollectiveSignature& collective) {
-  return fmt::format("{} {} ranks={} per_node={}", collective.kind, ir::Name(collective.dtype), collective.ranks, collective.ranks_per_node);
+  return fmt::format("{} {} ranks={} per_node={}", collective.kind, ir::Name(collective.dtype), collective.ranks,
+                     collective.ranks_per_node);
 }
 
 Status NotInTable(const std::string& key) { return UnavailableError(fmt::format("{}: no measured row is near it", key)); }
 
-// The next word of `text`, which loses it; empty at the end.
-std::string_view NextWord(std::string_view& text) {
-  const size_t end = std::min(text.find(' '), text.size());
-  const std::string_view word = text.substr(0, end);
-  text.remove_prefix(std::min(end + 1, text.size()));
-  return word;
-}
-
-bool ReadField(std::string_view& text, std::string_view name, int64_t& value) {
-  std::string_view word = NextWord(text);
-  if (!word.starts_with(name)) return false;
-  word.remove_prefix(name.size());
-  const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), value);
-  return error == std::errc() && end == word.data() + word.size() && value > 0;
-}
-
 }  // namespace
-
-Result<ir::CollectiveSignature> ParseCollectiveSignature(std::string_view text) {
-  std::string_view rest = text;
-  ir::CollectiveSignature collective;
-  collective.kind = std::string(NextWord(rest));
-  const auto dtype = ir::DataTypeFromName(NextWord(rest));
-  int64_t bytes = 0;
-  if (collective.kind.empty() || !dtype || !ReadField(rest, "ranks=", collective.ranks) ||
-      !ReadField(rest, "per_node=", collective.ranks_per_node) || !ReadField(rest, "bytes=", bytes) || !rest.empty()) {
-    return InvalidError(fmt::format("'{}' is not a collective; it must read like 'all_reduce f32 ranks=4 per_node=2 bytes=1048576'", text));
-  }
-  collective.dtype = *dtype;
-  collective.bytes = Bytes(bytes);
-  return collective;
-}
 
 Result<TableEstimator> TableEstimator::Create(CostTable table) {
   TableEstimator estimator(std::move(table));
@@ -70,7 +39,7 @@ Status TableEstimator::AddOp(const std::string& key, const Measurement& measurem
 }
 
 Status TableEstimator::AddCollective(const std::string& key, const Measurement& measurement) {
-  HELM_ASSIGN_OR_RETURN(const ir::CollectiveSignature collective, ParseCollectiveSignature(key));
+  HELM_ASSIGN_OR_RETURN(const ir::CollectiveSignature collective, ir::ParseCollectiveSignature(key));
   const TransferPoint point{static_cast<double>(collective.bytes.count()), measurement.median.seconds()};
   if (point.bytes > 0 && point.seconds > 0) curves_[CurveKey(collective)].push_back(point);
   return OkStatus();
@@ -90,7 +59,8 @@ Result<Estimate> TableEstimator::EstimateOp(const ir::OpSignature& op) const {
   const auto log_efficiency = InterpolateScattered(family.points, features.coordinates);
   if (!log_efficiency) return NotInTable(key);
   // A workspace grows with the operands (packed copies, partial sums): scaled from the relative whose size is closest.
-  const Row& closest = *std::ranges::min_element(family.rows, {}, [&](const Row& row) { return std::abs(std::log(row.bytes / features.bytes)); });
+  const Row& closest =
+      *std::ranges::min_element(family.rows, {}, [&](const Row& row) { return std::abs(std::log(row.bytes / features.bytes)); });
   const double workspace = static_cast<double>(closest.workspace.count()) * features.bytes / closest.bytes;
   return Estimate{Duration::Seconds(features.work / std::exp(*log_efficiency)), Source::kInterpolated, Bytes(std::llround(workspace))};
 }

@@ -1,8 +1,8 @@
 // TableEstimator: answers from one cost table: the measured row of an op or collective, otherwise interpolated between related rows.
 //
-// Interpolation is in efficiency (FLOPs or bytes a second), which varies slowly, never in time (techniques.md 6.2); an op further than a factor
-// of kExtrapolationFactor (cost/interpolation.h) from every measured relative, in a size or in its work, is unknown: a Status. A collective beyond
-// the measured sizes follows the latency and bandwidth of the two last points and counts as analytic.
+// Interpolation is in efficiency (FLOPs or bytes a second), which varies slowly, never in time (techniques.md 6.2); an op further than a
+// factor of kExtrapolationFactor (cost/interpolation.h) from every measured relative, in a size or in its work, is unknown: a Status. A
+// collective beyond the measured sizes follows the latency and bandwidth of the two last points and counts as analytic.
 #pragma once
 
 #include <map>
@@ -44,8 +44,5 @@ class TableEstimator : public Estimator {
   std::map<std::string, Family> families_;
   std::map<std::string, std::vector<TransferPoint>> curves_;  // by kind, dtype and ranks; sorted by bytes
 };
-
-// The inverse of ir::ToText(CollectiveSignature).
-Result<ir::CollectiveSignature> ParseCollectiveSignature(std::string_view text);
 
 }  // namespace helm::cost

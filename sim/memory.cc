@@ -38,7 +38,8 @@ std::vector<ir::StorageId> LargestLive(const ir::Program& program, const ir::Lif
   for (size_t s = 0; s < live.size(); ++s) {
     if (live[s]) storages.push_back(ir::StorageId(s));
   }
-  std::ranges::stable_sort(storages, [&](ir::StorageId a, ir::StorageId b) { return AllocatedBytes(program, a) > AllocatedBytes(program, b); });
+  std::ranges::stable_sort(storages,
+                           [&](ir::StorageId a, ir::StorageId b) { return AllocatedBytes(program, a) > AllocatedBytes(program, b); });
   storages.resize(std::min(storages.size(), kLargestShown));
   return storages;
 }

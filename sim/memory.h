@@ -1,8 +1,8 @@
 // TrackMemory: how many bytes are live after each launch, by the lifetimes of ir/lifetime.h, and where the peak is.
 //
 // Launch order, not time: PyTorch's allocators hand out and take back memory when the host thread launches, whenever the device runs
-// (techniques.md 7.7). Counts what allocators count as allocated: on a CPU the bytes asked for, on a GPU rounded up to blocks of 512 bytes. Not
-// fragmentation, not what lies outside the allocator.
+// (techniques.md 7.7). Counts what allocators count as allocated: on a CPU the bytes asked for, on a GPU rounded up to blocks of 512 bytes.
+// Not fragmentation, not what lies outside the allocator.
 //
 // Invariant: after the last op, what is live is what was resident before the first, and the storages of outputs.
 #pragma once
@@ -23,8 +23,8 @@ using BytesByRole = std::array<int64_t, ir::kStorageRoles>;
 
 struct MemoryProfile {
   MemoryPeak peak;
-  BytesByRole resident{};                // before the step: the persistent storages
-  std::vector<BytesByRole> live_at_op;   // with the op's results, before anything is freed after it; workspace counts as activation
+  BytesByRole resident{};               // before the step: the persistent storages
+  std::vector<BytesByRole> live_at_op;  // with the op's results, before anything is freed after it; workspace counts as activation
 };
 
 // REQUIRES: Verify(program) is ok. `live_at_op` is left empty unless `record`.

@@ -112,6 +112,7 @@ class GraphBuilder {
   void AddCompute(const ir::Op& op, ir::OpId id) {
     const auto k = static_cast<size_t>(op.compute_stream);
     After(launch_);
+    After(on_cores_);
     OrderAccesses(op, result_.graph.size());
     Add(id, TaskKind::kCompute, compute_stream_[k], compute_resource_[k], costs_.ops[id.index()].duration);
   }
@@ -120,11 +121,12 @@ class GraphBuilder {
     const size_t compute = compute_resource_[static_cast<size_t>(op.compute_stream)];
     After(launch_);
     After(LastOf(compute));
+    After(on_cores_);
     OrderAccesses(op, result_.graph.size());
-    const uint32_t task = Add(id, TaskKind::kCollective, group_stream_[op.group.index()], group_resource_[op.group.index()],
-                              costs_.ops[id.index()].duration);
-    if (shares_cores_) result_.tasks_by_resource[compute].push_back(task);
+    const uint32_t task =
+        Add(id, TaskKind::kCollective, group_stream_[op.group.index()], group_resource_[op.group.index()], costs_.ops[id.index()].duration);
     collective_task_[id.index()] = task;
+    if (shares_cores_) on_cores_ = task;
   }
 
   void AddWait(const ir::Op& op, ir::OpId id, const std::vector<ir::OpId>& ended) {
@@ -176,6 +178,7 @@ class GraphBuilder {
   std::vector<StorageUse> uses_;           // by storage
   std::vector<uint32_t> before_;           // predecessors of the next task
   uint32_t launch_ = kNoTask;              // of the current op
+  uint32_t on_cores_ = kNoTask;            // the last collective that takes compute time
 };
 
 }  // namespace

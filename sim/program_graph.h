@@ -1,17 +1,19 @@
 // ProgramGraph: the tasks of a program on one rank, ready for the static-order engine: what runs on which resource, after what.
 //
 // Every op has a host task (the launch, on the host thread). Compute ops, collectives and waits have a second one:
-//   compute op         on its compute stream; after its launch, the stream's last task, and whatever on other streams wrote what it reads or
+//   compute op         on its compute stream; after its launch, the stream's last task, and whatever on other streams wrote what it reads
+//   or
 //                      wrote or read what it overwrites
 //   collective start   on the communication stream of its group; after its launch, that stream's last task, and the work that was launched
 //                      before it on its compute stream (the start records an event there, as c10d does)
 //   wait               on its compute stream, takes no time; after the collectives that it ends
-// On a GPU host thread and streams are resources of their own. On a CPU the host thread is the compute stream: launches and compute ops take
-// turns on one resource, and a wait blocks the thread.
+// On a GPU host thread and streams are resources of their own. On a CPU the host thread is the compute stream: launches and compute ops
+// take turns on one resource, and a wait blocks the thread.
 //
-// communication_shares_cores (CPU ranks that keep all cores busy): a collective takes the compute resource too, from its launch on. Moving data
-// between ranks of one machine is work for the same cores, so a rank cannot compute while it communicates, whatever the order in which the
-// two are interleaved: from the launch to the wait, compute and communication together take the sum of both. Limits: docs/simulator.md.
+// communication_shares_cores (CPU ranks that keep all cores busy): moving data between ranks of one machine is work for the same cores, so
+// a rank does not compute while it communicates: the next compute op and the next collective start only when the collective has ended.
+// However the cores interleave the two in truth, from the launch to the wait they need the sum of both. Launches go on meanwhile. Limits:
+// docs/simulator.md.
 //
 // Invariant: tasks are numbered in launch order, which is a topological order; tasks of one resource do not overlap.
 #pragma once

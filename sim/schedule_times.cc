@@ -26,10 +26,16 @@ void AttributeTask(const ir::Program& program, const ScheduleTimes& times, uint3
   const Task& task = times.program_graph.tasks[id];
   const Duration duration = Duration::Picoseconds(times.program_graph.graph.durations[id]);
   switch (task.kind) {
-    case TaskKind::kLaunch: breakdown.host += duration; break;
-    case TaskKind::kCompute: (program.op(task.op).phase == ir::Phase::kOptimizer ? breakdown.optimizer : breakdown.compute) += duration; break;
+    case TaskKind::kLaunch:
+      breakdown.host += duration;
+      break;
+    case TaskKind::kCompute:
+      (program.op(task.op).phase == ir::Phase::kOptimizer ? breakdown.optimizer : breakdown.compute) += duration;
+      break;
     case TaskKind::kCollective:
-    case TaskKind::kWait: breakdown.exposed_communication += duration; break;
+    case TaskKind::kWait:
+      breakdown.exposed_communication += duration;
+      break;
   }
 }
 
@@ -39,8 +45,8 @@ Duration Total(const Breakdown& breakdown) {
 
 Status Failed(const ir::Program& program, const ScheduleTimes& times, uint32_t task, const char* what) {
   const ir::OpId op = times.program_graph.tasks[task].op;
-  return InternalError(fmt::format("simulation of '{}': {} at op {} ({} '{}')", program.name, what, op.value, program.op(op).target,
-                                   program.op(op).label));
+  return InternalError(
+      fmt::format("simulation of '{}': {} at op {} ({} '{}')", program.name, what, op.value, program.op(op).target, program.op(op).label));
 }
 
 Status CheckOrder(const ir::Program& program, const ScheduleTimes& times) {
@@ -114,7 +120,8 @@ Status CheckSchedule(const ir::Program& program, const ScheduleTimes& times, con
   int64_t path_length = 0;
   for (const uint32_t task : critical_path) path_length += times.program_graph.graph.durations[task];
   if (path_length != times.makespan) {
-    return InternalError(fmt::format("simulation of '{}': the critical path takes {} ps, the step {} ps", program.name, path_length, times.makespan));
+    return InternalError(
+        fmt::format("simulation of '{}': the critical path takes {} ps, the step {} ps", program.name, path_length, times.makespan));
   }
   if (Total(breakdown).picoseconds() != times.makespan) {
     return InternalError(fmt::format("simulation of '{}': the breakdown sums to {} ps, the step takes {} ps", program.name,

@@ -24,8 +24,8 @@ ScheduleTimes Schedule(ProgramGraph program_graph);
 
 Breakdown BreakdownOf(const ir::Program& program, const ScheduleTimes& times);
 
-// DESIGN section 5, rule 3: time never goes back, every op ran once, tasks of one resource do not overlap, busy time <= makespan >= critical
-// path, the breakdown sums to the makespan. An internal error names the op.
+// DESIGN section 5, rule 3: time never goes back, every op ran once, tasks of one resource do not overlap, busy time <= makespan >=
+// critical path, the breakdown sums to the makespan. An internal error names the op.
 Status CheckSchedule(const ir::Program& program, const ScheduleTimes& times, const std::vector<uint32_t>& critical_path,
                      const Breakdown& breakdown);
 

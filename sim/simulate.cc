@@ -19,7 +19,8 @@ Status CheckSupported(const ir::Program& program) {
     if (op.target != "c10d.send" && op.target != "c10d.recv") continue;
     return UnavailableError(fmt::format(
         "error: program '{}', op {} ({}): the time of a point-to-point op depends on the other stage's program, and only one is simulated; "
-        "set pipeline: 1", program.name, i, op.target));
+        "set pipeline: 1",
+        program.name, i, op.target));
   }
   return OkStatus();
 }

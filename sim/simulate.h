@@ -2,9 +2,10 @@
 //
 // One representative rank of the class is simulated: every member of a collective starts it at the representative's time. Resources: the
 // host thread that launches ops one after the other, compute streams, one communication stream per group. On a CPU the host thread is the
-// compute stream, and a collective that would run beside computation shares the cores with it (SimulationOptions::communication_shares_cores).
-// The engine is the longest path over the data, stream, host and wait edges (sim/static_engine.h); integer picoseconds, so the same input
-// gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and returns an internal error if a check fails.
+// compute stream, and a collective that would run beside computation shares the cores with it
+// (SimulationOptions::communication_shares_cores). The engine is the longest path over the data, stream, host and wait edges
+// (sim/static_engine.h); integer picoseconds, so the same input gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and
+// returns an internal error if a check fails.
 //
 // Not yet for point-to-point ops: a pipeline stage's time depends on the programs of other stages, and Simulate sees one.
 #pragma once

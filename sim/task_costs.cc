@@ -35,8 +35,9 @@ class Pricer {
 
   Status ToStatus() const {
     if (failures_.empty()) return OkStatus();
-    return UnavailableError(fmt::format("error: {} of the costs that program '{}' needs are not known; helm-profile measures them into a cost table:\n  {}",
-                                        failures_.size(), program_.name, fmt::join(failures_, "\n  ")));
+    return UnavailableError(
+        fmt::format("error: {} of the costs that program '{}' needs are not known; helm-profile measures them into a cost table:\n  {}",
+                    failures_.size(), program_.name, fmt::join(failures_, "\n  ")));
   }
 
  private:

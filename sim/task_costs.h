@@ -21,8 +21,8 @@ struct TaskCosts {
 // Fails with every op and collective that has no price, each with the reason.
 Result<TaskCosts> PriceOps(const ir::Program& program, const cost::Estimator& estimator, int64_t ranks_per_node);
 
-// The collective as the estimator knows it. Ranks per node are those of rank 0's group, when `ranks_per_node` consecutive ranks share a node.
-// REQUIRES: op.kind is kCollectiveStart.
+// The collective as the estimator knows it. Ranks per node are those of rank 0's group, when `ranks_per_node` consecutive ranks share a
+// node. REQUIRES: op.kind is kCollectiveStart.
 ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t ranks_per_node);
 
 }  // namespace helm::sim
