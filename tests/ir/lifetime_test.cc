@@ -33,7 +33,7 @@ TEST(Lifetimes, OfTheLinearProgram) {
 #7 -dy ~dy.t
 #8
 #9 ~gradient.1
-#10 ~w.1 ~gradient.2
+#10 ~gradient.2 ~w.1
 )");
 }
 
