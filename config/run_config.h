@@ -5,8 +5,6 @@
 // Invariant of a RunConfig that was read: degrees that were given are possible on the cluster and for the model; defaults are applied.
 #pragma once
 
-#include <cstdint>
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -22,20 +20,17 @@
 
 namespace helm::config {
 
-enum class Objective : uint8_t { kStepTime, kCost, kMemory };
-
-// A part of a strategy that the search must not use: every candidate whose keys all have these values. {"tensor": "8"}.
+// What the search must leave out: every candidate whose keys all have these values.
 struct ForbiddenStrategy {
-  std::vector<std::pair<std::string, std::string>> values;  // key of `strategy`, value in the words of ir::Describe
+  std::vector<std::pair<std::string, std::string>> values;  // key of `strategy`, value as it is written: {"tensor", "8"}
   bool operator==(const ForbiddenStrategy&) const = default;
 };
 
+// The search minimises the step time; other objectives are refused when the configuration is read.
 struct SearchOptions {
-  Objective objective = Objective::kStepTime;
   double memory_fraction = 0.94;  // of the device's memory that a plan may fill
   double time_limit_s = 60.0;
   std::vector<ForbiddenStrategy> forbid;
-  std::optional<double> price_per_gpu_hour;
   bool operator==(const SearchOptions&) const = default;
 };
 

@@ -1,0 +1,118 @@
+#include <fmt/format.h>
+
+#include "config/sections.h"
+#include "model/lower.h"
+
+namespace helm::config {
+namespace {
+
+// Only what the user gave is checked: a key of `strategy` that is not given is chosen later, by the search or by its default.
+class Checker {
+ public:
+  Checker(const RunConfig& config, const YamlValue& document, Diagnostics& diagnostics)
+      : config_(config), document_(document), diagnostics_(diagnostics) {}
+
+  void Run() {
+    CheckWorld();
+    CheckBatch();
+    CheckTensorSplit();
+    CheckSequence();
+  }
+
+ private:
+  bool Given(const char* key) const { return config_.strategy_given.contains(key); }
+
+  Location Where(const char* section, const char* key) const {
+    const YamlValue* mapping = document_.Find(section);
+    if (mapping == nullptr) return document_.where;
+    const YamlValue* value = mapping->Find(key);
+    return value == nullptr ? mapping->where : value->where;
+  }
+
+  void CheckWorld() {
+    const int64_t devices = config_.cluster.devices_used;
+    const int64_t world = config_.strategy.world_size();  // degrees that were not given count 1
+    const std::string degrees = fmt::format("data {} x tensor {} = {}", config_.strategy.data, config_.strategy.tensor, world);
+    const char* key = Given("tensor") ? "tensor" : "data";
+    if (Given("data") && Given("tensor") && world != devices) {
+      diagnostics_.Error(Where("strategy", key), fmt::format("the strategy uses {} devices ({}), the cluster '{}' has {}", world, degrees,
+                                                             config_.cluster.name, devices),
+                         {fmt::format("fix: choose degrees whose product is {}, or use another number of devices", devices)});
+    } else if (devices % world != 0) {
+      diagnostics_.Error(Where("strategy", key), fmt::format("'{}' {} does not divide the {} devices of the cluster '{}'", key, world, devices,
+                                                             config_.cluster.name),
+                         {fmt::format("fix: choose a degree that divides {}", devices)});
+    }
+  }
+
+  void CheckBatch() {
+    const int64_t batch = config_.workload.global_batch;
+    const int64_t data = config_.strategy.data, micro_batch = config_.strategy.micro_batch;
+    if (batch % (data * micro_batch) == 0) return;
+    const std::string parts = Given("data") && Given("micro_batch")
+                                  ? fmt::format("'data' {} x 'micro_batch' {} = {}", data, micro_batch, data * micro_batch)
+                                  : (Given("data") ? fmt::format("'data' {}", data) : fmt::format("'micro_batch' {}", micro_batch));
+    diagnostics_.Error(Where("workload", "global_batch"), fmt::format("'global_batch' {} is not divisible by {}", batch, parts),
+                       {fmt::format("fix: choose a multiple of {}", data * micro_batch)});
+  }
+
+  void Divides(const char* what, int64_t size) {
+    const int64_t tensor = config_.strategy.tensor;
+    if (size % tensor == 0) return;
+    diagnostics_.Error(Where("strategy", "tensor"), fmt::format("'tensor' {} does not divide the model's {} ({})", tensor, what, size),
+                       {fmt::format("fix: choose a degree that divides {}", size)});
+  }
+
+  void CheckTensorSplit() {
+    const ir::Strategy& strategy = config_.strategy;
+    if (Given("tensor") && strategy.tensor == 1 && strategy.sequence_parallel) {
+      diagnostics_.Error(Where("strategy", "sequence_parallel"), "'sequence_parallel: true' needs 'tensor' above 1",
+                         {"fix: remove 'sequence_parallel', or choose a larger 'tensor'"});
+    }
+    if (!Given("tensor")) return;
+    Divides("attention heads", config_.model.heads);
+    Divides("key-value heads", config_.model.kv_heads);
+    Divides("ffn size", config_.model.ffn);
+    const int64_t tokens = strategy.micro_batch * config_.workload.sequence_length;
+    if (!strategy.sequence_parallel || !Given("micro_batch") || tokens % strategy.tensor == 0) return;
+    diagnostics_.Error(Where("strategy", "sequence_parallel"),
+                       fmt::format("with 'sequence_parallel', 'tensor' {} must divide the tokens of a micro-batch ('micro_batch' {} x "
+                                   "'sequence_length' {} = {})", strategy.tensor, strategy.micro_batch, config_.workload.sequence_length, tokens),
+                       {"fix: change one of the three"});
+  }
+
+  void CheckSequence() {
+    const model::ModelSpec& model = config_.model;
+    const int64_t length = config_.workload.sequence_length;
+    if (model.position == model::Position::kLearned && length > model.max_positions) {
+      diagnostics_.Error(Where("workload", "sequence_length"),
+                         fmt::format("'sequence_length' {} is beyond the model's {} learned positions", length, model.max_positions),
+                         {fmt::format("allowed: whole numbers from 1 to {}", model.max_positions)});
+    }
+    if (model.sliding_window > 0 && length > model.sliding_window) {
+      Unsupported(Where("workload", "sequence_length"),
+                  fmt::format("attention in a sliding window ({}) shorter than 'sequence_length' {}", model.sliding_window, length),
+                  fmt::format("allowed: whole numbers from 1 to {}", model.sliding_window), diagnostics_);
+    }
+  }
+
+  const RunConfig& config_;
+  const YamlValue& document_;
+  Diagnostics& diagnostics_;
+};
+
+}  // namespace
+
+void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostics& diagnostics) {
+  const size_t errors_before = diagnostics.error_count();
+  Checker(config, document, diagnostics).Run();
+  if (diagnostics.error_count() > errors_before) return;
+  // Everything given and nothing found: the lowering has the last word.
+  for (const char* key : {"data", "tensor", "sequence_parallel", "micro_batch"}) {
+    if (!config.strategy_given.contains(key)) return;
+  }
+  const Status status = model::CheckStrategy(config.model, config.workload, config.strategy);
+  if (!status.ok()) diagnostics.Error({document.where.source, 0, 0}, "the strategy is not possible for this model", {status.message()});
+}
+
+}  // namespace helm::config

@@ -1,0 +1,81 @@
+#include "config/run_config.h"
+
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "cluster/cluster_reader.h"
+#include "config/sections.h"
+#include "core/file.h"
+#include "model/model_reader.h"
+
+namespace helm::config {
+namespace {
+
+std::vector<std::string> ReadCostTables(MappingReader& reader, const std::string& folder) {
+  std::vector<std::string> files;
+  const YamlValue* value = reader.Value("cost_tables");
+  const auto names = reader.StringList("cost_tables");
+  if (!names) return files;
+  for (size_t i = 0; i < names->size(); ++i) {
+    files.push_back(ResolvePath(folder, (*names)[i]));
+    if (FileExists(files.back())) continue;
+    reader.diagnostics().Error(value->items[i].where, fmt::format("cost table '{}' does not exist", (*names)[i]),
+                               {fmt::format("looked for: {}", files.back()),
+                                "fix: measure it with helm-profile; paths are relative to the file that names them"});
+  }
+  return files;
+}
+
+// The whole document. REQUIRES: it is a mapping.
+RunConfig ReadDocument(const YamlValue& document, const std::string& path, const ConfigContext& context, Diagnostics& diagnostics) {
+  RunConfig config;
+  config.path = path;
+  const std::string folder = FolderOf(path);
+  MappingReader reader(document, "the run configuration", diagnostics);
+  std::optional<model::ModelSpec> model;
+  std::optional<cluster::Cluster> cluster;
+  if (const YamlValue* value = reader.RequireValue("model")) model = model::ReadModel(*value, {context.presets, folder}, diagnostics);
+  if (const YamlValue* value = reader.RequireValue("cluster")) {
+    cluster = cluster::ReadCluster(*value, {context.presets, folder, context.machine}, diagnostics);
+  }
+  config.cost_tables = ReadCostTables(reader, folder);
+  // Where the cluster is wrong, nothing is said about the framework that it would need.
+  config.software = ReadSoftware(reader.Value("software"), !cluster || cluster->local, document.where, diagnostics);
+  const YamlValue* workload = reader.RequireValue("workload");
+  const size_t errors_before = diagnostics.error_count();
+  if (workload != nullptr) config.workload = ReadWorkload(*workload, diagnostics);
+  if (const YamlValue* value = reader.Value("strategy")) config.strategy = ReadStrategy(*value, config.strategy_given, diagnostics);
+  const bool sizes_known = model && cluster && workload != nullptr && diagnostics.error_count() == errors_before;
+  if (const YamlValue* value = reader.Value("search")) config.search = ReadSearch(*value, diagnostics);
+  if (const YamlValue* value = reader.Value("tolerance")) config.tolerance = ReadTolerance(*value, diagnostics);
+  if (model) config.model = *std::move(model);
+  if (cluster) config.cluster = *std::move(cluster);
+  if (sizes_known) CheckMeaning(config, document, diagnostics);
+  return config;
+}
+
+}  // namespace
+
+Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& path, const std::vector<std::string>& overrides,
+                                 const ConfigContext& context) {
+  HELM_ASSIGN_OR_RETURN(YamlValue document, ParseYaml(text, path));
+  Diagnostics diagnostics;
+  if (!document.is_mapping()) {
+    diagnostics.Error(document.where, "a run configuration must be a mapping (`key: value` lines)");
+    return diagnostics.ToStatus();
+  }
+  for (const std::string& override : overrides) ApplyOverride(override, document, diagnostics);
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  RunConfig config = ReadDocument(document, path, context, diagnostics);
+  if (!diagnostics.ok()) return diagnostics.ToStatus();
+  return config;
+}
+
+Result<RunConfig> ReadRunConfig(const std::string& path, const std::vector<std::string>& overrides, const ConfigContext& context) {
+  HELM_ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
+  return ParseRunConfig(text, path, overrides, context);
+}
+
+}  // namespace helm::config

@@ -1,0 +1,228 @@
+#include "config/sections.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+
+namespace helm::config {
+namespace {
+
+using Words = std::vector<std::string>;
+
+constexpr IntRange kDegree{1, 1 << 22};
+
+// A word of `allowed`, or nothing: words of `later` are refused as not supported yet, all others as unknown.
+std::optional<std::string> ReadWord(MappingReader& reader, const char* key, const Words& allowed, const Words& later) {
+  const YamlValue* value = reader.Value(key);
+  if (value == nullptr) return std::nullopt;
+  if (value->is_scalar() && std::find(later.begin(), later.end(), value->text) != later.end()) {
+    Unsupported(value->where, fmt::format("'{}: {}'", key, value->text), fmt::format("allowed: {}", Join(allowed, ", ")), reader.diagnostics());
+    return std::nullopt;
+  }
+  return ReadChoice(*value, fmt::format("'{}'", key), reader.diagnostics(), allowed);
+}
+
+// A key whose every value is for a later version, except the one that says "not used".
+void RefuseKey(MappingReader& reader, const char* key, const std::string& what) {
+  if (const YamlValue* value = reader.Value(key)) {
+    Unsupported(value->where, fmt::format("'{}' ({})", key, what), fmt::format("fix: remove '{}'", key), reader.diagnostics());
+  }
+}
+
+// A number that must have its neutral value in this version.
+void ReadNeutral(MappingReader& reader, const char* key, const std::string& what, int64_t neutral, IntRange range, std::set<std::string>& given) {
+  const auto number = reader.Int64(key, range);
+  if (!number) return;
+  given.insert(key);
+  if (*number == neutral) return;
+  Unsupported(reader.Where(key), fmt::format("'{}: {}' ({})", key, *number, what), fmt::format("allowed: {}", neutral), reader.diagnostics());
+}
+
+std::optional<ir::OptimizerKind> ReadOptimizerKind(const YamlValue& value, Diagnostics& diagnostics) {
+  for (const char* later : {"sgd", "adagrad", "adafactor", "lion", "muon", "shampoo"}) {
+    if (!value.is_scalar() || value.text != later) continue;
+    Unsupported(value.where, fmt::format("'optimizer: {}'", later), "allowed: adamw, adam", diagnostics);
+    return std::nullopt;
+  }
+  // What frameworks call adam is AdamW: decoupled weight decay (Megatron-LM's FusedAdam runs with adam_w_mode).
+  if (!ReadChoice(value, "the optimizer", diagnostics, {"adamw", "adam"})) return std::nullopt;
+  return ir::OptimizerKind::kAdamW;
+}
+
+ir::Optimizer ReadOptimizer(const YamlValue& value, Diagnostics& diagnostics) {
+  ir::Optimizer optimizer;
+  if (!value.is_mapping()) {
+    optimizer.kind = ReadOptimizerKind(value, diagnostics).value_or(optimizer.kind);
+    return optimizer;
+  }
+  MappingReader reader(value, "the optimizer", diagnostics);
+  if (const YamlValue* kind = reader.Value("kind")) optimizer.kind = ReadOptimizerKind(*kind, diagnostics).value_or(optimizer.kind);
+  constexpr DoubleRange kDecay{0.0, 0.9999999};  // 1 would never forget, and divide by zero in the bias correction
+  reader.Read("learning_rate", optimizer.learning_rate, kNotNegativeNumber);
+  reader.Read("beta1", optimizer.beta1, kDecay);
+  reader.Read("beta2", optimizer.beta2, kDecay);
+  reader.Read("epsilon", optimizer.epsilon, kPositiveNumber);
+  reader.Read("weight_decay", optimizer.weight_decay, kNotNegativeNumber);
+  reader.Read("clip_norm", optimizer.clip_norm, kNotNegativeNumber);
+  return optimizer;
+}
+
+void ReadSeed(MappingReader& reader, uint64_t& seed) {
+  const YamlValue* value = reader.Value("seed");
+  if (value == nullptr) return;
+  const auto number = value->is_scalar() && !value->quoted ? ParseUint64(value->text) : std::nullopt;
+  if (number) {
+    seed = *number;
+  } else {
+    reader.Error("seed", fmt::format("'seed' must be a whole number, found '{}'", value->text), {"allowed: whole numbers from 0 to 2^64 - 1"});
+  }
+}
+
+void ReadRecompute(MappingReader& reader, ir::Strategy& strategy, std::set<std::string>& given) {
+  const YamlValue* value = reader.Value("recompute");
+  if (value == nullptr) return;
+  if (value->is_mapping()) {
+    Unsupported(value->where, "'recompute' of chosen operators", "allowed: none", reader.diagnostics());
+  } else if (const auto word = ReadWord(reader, "recompute", {"none"}, {"selective", "full"})) {
+    strategy.recompute = *word;
+    given.insert("recompute");
+  }
+}
+
+void ReadOverlap(MappingReader& reader, ir::Strategy& strategy, std::set<std::string>& given) {
+  const YamlValue* value = reader.Value("overlap");
+  if (value == nullptr) return;
+  if (value->is_mapping()) {
+    Unsupported(value->where, "'overlap' by kind of parallelism", "allowed: none, serial", reader.diagnostics());
+  } else if (const auto word = ReadWord(reader, "overlap", {"none", "serial"}, {"helix", "lattice", "strands", "auto"})) {
+    strategy.overlap = *word;
+    given.insert("overlap");
+  }
+}
+
+const Words& SchedulesOfLaterVersions() {
+  static const Words words = {"gpipe", "1f1b", "interleaved-1f1b", "zb-h1", "zb-1p", "zb-h2", "zb-2p", "zb-v", "dualpipe", "dualpipev"};
+  return words;
+}
+
+ForbiddenStrategy ReadForbidden(const YamlValue& value, Diagnostics& diagnostics) {
+  ForbiddenStrategy forbidden;
+  MappingReader reader(value, "an item of 'forbid'", diagnostics);
+  for (const char* key : {"data", "tensor", "micro_batch"}) {
+    if (const auto number = reader.Int64(key, kDegree)) forbidden.values.emplace_back(key, fmt::format("{}", *number));
+  }
+  if (const auto flag = reader.Bool("sequence_parallel")) forbidden.values.emplace_back("sequence_parallel", *flag ? "true" : "false");
+  if (const auto word = reader.Choice("overlap", {"none", "serial"})) forbidden.values.emplace_back("overlap", *word);
+  if (value.is_mapping() && value.entries.empty()) diagnostics.Error(value.where, "an empty item of 'forbid' would forbid everything");
+  return forbidden;
+}
+
+std::string ValueOf(const ir::Strategy& strategy, const std::string& key) {
+  if (key == "data") return fmt::format("{}", strategy.data);
+  if (key == "tensor") return fmt::format("{}", strategy.tensor);
+  if (key == "micro_batch") return fmt::format("{}", strategy.micro_batch);
+  if (key == "sequence_parallel") return strategy.sequence_parallel ? "true" : "false";
+  HELM_CHECK(key == "overlap", "ReadForbidden reads no other key");
+  return strategy.overlap;
+}
+
+}  // namespace
+
+void Unsupported(const Location& where, const std::string& what, const std::string& fix, Diagnostics& diagnostics) {
+  diagnostics.Error(where, fmt::format("not supported by this version: {}", what), {fix});
+}
+
+ir::Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
+  ir::Workload workload;
+  MappingReader reader(value, "the workload", diagnostics);
+  if (const auto kind = ReadWord(reader, "kind", {"training"}, {"inference", "serving", "prefill", "decode"})) workload.kind = *kind;
+  workload.global_batch = reader.RequireInt64("global_batch", kPositive);
+  workload.sequence_length = reader.RequireInt64("sequence_length", kPositive);
+  const auto dtype = ReadWord(reader, "dtype", {"fp32", "bf16"}, {"fp16", "fp8", "mxfp8", "nvfp4"});
+  if (dtype) workload.dtype = *dtype == "bf16" ? ir::DataType::kBFloat16 : ir::DataType::kFloat32;
+  if (!reader.Given("dtype")) reader.RequireChoice("dtype", {"fp32", "bf16"});
+  if (const YamlValue* optimizer = reader.Value("optimizer")) workload.optimizer = ReadOptimizer(*optimizer, diagnostics);
+  RefuseKey(reader, "routing", "mixture-of-experts models");
+  ReadSeed(reader, workload.seed);
+  return workload;
+}
+
+ir::Software ReadSoftware(const YamlValue* value, bool local, const Location& document, Diagnostics& diagnostics) {
+  ir::Software software;
+  software.framework = "helm";
+  YamlValue nothing;
+  nothing.kind = YamlKind::kMapping;
+  MappingReader reader(value == nullptr ? nothing : *value, "the software", diagnostics);
+  const auto framework = ReadWord(reader, "framework", {"helm"},
+                                  {"megatron-lm", "megatron-core", "megatron-deepspeed", "deepspeed", "nemo", "fsdp-compile", "torchtitan",
+                                   "nanotron", "composer-fsdp"});
+  if (!framework && !reader.Given("framework") && !local) {
+    Unsupported(value == nullptr ? document : value->where, "'framework: megatron-core', the default where the cluster is not local",
+                "fix: add `software: {framework: helm}`", diagnostics);
+  }
+  reader.Read("flash_attention", software.flash_attention);
+  if (!software.flash_attention) Unsupported(reader.Where("flash_attention"), "'flash_attention: false'", "allowed: true", diagnostics);
+  reader.Read("compile", software.compile);
+  if (software.compile) Unsupported(reader.Where("compile"), "'compile: true'", "allowed: false", diagnostics);
+  reader.Read("gradient_bucket_bytes", software.gradient_bucket_bytes, kPositive);
+  return software;
+}
+
+ir::Strategy ReadStrategy(const YamlValue& value, std::set<std::string>& given, Diagnostics& diagnostics) {
+  ir::Strategy strategy;
+  MappingReader reader(value, "the strategy", diagnostics);
+  if (reader.Read("data", strategy.data, kDegree)) given.insert("data");
+  if (reader.Read("tensor", strategy.tensor, kDegree)) given.insert("tensor");
+  if (reader.Read("sequence_parallel", strategy.sequence_parallel)) given.insert("sequence_parallel");
+  ReadNeutral(reader, "context", "context parallelism", 1, kDegree, given);
+  ReadNeutral(reader, "pipeline", "pipeline parallelism", 1, kDegree, given);
+  ReadNeutral(reader, "virtual_pipeline", "interleaved pipelines", 1, kDegree, given);
+  ReadNeutral(reader, "expert", "expert parallelism", 1, kDegree, given);
+  ReadNeutral(reader, "expert_tensor", "expert parallelism", 1, kDegree, given);
+  ReadNeutral(reader, "zero", "sharded optimizer state, gradients or parameters", 0, {0, 3}, given);
+  if (reader.Read("micro_batch", strategy.micro_batch, kPositive)) given.insert("micro_batch");
+  ReadRecompute(reader, strategy, given);
+  if (const auto schedule = ReadWord(reader, "schedule", {"none"}, SchedulesOfLaterVersions())) {
+    strategy.schedule = *schedule;
+    given.insert("schedule");
+  }
+  ReadOverlap(reader, strategy, given);
+  RefuseKey(reader, "stages", "uneven pipelines");
+  RefuseKey(reader, "fsdp", "fully sharded data parallelism");
+  return strategy;
+}
+
+SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics) {
+  SearchOptions search;
+  MappingReader reader(value, "the search", diagnostics);
+  ReadWord(reader, "objective", {"step_time"}, {"cost", "memory", "throughput", "tokens_per_s_per_gpu"});
+  reader.Read("memory_fraction", search.memory_fraction, {0.0, 1.0, true});
+  reader.Read("time_limit_s", search.time_limit_s, kPositiveNumber);
+  if (const YamlValue* forbid = reader.Value("forbid")) {
+    if (!forbid->is_sequence()) reader.Error("forbid", "'forbid' must be a list of mappings", {"fix: write [{tensor: 8}, {sequence_parallel: true}]"});
+    for (const YamlValue& item : forbid->items) search.forbid.push_back(ReadForbidden(item, diagnostics));
+  }
+  RefuseKey(reader, "price_per_gpu_hour", "plans by cost");
+  return search;
+}
+
+ir::Tolerance ReadTolerance(const YamlValue& value, Diagnostics& diagnostics) {
+  ir::Tolerance tolerance;
+  MappingReader reader(value, "the tolerance", diagnostics);
+  reader.Read("step_time", tolerance.step_time, kFraction);
+  reader.Read("peak_memory", tolerance.peak_memory, kFraction);
+  return tolerance;
+}
+
+bool Forbidden(const SearchOptions& search, const ir::Strategy& strategy) {
+  return std::any_of(search.forbid.begin(), search.forbid.end(), [&](const ForbiddenStrategy& forbidden) {
+    return std::all_of(forbidden.values.begin(), forbidden.values.end(),
+                       [&](const auto& entry) { return ValueOf(strategy, entry.first) == entry.second; });
+  });
+}
+
+}  // namespace helm::config
