@@ -1,0 +1,145 @@
+#include "model/hugging_face.h"
+
+#include <gtest/gtest.h>
+
+#include "model/model_reader.h"
+
+namespace helm::model {
+namespace {
+
+struct Outcome {
+  std::optional<ModelSpec> model;
+  std::string errors;
+};
+
+Outcome Read(const std::string& json) {
+  Diagnostics diagnostics;
+  const auto document = ParseLocatedJson(json, "config.json");
+  EXPECT_TRUE(document.ok()) << document.status().message();
+  Outcome outcome;
+  outcome.model = ReadModel(*document, {{{"configs"}}, "."}, diagnostics);
+  outcome.errors = diagnostics.ToStatus().message();
+  return outcome;
+}
+
+bool Contains(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+// Fields of the five models' published files, with the keys that do not matter left in.
+constexpr const char* kLlama = R"({
+  "architectures": ["LlamaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 128000, "eos_token_id": 128001,
+  "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 8192,
+  "model_type": "llama", "num_attention_heads": 32, "num_hidden_layers": 32, "num_key_value_heads": 8, "pretraining_tp": 1,
+  "rms_norm_eps": 1e-05, "rope_scaling": null, "rope_theta": 500000.0, "tie_word_embeddings": false, "torch_dtype": "bfloat16",
+  "transformers_version": "4.40.0.dev0", "use_cache": true, "vocab_size": 128256 EXTRA})";
+
+std::string Llama(const std::string& extra) {
+  std::string text = kLlama;
+  return text.replace(text.find("EXTRA"), 5, extra);
+}
+
+TEST(HuggingFace, LlamaEqualsThePreset) {
+  const Outcome outcome = Read(Llama(""));
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  ModelSpec expected = *Read(R"({"family": "llama", "layers": 32, "hidden": 4096, "ffn": 14336, "heads": 32, "kv_heads": 8, "vocab": 128256,
+                                 "max_positions": 8192, "rope_theta": 500000.0, "name": "llama"})").model;
+  EXPECT_EQ(*outcome.model, expected);
+}
+
+TEST(HuggingFace, Gpt2WithDropoutNoted) {
+  const Outcome outcome = Read(R"({
+    "activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1, "bos_token_id": 50256, "embd_pdrop": 0.1,
+    "eos_token_id": 50256, "initializer_range": 0.02, "layer_norm_epsilon": 1e-05, "model_type": "gpt2", "n_ctx": 1024, "n_embd": 768,
+    "n_head": 12, "n_layer": 12, "n_positions": 1024, "resid_pdrop": 0.1, "summary_activation": null, "summary_first_dropout": 0.1,
+    "summary_proj_to_labels": true, "summary_type": "cls_index", "summary_use_proj": true,
+    "task_specific_params": {"text-generation": {"do_sample": true, "max_length": 50}}, "vocab_size": 50257})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(ParameterCount(*outcome.model), 124439808);
+  EXPECT_TRUE(outcome.model->tied_embeddings);
+  EXPECT_EQ(outcome.model->notes, (std::vector<std::string>{"resid_pdrop 0.1: HELM trains without dropout",
+                                                            "embd_pdrop 0.1: HELM trains without dropout",
+                                                            "attn_pdrop 0.1: HELM trains without dropout"}));
+}
+
+TEST(HuggingFace, Qwen2HasQueryKeyValueBiasAndNoWindow) {
+  const Outcome outcome = Read(R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "hidden_act": "silu", "hidden_size": 896,
+    "initializer_range": 0.02, "intermediate_size": 4864, "max_position_embeddings": 131072, "max_window_layers": 24, "model_type": "qwen2",
+    "num_attention_heads": 14, "num_hidden_layers": 24, "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
+    "sliding_window": 131072, "tie_word_embeddings": true, "torch_dtype": "bfloat16", "use_cache": true, "use_sliding_window": false,
+    "vocab_size": 151936})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_TRUE(outcome.model->attention_bias);
+  EXPECT_FALSE(outcome.model->bias);
+  EXPECT_EQ(outcome.model->sliding_window, 0);
+  EXPECT_EQ(ParameterCount(*outcome.model), 494032768);
+}
+
+TEST(HuggingFace, Qwen3HasItsOwnHeadSizeAndNorms) {
+  const Outcome outcome = Read(R"({"architectures": ["Qwen3ForCausalLM"], "attention_bias": false, "head_dim": 128, "hidden_act": "silu",
+    "hidden_size": 1024, "intermediate_size": 3072, "max_position_embeddings": 40960, "max_window_layers": 28, "model_type": "qwen3",
+    "num_attention_heads": 16, "num_hidden_layers": 28, "num_key_value_heads": 8, "rms_norm_eps": 1e-06, "rope_scaling": null,
+    "rope_theta": 1000000, "sliding_window": null, "tie_word_embeddings": true, "use_sliding_window": false, "vocab_size": 151936})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(ParameterCount(*outcome.model), 596049920);
+}
+
+TEST(HuggingFace, MistralsWindow) {
+  const std::string base = R"({"model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
+    "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 32000, "max_position_embeddings": 32768)";
+  EXPECT_EQ(Read(base + "}").model->sliding_window, 4096);  // MistralConfig's default
+  EXPECT_EQ(Read(base + R"(, "sliding_window": null})").model->sliding_window, 0);
+  EXPECT_EQ(Read(base + R"(, "sliding_window": 1024})").model->sliding_window, 1024);
+}
+
+TEST(HuggingFace, AbsentKeysHaveTheClassDefaults) {
+  const Outcome outcome = Read(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 4,
+    "num_hidden_layers": 2, "vocab_size": 50})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(outcome.model->kv_heads, 4);
+  EXPECT_EQ(outcome.model->head_dim, 6);
+  EXPECT_EQ(outcome.model->norm_epsilon, 1e-6);
+  EXPECT_EQ(outcome.model->rope_theta, 10000.0);
+  EXPECT_FALSE(outcome.model->tied_embeddings);
+}
+
+TEST(HuggingFace, RopeParametersOfTransformersFive) {
+  std::string text = Llama(R"(, "rope_parameters": {"rope_theta": 10.0, "rope_type": "default"})");
+  EXPECT_EQ(Read(text).model->rope_theta, 10.0);
+}
+
+TEST(HuggingFace, UnknownModelTypeNamesTheNearest) {
+  const Outcome outcome = Read(R"({"model_type": "lama", "hidden_size": 24})");
+  EXPECT_FALSE(outcome.model.has_value());
+  EXPECT_TRUE(Contains(outcome.errors, "config.json:1:16: error: unsupported model_type 'lama'; did you mean 'llama'?")) << outcome.errors;
+  EXPECT_TRUE(Contains(outcome.errors, "supported: llama, mistral, qwen2, qwen3, gpt2")) << outcome.errors;
+}
+
+TEST(HuggingFace, LanguageModelOfAMultimodalFile) {
+  const Outcome outcome = Read(R"({"model_type": "llava", "text_config": {"model_type": "llama", "hidden_size": 24, "intermediate_size": 40,
+    "num_attention_heads": 4, "num_hidden_layers": 2, "vocab_size": 50}})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(outcome.model->notes, std::vector<std::string>{"model_type llava: only its language model is read"});
+}
+
+// Each changes the computation, so none may be ignored.
+TEST(HuggingFace, RefusesByName) {
+  const std::pair<std::string, std::string> refused[] = {
+      {R"(, "rope_parameters": {"factor": 8.0, "rope_type": "llama3"})", "`rope_parameters` of type 'llama3'"},
+      {R"(, "num_local_experts": 8)", "`num_local_experts: 8` (mixture of experts)"},
+      {R"(, "num_experts_per_tok": 2)", "`num_experts_per_tok: 2` (mixture of experts)"},
+      {R"(, "kv_lora_rank": 512)", "`kv_lora_rank: 512` (multi-head latent attention)"},
+      {R"(, "mlp_bias": true)", "`mlp_bias: true` without"},
+      {R"(, "partial_rotary_factor": 0.5)", "`partial_rotary_factor: 0.5`"},
+      {R"(, "quantization_config": {"quant_method": "fp8"})", "`quantization_config` (quantized weights)"},
+      {R"(, "layer_types": ["full_attention", "sliding_attention"])", "`layer_types`"},
+      {R"(, "some_new_twist": 3)", "some_new_twist"},
+  };
+  for (const auto& [extra, expected] : refused) {
+    const Outcome outcome = Read(Llama(extra));
+    EXPECT_FALSE(outcome.model.has_value()) << extra;
+    EXPECT_TRUE(Contains(outcome.errors, expected)) << extra << " gave " << outcome.errors;
+  }
+  EXPECT_TRUE(Read(Llama(R"(, "num_local_experts": null, "mlp_bias": false, "partial_rotary_factor": 1.0)")).model.has_value());
+}
+
+}  // namespace
+}  // namespace helm::model

@@ -1,0 +1,73 @@
+#include "model/model_reader.h"
+
+#include <gtest/gtest.h>
+
+namespace helm::model {
+namespace {
+
+std::string ErrorsOf(const std::string& text) {
+  Diagnostics diagnostics;
+  const auto document = ParseYaml(text, "m.yaml");
+  EXPECT_TRUE(document.ok()) << document.status().message();
+  EXPECT_FALSE(ReadModel(*document, {{{"configs"}}, "."}, diagnostics).has_value());
+  return diagnostics.ToStatus().message();
+}
+
+std::optional<ModelSpec> Read(const std::string& text) {
+  Diagnostics diagnostics;
+  const auto model = ReadModel(*ParseYaml(text, "m.yaml"), {{{"configs"}}, "."}, diagnostics);
+  EXPECT_TRUE(model.has_value()) << diagnostics.ToStatus().message();
+  return model;
+}
+
+TEST(ModelReader, LlamaDefaults) {
+  ModelSpec expected;
+  expected.name = "inline";
+  expected.layers = 2;
+  expected.hidden = 24;
+  expected.ffn = 40;
+  expected.heads = expected.kv_heads = 4;
+  expected.head_dim = 6;
+  expected.vocab = 50;
+  EXPECT_EQ(Read("{family: llama, layers: 2, hidden: 24, ffn: 40, heads: 4, vocab: 50}"), expected);
+}
+
+TEST(ModelReader, GptDefaults) {
+  const auto model = Read("{family: gpt, name: small, layers: 2, hidden: 24, heads: 4, vocab: 50, max_positions: 8}");
+  ASSERT_TRUE(model.has_value());
+  EXPECT_EQ(model->ffn, 96);
+  EXPECT_EQ(model->activation, Activation::kGelu);
+  EXPECT_EQ(model->norm, Norm::kLayerNorm);
+  EXPECT_EQ(model->position, Position::kLearned);
+  EXPECT_TRUE(model->bias);
+  EXPECT_TRUE(model->tied_embeddings);
+}
+
+TEST(ModelReader, EveryPresetSurvivesJson) {
+  const PresetPath path{{"configs"}};
+  ASSERT_GE(PresetNames(path, "models").size(), 12u);
+  for (const std::string& name : PresetNames(path, "models")) {
+    const auto model = Read(name);
+    ASSERT_TRUE(model.has_value()) << name;
+    EXPECT_EQ(model->name, name);
+    const auto again = ModelFromJson(ToJson(*model));
+    ASSERT_TRUE(again.ok()) << again.status().message();
+    EXPECT_EQ(*again, *model) << name;
+  }
+}
+
+TEST(ModelReader, AllProblemsTogether) {
+  const std::string errors = ErrorsOf("family: llama\nlayers: 0\nhiden: 24\nffn: 40\nheads: 4\nvocab: many\nmoe: {experts: 8}\nposition: alibi\n");
+  for (const char* expected : {"m.yaml:2:9: error:", "m.yaml:3:1: error:", "did you mean 'hidden'?", "m.yaml:6:8: error:", "`moe` is not supported",
+                               "`position: alibi` is not supported by this version", "allowed: learned, rope, none"}) {
+    EXPECT_NE(errors.find(expected), std::string::npos) << expected << " in\n" << errors;
+  }
+}
+
+TEST(ModelReader, HeadsMustDivideHidden) {
+  EXPECT_NE(ErrorsOf("{family: llama, layers: 1, hidden: 10, ffn: 4, heads: 3, vocab: 5}").find("`heads` 3 does not divide `hidden` 10"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace helm::model
