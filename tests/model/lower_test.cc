@@ -1,0 +1,275 @@
+// The shape of lowered programs; that they compute the right thing is checked against PyTorch (tests/oracle/check_lowering.py).
+#include "model/lower.h"
+
+#include <algorithm>
+#include <map>
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "ir/lifetime.h"
+#include "ir/program_text.h"
+#include "ir/verify.h"
+
+namespace helm::model {
+namespace {
+
+using ir::DataType;
+using ir::DeviceKind;
+using ir::OpKind;
+
+ModelSpec Llama() {
+  ModelSpec model;
+  model.name = "test";
+  model.layers = 2;
+  model.hidden = 24;
+  model.ffn = 40;
+  model.heads = 4;
+  model.kv_heads = 2;
+  model.head_dim = 6;
+  model.vocab = 50;
+  return model;
+}
+
+ir::Workload Batch(int64_t global_batch, DataType dtype = DataType::kFloat32) {
+  ir::Workload workload;
+  workload.global_batch = global_batch;
+  workload.sequence_length = 6;
+  workload.dtype = dtype;
+  return workload;
+}
+
+ir::Program LowerOrDie(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, DeviceKind device = DeviceKind::kCpu,
+                       int64_t bucket_bytes = 8000) {
+  ir::Software software;
+  software.gradient_bucket_bytes = bucket_bytes;
+  const auto program = Lower(model, workload, software, strategy, device);
+  EXPECT_TRUE(program.ok()) << program.status().message();
+  return program.ok() ? *program : ir::Program{};
+}
+
+// "data c10d.all_reduce bucket0" and so on, in launch order; waits as "wait".
+std::vector<std::string> Collectives(const ir::Program& program, std::string_view group) {
+  std::vector<std::string> result;
+  for (const ir::Op& op : program.ops) {
+    if (op.kind != OpKind::kCollectiveStart && op.kind != OpKind::kWait) continue;
+    if (program.group(op.group).name == group) result.push_back(op.target.substr(5) + " " + op.label);
+  }
+  return result;
+}
+
+int64_t Count(const ir::Program& program, std::string_view target) {
+  return std::ranges::count_if(program.ops, [&](const ir::Op& op) { return op.target == target; });
+}
+
+TEST(Lower, OneRankHasNoCollectives) {
+  const ir::Program program = LowerOrDie(Llama(), Batch(2), {});
+  EXPECT_TRUE(Verify(program).ok()) << Verify(program).message();
+  EXPECT_TRUE(Collectives(program, "tensor").empty());
+  EXPECT_TRUE(Collectives(program, "data").empty());
+  EXPECT_EQ(program.inputs.size(), 4u);  // tokens and labels of two micro-batches
+  EXPECT_EQ(program.outputs.size(), 3u);
+}
+
+// Per layer 4 weight gradients: of the first micro-batch they overwrite, of the second they add. The head makes one more.
+TEST(Lower, FirstMicroBatchOverwritesGradients) {
+  const ir::Program program = LowerOrDie(Llama(), Batch(2), {});
+  EXPECT_EQ(Count(program, "aten.mm.out"), 2 * 4 + 1);
+  EXPECT_EQ(Count(program, "aten.addmm_"), 2 * 4 + 1);
+}
+
+// Megatron's g and f: one all-reduce in forward and one in backward for attention and feed-forward of each layer.
+TEST(Lower, TensorParallelCollectives) {
+  ir::Strategy strategy;
+  strategy.tensor = 2;
+  const std::vector<std::string> found = Collectives(LowerOrDie(Llama(), Batch(1), strategy), "tensor");
+  std::vector<std::string> expected = {"embedding"};
+  for (int layer = 0; layer < 2; ++layer) expected.insert(expected.end(), {"attention.out", "mlp.down"});
+  expected.insert(expected.end(), {"loss", "loss", "loss", "head"});
+  for (int layer = 0; layer < 2; ++layer) expected.insert(expected.end(), {"mlp.up", "attention.qkv"});
+  expected.emplace_back("gradient_norm");
+  std::vector<std::string> starts;
+  for (const std::string& line : found) {
+    if (line.starts_with("all_reduce ")) starts.push_back(line.substr(11));
+  }
+  EXPECT_EQ(starts, expected);
+  EXPECT_EQ(found.size(), 2 * expected.size());
+}
+
+// techniques.md 4.1: 2 all-gathers and 2 reduce-scatters of a layer in forward; 2 reduce-scatters, 2 all-gathers of gradients and 2 of the
+// inputs again in backward. The embedding scatters (and gathers its gradient), the head gathers (and scatters).
+TEST(Lower, SequenceParallelCollectives) {
+  ir::Strategy strategy;
+  strategy.tensor = 2;
+  strategy.sequence_parallel = true;
+  const ir::Program program = LowerOrDie(Llama(), Batch(1), strategy);
+  EXPECT_EQ(Count(program, "c10d.all_gather"), 2 * (2 + 4) + 2);
+  EXPECT_EQ(Count(program, "c10d.reduce_scatter"), 2 * (2 + 2) + 2);
+  EXPECT_EQ(Count(program, "c10d.all_reduce"), 3 + 1 + 1);  // loss, partial gradients, norm
+}
+
+// Between the start of an input gradient's reduction and its wait lies the weight gradient.
+TEST(Lower, WeightGradientHidesTheReduction) {
+  ir::Strategy strategy;
+  strategy.tensor = 2;
+  const ir::Program program = LowerOrDie(Llama(), Batch(1), strategy);
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    if (program.ops[i].target != "c10d.all_reduce" || program.ops[i].label != "mlp.up") continue;
+    EXPECT_EQ(program.ops[i + 2].target, "aten.mm.out");
+    EXPECT_EQ(program.ops[i + 3].target, "c10d.wait");
+  }
+}
+
+// Buckets are reduced as soon as they are complete, only in the last micro-batch, and all waits come after the backward pass.
+TEST(Lower, BucketsAreReducedDuringTheLastBackward) {
+  ir::Strategy strategy;
+  strategy.data = 2;
+  const ir::Program program = LowerOrDie(Llama(), Batch(4), strategy);
+  const std::vector<std::string> found = Collectives(program, "data");
+  ASSERT_GT(program.segments.size(), 4u);
+  const size_t buckets = (found.size() - 2) / 2;
+  for (size_t i = 0; i < buckets; ++i) {
+    EXPECT_EQ(found[i], "all_reduce gradients.bucket" + std::to_string(i));
+    EXPECT_EQ(found[buckets + 1 + i], "wait gradients.bucket" + std::to_string(i));
+  }
+  EXPECT_EQ(found[buckets], "all_reduce loss");
+  const auto first = std::ranges::find_if(program.ops, [](const ir::Op& op) { return op.label == "gradients.bucket0"; });
+  EXPECT_EQ(first->micro_batch, 1);
+  EXPECT_EQ(std::ranges::find_if(first, program.ops.end(), [](const ir::Op& op) { return op.layer == 0; }) == program.ops.end(), false);
+}
+
+int64_t PersistentBytes(const ir::Program& program) {
+  int64_t bytes = 0;
+  for (const ir::Storage& storage : program.storages) {
+    if (storage.persistent && storage.role != ir::StorageRole::kInput && storage.name != "optimizer.step") bytes += storage.bytes.count();
+  }
+  return bytes;
+}
+
+// techniques.md 4.4: 16 bytes a parameter in fp32, 18 in bf16 with fp32 gradients, masters and moments.
+TEST(Lower, BytesPerParameter) {
+  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Batch(1), {})), 16 * ParameterCount(Llama()));
+  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Batch(1, DataType::kBFloat16), {})), 18 * ParameterCount(Llama()));
+}
+
+// What is live when the loss begins, beyond persistent storages: techniques.md 4.5 for the layers' activations. Per token and layer, in
+// fp32: norm inputs and outputs 4h, query/key/value (a + 2k) d, attention output a d, gate and up 2f, product f, and 4-byte log-sum-exp a and
+// rstd 2.
+TEST(Lower, SavedActivations) {
+  ModelSpec one = Llama();
+  ModelSpec two = Llama();
+  one.layers = 1;
+  auto live_at_loss = [](const ModelSpec& model) {
+    const ir::Program program = LowerOrDie(model, Batch(1), {});
+    const ir::Lifetimes lifetimes = ComputeLifetimes(program);
+    int64_t bytes = 0;
+    for (size_t i = 0; program.ops[i].label != "head"; ++i) {
+      for (const ir::StorageId id : lifetimes.allocated_by[i]) bytes += program.storage(id).bytes.count();
+      for (const ir::StorageId id : lifetimes.freed_after[i]) bytes -= program.storage(id).bytes.count();
+    }
+    return bytes;
+  };
+  const int64_t h = 24, a = 4, k = 2, d = 6, f = 40, tokens = 6;
+  EXPECT_EQ(live_at_loss(two) - live_at_loss(one), 4 * tokens * (4 * h + (a + 2 * k) * d + a * d + 3 * f + a + 2));
+}
+
+TEST(Lower, CudaUsesItsOwnKernels) {
+  const ir::Program program = LowerOrDie(Llama(), Batch(1, DataType::kBFloat16), {}, DeviceKind::kCuda);
+  EXPECT_TRUE(Verify(program).ok()) << Verify(program).message();
+  EXPECT_EQ(Count(program, "aten._scaled_dot_product_flash_attention"), 2);
+  EXPECT_EQ(Count(program, "aten._scaled_dot_product_flash_attention_backward"), 2);
+  EXPECT_EQ(Count(program, "aten._fused_rms_norm_backward"), 5);
+  EXPECT_EQ(Count(program, "aten._scaled_dot_product_flash_attention_for_cpu"), 0);
+}
+
+TEST(Lower, Deterministic) {
+  ir::Strategy strategy;
+  strategy.tensor = strategy.data = 2;
+  EXPECT_EQ(ToText(LowerOrDie(Llama(), Batch(4), strategy)), ToText(LowerOrDie(Llama(), Batch(4), strategy)));
+}
+
+TEST(CheckStrategy, ReportsEveryProblem) {
+  ir::Strategy strategy;
+  strategy.tensor = 3;
+  strategy.data = 2;
+  strategy.sequence_parallel = true;
+  strategy.micro_batch = 2;
+  ir::Workload workload = Batch(6);
+  workload.sequence_length = 7;
+  EXPECT_EQ(CheckStrategy(Llama(), workload, strategy).message(),
+            "error: model heads 4 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 4\n"
+            "error: model kv_heads 2 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 2\n"
+            "error: model ffn 40 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 40\n"
+            "error: with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length) 14 is not divisible by strategy.tensor 3; "
+            "choose a strategy.tensor that divides 14\n"
+            "error: workload.global_batch 6 is not divisible by strategy.micro_batch 2 x strategy.data 2 = 4");
+}
+
+TEST(CheckStrategy, RefusesWhatItCannotLower) {
+  ir::Strategy strategy;
+  strategy.pipeline = 2;
+  strategy.zero = 1;
+  strategy.recompute = "full";
+  const std::string message = CheckStrategy(Llama(), Batch(4), strategy).message();
+  EXPECT_NE(message.find("strategy.pipeline 2 is not supported"), std::string::npos);
+  EXPECT_NE(message.find("strategy.zero 1 is not supported"), std::string::npos);
+  EXPECT_NE(message.find("strategy.recompute 'full' is not supported"), std::string::npos);
+}
+
+TEST(CheckStrategy, WindowsAndPositions) {
+  ModelSpec model = Llama();
+  model.sliding_window = 5;
+  EXPECT_NE(CheckStrategy(model, Batch(1), {}).message().find("sliding_window 5 is shorter than workload.sequence_length 6"), std::string::npos);
+  model.sliding_window = 6;
+  EXPECT_TRUE(CheckStrategy(model, Batch(1), {}).ok());
+  model.position = Position::kLearned;
+  model.max_positions = 5;
+  EXPECT_NE(CheckStrategy(model, Batch(1), {}).message().find("exceeds the model's max_positions 5"), std::string::npos);
+}
+
+rc::Gen<ModelSpec> AnyModel() {
+  return rc::gen::exec([] {
+    ModelSpec model;
+    model.name = "random";
+    model.family = *rc::gen::element(Family::kGpt, Family::kLlama);
+    model.layers = *rc::gen::inRange<int64_t>(1, 4);
+    model.kv_heads = 4 * *rc::gen::inRange<int64_t>(1, 3);
+    model.heads = model.kv_heads * *rc::gen::inRange<int64_t>(1, 3);
+    model.head_dim = 2 * *rc::gen::inRange<int64_t>(1, 5);
+    model.hidden = *rc::gen::inRange<int64_t>(1, 40);
+    model.ffn = 4 * *rc::gen::inRange<int64_t>(1, 10);
+    model.vocab = *rc::gen::inRange<int64_t>(2, 70);
+    model.max_positions = 8;
+    model.activation = *rc::gen::element(Activation::kGelu, Activation::kGeGlu, Activation::kSwiGlu, Activation::kSquaredRelu);
+    model.position = *rc::gen::element(Position::kLearned, Position::kRope, Position::kNone);
+    model.norm = *rc::gen::element(Norm::kLayerNorm, Norm::kRmsNorm);
+    model.bias = *rc::gen::arbitrary<bool>();
+    model.attention_bias = *rc::gen::arbitrary<bool>();
+    model.tied_embeddings = *rc::gen::arbitrary<bool>();
+    model.qk_norm = model.norm == Norm::kRmsNorm && *rc::gen::arbitrary<bool>();
+    return model;
+  });
+}
+
+RC_GTEST_PROP(Lower, EveryProgramVerifies, ()) {
+  const ModelSpec model = *AnyModel();
+  ir::Strategy strategy;
+  strategy.tensor = *rc::gen::element<int64_t>(1, 2, 4);
+  strategy.data = *rc::gen::element<int64_t>(1, 2, 3);
+  strategy.sequence_parallel = *rc::gen::arbitrary<bool>();
+  strategy.micro_batch = *rc::gen::inRange<int64_t>(1, 3);
+  ir::Workload workload = Batch(strategy.data * strategy.micro_batch * *rc::gen::inRange<int64_t>(1, 4));
+  workload.sequence_length = 4 * *rc::gen::inRange<int64_t>(1, 3);
+  workload.dtype = *rc::gen::element(DataType::kFloat32, DataType::kBFloat16);
+  workload.optimizer.clip_norm = *rc::gen::element(0.0, 1.0);
+  const bool cuda = workload.dtype == DataType::kBFloat16 && *rc::gen::arbitrary<bool>();
+  ir::Software software;
+  software.gradient_bucket_bytes = *rc::gen::inRange<int64_t>(1, 20000);
+  const auto program = Lower(model, workload, software, strategy, cuda ? DeviceKind::kCuda : DeviceKind::kCpu);
+  RC_ASSERT(program.ok());
+  const Status verified = Verify(*program);
+  RC_ASSERT(verified.message() == "");
+}
+
+}  // namespace
+}  // namespace helm::model
