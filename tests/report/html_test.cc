@@ -96,11 +96,13 @@ TEST(HtmlReport, DrawsInABrowserInLightAndDark) {
   ExpectDrawn(test::PageState(page, {.dark = true}), sample);
 }
 
-// Every control once. Pointer capture needs a real pointer, which a script does not have.
+// Every control once. Pointer capture needs a real pointer, which a script does not have; and a browser that only dumps a page draws few frames.
 constexpr const char* kUseEverything = R"js(
   HTMLElement.prototype.setPointerCapture = () => {};
+  window.requestAnimationFrame = (draw) => setTimeout(draw, 0);
+  window.cancelAnimationFrame = clearTimeout;
   const root = document.documentElement, $ = (id) => document.getElementById(id), seen = [];
-  const wait = () => new Promise((done) => setTimeout(done, 60));
+  const wait = () => new Promise((done) => setTimeout(done, 40));
   const at = (id, type, x, y, more = {}) => {
     const box = $(id).getBoundingClientRect();
     const kind = type === "wheel" ? WheelEvent : PointerEvent;
@@ -127,7 +129,7 @@ constexpr const char* kUseEverything = R"js(
     $("ranks").querySelector("button").click();
     await wait();
     root.dataset.ranks = Number(root.dataset.bars) < whole;
-    for (let x = 0; x < 1300; x += 37) for (let y = 0; y < 420; y += 9) at("timeline", "pointermove", x, y);
+    for (let x = 0; x < 1300; x += 71) for (let y = 0; y < 420; y += 13) at("timeline", "pointermove", x, y);
     root.dataset.tooltip = !$("tooltip").hidden || $("tooltip").textContent !== "";
     at("memory", "pointermove", 700, 90);
     at("memory", "pointerleave", 0, 0);
