@@ -12,13 +12,17 @@ enum class DataType : uint8_t { kFloat32, kBFloat16, kFloat16, kInt64, kInt32, k
 // Bytes of one element.
 constexpr int64_t ElementBytes(DataType type) {
   switch (type) {
-    case DataType::kInt64: return 8;
+    case DataType::kInt64:
+      return 8;
     case DataType::kFloat32:
-    case DataType::kInt32: return 4;
+    case DataType::kInt32:
+      return 4;
     case DataType::kBFloat16:
-    case DataType::kFloat16: return 2;
+    case DataType::kFloat16:
+      return 2;
     case DataType::kBool:
-    case DataType::kUInt8: return 1;
+    case DataType::kUInt8:
+      return 1;
   }
   return 0;
 }

@@ -9,7 +9,7 @@ namespace helm::ir {
 namespace {
 
 struct Access {
-  OpId op;        // who read or wrote; once a wait has ended a collective, the wait
+  OpId op;  // who read or wrote; once a wait has ended a collective, the wait
   Extent extent;
   bool waited = false;
 };
@@ -123,11 +123,16 @@ class DependencyBuilder {
 
 std::string_view Name(DependencyKind kind) {
   switch (kind) {
-    case DependencyKind::kData: return "data";
-    case DependencyKind::kWait: return "wait";
-    case DependencyKind::kVersion: return "version";
-    case DependencyKind::kGroup: return "group";
-    case DependencyKind::kHost: return "host";
+    case DependencyKind::kData:
+      return "data";
+    case DependencyKind::kWait:
+      return "wait";
+    case DependencyKind::kVersion:
+      return "version";
+    case DependencyKind::kGroup:
+      return "group";
+    case DependencyKind::kHost:
+      return "host";
   }
   return "unknown";
 }

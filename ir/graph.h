@@ -1,5 +1,5 @@
-// DependencyGraph: which op of a program must come before which, and why; and the questions asked of such a graph: order, cycles, isolated ops,
-// transitive reduction, longest chain, a picture. Answered by Boost.Graph, which stays inside graph.cc.
+// DependencyGraph: which op of a program must come before which, and why; and the questions asked of such a graph: order, cycles, isolated
+// ops, transitive reduction, longest chain, a picture. Answered by Boost.Graph, which stays inside graph.cc.
 //
 // Derived, never stored: storages and extents say what an op reads and overwrites. Not the simulator's graph (sim/ adds streams and
 // durations). Invariant: edges are sorted by (to, from) and there is one edge for a pair of ops, of the first kind that applies.
@@ -54,7 +54,8 @@ std::vector<OpId> IsolatedOps(const DependencyGraph& graph);
 // The graph without the edges that longer paths imply. Needs memory of ops^2 / 8 bytes; more than 20,000 ops are an error, as is a cycle.
 Result<DependencyGraph> TransitiveReduction(const Program& program, const DependencyGraph& graph);
 
-// The path with the largest sum of weights (ties: the one that ends, then goes, through smaller ids). REQUIRES: one non-negative weight for each op; no cycle.
+// The path with the largest sum of weights (ties: the one that ends, then goes, through smaller ids). REQUIRES: one non-negative weight for
+// each op; no cycle.
 std::vector<OpId> LongestChain(const DependencyGraph& graph, const std::vector<int64_t>& weights);
 
 // Graphviz: one node for each op with label, place in the model and result types; communication edges stand out.

@@ -15,8 +15,8 @@ struct Lifetimes {
   // For op i: storages allocated when it is launched, and storages that can be freed once it has been launched. Same length as ops.
   std::vector<std::vector<StorageId>> allocated_by;
   std::vector<std::vector<StorageId>> freed_after;
-  // For op i: tensors whose handle is dropped after it (last use of the tensor value itself or of a pending collective on it). Never a tensor
-  // bound before the step, nor an output.
+  // For op i: tensors whose handle is dropped after it (last use of the tensor value itself or of a pending collective on it). Never a
+  // tensor bound before the step, nor an output.
   std::vector<std::vector<TensorId>> released_after;
 };
 

@@ -1,5 +1,6 @@
-// NameTable: the names of one kind of thing in a text, with a provisional id and the place of the first mention of each, and its place among
-// the declarations once it is declared. Internal to the program parser (ir/program_parser.cc); lets a name be used before its declaration.
+// NameTable: the names of one kind of thing in a text, with a provisional id and the place of the first mention of each, and its place
+// among the declarations once it is declared. Internal to the program parser (ir/program_parser.cc); lets a name be used before its
+// declaration.
 #pragma once
 
 #include <string>

@@ -28,7 +28,7 @@ struct ParameterPiece {
   std::vector<int64_t> box_shape;          // may reach past global_shape: the excess is padding, initialised to zero and never dumped
   int64_t offset = 0;                      // of the box's first element in the segment; the box is contiguous, row-major
   Initialization initialization = Initialization::kNormal;
-  double standard_deviation = 0.0;         // for kNormal
+  double standard_deviation = 0.0;  // for kNormal
 };
 
 struct ParameterSegment {
@@ -38,10 +38,10 @@ struct ParameterSegment {
   bool tensor_replicated = false;  // the same on all ranks of the tensor group (counted once in the gradient norm)
   Id<StorageTag> parameter;        // in the compute dtype
   Id<StorageTag> gradient;
-  Id<StorageTag> master;           // fp32; equals `parameter` when the parameters are fp32
-  Id<StorageTag> moment_first;     // Adam's exponential averages, fp32
+  Id<StorageTag> master;        // fp32; equals `parameter` when the parameters are fp32
+  Id<StorageTag> moment_first;  // Adam's exponential averages, fp32
   Id<StorageTag> moment_second;
-  int64_t gradient_offset = 0;     // elements from the start of the gradient storage (a bucket may hold several segments)
+  int64_t gradient_offset = 0;  // elements from the start of the gradient storage (a bucket may hold several segments)
   std::vector<ParameterPiece> pieces;
 };
 

@@ -104,8 +104,10 @@ void ReadSeed(MappingReader& reader, uint64_t& seed) {
   const YamlValue* value = reader.Value("seed");
   if (value == nullptr) return;
   const std::optional<uint64_t> number = value->is_scalar() && !value->quoted ? ParseUint64(value->text) : std::nullopt;
-  if (number) seed = *number;
-  else reader.Error("seed", "`seed` must be a whole number from 0 to 2^64 - 1");
+  if (number)
+    seed = *number;
+  else
+    reader.Error("seed", "`seed` must be a whole number from 0 to 2^64 - 1");
 }
 
 Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
@@ -134,9 +136,13 @@ Software ReadSoftware(const YamlValue& value, Diagnostics& diagnostics) {
 Strategy ReadStrategy(const YamlValue& value, Diagnostics& diagnostics) {
   Strategy strategy;
   MappingReader reader(value, "the strategy", diagnostics);
-  for (const auto& [key, degree] : {std::pair{"data", &strategy.data}, {"tensor", &strategy.tensor}, {"context", &strategy.context},
-                                    {"pipeline", &strategy.pipeline}, {"virtual_pipeline", &strategy.virtual_pipeline},
-                                    {"expert", &strategy.expert}, {"expert_tensor", &strategy.expert_tensor},
+  for (const auto& [key, degree] : {std::pair{"data", &strategy.data},
+                                    {"tensor", &strategy.tensor},
+                                    {"context", &strategy.context},
+                                    {"pipeline", &strategy.pipeline},
+                                    {"virtual_pipeline", &strategy.virtual_pipeline},
+                                    {"expert", &strategy.expert},
+                                    {"expert_tensor", &strategy.expert_tensor},
                                     {"micro_batch", &strategy.micro_batch}}) {
     reader.Read(key, *degree, kPositive);
   }

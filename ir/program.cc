@@ -8,50 +8,70 @@ namespace helm::ir {
 
 std::string_view Name(DeviceKind kind) {
   switch (kind) {
-    case DeviceKind::kCpu: return "cpu";
-    case DeviceKind::kCuda: return "cuda";
+    case DeviceKind::kCpu:
+      return "cpu";
+    case DeviceKind::kCuda:
+      return "cuda";
   }
   return "unknown";
 }
 
 std::string_view Name(Phase phase) {
   switch (phase) {
-    case Phase::kForward: return "forward";
-    case Phase::kInputGradient: return "input_gradient";
-    case Phase::kWeightGradient: return "weight_gradient";
-    case Phase::kRecompute: return "recompute";
-    case Phase::kOptimizer: return "optimizer";
+    case Phase::kForward:
+      return "forward";
+    case Phase::kInputGradient:
+      return "input_gradient";
+    case Phase::kWeightGradient:
+      return "weight_gradient";
+    case Phase::kRecompute:
+      return "recompute";
+    case Phase::kOptimizer:
+      return "optimizer";
   }
   return "unknown";
 }
 
 std::string_view Name(StorageRole role) {
   switch (role) {
-    case StorageRole::kParameter: return "parameter";
-    case StorageRole::kGradient: return "gradient";
-    case StorageRole::kOptimizerState: return "optimizer_state";
-    case StorageRole::kActivation: return "activation";
-    case StorageRole::kInput: return "input";
-    case StorageRole::kCommunicationBuffer: return "communication_buffer";
+    case StorageRole::kParameter:
+      return "parameter";
+    case StorageRole::kGradient:
+      return "gradient";
+    case StorageRole::kOptimizerState:
+      return "optimizer_state";
+    case StorageRole::kActivation:
+      return "activation";
+    case StorageRole::kInput:
+      return "input";
+    case StorageRole::kCommunicationBuffer:
+      return "communication_buffer";
   }
   return "unknown";
 }
 
 std::string_view Name(OpKind kind) {
   switch (kind) {
-    case OpKind::kCompute: return "compute";
-    case OpKind::kView: return "view";
-    case OpKind::kCollectiveStart: return "collective";
-    case OpKind::kWait: return "wait";
+    case OpKind::kCompute:
+      return "compute";
+    case OpKind::kView:
+      return "view";
+    case OpKind::kCollectiveStart:
+      return "collective";
+    case OpKind::kWait:
+      return "wait";
   }
   return "unknown";
 }
 
 std::string_view Name(Initialization initialization) {
   switch (initialization) {
-    case Initialization::kNormal: return "normal";
-    case Initialization::kZeros: return "zeros";
-    case Initialization::kOnes: return "ones";
+    case Initialization::kNormal:
+      return "normal";
+    case Initialization::kZeros:
+      return "zeros";
+    case Initialization::kOnes:
+      return "ones";
   }
   return "unknown";
 }

@@ -61,7 +61,7 @@ struct Tensor {
   Shape strides;       // in elements; as ATen would give them
   int64_t offset = 0;  // in elements, from the start of the storage
   StorageId storage;
-  OpId producer;       // none: bound before the step to a persistent storage
+  OpId producer;  // none: bound before the step to a persistent storage
 };
 
 enum class OpKind : uint8_t {
@@ -77,8 +77,8 @@ enum class Phase : uint8_t { kForward, kInputGradient, kWeightGradient, kRecompu
 struct NoneArgument {
   bool operator==(const NoneArgument&) const = default;
 };
-using Argument = std::variant<NoneArgument, TensorId, std::vector<TensorId>, bool, int64_t, double, std::vector<int64_t>,
-                              std::vector<bool>, std::string, DataType, RankExpression, OpId>;
+using Argument = std::variant<NoneArgument, TensorId, std::vector<TensorId>, bool, int64_t, double, std::vector<int64_t>, std::vector<bool>,
+                              std::string, DataType, RankExpression, OpId>;
 
 // The set of ranks that differ only in the named mesh dimensions.
 struct Group {
@@ -92,8 +92,8 @@ struct Op {
   std::vector<Argument> arguments;
   // Results in schema order. An in-place or out= op lists the new version(s) of what it wrote. An unused result is a none id.
   std::vector<TensorId> results;
-  GroupId group;      // collectives and waits
-  int32_t batch = -1; // point-to-point ops with the same non-negative batch progress together
+  GroupId group;       // collectives and waits
+  int32_t batch = -1;  // point-to-point ops with the same non-negative batch progress together
   Phase phase = Phase::kForward;
   int32_t layer = -1;        // transformer layer, -1 outside (embedding, head, optimizer)
   int32_t micro_batch = -1;  // -1 for work done once a step
@@ -103,7 +103,8 @@ struct Op {
   std::string label;  // what it is in the model: "attention.qkv", "mlp.up", "loss", "gradients.bucket2"
 };
 
-// A mesh dimension. Program::mesh lists them from fastest- to slowest-varying in the rank number: rank = sum coordinate_i * prod_{j<i} size_j.
+// A mesh dimension. Program::mesh lists them from fastest- to slowest-varying in the rank number: rank = sum coordinate_i * prod_{j<i}
+// size_j.
 struct MeshDimension {
   std::string name;  // "tensor", "data", ...
   int64_t size = 1;

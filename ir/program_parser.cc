@@ -137,7 +137,8 @@ class ProgramParser {
       if (!group.dimensions.empty() && !scanner_.Punctuation(",")) return false;
       if (!scanner_.Name("the name of a mesh dimension", group.dimensions.emplace_back())) return false;
     }
-    if (!groups_.Declare(groups_.Mention(group.name, at))) return scanner_.Fail(at, fmt::format("group '{}' is declared twice", group.name));
+    if (!groups_.Declare(groups_.Mention(group.name, at)))
+      return scanner_.Fail(at, fmt::format("group '{}' is declared twice", group.name));
     program_.groups.push_back(std::move(group));
     return true;
   }
@@ -158,7 +159,8 @@ class ProgramParser {
   }
 
   bool DeclareStorage(Storage storage, TextPosition at) {
-    if (!storages_.Declare(storages_.Mention(storage.name, at))) return scanner_.Fail(at, fmt::format("storage @{} is declared twice", storage.name));
+    if (!storages_.Declare(storages_.Mention(storage.name, at)))
+      return scanner_.Fail(at, fmt::format("storage @{} is declared twice", storage.name));
     program_.storages.push_back(std::move(storage));
     return true;
   }
@@ -189,7 +191,8 @@ class ProgramParser {
     if (TryKey("master")) return ParseStorageName(segment.master);
     if (TryKey("moment_first")) return ParseStorageName(segment.moment_first);
     if (TryKey("moment_second")) return ParseStorageName(segment.moment_second);
-    return scanner_.Expected("elements, weight_decay, tensor_replicated, parameter, gradient, gradient_offset, master, moment_first or moment_second");
+    return scanner_.Expected(
+        "elements, weight_decay, tensor_replicated, parameter, gradient, gradient_offset, master, moment_first or moment_second");
   }
 
   bool ParsePiece() {
@@ -355,8 +358,10 @@ class ProgramParser {
 
   bool ParseResults(Op& op, std::vector<FreshResult>& fresh) {
     do {
-      if (scanner_.TryWord("_")) op.results.emplace_back();
-      else if (!ParseResult(op, fresh)) return false;
+      if (scanner_.TryWord("_"))
+        op.results.emplace_back();
+      else if (!ParseResult(op, fresh))
+        return false;
     } while (scanner_.TryPunctuation(","));
     return scanner_.TryPunctuation("=") || scanner_.Expected("',' or '='");
   }
@@ -479,7 +484,8 @@ class ProgramParser {
     for (Tensor& tensor : program_.tensors) tensor.storage = Final(tensor.storage);
     for (const auto& [tensor, number] : marked_producers_) program_.tensors[tensor].producer = Final(number);
     for (ParameterSegment& segment : program_.segments) {
-      for (StorageId* id : {&segment.parameter, &segment.gradient, &segment.master, &segment.moment_first, &segment.moment_second}) *id = Final(*id);
+      for (StorageId* id : {&segment.parameter, &segment.gradient, &segment.master, &segment.moment_first, &segment.moment_second})
+        *id = Final(*id);
     }
     for (auto& [name, tensor] : program_.inputs) tensor = Final(tensor);
     for (auto& [name, tensor] : program_.outputs) tensor = Final(tensor);
@@ -545,8 +551,8 @@ class ProgramParser {
   NameTable<TensorTag> tensors_;
   NameTable<StorageTag> storages_;
   NameTable<GroupTag> groups_;
-  std::map<int32_t, OpId> op_numbers_;            // `#n` at the start of an op -> its index
-  std::map<int32_t, TextPosition> op_mentions_;   // every `#n`
+  std::map<int32_t, OpId> op_numbers_;                     // `#n` at the start of an op -> its index
+  std::map<int32_t, TextPosition> op_mentions_;            // every `#n`
   std::vector<std::pair<size_t, OpId>> marked_producers_;  // `producer=#n` of a tensor statement: its place, and the number
   std::optional<NumberList> tensor_order_;
   std::optional<NumberList> storage_order_;

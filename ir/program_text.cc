@@ -93,7 +93,8 @@ class Printer {
   void PrintStorage(StorageId id) {
     if (implied_[id.index()]) return;
     const Storage& storage = program_.storage(id);
-    Add("storage {}: {} bytes {}{}\n", NameText(storage.name), storage.bytes.count(), Name(storage.role), storage.persistent ? " persistent" : "");
+    Add("storage {}: {} bytes {}{}\n", NameText(storage.name), storage.bytes.count(), Name(storage.role),
+        storage.persistent ? " persistent" : "");
   }
 
   void PrintSegment(const ParameterSegment& segment) {

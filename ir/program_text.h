@@ -12,8 +12,8 @@ namespace helm::ir {
 // REQUIRES: ids are in range and names unique (the first checks of Verify); nothing else, so that a broken program can be looked at.
 std::string ToText(const Program& program);
 
-// `file` is used in messages ("FILE:LINE:COLUMN: error: ..."): all errors of the text at once, one for each statement at most. Does not call
-// Verify. Never aborts, whatever the text.
+// `file` is used in messages ("FILE:LINE:COLUMN: error: ..."): all errors of the text at once, one for each statement at most. Does not
+// call Verify. Never aborts, whatever the text.
 Result<Program> ParseProgram(std::string_view text, std::string_view file);
 
 // Stable 64-bit hash of the text form, as 16 hexadecimal digits.

@@ -32,7 +32,8 @@ bool IsOfMicroBatch(ActionKind kind) {
 }
 
 Status ErrorIn(std::string_view text, const std::string& what) {
-  return InvalidError(fmt::format("'{}' is no action of a schedule: {}; such as 0F3, 0B3, 0I3, 0W3, 0UNSHARD or (0F3;1B0)OVERLAP_F_B", text, what));
+  return InvalidError(
+      fmt::format("'{}' is no action of a schedule: {}; such as 0F3, 0B3, 0I3, 0W3, 0UNSHARD or (0F3;1B0)OVERLAP_F_B", text, what));
 }
 
 // Digits from `at` on, as a number; -1 when there are none, or too many.
@@ -87,7 +88,8 @@ Result<Action> ParseAction(std::string_view text) {
   at = digits;
   if (at < text.size()) action.micro_batch = TakeNumber(text, at);
   if (at != text.size()) return ErrorIn(text, "it ends with the number of a micro-batch");
-  if (IsOfMicroBatch(action.kind) && action.micro_batch < 0) return ErrorIn(text, fmt::format("'{}' needs the number of a micro-batch", name));
+  if (IsOfMicroBatch(action.kind) && action.micro_batch < 0)
+    return ErrorIn(text, fmt::format("'{}' needs the number of a micro-batch", name));
   return action;
 }
 

@@ -1,9 +1,10 @@
-// Action, Schedule: the order in which one rank class runs the parts of a step, in the alphabet of torch.distributed.pipelining: `0F3` is stage
-// 0's forward of micro-batch 3, `0B3` its full backward, `0I3` and `0W3` the input and the weight gradient apart, `0UNSHARD`, `0SEND_F3`,
+// Action, Schedule: the order in which one rank class runs the parts of a step, in the alphabet of torch.distributed.pipelining: `0F3` is
+// stage 0's forward of micro-batch 3, `0B3` its full backward, `0I3` and `0W3` the input and the weight gradient apart, `0UNSHARD`,
+// `0SEND_F3`,
 // ..., and `(0F3;1B0)OVERLAP_F_B` two actions run as one.
 //
-// Not what an action does (that is a program template's), nor whether a schedule is right. The text of an action is its value in the CSV files
-// that PyTorch writes and reads, one row for each rank, an empty cell where it does nothing.
+// Not what an action does (that is a program template's), nor whether a schedule is right. The text of an action is its value in the CSV
+// files that PyTorch writes and reads, one row for each rank, an empty cell where it does nothing.
 #pragma once
 
 #include <cstdint>

@@ -21,8 +21,8 @@ struct TensorSignature {
   DataType dtype = DataType::kFloat32;
   Shape shape;
   Shape strides;
-  bool persistent = false;   // lies on a persistent parameter, gradient or optimizer-state storage: taken as not in cache
-  int64_t index_bound = 0;   // > 0: integer values lie in [0, bound)
+  bool persistent = false;  // lies on a persistent parameter, gradient or optimizer-state storage: taken as not in cache
+  int64_t index_bound = 0;  // > 0: integer values lie in [0, bound)
   bool operator==(const TensorSignature&) const = default;
 };
 

@@ -103,8 +103,8 @@ Result<OpSignature> ParseOpSignature(std::string_view text) {
 }
 
 std::string ToText(const CollectiveSignature& signature) {
-  return fmt::format("{} {} ranks={} per_node={} bytes={}", signature.kind, Name(signature.dtype), signature.ranks, signature.ranks_per_node,
-                     signature.bytes.count());
+  return fmt::format("{} {} ranks={} per_node={} bytes={}", signature.kind, Name(signature.dtype), signature.ranks,
+                     signature.ranks_per_node, signature.bytes.count());
 }
 
 namespace {

@@ -22,10 +22,10 @@ struct Strategy {
   int64_t expert = 1;
   int64_t expert_tensor = 1;
   int64_t zero = 0;
-  int64_t micro_batch = 1;          // sequences of one forward pass of one data-parallel rank
-  std::string recompute = "none";   // none | selective | full
-  std::string schedule = "none";    // none at pipeline 1
-  std::string overlap = "none";     // serial | none | ...
+  int64_t micro_batch = 1;         // sequences of one forward pass of one data-parallel rank
+  std::string recompute = "none";  // none | selective | full
+  std::string schedule = "none";   // none at pipeline 1
+  std::string overlap = "none";    // serial | none | ...
   bool operator==(const Strategy&) const = default;
 
   int64_t world_size() const { return data * tensor * context * pipeline; }
@@ -69,12 +69,13 @@ struct Software {
   std::string framework;  // a file in configs/frameworks/; "helm" is HELM's own executor
   bool flash_attention = true;
   bool compile = false;
-  int64_t gradient_bucket_bytes = 25 * 1024 * 1024;  // gradients are reduced in buckets of at least this size (PyTorch DDP's default, 25 MiB)
+  int64_t gradient_bucket_bytes =
+      25 * 1024 * 1024;  // gradients are reduced in buckets of at least this size (PyTorch DDP's default, 25 MiB)
   bool operator==(const Software&) const = default;
 };
 
 struct Tolerance {
-  double step_time = 0.0;    // fractions; 0: none asked for
+  double step_time = 0.0;  // fractions; 0: none asked for
   double peak_memory = 0.0;
   bool operator==(const Tolerance&) const = default;
 };

@@ -1,7 +1,8 @@
 // TextScanner: reads the words, numbers and punctuation of HELM's own text forms (programs, op signatures), remembering line and column.
 //
 // Not a tokeniser run ahead of time: the parser asks for what it expects, and the first thing that is not so becomes the one error of the
-// statement. After an error every further read fails without effect, so that parsers need not check each step. Never aborts, whatever the text.
+// statement. After an error every further read fails without effect, so that parsers need not check each step. Never aborts, whatever the
+// text.
 #pragma once
 
 #include <cstdint>

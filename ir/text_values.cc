@@ -41,9 +41,12 @@ constexpr int64_t kSizeLimit = int64_t{1} << 40;
 constexpr int64_t kElementLimit = int64_t{1} << 56;
 
 bool ParseWordArgument(TextScanner& scanner, PlainArgument& argument) {
-  if (scanner.TryWord("none")) argument = NoneArgument();
-  else if (scanner.TryWord("true")) argument = true;
-  else if (scanner.TryWord("false")) argument = false;
+  if (scanner.TryWord("none"))
+    argument = NoneArgument();
+  else if (scanner.TryWord("true"))
+    argument = true;
+  else if (scanner.TryWord("false"))
+    argument = false;
   else if (scanner.TryWord("bools")) {
     argument = std::vector<bool>();
     return scanner.Punctuation("[") && scanner.Punctuation("]");
@@ -90,7 +93,8 @@ bool CheckShape(TextScanner& scanner, TextPosition position, const Shape& shape,
     const bool overflow = __builtin_mul_overflow(elements, size, &elements) ||
                           __builtin_mul_overflow(size, i < strides.size() ? std::abs(strides[i]) : 0, &step) ||
                           __builtin_add_overflow(reach, step, &reach);
-    if (overflow || elements > kElementLimit || reach > kElementLimit) return scanner.Fail(position, "the tensor has more than 2^56 elements");
+    if (overflow || elements > kElementLimit || reach > kElementLimit)
+      return scanner.Fail(position, "the tensor has more than 2^56 elements");
   }
   return true;
 }

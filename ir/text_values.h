@@ -28,7 +28,8 @@ struct TensorType {
 std::string TypeText(DataType dtype, const Shape& shape, const Shape& strides);
 // Refuses sizes whose bytes do not fit the arithmetic of 64 bits.
 bool ParseType(TextScanner& scanner, TensorType& type);
-// A whole number that counts elements, bytes or ranks: no more than 2^40 either way, so that products with an element size or a group size fit.
+// A whole number that counts elements, bytes or ranks: no more than 2^40 either way, so that products with an element size or a group size
+// fit.
 bool ParseSize(TextScanner& scanner, std::string_view what, int64_t& value);
 // Fails at `position` when the elements of the shape, or the reach of the strides, are more than 2^56.
 bool CheckShape(TextScanner& scanner, TextPosition position, const Shape& shape, const Shape& strides);

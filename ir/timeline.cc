@@ -8,9 +8,12 @@ namespace helm::ir {
 
 std::string_view Name(Stream::Kind kind) {
   switch (kind) {
-    case Stream::Kind::kHost: return "host";
-    case Stream::Kind::kCompute: return "compute";
-    case Stream::Kind::kCommunication: return "communication";
+    case Stream::Kind::kHost:
+      return "host";
+    case Stream::Kind::kCompute:
+      return "compute";
+    case Stream::Kind::kCommunication:
+      return "communication";
   }
   return "unknown";
 }

@@ -22,8 +22,8 @@ namespace helm::ir {
 struct Stream {
   enum class Kind : uint8_t { kHost, kCompute, kCommunication };
   Kind kind = Kind::kCompute;
-  int32_t index = 0;       // compute stream number, or index of the group in the program
-  std::string name;        // "compute", "communication.tensor", ...
+  int32_t index = 0;  // compute stream number, or index of the group in the program
+  std::string name;   // "compute", "communication.tensor", ...
   bool operator==(const Stream&) const = default;
 };
 
@@ -63,17 +63,17 @@ struct MemorySample {
 
 struct RankSummary {
   int32_t rank = 0;
-  Duration makespan;          // of the step on this rank
-  Bytes memory_bytes_peak;    // allocated
+  Duration makespan;        // of the step on this rank
+  Bytes memory_bytes_peak;  // allocated
   bool operator==(const RankSummary&) const = default;
 };
 
 struct Timeline {
-  std::string title;          // "predicted", "measured"
-  std::string plan;           // Describe(strategy)
+  std::string title;  // "predicted", "measured"
+  std::string plan;   // Describe(strategy)
   std::string program_hash;
   std::string device;
-  Duration makespan;          // of the step over all ranks; for a measured timeline the median over steps
+  Duration makespan;            // of the step over all ranks; for a measured timeline the median over steps
   std::vector<Duration> steps;  // makespan of each measured step
   std::vector<Stream> streams;
   std::vector<TimelineOp> ops;
@@ -90,7 +90,8 @@ std::vector<TimelineOp> TimelineOps(const Program& program, const std::vector<st
 Bytes PeakBytes(const Timeline& timeline);  // maximum over ranks
 
 nlohmann::ordered_json ToJson(const Timeline& timeline);
-// Strict: unknown keys, wrong types, columns of different lengths, ids out of range, events out of order are errors; the first one is reported.
+// Strict: unknown keys, wrong types, columns of different lengths, ids out of range, events out of order are errors; the first one is
+// reported.
 Result<Timeline> TimelineFromJson(const nlohmann::ordered_json& document, std::string_view file);
 Result<Timeline> ReadTimeline(const std::string& path);
 Status WriteTimeline(const Timeline& timeline, const std::string& path);

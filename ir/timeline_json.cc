@@ -1,5 +1,5 @@
-// Timelines as JSON (docs/formats/timeline.md): columns of whole numbers, texts by index into a list of distinct ones, so that 50,000 events
-// take about two megabytes.
+// Timelines as JSON (docs/formats/timeline.md): columns of whole numbers, texts by index into a list of distinct ones, so that 50,000
+// events take about two megabytes.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -113,7 +113,8 @@ class Reader {
     const Json& column = Array(parent, key, where);
     for (size_t i = 0; i < column.size() && status_.ok(); ++i) {
       const auto place = [&] { return fmt::format("{}{}{}[{}]", where, where.empty() ? "" : ".", key, i); };
-      const bool fits = column[i].is_number_integer() && !(column[i].is_number_unsigned() && column[i].get<uint64_t>() > static_cast<uint64_t>(kMost));
+      const bool fits =
+          column[i].is_number_integer() && !(column[i].is_number_unsigned() && column[i].get<uint64_t>() > static_cast<uint64_t>(kMost));
       if (!fits) {
         Fail(place(), fmt::format("expected a whole number, found {}", column[i].dump()));
         break;
@@ -137,7 +138,7 @@ class Reader {
     return part.ok() ? **part : kEmpty;
   }
   template <typename T>
-  T Get(const Result<T>& value, T otherwise) {
+  T Get(const Result<T>& value, const T& otherwise) {
     if (!value.ok()) Note(value.status());
     return value.ok() ? *value : otherwise;
   }
@@ -198,8 +199,9 @@ void CheckEventOrder(Reader& reader, const std::vector<TimelineEvent>& events) {
     const TimelineEvent& event = events[i];
     const auto [entry, first] = free_at.try_emplace({event.rank, event.stream});
     if (!first && event.start < entry->second) {
-      return reader.Fail(fmt::format("events[{}]", i), fmt::format("starts at {} ps, before the event before it on rank {}, stream {} ends ({} ps)",
-                                                                   event.start.picoseconds(), event.rank, event.stream, entry->second.picoseconds()));
+      return reader.Fail(fmt::format("events[{}]", i),
+                         fmt::format("starts at {} ps, before the event before it on rank {}, stream {} ends ({} ps)",
+                                     event.start.picoseconds(), event.rank, event.stream, entry->second.picoseconds()));
     }
     entry->second = event.start + event.duration;
   }
@@ -233,7 +235,8 @@ std::vector<MemorySample> ReadMemory(Reader& reader, const Json& document, size_
   const auto ranks = reader.Numbers(table, "rank", 0, kIdMost, "memory");
   const auto op = reader.Numbers(table, "op", -1, static_cast<int64_t>(ops) - 1, "memory");
   const auto time = reader.Numbers(table, "time_ps", 0, kMost, "memory");
-  if (!reader.status().ok() || !SameLength(reader, "memory", ranks.size(), op, "op") || !SameLength(reader, "memory", ranks.size(), time, "time_ps")) {
+  if (!reader.status().ok() || !SameLength(reader, "memory", ranks.size(), op, "op") ||
+      !SameLength(reader, "memory", ranks.size(), time, "time_ps")) {
     return {};
   }
   std::vector<MemorySample> memory(ranks.size());
@@ -259,8 +262,10 @@ std::vector<Stream> ReadStreams(Reader& reader, const Json& document) {
     Stream& stream = streams.emplace_back();
     const std::string kind = reader.Text(item, "kind", where);
     const auto known = std::ranges::find(kStreamKinds, kind, [](Stream::Kind value) { return Name(value); });
-    if (known == kStreamKinds.end()) reader.Fail(where + ".kind", fmt::format("'{}' is no kind of stream; allowed: host, compute, communication", kind));
-    else stream.kind = *known;
+    if (known == kStreamKinds.end())
+      reader.Fail(where + ".kind", fmt::format("'{}' is no kind of stream; allowed: host, compute, communication", kind));
+    else
+      stream.kind = *known;
     stream.index = static_cast<int32_t>(reader.Number(item, "index", 0, kIdMost, where));
     stream.name = reader.Text(item, "name", where);
     if (!reader.status().ok()) break;
@@ -283,8 +288,10 @@ std::vector<RankSummary> ReadRanks(Reader& reader, const Json& document) {
 }
 
 Status CheckFormat(const Json& document, const std::string& file) {
-  HELM_RETURN_IF_ERROR(CheckKeys(document, {"format", "title", "plan", "program_hash", "device", "makespan_ps", "steps_ps", "streams", "ops",
-                                            "events", "memory", "ranks", "stamp"}, file));
+  HELM_RETURN_IF_ERROR(CheckKeys(document,
+                                 {"format", "title", "plan", "program_hash", "device", "makespan_ps", "steps_ps", "streams", "ops",
+                                  "events", "memory", "ranks", "stamp"},
+                                 file));
   HELM_ASSIGN_OR_RETURN(const std::string format, JsonString(document, "format", file));
   if (format == kFormat) return OkStatus();
   return InvalidError(fmt::format("{}: error: format '{}' is not known; this HELM reads {}", file, format, kFormat));
@@ -337,7 +344,8 @@ Status WriteTimeline(const Timeline& timeline, const std::string& path) {
   // One line for each part: long columns need no line for each number, and a diff still says which part changed.
   std::string text = "{";
   const Json document = ToJson(timeline);
-  for (const auto& [key, value] : document.items()) text += fmt::format("{}\n  {}: {}", text.size() == 1 ? "" : ",", Json(key).dump(), value.dump());
+  for (const auto& [key, value] : document.items())
+    text += fmt::format("{}\n  {}: {}", text.size() == 1 ? "" : ",", Json(key).dump(), value.dump());
   return WriteFileAtomically(path, text + "\n}\n");
 }
 

@@ -11,11 +11,12 @@
 namespace helm::ir {
 namespace {
 
-constexpr std::array<std::string_view, 7> kCollectives = {"c10d.all_reduce", "c10d.all_gather", "c10d.reduce_scatter", "c10d.all_to_all",
-                                                          "c10d.broadcast",  "c10d.send",       "c10d.recv"};
+constexpr std::array<std::string_view, 7> kCollectives = {
+    "c10d.all_reduce", "c10d.all_gather", "c10d.reduce_scatter", "c10d.all_to_all", "c10d.broadcast", "c10d.send", "c10d.recv"};
 
 bool SharesStorage(const Program& program, const Op& op, TensorId result) {
-  return std::ranges::any_of(TensorArguments(op), [&](TensorId argument) { return program.tensor(argument).storage == program.tensor(result).storage; });
+  return std::ranges::any_of(TensorArguments(op),
+                             [&](TensorId argument) { return program.tensor(argument).storage == program.tensor(result).storage; });
 }
 
 void CheckView(const Program& program, OpId id, Problems& problems) {
@@ -57,7 +58,8 @@ void CheckGathered(const Program& program, OpId id, int64_t numerator, int64_t d
 
 void CheckReduction(const Op& op, OpId id, Problems& problems) {
   const auto* reduction = op.arguments.size() < 2 ? nullptr : std::get_if<std::string>(&op.arguments[1]);
-  if (reduction == nullptr || (*reduction != "sum" && *reduction != "max")) problems.Add(id, "needs a reduction as second argument: \"sum\" or \"max\"");
+  if (reduction == nullptr || (*reduction != "sum" && *reduction != "max"))
+    problems.Add(id, "needs a reduction as second argument: \"sum\" or \"max\"");
 }
 
 void CheckCollectiveShapes(const Program& program, OpId id, Problems& problems) {
@@ -116,10 +118,18 @@ void CheckOps(const Program& program, Problems& problems) {
     const OpId id(i);
     if (program.ops[i].kind != OpKind::kWait && NamesOp(program.ops[i])) problems.Add(id, "names an op; only a wait does");
     switch (program.ops[i].kind) {
-      case OpKind::kCompute: CheckCompute(program, id, problems); break;
-      case OpKind::kView: CheckView(program, id, problems); break;
-      case OpKind::kCollectiveStart: CheckCollective(program, id, problems); break;
-      case OpKind::kWait: CheckWait(program, id, problems); break;
+      case OpKind::kCompute:
+        CheckCompute(program, id, problems);
+        break;
+      case OpKind::kView:
+        CheckView(program, id, problems);
+        break;
+      case OpKind::kCollectiveStart:
+        CheckCollective(program, id, problems);
+        break;
+      case OpKind::kWait:
+        CheckWait(program, id, problems);
+        break;
     }
   }
 }
@@ -130,14 +140,17 @@ void CheckProducers(const Program& program, Problems& problems) {
     for (const TensorId result : program.ops[i].results) {
       if (!result.valid()) continue;
       OpId& first = producer[result.index()];
-      if (first.valid()) problems.Add(OpId(i), fmt::format("produces {}, which {} produces", TensorText(program, result), Describe(program, first)));
-      else first = OpId(i);
+      if (first.valid())
+        problems.Add(OpId(i), fmt::format("produces {}, which {} produces", TensorText(program, result), Describe(program, first)));
+      else
+        first = OpId(i);
     }
   }
   for (size_t t = 0; t < program.tensors.size(); ++t) {
     const Tensor& tensor = program.tensors[t];
     if (tensor.producer != producer[t] && !(tensor.producer.valid() && producer[t].valid())) {
-      problems.Add(fmt::format("%{} is marked as produced by {}, but {}", tensor.name, tensor.producer.valid() ? Describe(program, tensor.producer) : "none",
+      problems.Add(fmt::format("%{} is marked as produced by {}, but {}", tensor.name,
+                               tensor.producer.valid() ? Describe(program, tensor.producer) : "none",
                                producer[t].valid() ? Describe(program, producer[t]) + " produces it" : "no op lists it as a result"));
     }
     if (!tensor.producer.valid() && !producer[t].valid() && !program.storage(tensor.storage).persistent) {
@@ -172,10 +185,12 @@ void CheckIsolated(const Program& program, Problems& problems) {
     const auto matters = [&](TensorId result) {
       if (!result.valid()) return false;
       const StorageId storage = program.tensor(result).storage;
-      const bool written = op.kind == OpKind::kCompute && (program.storage(storage).persistent || last_read[storage.index()] > static_cast<int64_t>(i));
+      const bool written =
+          op.kind == OpKind::kCompute && (program.storage(storage).persistent || last_read[storage.index()] > static_cast<int64_t>(i));
       return used[result.index()] || written;
     };
-    if (std::ranges::none_of(op.results, matters)) problems.Add(OpId(i), "is isolated: nothing reads its results and it writes nothing persistent");
+    if (std::ranges::none_of(op.results, matters))
+      problems.Add(OpId(i), "is isolated: nothing reads its results and it writes nothing persistent");
   }
 }
 

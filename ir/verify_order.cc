@@ -14,7 +14,11 @@ bool Contains(Extent outer, Extent inner) { return outer.begin <= inner.begin &&
 class OrderCheck {
  public:
   OrderCheck(const Program& program, Problems& problems)
-      : program_(program), problems_(problems), exists_(program.tensors.size()), used_(program.storages.size()), writes_(program.storages.size()) {
+      : program_(program),
+        problems_(problems),
+        exists_(program.tensors.size()),
+        used_(program.storages.size()),
+        writes_(program.storages.size()) {
     for (size_t t = 0; t < program.tensors.size(); ++t) exists_[t] = !program.tensors[t].producer.valid();
   }
 
@@ -44,8 +48,8 @@ class OrderCheck {
     bool written;
   };
 
-  // A tensor is stale when a later op overwrote all of it. One that is bound before the step is a window on its storage, for good: it is stale
-  // only when a newer version of exactly this window exists.
+  // A tensor is stale when a later op overwrote all of it. One that is bound before the step is a window on its storage, for good: it is
+  // stale only when a newer version of exactly this window exists.
   OpId StaleSince(TensorId id) const {
     const Tensor& tensor = program_.tensor(id);
     const Extent extent = ExtentOf(tensor);
@@ -63,19 +67,23 @@ class OrderCheck {
   }
 
   void Read(OpId id, TensorId tensor) {
-    if (!exists_[tensor.index()]) return problems_.Add(id, fmt::format("reads {}, which no earlier op produces", TensorText(program_, tensor)));
+    if (!exists_[tensor.index()])
+      return problems_.Add(id, fmt::format("reads {}, which no earlier op produces", TensorText(program_, tensor)));
     if (const OpId held = HeldBy(tensor, /*writing=*/false); held.valid()) {
       return problems_.Add(id, fmt::format("uses {} before a wait ends {}", TensorText(program_, tensor), Describe(program_, held)));
     }
     if (const OpId write = StaleSince(tensor); write.valid()) {
-      problems_.Add(id, fmt::format("reads the old version {}, which {} overwrote", TensorText(program_, tensor), Describe(program_, write)));
+      problems_.Add(id,
+                    fmt::format("reads the old version {}, which {} overwrote", TensorText(program_, tensor), Describe(program_, write)));
     }
   }
 
   void Write(OpId id, TensorId version) {
     if (const OpId held = HeldBy(version, /*writing=*/true); held.valid()) {
-      const bool also_read = std::ranges::any_of(TensorArguments(program_.op(id)), [&](TensorId argument) { return HeldBy(argument, false) == held; });
-      if (!also_read) problems_.Add(id, fmt::format("overwrites {} before a wait ends {}", TensorText(program_, version), Describe(program_, held)));
+      const bool also_read =
+          std::ranges::any_of(TensorArguments(program_.op(id)), [&](TensorId argument) { return HeldBy(argument, false) == held; });
+      if (!also_read)
+        problems_.Add(id, fmt::format("overwrites {} before a wait ends {}", TensorText(program_, version), Describe(program_, held)));
     }
     writes_[program_.tensor(version).storage.index()].push_back({id, version});
   }
@@ -87,8 +95,8 @@ class OrderCheck {
     const bool fresh = program_.op(id).kind != OpKind::kView && std::ranges::find(written, result) == written.end();
     OpId& first = used_[storage.index()];
     if (fresh && (program_.storage(storage).persistent || (first.valid() && first != id))) {
-      problems_.Add(id, fmt::format("its result {} lies on {}, which exists already, but no argument lies there", TensorText(program_, result),
-                                    StorageText(program_, storage)));
+      problems_.Add(id, fmt::format("its result {} lies on {}, which exists already, but no argument lies there",
+                                    TensorText(program_, result), StorageText(program_, storage)));
     }
     if (!first.valid()) first = id;
   }
@@ -119,15 +127,16 @@ class OrderCheck {
   void CheckOutput(const std::string& name, TensorId tensor) {
     if (!exists_[tensor.index()]) return;  // reported as a tensor that no op produces
     if (const OpId write = StaleSince(tensor); write.valid()) {
-      problems_.Add(fmt::format("output '{}' is the old version {}, which {} overwrote", name, TensorText(program_, tensor), Describe(program_, write)));
+      problems_.Add(fmt::format("output '{}' is the old version {}, which {} overwrote", name, TensorText(program_, tensor),
+                                Describe(program_, write)));
     }
   }
 
   const Program& program_;
   Problems& problems_;
-  std::vector<bool> exists_;                        // by tensor
-  std::vector<OpId> used_;                          // by storage: the first op with a result on it
-  std::vector<std::vector<WriteRecord>> writes_;    // by storage, in launch order
+  std::vector<bool> exists_;                      // by tensor
+  std::vector<OpId> used_;                        // by storage: the first op with a result on it
+  std::vector<std::vector<WriteRecord>> writes_;  // by storage, in launch order
   std::vector<Held> in_flight_;
 };
 

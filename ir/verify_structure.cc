@@ -18,23 +18,27 @@ void CheckIdsOfOp(const Program& program, size_t index, Problems& problems) {
   const Op& op = program.ops[index];
   const OpId id(index);
   for (const TensorId tensor : TensorArguments(op)) {
-    if (!InRange(tensor, program.tensors)) problems.Add(id, fmt::format("argument names tensor {}, of {}", tensor.value, program.tensors.size()));
+    if (!InRange(tensor, program.tensors))
+      problems.Add(id, fmt::format("argument names tensor {}, of {}", tensor.value, program.tensors.size()));
   }
   for (const TensorId tensor : op.results) {
     if (tensor.valid() && !InRange(tensor, program.tensors)) {
       problems.Add(id, fmt::format("result names tensor {}, of {}", tensor.value, program.tensors.size()));
     }
   }
-  if (op.group.valid() && !InRange(op.group, program.groups)) problems.Add(id, fmt::format("names group {}, of {}", op.group.value, program.groups.size()));
+  if (op.group.valid() && !InRange(op.group, program.groups))
+    problems.Add(id, fmt::format("names group {}, of {}", op.group.value, program.groups.size()));
   for (const Argument& argument : op.arguments) {
     const auto* start = std::get_if<OpId>(&argument);
-    if (start != nullptr && !InRange(*start, program.ops)) problems.Add(id, fmt::format("names op {}, of {}", start->value, program.ops.size()));
+    if (start != nullptr && !InRange(*start, program.ops))
+      problems.Add(id, fmt::format("names op {}, of {}", start->value, program.ops.size()));
   }
 }
 
 void CheckIdsOfSegment(const Program& program, const ParameterSegment& segment, Problems& problems) {
   for (const StorageId storage : {segment.parameter, segment.gradient, segment.master, segment.moment_first, segment.moment_second}) {
-    if (!InRange(storage, program.storages)) problems.Add(fmt::format("segment '{}' names storage {}, of {}", segment.name, storage.value, program.storages.size()));
+    if (!InRange(storage, program.storages))
+      problems.Add(fmt::format("segment '{}' names storage {}, of {}", segment.name, storage.value, program.storages.size()));
   }
 }
 
@@ -43,8 +47,10 @@ void CheckUnique(const Items& items, std::string_view what, NameOf name_of, Prob
   std::set<std::string> seen;
   for (const auto& item : items) {
     const std::string& name = name_of(item);
-    if (name.empty()) problems.Add(fmt::format("a {} has no name", what));
-    else if (!seen.insert(name).second) problems.Add(fmt::format("two {}s are named '{}'", what, name));
+    if (name.empty())
+      problems.Add(fmt::format("a {} has no name", what));
+    else if (!seen.insert(name).second)
+      problems.Add(fmt::format("two {}s are named '{}'", what, name));
   }
 }
 
@@ -84,8 +90,8 @@ void CheckTensor(const Program& program, TensorId id, Problems& problems) {
 void CheckPiece(const Program& program, const ParameterSegment& segment, const ParameterPiece& piece, Problems& problems) {
   const std::string where = fmt::format("segment '{}', piece '{}'", segment.name, piece.name);
   if (piece.box_shape.size() != piece.global_shape.size() || piece.box_offset.size() != piece.global_shape.size()) {
-    problems.Add(fmt::format("{}: {} dimensions, but a box of {} sizes at {} offsets", where, piece.global_shape.size(), piece.box_shape.size(),
-                             piece.box_offset.size()));
+    problems.Add(fmt::format("{}: {} dimensions, but a box of {} sizes at {} offsets", where, piece.global_shape.size(),
+                             piece.box_shape.size(), piece.box_offset.size()));
   }
   if (piece.offset < 0 || piece.offset + ElementCount(piece.box_shape) > segment.elements) {
     problems.Add(fmt::format("{}: elements {} to {} of a segment of {}", where, piece.offset, piece.offset + ElementCount(piece.box_shape),
@@ -111,10 +117,9 @@ void CheckSegmentStorages(const Program& program, const ParameterSegment& segmen
     StorageId storage;
     int64_t elements;
   };
-  for (const auto& [name, storage, elements] : {Part{"gradient", segment.gradient, segment.gradient_offset + segment.elements},
-                                                Part{"master", segment.master, segment.elements},
-                                                Part{"moment_first", segment.moment_first, segment.elements},
-                                                Part{"moment_second", segment.moment_second, segment.elements}}) {
+  for (const auto& [name, storage, elements] :
+       {Part{"gradient", segment.gradient, segment.gradient_offset + segment.elements}, Part{"master", segment.master, segment.elements},
+        Part{"moment_first", segment.moment_first, segment.elements}, Part{"moment_second", segment.moment_second, segment.elements}}) {
     const int64_t needed = elements * ElementBytes(DataType::kFloat32);
     if (program.storage(storage).bytes.count() < needed) {
       problems.Add(fmt::format("segment '{}': {} storage {} has {} bytes, needs {}", segment.name, name, StorageText(program, storage),
@@ -130,13 +135,16 @@ void CheckSegmentStorages(const Program& program, const ParameterSegment& segmen
 
 void CheckIds(const Program& program, Problems& problems) {
   for (const Tensor& tensor : program.tensors) {
-    if (!InRange(tensor.storage, program.storages)) problems.Add(fmt::format("%{} names storage {}, of {}", tensor.name, tensor.storage.value, program.storages.size()));
-    if (tensor.producer.valid() && !InRange(tensor.producer, program.ops)) problems.Add(fmt::format("%{} names producer {}, of {} ops", tensor.name, tensor.producer.value, program.ops.size()));
+    if (!InRange(tensor.storage, program.storages))
+      problems.Add(fmt::format("%{} names storage {}, of {}", tensor.name, tensor.storage.value, program.storages.size()));
+    if (tensor.producer.valid() && !InRange(tensor.producer, program.ops))
+      problems.Add(fmt::format("%{} names producer {}, of {} ops", tensor.name, tensor.producer.value, program.ops.size()));
   }
   for (size_t i = 0; i < program.ops.size(); ++i) CheckIdsOfOp(program, i, problems);
   for (const auto* ports : {&program.inputs, &program.outputs}) {
     for (const auto& [name, tensor] : *ports) {
-      if (!InRange(tensor, program.tensors)) problems.Add(fmt::format("input or output '{}' names tensor {}, of {}", name, tensor.value, program.tensors.size()));
+      if (!InRange(tensor, program.tensors))
+        problems.Add(fmt::format("input or output '{}' names tensor {}, of {}", name, tensor.value, program.tensors.size()));
     }
   }
   for (const ParameterSegment& segment : program.segments) CheckIdsOfSegment(program, segment, problems);
@@ -157,7 +165,8 @@ void CheckMeshAndGroups(const Program& program, Problems& problems) {
   for (const Group& group : program.groups) {
     std::set<std::string> seen;
     for (const std::string& name : group.dimensions) {
-      if (!HasDimension(program, name)) problems.Add(fmt::format("group '{}': '{}' is no dimension of the mesh ({})", group.name, name, MeshText(program)));
+      if (!HasDimension(program, name))
+        problems.Add(fmt::format("group '{}': '{}' is no dimension of the mesh ({})", group.name, name, MeshText(program)));
       if (!seen.insert(name).second) problems.Add(fmt::format("group '{}' names dimension '{}' twice", group.name, name));
     }
   }
@@ -185,7 +194,8 @@ void CheckPorts(const Program& program, Problems& problems) {
   for (const auto& [name, id] : program.inputs) {
     const Tensor& tensor = program.tensor(id);
     if (tensor.producer.valid()) problems.Add(fmt::format("input '{}': {} is produced by an op", name, TensorText(program, id)));
-    if (!program.storage(tensor.storage).persistent) problems.Add(fmt::format("input '{}': {} is not persistent", name, TensorText(program, id)));
+    if (!program.storage(tensor.storage).persistent)
+      problems.Add(fmt::format("input '{}': {} is not persistent", name, TensorText(program, id)));
   }
 }
 

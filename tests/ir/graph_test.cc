@@ -23,8 +23,8 @@ std::vector<OpId> Ids(std::initializer_list<int> values) {
   return ids;
 }
 
-// view 0 -> mm 1 -> all_reduce 2 -> wait 3 -> sum 4; full 5 -> view 6 -> mm.out 7 -> all_reduce 8 -> wait 9 -> add_ 10, which overwrites the
-// weight that mm 1 reads.
+// view 0 -> mm 1 -> all_reduce 2 -> wait 3 -> sum 4; full 5 -> view 6 -> mm.out 7 -> all_reduce 8 -> wait 9 -> add_ 10, which overwrites
+// the weight that mm 1 reads.
 TEST(Dependencies, OfTheLinearProgram) {
   EXPECT_EQ(Render(BuildDependencies(test::ParseSample(test::kLinearProgram))),
             "0>1 data\n1>2 data\n2>3 wait\n3>4 wait\n5>6 data\n5>7 data\n6>7 data\n7>8 data\n8>9 wait\n1>10 version\n9>10 wait\n");
@@ -34,7 +34,8 @@ TEST(Dependencies, HostOrderLinksNeighbours) {
   const Program program = test::ParseSample(test::kLinearProgram);
   const DependencyGraph graph = BuildDependencies(program, {.host_order = true});
   for (int32_t i = 1; i < 11; ++i) {
-    const bool linked = std::ranges::any_of(graph.edges, [&](const Dependency& edge) { return edge.from.value == i - 1 && edge.to.value == i; });
+    const bool linked =
+        std::ranges::any_of(graph.edges, [&](const Dependency& edge) { return edge.from.value == i - 1 && edge.to.value == i; });
     EXPECT_TRUE(linked) << i;
   }
 }
@@ -79,7 +80,8 @@ TEST(Graph, ACycleIsNamed) {
                                {OpId(0), OpId(1), DependencyKind::kData}}};
   EXPECT_EQ(FindCycle(graph), Ids({1, 2, 7}));
   const std::string message =
-      "program 'linear': these ops wait for each other:\n  #1 aten.mm 'linear' layer 0 micro-batch 0\n  #2 c10d.all_reduce layer 0 micro-batch 0\n"
+      "program 'linear': these ops wait for each other:\n  #1 aten.mm 'linear' layer 0 micro-batch 0\n  #2 c10d.all_reduce layer 0 "
+      "micro-batch 0\n"
       "  #7 aten.mm.out 'linear' layer 0 micro-batch 0";
   EXPECT_EQ(TopologicalOrder(program, graph).status().message(), message);
   EXPECT_EQ(TransitiveReduction(program, graph).status().message(), message);
@@ -111,9 +113,10 @@ TEST(Graph, LongestChainByWeight) {
 TEST(Graph, DotShowsOpsShapesAndCommunication) {
   const Program program = test::ParseSample(test::kLinearProgram);
   const std::string text = ToDot(program, BuildDependencies(program));
-  for (const char* line : {"digraph \"linear\" {\n", "  op0 [label=\"#0 aten.t layer 0 micro-batch 0\\nw.t: f32[4,6]{1,4}\" shape=box style=dotted];\n",
-                           "  op2 [label=\"#2 c10d.all_reduce layer 0 micro-batch 0\\non tensor\\ny.sum: f32[5,6]\" shape=hexagon", "  op0 -> op1;\n",
-                           "  op2 -> op3 [color=\"#1f5fa8\" penwidth=2];\n", "  op1 -> op10 [style=dashed color=gray50];\n"}) {
+  for (const char* line :
+       {"digraph \"linear\" {\n", "  op0 [label=\"#0 aten.t layer 0 micro-batch 0\\nw.t: f32[4,6]{1,4}\" shape=box style=dotted];\n",
+        "  op2 [label=\"#2 c10d.all_reduce layer 0 micro-batch 0\\non tensor\\ny.sum: f32[5,6]\" shape=hexagon", "  op0 -> op1;\n",
+        "  op2 -> op3 [color=\"#1f5fa8\" penwidth=2];\n", "  op1 -> op10 [style=dashed color=gray50];\n"}) {
     EXPECT_NE(text.find(line), std::string::npos) << line << "\n" << text;
   }
 }

@@ -75,11 +75,11 @@ TEST(Op, WritesWhatLiesOnAnArgumentsStorage) {
     for (const TensorId tensor : WrittenTensors(program, program.ops[op])) text += program.tensor(tensor).name + " ";
     return text;
   };
-  EXPECT_EQ(names(0), "");            // a view
-  EXPECT_EQ(names(1), "");            // a fresh result
-  EXPECT_EQ(names(2), "y.sum ");      // all_reduce
+  EXPECT_EQ(names(0), "");             // a view
+  EXPECT_EQ(names(1), "");             // a fresh result
+  EXPECT_EQ(names(2), "y.sum ");       // all_reduce
   EXPECT_EQ(names(7), "gradient.1 ");  // out=
-  EXPECT_EQ(names(10), "w.1 ");       // in place
+  EXPECT_EQ(names(10), "w.1 ");        // in place
 }
 
 TEST(Op, IsDescribedWithItsPlaceInTheModel) {

@@ -38,14 +38,22 @@ std::string RandomText() { return *rc::gen::string<std::string>(); }
 template <typename Variant>
 Variant RandomPlain() {
   switch (*inRange(0, 8)) {
-    case 0: return NoneArgument();
-    case 1: return *rc::gen::arbitrary<bool>();
-    case 2: return *rc::gen::arbitrary<int64_t>();
-    case 3: return RandomDouble();
-    case 4: return *rc::gen::arbitrary<std::vector<int64_t>>();
-    case 5: return *rc::gen::arbitrary<std::vector<bool>>();
-    case 6: return RandomText();
-    default: return OneOf(kTypes);
+    case 0:
+      return NoneArgument();
+    case 1:
+      return *rc::gen::arbitrary<bool>();
+    case 2:
+      return *rc::gen::arbitrary<int64_t>();
+    case 3:
+      return RandomDouble();
+    case 4:
+      return *rc::gen::arbitrary<std::vector<int64_t>>();
+    case 5:
+      return *rc::gen::arbitrary<std::vector<bool>>();
+    case 6:
+      return RandomText();
+    default:
+      return OneOf(kTypes);
   }
 }
 
@@ -86,15 +94,19 @@ RankExpression RandomExpression(const Program& program) {
 
 Argument RandomArgument(const Program& program) {
   switch (*inRange(0, 5)) {
-    case 0: return RandomTensor(program);
+    case 0:
+      return RandomTensor(program);
     case 1: {
       std::vector<TensorId> list(*inRange<size_t>(0, 3));
       for (TensorId& tensor : list) tensor = RandomTensor(program);
       return list;
     }
-    case 2: return RandomExpression(program);
-    case 3: return *inRange(0, 4) == 0 ? OpId() : OpId(*inRange<size_t>(0, program.ops.size()));
-    default: return RandomPlain<Argument>();
+    case 2:
+      return RandomExpression(program);
+    case 3:
+      return *inRange(0, 4) == 0 ? OpId() : OpId(*inRange<size_t>(0, program.ops.size()));
+    default:
+      return RandomPlain<Argument>();
   }
 }
 
@@ -136,18 +148,33 @@ void FillTensors(Program& program) {
     if (*inRange(0, 2) != 0 || t >= program.storages.size()) continue;
     tensor.offset = 0;
     tensor.storage = StorageId(t);
-    program.storages[t] = {tensor.name, Bytes(ExtentOf(tensor).end), OneOf<StorageRole>({StorageRole::kActivation, StorageRole::kCommunicationBuffer}), false};
+    program.storages[t] = {tensor.name, Bytes(ExtentOf(tensor).end),
+                           OneOf<StorageRole>({StorageRole::kActivation, StorageRole::kCommunicationBuffer}), false};
   }
 }
 
 void FillSegments(Program& program) {
   for (int i = *inRange(0, 3); i > 0; --i) {
     ParameterSegment& segment = program.segments.emplace_back();
-    segment = {"s" + std::to_string(i), *inRange<int64_t>(0, 99), *rc::gen::arbitrary<bool>(), *rc::gen::arbitrary<bool>(), RandomStorage(program), StorageId(),
-               RandomStorage(program), RandomStorage(program), RandomStorage(program), *inRange<int64_t>(0, 99), {}};
+    segment = {"s" + std::to_string(i),
+               *inRange<int64_t>(0, 99),
+               *rc::gen::arbitrary<bool>(),
+               *rc::gen::arbitrary<bool>(),
+               RandomStorage(program),
+               StorageId(),
+               RandomStorage(program),
+               RandomStorage(program),
+               RandomStorage(program),
+               *inRange<int64_t>(0, 99),
+               {}};
     for (int j = *inRange(0, 3); j > 0; --j) {
-      segment.pieces.push_back({RandomText(), RandomShape(), *rc::gen::arbitrary<bool>(), {RandomExpression(program)}, RandomShape(),
-                                *inRange<int64_t>(0, 99), OneOf<Initialization>({Initialization::kNormal, Initialization::kZeros, Initialization::kOnes}),
+      segment.pieces.push_back({RandomText(),
+                                RandomShape(),
+                                *rc::gen::arbitrary<bool>(),
+                                {RandomExpression(program)},
+                                RandomShape(),
+                                *inRange<int64_t>(0, 99),
+                                OneOf<Initialization>({Initialization::kNormal, Initialization::kZeros, Initialization::kOnes}),
                                 RandomDouble()});
     }
   }
@@ -162,8 +189,8 @@ Program RandomProgram() {
   program.storages.resize(*inRange<size_t>(1, 6));
   for (size_t s = 0; s < program.storages.size(); ++s) {
     program.storages[s] = {"s" + std::to_string(s), Bytes(*inRange<int64_t>(0, 1000)),
-                           OneOf<StorageRole>({StorageRole::kParameter, StorageRole::kGradient, StorageRole::kOptimizerState, StorageRole::kActivation,
-                                               StorageRole::kInput, StorageRole::kCommunicationBuffer}),
+                           OneOf<StorageRole>({StorageRole::kParameter, StorageRole::kGradient, StorageRole::kOptimizerState,
+                                               StorageRole::kActivation, StorageRole::kInput, StorageRole::kCommunicationBuffer}),
                            *rc::gen::arbitrary<bool>()};
   }
   program.tensors.resize(*inRange<size_t>(1, 8));
@@ -196,9 +223,15 @@ RC_GTEST_PROP(RoundTrip, BrokenTextIsAnswered, ()) {
     const size_t at = *inRange<size_t>(0, text.size());
     const size_t length = *inRange<size_t>(0, 20);
     switch (*inRange(0, 3)) {
-      case 0: text.erase(at, length); break;
-      case 1: text.insert(at, text.substr(*inRange<size_t>(0, text.size()), length)); break;
-      default: text[at] = *rc::gen::arbitrary<char>(); break;
+      case 0:
+        text.erase(at, length);
+        break;
+      case 1:
+        text.insert(at, text.substr(*inRange<size_t>(0, text.size()), length));
+        break;
+      default:
+        text[at] = *rc::gen::arbitrary<char>();
+        break;
     }
   }
   const Result<Program> read = ParseProgram(text, "broken");
@@ -222,16 +255,18 @@ bool Same(const ParameterSegment& a, const ParameterSegment& b) {
          a.moment_second == b.moment_second && a.gradient_offset == b.gradient_offset &&
          std::ranges::equal(a.pieces, b.pieces, [](const auto& x, const auto& y) { return Same(x, y); });
 }
-bool Same(const Storage& a, const Storage& b) { return a.name == b.name && a.bytes == b.bytes && a.role == b.role && a.persistent == b.persistent; }
+bool Same(const Storage& a, const Storage& b) {
+  return a.name == b.name && a.bytes == b.bytes && a.role == b.role && a.persistent == b.persistent;
+}
 bool Same(const Tensor& a, const Tensor& b) {
-  return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides && a.offset == b.offset && a.storage == b.storage &&
-         a.producer == b.producer;
+  return a.name == b.name && a.dtype == b.dtype && a.shape == b.shape && a.strides == b.strides && a.offset == b.offset &&
+         a.storage == b.storage && a.producer == b.producer;
 }
 bool Same(const Group& a, const Group& b) { return a.name == b.name && a.dimensions == b.dimensions; }
 bool Same(const Op& a, const Op& b) {
   return a.kind == b.kind && a.target == b.target && a.arguments == b.arguments && a.results == b.results && a.group == b.group &&
-         a.batch == b.batch && a.phase == b.phase && a.layer == b.layer && a.micro_batch == b.micro_batch && a.tile == b.tile && a.strand == b.strand &&
-         a.compute_stream == b.compute_stream && a.label == b.label;
+         a.batch == b.batch && a.phase == b.phase && a.layer == b.layer && a.micro_batch == b.micro_batch && a.tile == b.tile &&
+         a.strand == b.strand && a.compute_stream == b.compute_stream && a.label == b.label;
 }
 template <typename T>
 bool SameAll(const std::vector<T>& a, const std::vector<T>& b) {
@@ -239,7 +274,8 @@ bool SameAll(const std::vector<T>& a, const std::vector<T>& b) {
 }
 bool Same(const Program& a, const Program& b) {
   return a.name == b.name && a.device == b.device && a.mesh == b.mesh && SameAll(a.groups, b.groups) && SameAll(a.storages, b.storages) &&
-         SameAll(a.tensors, b.tensors) && SameAll(a.ops, b.ops) && a.inputs == b.inputs && a.outputs == b.outputs && SameAll(a.segments, b.segments);
+         SameAll(a.tensors, b.tensors) && SameAll(a.ops, b.ops) && a.inputs == b.inputs && a.outputs == b.outputs &&
+         SameAll(a.segments, b.segments);
 }
 
 }  // namespace

@@ -9,12 +9,14 @@ TEST(Schedule, InTurn) { EXPECT_EQ(ToText(ScheduleInTurn(3)), "0F0,0B0,0F1,0B1,0
 
 // Every form that PyTorch writes; an empty cell, where a rank does nothing, is left out.
 TEST(Schedule, ReadsTheRowsOfPyTorch) {
-  constexpr std::string_view kRow = "0UNSHARD,0F3,1RECV_F3,1I3,1W3,1SEND_B3,(0F3;1B0)OVERLAP_F_B,2B17,2SEND_F17,2RECV_B17,0RESHARD,0REDUCE_GRAD";
+  constexpr std::string_view kRow =
+      "0UNSHARD,0F3,1RECV_F3,1I3,1W3,1SEND_B3,(0F3;1B0)OVERLAP_F_B,2B17,2SEND_F17,2RECV_B17,0RESHARD,0REDUCE_GRAD";
   const Result<Schedule> schedule = ParseSchedule(kRow);
   ASSERT_TRUE(schedule.ok()) << schedule.status().message();
   EXPECT_EQ(ToText(*schedule), kRow);
   EXPECT_EQ((*schedule)[4], (Action{1, ActionKind::kWeightGradient, 3, {}}));
-  EXPECT_EQ((*schedule)[6], (Action{0, ActionKind::kOverlap, -1, {{0, ActionKind::kForward, 3, {}}, {1, ActionKind::kFullBackward, 0, {}}}}));
+  EXPECT_EQ((*schedule)[6],
+            (Action{0, ActionKind::kOverlap, -1, {{0, ActionKind::kForward, 3, {}}, {1, ActionKind::kFullBackward, 0, {}}}}));
   EXPECT_EQ(ParseSchedule(",0F0, ,0B0,").value(), ScheduleInTurn(1));
 }
 

@@ -67,10 +67,28 @@ TEST(Signature, EveryKindOfArgumentReadsBack) {
   const TensorSignature tensor{DataType::kBFloat16, {2, 3}, {1, 2}, true, 0};
   const TensorSignature index{DataType::kInt64, {}, {}, false, 17};
   ExpectRoundTrip({"aten.everything.out",
-                   {NoneArgument(), tensor, index, std::vector<TensorSignature>{tensor, index}, std::vector<TensorSignature>{}, true, false,
-                    int64_t{-5}, std::numeric_limits<int64_t>::min(), 1.0, -0.0, 1e-5, 1e300, std::numeric_limits<double>::infinity(),
-                    -std::numeric_limits<double>::infinity(), std::vector<int64_t>{1, -1}, std::vector<int64_t>{}, std::vector<bool>{true, false},
-                    std::vector<bool>{}, std::string("a \"quoted\" \\ \n text"), std::string(), DataType::kBool}});
+                   {NoneArgument(),
+                    tensor,
+                    index,
+                    std::vector<TensorSignature>{tensor, index},
+                    std::vector<TensorSignature>{},
+                    true,
+                    false,
+                    int64_t{-5},
+                    std::numeric_limits<int64_t>::min(),
+                    1.0,
+                    -0.0,
+                    1e-5,
+                    1e300,
+                    std::numeric_limits<double>::infinity(),
+                    -std::numeric_limits<double>::infinity(),
+                    std::vector<int64_t>{1, -1},
+                    std::vector<int64_t>{},
+                    std::vector<bool>{true, false},
+                    std::vector<bool>{},
+                    std::string("a \"quoted\" \\ \n text"),
+                    std::string(),
+                    DataType::kBool}});
   ExpectRoundTrip({"aten.none", {}});
 }
 
@@ -105,7 +123,8 @@ TEST(Flops, OfProductsAndAttention) {
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_for_cpu(" + qkv + ", 0.0, false)"), full);
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_for_cpu(" + qkv + ", 0.0, true)"), full / 2);
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention(" + qkv + ", 0.0, true, false)"), full / 2);
-  EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_for_cpu_backward(f32[2,3,16,8], " + qkv + ", f32[2,3,16,8], f32[2,3,16], 0.0, true)"),
+  EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_for_cpu_backward(f32[2,3,16,8], " + qkv +
+                        ", f32[2,3,16,8], f32[2,3,16], 0.0, true)"),
             full / 2 * 2.5);
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_backward(f32[2,3,16,8], " + qkv +
                         ", f32[2,3,16,8], f32[2,3,16], none, none, 16, 16, 0.0, true, i64[], i64[])"),

@@ -19,7 +19,8 @@ Timeline Sample() {
   timeline.device = "Test CPU";
   timeline.makespan = Duration::Nanoseconds(1500);
   timeline.steps = {Duration::Nanoseconds(1500), Duration::Picoseconds(1499999)};
-  timeline.streams = {{Stream::Kind::kHost, 0, "host"}, {Stream::Kind::kCompute, 0, "compute"}, {Stream::Kind::kCommunication, 0, "communication.tensor"}};
+  timeline.streams = {
+      {Stream::Kind::kHost, 0, "host"}, {Stream::Kind::kCompute, 0, "compute"}, {Stream::Kind::kCommunication, 0, "communication.tensor"}};
   timeline.ops = TimelineOps(test::ParseSample(test::kLinearProgram), {});
   timeline.events = {{0, 1, OpId(1), Duration::Nanoseconds(0), Duration::Nanoseconds(1000)},
                      {0, 2, OpId(2), Duration::Nanoseconds(500), Duration::Nanoseconds(700)},
@@ -78,12 +79,14 @@ TEST(Timeline, EventsHoldTheInvariant) {
 TEST(Timeline, ReadingIsStrict) {
   EXPECT_EQ(ErrorAfter([](auto& document) { document["format"] = "helm-timeline/9"; }),
             "t.json: error: format 'helm-timeline/9' is not known; this HELM reads helm-timeline/1");
-  EXPECT_EQ(ErrorAfter([](auto& document) { document["memory"]["time_ps"][0] = 1.5; }), "t.json: memory.time_ps[0]: error: expected a whole number, found 1.5");
+  EXPECT_EQ(ErrorAfter([](auto& document) { document["memory"]["time_ps"][0] = 1.5; }),
+            "t.json: memory.time_ps[0]: error: expected a whole number, found 1.5");
   EXPECT_EQ(ErrorAfter([](auto& document) { document["streams"][1]["kind"] = "gpu"; }),
             "t.json: streams[1].kind: error: 'gpu' is no kind of stream; allowed: host, compute, communication");
   EXPECT_EQ(ErrorAfter([](auto& document) { document.erase("device"); }), "t.json: error: the key 'device' is missing");
   EXPECT_NE(ErrorAfter([](auto& document) { document["evnts"] = 1; }).find("evnts"), std::string::npos);
-  EXPECT_NE(ErrorAfter([](auto& document) { document["ops"]["kind"]["values"][0] = 17; }).find("ops.kind.values[0]: error: 17 is not in"), std::string::npos);
+  EXPECT_NE(ErrorAfter([](auto& document) { document["ops"]["kind"]["values"][0] = 17; }).find("ops.kind.values[0]: error: 17 is not in"),
+            std::string::npos);
 }
 
 }  // namespace

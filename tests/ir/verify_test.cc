@@ -28,7 +28,8 @@ tensor %w: f32[4,6] @w
 TEST(Verify, AcceptsTheLinearProgram) { EXPECT_EQ(Verify(test::ParseSample(test::kLinearProgram)).message(), ""); }
 
 TEST(Verify, ResultsAreProducedOnce) {
-  EXPECT_EQ(ProblemsOf("%y: f32[4,6] = aten.neg(%x)\n%y = aten.abs(%x)\noutput y = %y\n"), "#1 aten.abs: produces %y, which #0 aten.neg produces\n"
+  EXPECT_EQ(ProblemsOf("%y: f32[4,6] = aten.neg(%x)\n%y = aten.abs(%x)\noutput y = %y\n"),
+            "#1 aten.abs: produces %y, which #0 aten.neg produces\n"
             "  #1 aten.abs: its result %y lies on @y, which exists already, but no argument lies there");
 }
 
@@ -43,16 +44,21 @@ TEST(Verify, ProducersAreMarked) {
 }
 
 TEST(Verify, ArgumentsExistBeforeUse) {
-  EXPECT_EQ(ProblemsOf("%y: f32[4,6] = aten.neg(%z) {layer=3 micro_batch=0 label=\"mlp.up\"}\n%z: f32[4,6] = aten.neg(%x)\noutput y = %y\n"),
-            "#0 aten.neg 'mlp.up' layer 3 micro-batch 0: reads %z, which no earlier op produces");
+  EXPECT_EQ(
+      ProblemsOf("%y: f32[4,6] = aten.neg(%z) {layer=3 micro_batch=0 label=\"mlp.up\"}\n%z: f32[4,6] = aten.neg(%x)\noutput y = %y\n"),
+      "#0 aten.neg 'mlp.up' layer 3 micro-batch 0: reads %z, which no earlier op produces");
 }
 
 TEST(Verify, ResultsOfCollectivesAreUsedAfterTheWait) {
-  EXPECT_EQ(ProblemsOf("#0 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\n%z: f32[8,6] = aten.neg(%y)\n#2 c10d.wait(#0) {group=a}\noutput z = %z\n"),
-            "#1 aten.neg: uses %y before a wait ends #0 c10d.all_gather");
+  EXPECT_EQ(
+      ProblemsOf(
+          "#0 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\n%z: f32[8,6] = aten.neg(%y)\n#2 c10d.wait(#0) {group=a}\noutput z = %z\n"),
+      "#1 aten.neg: uses %y before a wait ends #0 c10d.all_gather");
   // A view of the result is a use too.
-  EXPECT_EQ(ProblemsOf("#0 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\n%z: f32[6,8]{1,6} @y = view aten.t(%y)\nc10d.wait(#0) {group=a}\noutput z = %z\n"
-                       ).find("#1 aten.t: uses %y before a wait ends #0 c10d.all_gather"), 0u);
+  EXPECT_EQ(ProblemsOf("#0 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\n%z: f32[6,8]{1,6} @y = view aten.t(%y)\nc10d.wait(#0) "
+                       "{group=a}\noutput z = %z\n")
+                .find("#1 aten.t: uses %y before a wait ends #0 c10d.all_gather"),
+            0u);
 }
 
 TEST(Verify, WhatACollectiveReducesOrReadsIsLeftAlone) {
@@ -67,12 +73,15 @@ TEST(Verify, WhatACollectiveReducesOrReadsIsLeftAlone) {
 }
 
 TEST(Verify, OldVersionsAreNotRead) {
-  EXPECT_EQ(ProblemsOf("%h: f32[4,6] = aten.neg(%x)\n%h.1: f32[4,6] @h = aten.zero_(%h)\n%z: f32[4,6] = aten.add.Tensor(%h, %h.1)\noutput z = %z\n"),
-            "#2 aten.add.Tensor: reads the old version %h, which #1 aten.zero_ overwrote");
+  EXPECT_EQ(
+      ProblemsOf(
+          "%h: f32[4,6] = aten.neg(%x)\n%h.1: f32[4,6] @h = aten.zero_(%h)\n%z: f32[4,6] = aten.add.Tensor(%h, %h.1)\noutput z = %z\n"),
+      "#2 aten.add.Tensor: reads the old version %h, which #1 aten.zero_ overwrote");
   // A view taken before the write is old as well, since all of it was overwritten.
-  EXPECT_EQ(ProblemsOf("%h: f32[4,6] = aten.neg(%x)\n%row: f32[6] @h+6 = view aten.select.int(%h, 0, 1)\n%h.1: f32[4,6] @h = aten.zero_(%h)\n"
-                       "%z: f32[6] = aten.neg(%row)\noutput z = %z\n"),
-            "#3 aten.neg: reads the old version %row, which #2 aten.zero_ overwrote");
+  EXPECT_EQ(
+      ProblemsOf("%h: f32[4,6] = aten.neg(%x)\n%row: f32[6] @h+6 = view aten.select.int(%h, 0, 1)\n%h.1: f32[4,6] @h = aten.zero_(%h)\n"
+                 "%z: f32[6] = aten.neg(%row)\noutput z = %z\n"),
+      "#3 aten.neg: reads the old version %row, which #2 aten.zero_ overwrote");
   EXPECT_EQ(ProblemsOf("%w.1: f32[4,6] @w = aten.zero_(%w)\n%z: f32[4,6] = aten.neg(%w)\noutput z = %z\n"),
             "#1 aten.neg: reads the old version %w, which #0 aten.zero_ overwrote");
   EXPECT_EQ(ProblemsOf("%h: f32[4,6] = aten.neg(%x)\n%h.1: f32[4,6] @h = aten.zero_(%h)\noutput h = %h\n"),
@@ -82,14 +91,19 @@ TEST(Verify, OldVersionsAreNotRead) {
 
 // Parts of a flat storage are written one by one, the whole is then read; and the other way round.
 TEST(Verify, ABoundTensorIsAWindowOnItsStorage) {
-  constexpr std::string_view kWindows = "storage g: 48 bytes gradient persistent\ntensor %g: f32[12] @g\ntensor %g.a: f32[6] @g\ntensor %g.b: f32[6] @g+6\n";
-  const std::string parts = std::string(kWindows) + "%g.a.1: f32[6] @g = aten.zero_(%g.a)\n%g.b.1: f32[6] @g+6 = aten.zero_(%g.b)\n"
+  constexpr std::string_view kWindows =
+      "storage g: 48 bytes gradient persistent\ntensor %g: f32[12] @g\ntensor %g.a: f32[6] @g\ntensor %g.b: f32[6] @g+6\n";
+  const std::string parts = std::string(kWindows) +
+                            "%g.a.1: f32[6] @g = aten.zero_(%g.a)\n%g.b.1: f32[6] @g+6 = aten.zero_(%g.b)\n"
                             "#2 %g.1: f32[12] @g = c10d.all_reduce(%g, \"sum\") {group=a}\nc10d.wait(#2) {group=a}\n";
   EXPECT_EQ(ProblemsOf(parts + "output g = %g.1\n"), "");
   // Of this window there is a newer version, %g.a.1.
   EXPECT_EQ(ProblemsOf(parts + "%z: f32[6] = aten.neg(%g.a)\noutput z = %z\n"),
             "#4 aten.neg: reads the old version %g.a, which #0 aten.zero_ overwrote");
-  EXPECT_EQ(ProblemsOf(std::string(kWindows) + "%g.a.1: f32[6] @g = aten.zero_(%g.a)\n%g.1: f32[12] @g = aten.neg_(%g)\n%z: f32[6] = aten.neg(%g.b)\noutput z = %z\n"), "");
+  EXPECT_EQ(
+      ProblemsOf(std::string(kWindows) +
+                 "%g.a.1: f32[6] @g = aten.zero_(%g.a)\n%g.1: f32[12] @g = aten.neg_(%g)\n%z: f32[6] = aten.neg(%g.b)\noutput z = %z\n"),
+      "");
 }
 
 TEST(Verify, ViewsShareAStorageWithAnArgument) {
@@ -112,14 +126,17 @@ TEST(Verify, FreshResultsLieOnFreshStorages) {
 }
 
 TEST(Verify, EveryStartIsWaitedFor) {
-  EXPECT_EQ(ProblemsOf("%y: f32[8,6] = c10d.all_gather(%x) {group=a label=\"gather\"}\n"), "#0 c10d.all_gather 'gather': is never waited for");
+  EXPECT_EQ(ProblemsOf("%y: f32[8,6] = c10d.all_gather(%x) {group=a label=\"gather\"}\n"),
+            "#0 c10d.all_gather 'gather': is never waited for");
 }
 
 TEST(Verify, AWaitNamesAStartOfItsGroup) {
-  EXPECT_EQ(ProblemsOf("#0 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\nc10d.wait(#0) {group=b}\nc10d.wait(#0) {group=a}\noutput y = %y\n"),
-            "#1 c10d.wait: waits on another group than #0 c10d.all_gather was started on");
-  EXPECT_EQ(ProblemsOf("c10d.wait(#1) {group=a}\n#1 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\nc10d.wait(#1) {group=a}\noutput y = %y\n"),
-            "#0 c10d.wait: waits for #1 c10d.all_gather, which is not a collective started before it");
+  EXPECT_EQ(
+      ProblemsOf("#0 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\nc10d.wait(#0) {group=b}\nc10d.wait(#0) {group=a}\noutput y = %y\n"),
+      "#1 c10d.wait: waits on another group than #0 c10d.all_gather was started on");
+  EXPECT_EQ(
+      ProblemsOf("c10d.wait(#1) {group=a}\n#1 %y: f32[8,6] = c10d.all_gather(%x) {group=a}\nc10d.wait(#1) {group=a}\noutput y = %y\n"),
+      "#0 c10d.wait: waits for #1 c10d.all_gather, which is not a collective started before it");
   EXPECT_EQ(ProblemsOf("c10d.wait() {group=a}\n"), "#0 c10d.wait: a wait needs one argument, the start that it ends");
 }
 
@@ -141,11 +158,13 @@ TEST(Verify, CollectivesFitTheirGroup) {
 }
 
 TEST(Verify, GroupsNameMeshDimensions) {
-  EXPECT_EQ(ProblemsOf("group c = [a, z, a]\n"), "group 'c': 'z' is no dimension of the mesh (a, b)\n  group 'c' names dimension 'a' twice");
+  EXPECT_EQ(ProblemsOf("group c = [a, z, a]\n"),
+            "group 'c': 'z' is no dimension of the mesh (a, b)\n  group 'c' names dimension 'a' twice");
 }
 
 TEST(Verify, RankExpressionsNameMeshDimensions) {
-  EXPECT_EQ(ProblemsOf("%y: f32[4,6] = aten.sub.Scalar(%x, rank(0+8*z))\noutput y = %y\n"), "#0 aten.sub.Scalar: 'z' is no dimension of the mesh (a, b)");
+  EXPECT_EQ(ProblemsOf("%y: f32[4,6] = aten.sub.Scalar(%x, rank(0+8*z))\noutput y = %y\n"),
+            "#0 aten.sub.Scalar: 'z' is no dimension of the mesh (a, b)");
 }
 
 TEST(Verify, NoOpIsIsolated) {
@@ -154,11 +173,13 @@ TEST(Verify, NoOpIsIsolated) {
 }
 
 TEST(Verify, StoragesHoldTheirTensors) {
-  EXPECT_EQ(ProblemsOf("tensor %big: f32[4,6] @x+1\n%y: f32[4,6] = aten.neg(%big)\noutput y = %y\n"), "%big ends at byte 100 of @x, which has 96 bytes");
+  EXPECT_EQ(ProblemsOf("tensor %big: f32[4,6] @x+1\n%y: f32[4,6] = aten.neg(%big)\noutput y = %y\n"),
+            "%big ends at byte 100 of @x, which has 96 bytes");
 }
 
 TEST(Verify, InputsAreBoundToPersistentStorages) {
-  EXPECT_EQ(ProblemsOf("%y: f32[4,6] = aten.neg(%x)\ninput y = %y\noutput y = %y\n"), "input 'y': %y is produced by an op\n  input 'y': %y is not persistent");
+  EXPECT_EQ(ProblemsOf("%y: f32[4,6] = aten.neg(%x)\ninput y = %y\noutput y = %y\n"),
+            "input 'y': %y is produced by an op\n  input 'y': %y is not persistent");
 }
 
 TEST(Verify, PiecesFitTheirSegmentAndDoNotOverlap) {
@@ -188,7 +209,8 @@ TEST(Verify, IdsOutOfRangeAreReportedFirst) {
   program.ops[3].arguments[0] = OpId(50);
   program.tensors[0].storage = StorageId();
   EXPECT_EQ(Verify(program).message(),
-            "program 'linear' is not valid:\n  %w names storage -1, of 8\n  #1 aten.mm 'linear' layer 0 micro-batch 0: argument names tensor 99, of 12\n"
+            "program 'linear' is not valid:\n  %w names storage -1, of 8\n  #1 aten.mm 'linear' layer 0 micro-batch 0: argument names "
+            "tensor 99, of 12\n"
             "  #3 c10d.wait layer 0 micro-batch 0: names op 50, of 11");
 }
 
