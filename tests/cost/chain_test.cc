@@ -1,0 +1,116 @@
+#include "cost/chain.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace helm::cost {
+namespace {
+
+cluster::Cluster TwoRanks() {
+  cluster::Cluster cluster;
+  cluster.device.name = "test cpu";
+  cluster.device.is_cpu = true;
+  cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(20);
+  cluster.local = true;
+  cluster.devices_per_node = 2;
+  cluster.devices_used = 2;
+  cluster.cpu_cores = 8;  // 4 threads a rank
+  return cluster;
+}
+
+CostTable Table() {
+  CostTable table;
+  table.device = {"cpu", "test cpu", 4, 2};
+  const Duration median = Duration::Microseconds(1);
+  table.ops["aten.neg(f32[1000])"] = {median, median, median, 9, Bytes()};
+  table.host = HostMeasurement{Duration::Microseconds(1), Duration(), Duration()};
+  return table;
+}
+
+Result<Estimate> Ask(const ChainEstimator& chain, const std::string& key) { return chain.EstimateOp(*ir::ParseOpSignature(key)); }
+
+std::unique_ptr<ChainEstimator> Make(const ChainOptions& options = {}) {
+  auto chain = MakeEstimator(TwoRanks(), {Table()}, options);
+  HELM_CHECK(chain.ok(), chain.status().message().c_str());
+  return std::move(chain).value();
+}
+
+TEST(Chain, AsksMeasuredThenInterpolatedThenAnalytic) {
+  const auto chain = Make();
+  EXPECT_EQ(Ask(*chain, "aten.neg(f32[1000])")->source, Source::kMeasured);
+  EXPECT_EQ(Ask(*chain, "aten.neg(f32[2000])")->source, Source::kInterpolated);
+  EXPECT_EQ(Ask(*chain, "aten.neg(f32[9000])")->source, Source::kAnalytic);
+  // Data sheet: 36000 bytes read, as many written, at half of 20 GB/s.
+  EXPECT_EQ(Ask(*chain, "aten.neg(f32[9000])")->duration, Duration::Microseconds(7.2));
+}
+
+TEST(Chain, RemembersWhatItWasAskedAndWhy) {
+  const auto chain = Make();
+  for (const char* key : {"aten.neg(f32[2000])", "aten.neg(f32[1000])", "aten.neg(f32[2000])", "aten.mm(f32[8,8], f32[8,8])"}) {
+    (void)Ask(*chain, key);
+  }
+  const Coverage expected{{{"aten.neg(f32[1000])", Source::kMeasured}, {"aten.neg(f32[2000])", Source::kInterpolated}},
+                          {{"aten.mm(f32[8,8], f32[8,8])",
+                            "aten.mm(f32[8,8], f32[8,8]): device 'test cpu' of the cluster description has no peak rate for f32"}}};
+  EXPECT_EQ(chain->coverage(), expected);
+  EXPECT_EQ(chain->coverage().Count(Source::kInterpolated), 1);
+}
+
+TEST(Chain, RequireMeasuredRefusesEverythingElse) {
+  const auto chain = Make({.require_measured = true});
+  EXPECT_TRUE(Ask(*chain, "aten.neg(f32[1000])").ok());
+  EXPECT_EQ(Ask(*chain, "aten.neg(f32[2000])").status().message(),
+            "aten.neg(f32[2000]): not measured, and only measured costs are allowed");
+  EXPECT_TRUE(chain->EstimateHost().ok());
+  (void)Ask(*chain, "aten.mm(f32[8,8], f32[8,8])");
+  EXPECT_EQ(chain->CheckMeasured().message(),
+            "error: 2 costs are not measured; measure them with helm-profile:\n  aten.neg(f32[2000]) (interpolated)\n"
+            "  aten.mm(f32[8,8], f32[8,8]) (unknown)");
+}
+
+TEST(Chain, AllMeasuredIsOk) {
+  const auto chain = Make();
+  (void)Ask(*chain, "aten.neg(f32[1000])");
+  EXPECT_TRUE(chain->CheckMeasured().ok());
+}
+
+TEST(Chain, TableOfAnotherDeviceIsRefused) {
+  CostTable table = Table();
+  table.device.ranks_per_machine = 4;
+  table.file = "ops.json";
+  const auto chain = MakeEstimator(TwoRanks(), {Table(), table}, {});
+  ASSERT_FALSE(chain.ok());
+  EXPECT_EQ(chain.status().code(), StatusCode::kInvalid);
+  EXPECT_EQ(chain.status().message(),
+            "ops.json:1:1: error: the table was measured on cpu 'test cpu' with 4 ranks of 4 threads, the cluster is cpu 'test cpu' with 2 "
+            "ranks of 4 threads; a table holds for its own device only: measure this one with helm-profile");
+}
+
+TEST(Chain, LaterTablesReplaceRowsOfEarlierOnes) {
+  CostTable newer = Table();
+  newer.host.reset();
+  newer.ops["aten.neg(f32[1000])"].median = Duration::Microseconds(5);
+  const auto chain = MakeEstimator(TwoRanks(), {Table(), newer}, {});
+  ASSERT_TRUE(chain.ok());
+  EXPECT_EQ(Ask(**chain, "aten.neg(f32[1000])")->duration, Duration::Microseconds(5));
+  EXPECT_EQ((*chain)->EstimateHost()->source, Source::kMeasured);  // of the first table
+}
+
+TEST(Chain, TableOfAGpuHoldsForAnyNumberOfRanks) {
+  EXPECT_TRUE(SameDevice({"cuda", "NVIDIA H200", 1, 1}, {"cuda", "NVIDIA H200", 1, 8}));
+  EXPECT_FALSE(SameDevice({"cuda", "NVIDIA H200", 1, 1}, {"cuda", "NVIDIA H100", 1, 1}));
+}
+
+TEST(Warnings, SayWhatIsNotMeasured) {
+  EXPECT_THAT(Warnings(TwoRanks(), {}),
+              testing::ElementsAre(testing::StartsWith("nothing was measured on cpu 'test cpu' with 2 ranks of 4")));
+  EXPECT_THAT(Warnings(TwoRanks(), {Table()}), testing::IsEmpty());
+  CostTable no_host = Table();
+  no_host.host.reset();
+  EXPECT_THAT(Warnings(TwoRanks(), {no_host}), testing::ElementsAre(testing::StartsWith("no cost table holds the launch costs")));
+}
+
+}  // namespace
+}  // namespace helm::cost

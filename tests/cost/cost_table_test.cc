@@ -1,0 +1,136 @@
+#include "cost/cost_table.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace helm::cost {
+namespace {
+
+constexpr std::string_view kText = R"json({
+  "format": "helm-cost-table/1",
+  "device": {
+    "kind": "cpu",
+    "name": "AMD EPYC",
+    "threads_per_rank": 1,
+    "ranks_per_machine": 2
+  },
+  "host": {
+    "per_op_us": 1.5,
+    "per_collective_us": 20.0,
+    "per_wait_us": 0.25
+  },
+  "ops": {
+    "aten.mm(f32[8,4], f32[4,2])": {
+      "median_us": 1.000001,
+      "quartile_lower_us": 0.5,
+      "quartile_upper_us": 2.0,
+      "samples": 11,
+      "workspace_bytes": 64
+    }
+  },
+  "collectives": {
+    "all_reduce f32 ranks=2 per_node=2 bytes=8": {
+      "median_us": 10.0,
+      "quartile_lower_us": 9.0,
+      "quartile_upper_us": 12.0,
+      "samples": 7,
+      "workspace_bytes": 0
+    }
+  },
+  "stamp": {
+    "helm": "0.1.0"
+  }
+})json";
+
+std::string Replaced(const std::string& from, const std::string& to) {
+  std::string text(kText);
+  const size_t at = text.find(from);
+  HELM_CHECK(at != std::string::npos, "the text to replace must be there");
+  return text.replace(at, from.size(), to);
+}
+
+TEST(CostTable, ReadsAndWritesTheSameText) {
+  const auto table = ParseCostTable(kText, "ops.json");
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  EXPECT_EQ(ToJson(*table).dump(2), kText);
+  const Measurement& row = table->ops.at("aten.mm(f32[8,4], f32[4,2])");
+  EXPECT_EQ(row.median, Duration::Picoseconds(1000001));
+  EXPECT_EQ(row.workspace, Bytes(64));
+  EXPECT_EQ(table->host->per_collective, Duration::Microseconds(20));
+  EXPECT_EQ(table->file, "ops.json");
+}
+
+TEST(CostTable, HostCostsMayBeMissing) {
+  CostTable table = *ParseCostTable(kText, "ops.json");
+  table.host.reset();
+  const auto again = ParseCostTable(ToJson(table).dump(), "ops.json");
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_FALSE(again->host.has_value());
+}
+
+struct BadCase {
+  std::string name;
+  std::string from;
+  std::string to;
+  std::string expected;  // the message begins so
+};
+
+class BadTables : public testing::TestWithParam<BadCase> {};
+
+TEST_P(BadTables, AreRefusedWithThePlace) {
+  const auto table = ParseCostTable(Replaced(GetParam().from, GetParam().to), "ops.json");
+  ASSERT_FALSE(table.ok());
+  EXPECT_EQ(table.status().code(), StatusCode::kInvalid);
+  EXPECT_THAT(table.status().message(), testing::StartsWith(GetParam().expected));
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Cases, BadTables,
+    testing::Values(BadCase{"UnknownVersion", "table/1", "table/2",
+                            "ops.json:1:1: error: not a cost table of a known version: format is \"helm-cost-table/2\""},
+                    BadCase{"UnknownKey", "\"host\"", "\"hosts\"", "ops.json:9:3: error: unknown key 'hosts'; did you mean 'host'?"},
+                    BadCase{"UnknownKindOfDevice", "\"cpu\"", "\"tpu\"", "ops.json:3:3: error: unknown kind of device 'tpu'"},
+                    BadCase{"NoThreads", "\"threads_per_rank\": 1", "\"threads_per_rank\": 0",
+                            "ops.json:3:3: error: 'threads_per_rank' is 0; it must be a whole number of at least 1"},
+                    BadCase{"NegativeTime", "\"median_us\": 10.0", "\"median_us\": -1.0",
+                            "ops.json:24:5: error: 'median_us' is -1.0; it must be a time that is not negative"},
+                    BadCase{"FractionOfASample", "\"samples\": 11", "\"samples\": 11.5",
+                            "ops.json:15:5: error: 'samples' is 11.5; it must be a whole number that is not negative"},
+                    BadCase{"RowWithoutSamples", "\"samples\": 11,", "", "ops.json:15:5: error: a row without 'samples'"},
+                    BadCase{"UnknownKeyInARow", "\"samples\": 11", "\"samples\": 11, \"mean_us\": 3",
+                            "ops.json:15:5: error: unknown key 'mean_us' in a row"},
+                    BadCase{"KeyThatIsNoOp", "aten.mm(f32[8,4]", "aten.mm(f99[8,4]",
+                            "ops.json:15:5: error: the key of this row cannot be read"},
+                    BadCase{"KeyInAnotherForm", "aten.mm(f32[8,4], f32", "aten.mm( f32[8,4], f32",
+                            "ops.json:15:5: error: the key of this row cannot be read"},
+                    BadCase{"KeyThatIsNoCollective", "all_reduce f32 ranks=2", "all_reduce f32 ranks=two",
+                            "ops.json:24:5: error: the key of this row cannot be read"},
+                    BadCase{"NoObject", "\"stamp\": {\n    \"helm\": \"0.1.0\"\n  }", "\"stamp\": 3",
+                            "ops.json:33:3: error: 'stamp' is number; it must be an object"}),
+    [](const auto& info) { return info.param.name; });
+
+TEST(CostTable, AllProblemsOfAFileAreSaidAtOnce) {
+  std::string text = Replaced("\"samples\": 11", "\"samples\": -1");
+  text.replace(text.find("\"per_op_us\": 1.5"), 16, "\"per_op_us\": \"x\"");
+  const auto table = ParseCostTable(text, "ops.json");
+  EXPECT_THAT(table.status().message(), testing::AllOf(testing::HasSubstr("ops.json:9:3: error: 'per_op_us' is \"x\""),
+                                                       testing::HasSubstr("ops.json:15:5: error: 'samples' is -1")));
+}
+
+TEST(CostTable, TextThatIsNoJsonIsRefused) { EXPECT_FALSE(ParseCostTable("{\"format\": ", "ops.json").ok()); }
+
+TEST(CostTable, MergeRefusesAnotherDevice) {
+  CostTable one = *ParseCostTable(kText, "one.json");
+  CostTable other = one;
+  other.device.name = "Intel Xeon";
+  other.file = "other.json";
+  EXPECT_EQ(
+      Merge(one, other).message(),
+      "other.json:1:1: error: a table of cpu 'Intel Xeon' with 2 ranks of 1 threads cannot be merged into one of cpu 'AMD EPYC' with 2 "
+      "ranks of 1 threads; give tables of one device only");
+}
+
+}  // namespace
+}  // namespace helm::cost
