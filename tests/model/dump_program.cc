@@ -1,6 +1,6 @@
 // Prints lowered programs as JSON, one a line, for tests/oracle/run_program.py: reads one case a line from standard input,
 //   {"model": {inline model}, "device": "cpu", "dtype": "f32", "global_batch": 4, "sequence_length": 8, "micro_batch": 1, "data": 1, "tensor": 1,
-//    "sequence_parallel": false, "bucket_bytes": 1000, "clip_norm": 1.0, "epsilon": 1e-4}
+//    "sequence_parallel": false, "bucket_bytes": 1000, "clip_norm": 1.0, "epsilon": 1e-4, ...}
 // A case that cannot be lowered gives {"error": message}.
 #include <cmath>
 #include <iostream>
@@ -97,8 +97,13 @@ Result<ir::Program> LowerCase(const Json& from) {
   workload.global_batch = from.at("global_batch");
   workload.sequence_length = from.at("sequence_length");
   workload.dtype = ir::DataTypeFromName(from.value("dtype", std::string("f32"))).value();
-  workload.optimizer.clip_norm = from.value("clip_norm", 1.0);
-  workload.optimizer.epsilon = from.value("epsilon", 1e-4);
+  ir::Optimizer& optimizer = workload.optimizer;
+  optimizer.learning_rate = from.value("learning_rate", optimizer.learning_rate);
+  optimizer.beta1 = from.value("beta1", optimizer.beta1);
+  optimizer.beta2 = from.value("beta2", optimizer.beta2);
+  optimizer.weight_decay = from.value("weight_decay", optimizer.weight_decay);
+  optimizer.clip_norm = from.value("clip_norm", optimizer.clip_norm);
+  optimizer.epsilon = from.value("epsilon", optimizer.epsilon);
   ir::Strategy strategy;
   strategy.data = from.value("data", 1);
   strategy.tensor = from.value("tensor", 1);

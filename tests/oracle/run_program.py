@@ -30,6 +30,34 @@ def operator(target):
     return getattr(getattr(torch.ops.aten, name), overload[0] if overload else "default")
 
 
+_KINDS = {"none": ("Optional", "Tensor"), "tensor": ("Tensor",), "tensors": ("List[Tensor]",), "dtype": ("int", "Optional[int]"),
+          "rank": ("number",), "infinity": ("number", "float")}
+
+
+def schema_problems(op):
+    """What in this op does not fit the schema of its target."""
+    try:
+        schema = operator(op["target"])._schema
+    except AttributeError:
+        return [f"{op['target']}: no such operator"]
+    problems = []
+    for parameter, argument in zip(schema.arguments, op["arguments"]):
+        (kind, value), = argument.items()
+        wanted = str(parameter.type)
+        value_kinds = {bool: ("bool",), int: ("int", "number", "Optional[int]"), float: ("float", "number"), str: ("str",), list: ("List[int]", "List[bool]")}
+        allowed = _KINDS.get(kind) or value_kinds[type(value)]
+        if not any(word in wanted for word in allowed):
+            problems.append(f"{op['target']}: argument {parameter.name} of type {wanted} is given {argument}")
+    if len(op["arguments"]) > len(schema.arguments):
+        problems.append(f"{op['target']}: too many arguments")
+    for parameter in schema.arguments[len(op["arguments"]):]:
+        if not parameter.has_default_value():
+            problems.append(f"{op['target']}: argument {parameter.name} is missing")
+    if schema.returns and len(schema.returns) != len(op["results"]):
+        problems.append(f"{op['target']}: {len(op['results'])} results instead of {len(schema.returns)}")
+    return problems
+
+
 class Rank:
     def __init__(self, program, number):
         self.program = program
@@ -122,8 +150,9 @@ class World:
                 assert op["target"] == "c10d.all_reduce", op["target"]
                 rank.store(op, op["results"][0], rank.argument(op["arguments"][0]).copy_(total))
 
-    def run(self, skip=None, alter=None):
-        """One step. `skip`: index of an op left out, whose in-place results are then its unchanged arguments (mutation tests)."""
+    def run(self, skip=None, negate=None):
+        """One step. For mutation tests: `skip` leaves an op out (its results are arguments of the same shape, else zeros), `negate` flips the
+        sign of an op's floating-point results."""
         for rank in self.ranks:
             rank.values = {}
         for number, op in enumerate(self.program["ops"]):
@@ -134,14 +163,34 @@ class World:
             elif op["kind"] != "wait":
                 for rank in self.ranks:
                     rank.run(op)
+            if number == negate:
+                self.negate(op)
+
+    def negate(self, op):
+        for rank in self.ranks:
+            for index in op["results"]:
+                if index >= 0 and rank.values[index].dtype == torch.bool:
+                    rank.values[index].logical_not_()
+                elif index >= 0:
+                    rank.values[index].neg_()
 
     def pass_through(self, op):
+        """In-place results are what was there; all-gathers and reduce-scatters become local copies; other results are zeros."""
         for rank in self.ranks:
-            tensors = [rank.tensor(a["tensor"]) for a in op["arguments"] if "tensor" in a]
+            tensors = [t for a in op["arguments"] for t in ([rank.tensor(a["tensor"])] if "tensor" in a else map(rank.tensor, a.get("tensors", [])))]
             for index in op["results"]:
                 spec = self.program["tensors"][index]
-                same = [t for t in tensors if list(t.shape) == spec["shape"] and t.dtype == DTYPES[spec["dtype"]]]
-                rank.values[index] = same[-1] if same else torch.zeros(spec["shape"], dtype=DTYPES[spec["dtype"]])
+                same = [t for t in tensors if (list(t.shape), t.dtype, t.storage_offset()) == (spec["shape"], DTYPES[spec["dtype"]], spec["offset"])]
+                if self.program["storages"][spec["storage"]]["persistent"]:
+                    flat = rank.storages[spec["storage"]].view(DTYPES[spec["dtype"]])
+                    rank.values[index] = torch.as_strided(flat, spec["shape"], spec["strides"], spec["offset"])
+                elif op["kind"] == "collective" and op["target"] != "c10d.all_reduce":
+                    rows = spec["shape"][0]
+                    rank.values[index] = torch.cat([tensors[0]] * max(1, rows // tensors[0].shape[0]), 0)[:rows].clone()
+                elif op["target"].split(".")[1].endswith("_") or "out" in op["target"] or op["kind"] == "collective":
+                    rank.values[index] = same[-1]
+                else:
+                    rank.values[index] = torch.as_strided(torch.zeros(10**5, dtype=DTYPES[spec["dtype"]]), spec["shape"], spec["strides"]).clone()
 
     # --- parameters and gradients under their names in the file ---
 
