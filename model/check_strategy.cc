@@ -50,7 +50,8 @@ void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, 
                    fmt::format("strategy.recompute '{}' is not supported by this version; allowed: none", strategy.recompute));
   problems.Require(strategy.schedule == "none",
                    fmt::format("strategy.schedule '{}' needs pipeline > 1; allowed without it: none", strategy.schedule));
-  problems.Require(workload.kind == "training", fmt::format("workload.kind '{}' is not supported by this version; allowed: training", workload.kind));
+  problems.Require(workload.kind == "training",
+                   fmt::format("workload.kind '{}' is not supported by this version; allowed: training", workload.kind));
   problems.Require(workload.dtype == ir::DataType::kFloat32 || workload.dtype == ir::DataType::kBFloat16,
                    fmt::format("workload.dtype '{}' is not supported by this version; allowed: fp32, bf16", ir::Name(workload.dtype)));
 }
@@ -61,7 +62,8 @@ void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, cons
   problems.Divides("model ffn", model.ffn, "strategy.tensor", strategy.tensor);
   if (!strategy.sequence_parallel) return;
   const int64_t tokens = strategy.micro_batch * workload.sequence_length;
-  problems.Divides("with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length)", tokens, "strategy.tensor", strategy.tensor);
+  problems.Divides("with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length)", tokens, "strategy.tensor",
+                   strategy.tensor);
 }
 
 void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
@@ -72,10 +74,11 @@ void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const i
   problems.Require(model.position != Position::kLearned || workload.sequence_length <= model.max_positions,
                    fmt::format("workload.sequence_length {} exceeds the model's max_positions {}; its learned positions end there",
                                workload.sequence_length, model.max_positions));
-  problems.Require(model.sliding_window == 0 || model.sliding_window >= workload.sequence_length,
-                   fmt::format("model sliding_window {} is shorter than workload.sequence_length {}, and windowed attention is not supported; use "
-                               "sequence_length <= {}",
-                               model.sliding_window, workload.sequence_length, model.sliding_window));
+  problems.Require(
+      model.sliding_window == 0 || model.sliding_window >= workload.sequence_length,
+      fmt::format("model sliding_window {} is shorter than workload.sequence_length {}, and windowed attention is not supported; use "
+                  "sequence_length <= {}",
+                  model.sliding_window, workload.sequence_length, model.sliding_window));
 }
 
 }  // namespace

@@ -27,14 +27,14 @@ void FlashForward(Step& step, AttentionSaved& saved) {
   const Spec output = HeadsInside(b, saved.query);
   if (!step.cuda) {
     const Spec log_sum{DataType::kFloat32, {s[0], s[1], s[2]}, {s[1] * s[2], 1, s[1]}};
-    const auto results = b.Compute("aten._scaled_dot_product_flash_attention_for_cpu", {saved.query, saved.key, saved.value, 0.0, true},
-                                   {output, log_sum});
+    const auto results =
+        b.Compute("aten._scaled_dot_product_flash_attention_for_cpu", {saved.query, saved.key, saved.value, 0.0, true}, {output, log_sum});
     saved.output = results[0];
     saved.extra = {results[1]};
     return;
   }
-  // (output, logsumexp, cum_seq_q, cum_seq_k, max_q, max_k, rng_state, unused, debug_attn_mask): the sequence tables are undefined tensors for
-  // batches of equal length, max_q and max_k are numbers, and without dropout nothing reads the random state.
+  // (output, logsumexp, cum_seq_q, cum_seq_k, max_q, max_k, rng_state, unused, debug_attn_mask): the sequence tables are undefined tensors
+  // for batches of equal length, max_q and max_k are numbers, and without dropout nothing reads the random state.
   const Spec log_sum{DataType::kFloat32, {s[0], s[1], s[2]}, {}};
   const auto results = b.Compute("aten._scaled_dot_product_flash_attention", {saved.query, saved.key, saved.value, 0.0, true},
                                  {output, log_sum, {}, {}, {}, {}, {}, {}, {}});

@@ -50,8 +50,8 @@ void Gradients::AddParameters(const Bucket& bucket, DataType dtype) {
     const ir::ParameterSegment& segment = builder_.program().segments[parameter.segment];
     weights_[static_cast<size_t>(index)] =
         builder_.AddPersistent(parameter.name, dtype, parameter.shape, segment.parameter, parameter.offset);
-    gradients_[static_cast<size_t>(index)] = builder_.AddPersistent(
-        parameter.name + ".gradient", DataType::kFloat32, parameter.shape, segment.gradient, segment.gradient_offset + parameter.offset);
+    gradients_[static_cast<size_t>(index)] = builder_.AddPersistent(parameter.name + ".gradient", DataType::kFloat32, parameter.shape,
+                                                                    segment.gradient, segment.gradient_offset + parameter.offset);
   }
 }
 

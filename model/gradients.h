@@ -25,8 +25,8 @@ class Gradients {
     last_ = last;
   }
 
-  // gradient (+)= output_gradient^T x input, or the column sums of value, or value itself. `final` is false for all but the last of several writes in one
-  // micro-batch (tied embeddings), `fresh` is true for the first of them.
+  // gradient (+)= output_gradient^T x input, or the column sums of value, or value itself. `final` is false for all but the last of several
+  // writes in one micro-batch (tied embeddings), `fresh` is true for the first of them.
   struct Turn {
     bool fresh = true;
     bool final = true;
@@ -55,11 +55,11 @@ class Gradients {
   const ParameterPlan& plan_;
   ir::GroupId tensor_group_;
   ir::GroupId data_group_;
-  std::vector<ir::TensorId> weights_;           // by parameter
-  std::vector<ir::TensorId> gradients_;         // by parameter: newest version
-  std::vector<ir::TensorId> bucket_tensors_;    // by bucket: newest version of anything on its storage
-  std::vector<size_t> missing_;                 // by bucket: gradients not yet complete in the last micro-batch
-  std::map<size_t, Pending> reductions_;        // by bucket
+  std::vector<ir::TensorId> weights_;         // by parameter
+  std::vector<ir::TensorId> gradients_;       // by parameter: newest version
+  std::vector<ir::TensorId> bucket_tensors_;  // by bucket: newest version of anything on its storage
+  std::vector<size_t> missing_;               // by bucket: gradients not yet complete in the last micro-batch
+  std::map<size_t, Pending> reductions_;      // by bucket
   std::vector<SegmentTensors> segments_;
   bool first_ = true;
   bool last_ = true;

@@ -42,17 +42,74 @@ const KindNames* FindKind(std::string_view name) {
 
 // Keys of PretrainedConfig and of the five classes that say nothing about how a training step computes: tokens with a meaning, generation,
 // output formats, files, caches, dtype (HELM's is the workload's).
-constexpr const char* kIrrelevantKeys[] = {
-    "_name_or_path", "_attn_implementation_autoset", "_commit_hash", "add_faster_video", "auto_map", "bad_words_ids", "begin_suppress_tokens",
-    "bos_token_id", "chunk_size_feed_forward", "cls_token_id", "decoder_start_token_id", "diversity_penalty", "do_sample", "dtype", "early_stopping",
-    "encoder_no_repeat_ngram_size", "eos_token_id", "exponential_decay_length_penalty", "finetuning_task", "forced_bos_token_id",
-    "forced_eos_token_id", "id2label", "label2id", "length_penalty", "license", "max_length", "max_window_layers", "min_length", "n_ctx",
-    "no_repeat_ngram_size", "num_beam_groups", "num_beams", "num_labels", "num_return_sequences", "output_attentions", "output_hidden_states",
-    "output_scores", "pad_token_id", "prefix", "pretraining_tp", "problem_type", "remove_invalid_values", "repetition_penalty", "return_dict",
-    "return_dict_in_generate", "sep_token_id", "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type",
-    "summary_use_proj", "suppress_tokens", "task_specific_params", "temperature", "tf_legacy_loss", "tokenizer_class", "top_k", "top_p",
-    "torch_dtype", "torchscript", "transformers_version", "typical_p", "unsloth_fixed", "use_bfloat16", "use_cache", "predict_special_tokens",
-    "gradient_checkpointing", "afn"};
+constexpr const char* kIrrelevantKeys[] = {"_name_or_path",
+                                           "_attn_implementation_autoset",
+                                           "_commit_hash",
+                                           "add_faster_video",
+                                           "auto_map",
+                                           "bad_words_ids",
+                                           "begin_suppress_tokens",
+                                           "bos_token_id",
+                                           "chunk_size_feed_forward",
+                                           "cls_token_id",
+                                           "decoder_start_token_id",
+                                           "diversity_penalty",
+                                           "do_sample",
+                                           "dtype",
+                                           "early_stopping",
+                                           "encoder_no_repeat_ngram_size",
+                                           "eos_token_id",
+                                           "exponential_decay_length_penalty",
+                                           "finetuning_task",
+                                           "forced_bos_token_id",
+                                           "forced_eos_token_id",
+                                           "id2label",
+                                           "label2id",
+                                           "length_penalty",
+                                           "license",
+                                           "max_length",
+                                           "max_window_layers",
+                                           "min_length",
+                                           "n_ctx",
+                                           "no_repeat_ngram_size",
+                                           "num_beam_groups",
+                                           "num_beams",
+                                           "num_labels",
+                                           "num_return_sequences",
+                                           "output_attentions",
+                                           "output_hidden_states",
+                                           "output_scores",
+                                           "pad_token_id",
+                                           "prefix",
+                                           "pretraining_tp",
+                                           "problem_type",
+                                           "remove_invalid_values",
+                                           "repetition_penalty",
+                                           "return_dict",
+                                           "return_dict_in_generate",
+                                           "sep_token_id",
+                                           "summary_activation",
+                                           "summary_first_dropout",
+                                           "summary_proj_to_labels",
+                                           "summary_type",
+                                           "summary_use_proj",
+                                           "suppress_tokens",
+                                           "task_specific_params",
+                                           "temperature",
+                                           "tf_legacy_loss",
+                                           "tokenizer_class",
+                                           "top_k",
+                                           "top_p",
+                                           "torch_dtype",
+                                           "torchscript",
+                                           "transformers_version",
+                                           "typical_p",
+                                           "unsloth_fixed",
+                                           "use_bfloat16",
+                                           "use_cache",
+                                           "predict_special_tokens",
+                                           "gradient_checkpointing",
+                                           "afn"};
 
 // Keys that make another architecture, with the values under which they do not.
 struct RefusedKey {
@@ -263,7 +320,8 @@ void ReportUnknown(const YamlValue& value, const std::string& type, Diagnostics&
   std::string message = fmt::format("unsupported model_type '{}'", type);
   if (nearest) message += fmt::format("; did you mean '{}'?", *nearest);
   diagnostics.Error(at == nullptr ? value.where : at->where, message,
-                    {"supported: " + Join(ModelTypes(), ", "), "fix: describe the model inline (family: gpt or llama) if it is one of these in disguise"});
+                    {"supported: " + Join(ModelTypes(), ", "),
+                     "fix: describe the model inline (family: gpt or llama) if it is one of these in disguise"});
 }
 
 }  // namespace
@@ -286,7 +344,8 @@ std::optional<ModelSpec> ReadHuggingFaceConfig(const YamlValue& value, const std
   ModelSpec model = HuggingFaceReader(value, kind->kind, diagnostics).Read(name.empty() ? kind->model_type : name);
   if (diagnostics.error_count() != errors_before) return std::nullopt;
   if (const Status status = ValidateModel(model); !status.ok()) {
-    for (std::string line : Split(status.message(), '\n')) diagnostics.Error(value.where, line.erase(0, std::string_view("error: ").size()));
+    for (std::string line : Split(status.message(), '\n'))
+      diagnostics.Error(value.where, line.erase(0, std::string_view("error: ").size()));
     return std::nullopt;
   }
   return model;

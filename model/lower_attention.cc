@@ -50,7 +50,8 @@ void SplitHeads(Step& step, const LayerParameters& layer, AttentionSaved& saved)
 }
 
 // Gradient of one of query and key, before rotation and norm, into its columns of `target`. Returns the newest version of target's storage.
-TensorId WriteHeadsBack(Step& step, TensorId gradient, const NormSaved& norm, ParameterIndex norm_weight, TensorId target, HeadRange heads) {
+TensorId WriteHeadsBack(Step& step, TensorId gradient, const NormSaved& norm, ParameterIndex norm_weight, TensorId target,
+                        HeadRange heads) {
   ProgramBuilder& b = step.b;
   const bool rope = step.model.position == Position::kRope;
   const TensorId columns = Heads(step, target, heads);

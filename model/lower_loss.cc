@@ -1,7 +1,7 @@
 // Final norm, output head split by vocabulary rows, and cross-entropy over the split logits, forward and backward.
 //
-// As Megatron's vocabulary-parallel cross-entropy: three reductions of one number per token (maximum, target logit, sum of exponentials); the
-// logits' buffer becomes the exponentials and then the gradient. Each micro-batch's loss and gradient are divided by the tokens of the
+// As Megatron's vocabulary-parallel cross-entropy: three reductions of one number per token (maximum, target logit, sum of exponentials);
+// the logits' buffer becomes the exponentials and then the gradient. Each micro-batch's loss and gradient are divided by the tokens of the
 // whole step, so that sums over micro-batches and data-parallel ranks give the mean.
 #include <limits>
 

@@ -12,10 +12,13 @@ namespace {
 // The gate's activation as a new tensor.
 TensorId Activate(Step& step, TensorId x) {
   switch (step.model.activation) {
-    case Activation::kSwiGlu: return step.b.Unary("aten.silu", x);
+    case Activation::kSwiGlu:
+      return step.b.Unary("aten.silu", x);
     case Activation::kGelu:
-    case Activation::kGeGlu: return step.b.Gelu(x);
-    case Activation::kSquaredRelu: return step.b.Unary("aten.relu", x);  // the caller squares it
+    case Activation::kGeGlu:
+      return step.b.Gelu(x);
+    case Activation::kSquaredRelu:
+      return step.b.Unary("aten.relu", x);  // the caller squares it
   }
   HELM_CHECK(false, "an activation");
 }

@@ -58,10 +58,10 @@ TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient
   ProgramBuilder& b = step.b;
   const TensorId w = step.gradients.Weight(weight);
   const ProgramBuilder::ResultSpec of_weight{b.dtype(w), b.shape(w), {}};
-  const std::vector<TensorId> results =
-      b.Compute("aten.native_layer_norm_backward",
-                {gradient, saved.input, b.shape(w), saved.mean, saved.rstd, w, step.gradients.Weight(bias), std::vector<bool>{true, true, true}},
-                {{{b.dtype(gradient), b.shape(gradient), {}}}, of_weight, of_weight});
+  const std::vector<TensorId> results = b.Compute(
+      "aten.native_layer_norm_backward",
+      {gradient, saved.input, b.shape(w), saved.mean, saved.rstd, w, step.gradients.Weight(bias), std::vector<bool>{true, true, true}},
+      {{{b.dtype(gradient), b.shape(gradient), {}}}, of_weight, of_weight});
   b.SetPhase(Phase::kWeightGradient);
   step.gradients.WriteValue(weight, results[1], {});
   step.gradients.WriteValue(bias, results[2], {});

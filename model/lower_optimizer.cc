@@ -11,7 +11,7 @@ using ir::TensorId;
 
 namespace {
 
-constexpr double kClipEpsilon = 1e-6;         // torch.nn.utils.clip_grad_norm_
+constexpr double kClipEpsilon = 1e-6;  // torch.nn.utils.clip_grad_norm_
 constexpr int64_t kNormRowElementsMax = 4096;
 
 // A long fp32 sum loses digits, so the norm is taken by rows: the longest equal ones of at most this length.
@@ -61,11 +61,11 @@ void UpdateSegment(Step& step, size_t index, TensorId bucket, TensorId count) {
   const Gradients::SegmentTensors& tensors = step.gradients.Segment(index);
   const TensorId gradient = b.Slice(bucket, 0, segment.gradient_offset, segment.gradient_offset + segment.elements);
   auto list = [](TensorId x) { return std::vector<TensorId>{x}; };
-  const std::vector<TensorId> written =
-      b.Write("aten._fused_adamw_",
-              {list(tensors.master), list(gradient), list(tensors.moment_first), list(tensors.moment_second), std::vector<TensorId>{}, list(count),
-               adam.learning_rate, adam.beta1, adam.beta2, segment.weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
-              {tensors.master, gradient, tensors.moment_first, tensors.moment_second});
+  const std::vector<TensorId> written = b.Write(
+      "aten._fused_adamw_",
+      {list(tensors.master), list(gradient), list(tensors.moment_first), list(tensors.moment_second), std::vector<TensorId>{}, list(count),
+       adam.learning_rate, adam.beta1, adam.beta2, segment.weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
+      {tensors.master, gradient, tensors.moment_first, tensors.moment_second});
   if (tensors.parameter != tensors.master) b.Copy_(tensors.parameter, written[0]);
 }
 

@@ -80,9 +80,9 @@ void ReadKinds(MappingReader& reader, ModelSpec& model) {
     model.norm = reader.Enum<Norm>("norm", {{"layernorm", Norm::kLayerNorm}, {"rmsnorm", Norm::kRmsNorm}}).value_or(model.norm);
   }
   if (!RefuseWord(reader, "position", {"alibi"}, {"learned", "rope", "none"})) {
-    model.position = reader
-                         .Enum<Position>("position", {{"learned", Position::kLearned}, {"rope", Position::kRope}, {"none", Position::kNone}})
-                         .value_or(model.position);
+    model.position =
+        reader.Enum<Position>("position", {{"learned", Position::kLearned}, {"rope", Position::kRope}, {"none", Position::kNone}})
+            .value_or(model.position);
   }
   reader.Read("norm_epsilon", model.norm_epsilon, kPositiveNumber);
   reader.Read("rope_theta", model.rope_theta, kPositiveNumber);

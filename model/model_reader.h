@@ -1,5 +1,5 @@
-// Reading models: a preset's name (configs/models/), a file (a Hugging Face config.json, or YAML in the inline form), an inline mapping; and
-// the JSON form that a plan embeds. Forms: docs/formats/model.md.
+// Reading models: a preset's name (configs/models/), a file (a Hugging Face config.json, or YAML in the inline form), an inline mapping;
+// and the JSON form that a plan embeds. Forms: docs/formats/model.md.
 #pragma once
 
 #include <optional>

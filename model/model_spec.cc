@@ -13,10 +13,14 @@ std::string_view Name(Family family) { return family == Family::kGpt ? "gpt" : "
 
 std::string_view Name(Activation activation) {
   switch (activation) {
-    case Activation::kGelu: return "gelu";
-    case Activation::kGeGlu: return "geglu";
-    case Activation::kSwiGlu: return "swiglu";
-    case Activation::kSquaredRelu: return "squared_relu";
+    case Activation::kGelu:
+      return "gelu";
+    case Activation::kGeGlu:
+      return "geglu";
+    case Activation::kSwiGlu:
+      return "swiglu";
+    case Activation::kSquaredRelu:
+      return "squared_relu";
   }
   HELM_CHECK(false, "an activation");
 }
@@ -25,18 +29,19 @@ std::string_view Name(Norm norm) { return norm == Norm::kLayerNorm ? "layernorm"
 
 std::string_view Name(Position position) {
   switch (position) {
-    case Position::kLearned: return "learned";
-    case Position::kRope: return "rope";
-    case Position::kNone: return "none";
+    case Position::kLearned:
+      return "learned";
+    case Position::kRope:
+      return "rope";
+    case Position::kNone:
+      return "none";
   }
   HELM_CHECK(false, "a position embedding");
 }
 
 namespace {
 
-bool IsGatedActivation(const ModelSpec& model) {
-  return model.activation == Activation::kSwiGlu || model.activation == Activation::kGeGlu;
-}
+bool IsGatedActivation(const ModelSpec& model) { return model.activation == Activation::kSwiGlu || model.activation == Activation::kGeGlu; }
 
 int64_t NormParameters(const ModelSpec& model) { return model.norm == Norm::kLayerNorm ? 2 * model.hidden : model.hidden; }
 
@@ -61,7 +66,8 @@ int64_t ParameterCount(const ModelSpec& model) {
   return count;
 }
 
-// techniques.md 4.6, per token: projections 2 h (a + 2k) d + 2 a d h, causal core 2 s a d, feed-forward 4 h f (6 h f when gated), head 2 h V.
+// techniques.md 4.6, per token: projections 2 h (a + 2k) d + 2 a d h, causal core 2 s a d, feed-forward 4 h f (6 h f when gated), head 2 h
+// V.
 Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_length) {
   const auto h = static_cast<double>(model.hidden);
   const double width = static_cast<double>(model.heads) * static_cast<double>(model.head_dim);
@@ -77,9 +83,9 @@ Status ValidateModel(const ModelSpec& model) {
   auto require = [&problems](bool fine, std::string message) {
     if (!fine) problems.push_back("error: " + std::move(message));
   };
-  const std::pair<const char*, int64_t> sizes[] = {{"layers", model.layers},     {"hidden", model.hidden}, {"ffn", model.ffn},
-                                                   {"heads", model.heads},       {"kv_heads", model.kv_heads},
-                                                   {"head_dim", model.head_dim}, {"vocab", model.vocab}};
+  const std::pair<const char*, int64_t> sizes[] = {{"layers", model.layers}, {"hidden", model.hidden},     {"ffn", model.ffn},
+                                                   {"heads", model.heads},   {"kv_heads", model.kv_heads}, {"head_dim", model.head_dim},
+                                                   {"vocab", model.vocab}};
   for (const auto& [name, value] : sizes) require(value > 0, fmt::format("model {} is {}; it must be at least 1", name, value));
   if (problems.empty()) {
     require(model.heads % model.kv_heads == 0,

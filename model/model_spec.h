@@ -40,7 +40,7 @@ struct ModelSpec {
   bool qk_norm = false;         // RMSNorm on each head's query and key (Qwen3)
   bool tied_embeddings = false;
   double init_std = 0.02;
-  int64_t sliding_window = 0;   // 0: none
+  int64_t sliding_window = 0;      // 0: none
   std::vector<std::string> notes;  // where the model as HELM runs it differs from the file it was read from: "attn_pdrop 0.1: no dropout"
   bool operator==(const ModelSpec&) const = default;
 };

@@ -27,13 +27,41 @@ struct Names {
 
 Names NamesOf(Family family) {
   if (family == Family::kLlama) {
-    return {"model.embed_tokens", "model.embed_positions", "model.norm", "lm_head", "model.layers.",
-            "input_layernorm", "self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj", "self_attn.q_norm", "self_attn.k_norm",
-            "self_attn.o_proj", "post_attention_layernorm", "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", false};
+    return {"model.embed_tokens",
+            "model.embed_positions",
+            "model.norm",
+            "lm_head",
+            "model.layers.",
+            "input_layernorm",
+            "self_attn.q_proj",
+            "self_attn.k_proj",
+            "self_attn.v_proj",
+            "self_attn.q_norm",
+            "self_attn.k_norm",
+            "self_attn.o_proj",
+            "post_attention_layernorm",
+            "mlp.gate_proj",
+            "mlp.up_proj",
+            "mlp.down_proj",
+            false};
   }
-  return {"transformer.wte", "transformer.wpe", "transformer.ln_f", "lm_head", "transformer.h.",
-          "ln_1", "attn.c_attn", "attn.c_attn", "attn.c_attn", "attn.q_norm", "attn.k_norm",
-          "attn.c_proj", "ln_2", "mlp.c_gate", "mlp.c_fc", "mlp.c_proj", true};
+  return {"transformer.wte",
+          "transformer.wpe",
+          "transformer.ln_f",
+          "lm_head",
+          "transformer.h.",
+          "ln_1",
+          "attn.c_attn",
+          "attn.c_attn",
+          "attn.c_attn",
+          "attn.q_norm",
+          "attn.k_norm",
+          "attn.c_proj",
+          "ln_2",
+          "mlp.c_gate",
+          "mlp.c_fc",
+          "mlp.c_proj",
+          true};
 }
 
 // One part of a (possibly fused) linear layer: rows of the named parameter, split by rows over the tensor group.
@@ -84,7 +112,8 @@ class Planner {
       at.query_norm = Whole(own + "attention.query_norm", file + names_.query_norm + ".weight", model_.head_dim, Initialization::kOnes);
       at.key_norm = Whole(own + "attention.key_norm", file + names_.key_norm + ".weight", model_.head_dim, Initialization::kOnes);
       if (tensor_ > 1) {
-        plan_.parameters[static_cast<size_t>(at.query_norm)].share = plan_.parameters[static_cast<size_t>(at.key_norm)].share = Share::kPartial;
+        plan_.parameters[static_cast<size_t>(at.query_norm)].share = plan_.parameters[static_cast<size_t>(at.key_norm)].share =
+            Share::kPartial;
       }
     }
     at.qkv_weight = ColumnSplit(own + "attention.qkv.weight", qkv, ".weight");

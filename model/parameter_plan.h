@@ -51,8 +51,8 @@ struct LayerParameters {
 };
 
 struct Bucket {
-  std::string name;             // "bucket0", "replicated", "partial"
-  std::vector<size_t> segments; // consecutive in the gradient storage
+  std::string name;              // "bucket0", "replicated", "partial"
+  std::vector<size_t> segments;  // consecutive in the gradient storage
   int64_t elements = 0;
   Share share = Share::kSharded;
   std::vector<ParameterIndex> parameters;
@@ -62,7 +62,7 @@ struct ParameterPlan {
   std::vector<Parameter> parameters;
   std::vector<LayerParameters> layers;
   ParameterIndex embedding = -1, position = -1, final_norm_weight = -1, final_norm_bias = -1;
-  ParameterIndex head = -1;  // equals `embedding` when tied
+  ParameterIndex head = -1;                    // equals `embedding` when tied
   std::vector<ir::ParameterSegment> segments;  // without storages
   std::vector<Bucket> buckets;
   std::vector<size_t> bucket_of;  // by parameter

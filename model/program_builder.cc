@@ -92,7 +92,8 @@ ir::StorageId ProgramBuilder::AddStorage(std::string name, int64_t bytes, ir::St
 
 TensorId ProgramBuilder::AddPersistent(std::string name, DataType dtype, Shape shape, ir::StorageId storage, int64_t offset) {
   Shape strides = ir::ContiguousStrides(shape);
-  HELM_CHECK((offset + ir::ElementCount(shape)) * ElementBytes(dtype) <= program_.storage(storage).bytes.count(), "tensor within its storage");
+  HELM_CHECK((offset + ir::ElementCount(shape)) * ElementBytes(dtype) <= program_.storage(storage).bytes.count(),
+             "tensor within its storage");
   program_.tensors.push_back({std::move(name), dtype, std::move(shape), std::move(strides), offset, storage, {}});
   return TensorId(program_.tensors.size() - 1);
 }

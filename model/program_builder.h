@@ -1,8 +1,8 @@
 // ProgramBuilder: writes a program op by op, giving every result the dtype, shape and strides that ATen gives it.
 //
-// One method per ATen operator that the lowering uses; the method's name is the operator's. It knows nothing of models. In-place methods end in an
-// underscore, as in ATen, methods that write into a given tensor in Out; both return the new version of what they wrote. Restride is
-// as_strided: it re-reads a storage after some part of it was written through another view, so that no stale version is ever read.
+// One method per ATen operator that the lowering uses; the method's name is the operator's. It knows nothing of models. In-place methods
+// end in an underscore, as in ATen, methods that write into a given tensor in Out; both return the new version of what they wrote. Restride
+// is as_strided: it re-reads a storage after some part of it was written through another view, so that no stale version is ever read.
 //
 // Invariants: methods CHECK their shape rules; results of compute ops are contiguous on a storage of their own unless said otherwise.
 #pragma once

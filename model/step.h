@@ -1,9 +1,9 @@
 // Step: what the parts of the lowering share while one training step is written: sizes on one rank, the builder, parameters and gradients.
 // Internal to model/; the entrance is model/lower.h.
 //
-// Activations are matrices [tokens, features], tokens ordered by sequence, then position. Sequence parallelism gives each rank of the tensor
-// group an equal run of rows wherever the work is row by row (norms, residuals, embedding): gathering along rows restores the whole, so no
-// tensor is ever transposed for it.
+// Activations are matrices [tokens, features], tokens ordered by sequence, then position. Sequence parallelism gives each rank of the
+// tensor group an equal run of rows wherever the work is row by row (norms, residuals, embedding): gathering along rows restores the whole,
+// so no tensor is ever transposed for it.
 //
 // What is kept for backward is what PyTorch eager with fused SwiGLU keeps (techniques.md 4.5): inputs and outputs of norms, query/key/value
 // (rotated in place), attention output and its log-sum-exp, gate and up, their product. SiLU and GELU of the gate are computed again.
@@ -22,14 +22,14 @@ namespace helm::model {
 
 // Sizes on one rank.
 struct Sizes {
-  int64_t sequences = 0;     // of a micro-batch
-  int64_t positions = 0;     // of a sequence
-  int64_t tokens = 0;        // sequences x positions
-  int64_t row_tokens = 0;    // rows of row-by-row activations: tokens, or tokens / tensor with sequence parallelism
+  int64_t sequences = 0;   // of a micro-batch
+  int64_t positions = 0;   // of a sequence
+  int64_t tokens = 0;      // sequences x positions
+  int64_t row_tokens = 0;  // rows of row-by-row activations: tokens, or tokens / tensor with sequence parallelism
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t ffn = 0;
-  int64_t vocabulary = 0;    // rows of the embedding, padding included
+  int64_t vocabulary = 0;  // rows of the embedding, padding included
   int64_t micro_batches = 0;
 };
 
@@ -83,19 +83,21 @@ ir::TensorId FinishReduceRows(Step& step, const PendingRows& rows);
 
 struct AttentionSaved {
   ir::TensorId qkv;
-  NormSaved query_norm, key_norm;    // qk_norm only
-  ir::TensorId query, key, value;    // [sequences, heads, positions, head_dim]
-  ir::TensorId output;               // likewise
-  std::vector<ir::Argument> extra;   // results of the forward kernel that its backward reads, in the order of device_ops.h
-  ir::TensorId output_rows;          // [tokens, heads x head_dim]
+  NormSaved query_norm, key_norm;   // qk_norm only
+  ir::TensorId query, key, value;   // [sequences, heads, positions, head_dim]
+  ir::TensorId output;              // likewise
+  std::vector<ir::Argument> extra;  // results of the forward kernel that its backward reads, in the order of device_ops.h
+  ir::TensorId output_rows;         // [tokens, heads x head_dim]
 };
 void MakeRopeTables(Step& step, ir::TensorId like);
 // Rotates x [sequences, positions, heads, head_dim] in place; returns a view of the same shape on the newest version.
 ir::TensorId RotateInPlace(Step& step, ir::TensorId x);
-// The transposed rotation of `gradient`, written to `out` (a view of the same shape), or to a new tensor if out is none. Returns the newest version.
+// The transposed rotation of `gradient`, written to `out` (a view of the same shape), or to a new tensor if out is none. Returns the newest
+// version.
 ir::TensorId RotateBack(Step& step, ir::TensorId gradient, ir::TensorId out);
 ir::TensorId AttentionForward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved);
-ir::TensorId AttentionBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const AttentionSaved& saved, ir::TensorId gradient);
+ir::TensorId AttentionBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const AttentionSaved& saved,
+                               ir::TensorId gradient);
 
 // --- feed-forward layer (lower_mlp.cc) ---
 
@@ -130,7 +132,8 @@ void EmbeddingBackward(Step& step, const LocalTokens& saved, ir::TensorId gradie
 // --- head and loss (lower_loss.cc) ---
 
 void MakePaddingMask(Step& step, ir::TensorId like);
-// Forward and backward of final norm, head and cross-entropy: the micro-batch's share of the step's mean loss [1], and the gradient of `rows`.
+// Forward and backward of final norm, head and cross-entropy: the micro-batch's share of the step's mean loss [1], and the gradient of
+// `rows`.
 struct LossResult {
   ir::TensorId loss, gradient;
 };

@@ -1,5 +1,6 @@
 // Prints lowered programs as JSON, one a line, for tests/oracle/run_program.py: reads one case a line from standard input,
-//   {"model": {inline model}, "device": "cpu", "dtype": "f32", "global_batch": 4, "sequence_length": 8, "micro_batch": 1, "data": 1, "tensor": 1,
+//   {"model": {inline model}, "device": "cpu", "dtype": "f32", "global_batch": 4, "sequence_length": 8, "micro_batch": 1, "data": 1,
+//   "tensor": 1,
 //    "sequence_parallel": false, "bucket_bytes": 1000, "clip_norm": 1.0, "epsilon": 1e-4, ...}
 // A case that cannot be lowered gives {"error": message}.
 #include <cmath>
@@ -49,8 +50,9 @@ Json Dump(const ir::Op& op) {
   for (const ir::Argument& argument : op.arguments) arguments.push_back(std::visit(ArgumentWriter{}, argument));
   Json results = Json::array();
   for (const ir::TensorId id : op.results) results.push_back(id.value);
-  return {{"kind", ir::Name(op.kind)}, {"target", op.target}, {"arguments", arguments}, {"results", results}, {"group", op.group.value},
-          {"phase", ir::Name(op.phase)}, {"layer", op.layer}, {"micro_batch", op.micro_batch}, {"label", op.label}};
+  return {{"kind", ir::Name(op.kind)}, {"target", op.target},           {"arguments", arguments},
+          {"results", results},        {"group", op.group.value},       {"phase", ir::Name(op.phase)},
+          {"layer", op.layer},         {"micro_batch", op.micro_batch}, {"label", op.label}};
 }
 
 Json Dump(const ir::ParameterSegment& segment) {
@@ -58,13 +60,24 @@ Json Dump(const ir::ParameterSegment& segment) {
   for (const ir::ParameterPiece& piece : segment.pieces) {
     Json offsets = Json::array();
     for (const ir::RankExpression& offset : piece.box_offset) offsets.push_back(Dump(offset));
-    pieces.push_back({{"name", piece.name}, {"global_shape", piece.global_shape}, {"transposed", piece.transposed}, {"box_offset", offsets},
-                      {"box_shape", piece.box_shape}, {"offset", piece.offset}, {"initialization", static_cast<int>(piece.initialization)},
+    pieces.push_back({{"name", piece.name},
+                      {"global_shape", piece.global_shape},
+                      {"transposed", piece.transposed},
+                      {"box_offset", offsets},
+                      {"box_shape", piece.box_shape},
+                      {"offset", piece.offset},
+                      {"initialization", static_cast<int>(piece.initialization)},
                       {"standard_deviation", piece.standard_deviation}});
   }
-  return {{"name", segment.name}, {"elements", segment.elements}, {"gradient_offset", segment.gradient_offset},
-          {"weight_decay", segment.weight_decay}, {"tensor_replicated", segment.tensor_replicated}, {"parameter", segment.parameter.value},
-          {"gradient", segment.gradient.value}, {"master", segment.master.value}, {"pieces", pieces}};
+  return {{"name", segment.name},
+          {"elements", segment.elements},
+          {"gradient_offset", segment.gradient_offset},
+          {"weight_decay", segment.weight_decay},
+          {"tensor_replicated", segment.tensor_replicated},
+          {"parameter", segment.parameter.value},
+          {"gradient", segment.gradient.value},
+          {"master", segment.master.value},
+          {"pieces", pieces}};
 }
 
 Json Dump(const ir::Program& program) {
@@ -79,8 +92,13 @@ Json Dump(const ir::Program& program) {
   }
   document["tensors"] = Json::array();
   for (const ir::Tensor& t : program.tensors) {
-    document["tensors"].push_back({{"name", t.name}, {"dtype", ir::Name(t.dtype)}, {"shape", t.shape}, {"strides", t.strides},
-                                   {"offset", t.offset}, {"storage", t.storage.value}, {"producer", t.producer.value}});
+    document["tensors"].push_back({{"name", t.name},
+                                   {"dtype", ir::Name(t.dtype)},
+                                   {"shape", t.shape},
+                                   {"strides", t.strides},
+                                   {"offset", t.offset},
+                                   {"storage", t.storage.value},
+                                   {"producer", t.producer.value}});
   }
   document["ops"] = Json::array();
   for (const ir::Op& op : program.ops) document["ops"].push_back(Dump(op));

@@ -41,7 +41,8 @@ TEST(HuggingFace, LlamaEqualsThePreset) {
   const Outcome outcome = Read(Llama(""));
   ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
   ModelSpec expected = *Read(R"({"family": "llama", "layers": 32, "hidden": 4096, "ffn": 14336, "heads": 32, "kv_heads": 8, "vocab": 128256,
-                                 "max_positions": 8192, "rope_theta": 500000.0, "name": "llama"})").model;
+                                 "max_positions": 8192, "rope_theta": 500000.0, "name": "llama"})")
+                            .model;
   EXPECT_EQ(*outcome.model, expected);
 }
 
@@ -55,13 +56,14 @@ TEST(HuggingFace, Gpt2WithDropoutNoted) {
   ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
   EXPECT_EQ(ParameterCount(*outcome.model), 124439808);
   EXPECT_TRUE(outcome.model->tied_embeddings);
-  EXPECT_EQ(outcome.model->notes, (std::vector<std::string>{"resid_pdrop 0.1: HELM trains without dropout",
-                                                            "embd_pdrop 0.1: HELM trains without dropout",
-                                                            "attn_pdrop 0.1: HELM trains without dropout"}));
+  EXPECT_EQ(outcome.model->notes,
+            (std::vector<std::string>{"resid_pdrop 0.1: HELM trains without dropout", "embd_pdrop 0.1: HELM trains without dropout",
+                                      "attn_pdrop 0.1: HELM trains without dropout"}));
 }
 
 TEST(HuggingFace, Qwen2HasQueryKeyValueBiasAndNoWindow) {
-  const Outcome outcome = Read(R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "hidden_act": "silu", "hidden_size": 896,
+  const Outcome outcome =
+      Read(R"({"architectures": ["Qwen2ForCausalLM"], "attention_dropout": 0.0, "hidden_act": "silu", "hidden_size": 896,
     "initializer_range": 0.02, "intermediate_size": 4864, "max_position_embeddings": 131072, "max_window_layers": 24, "model_type": "qwen2",
     "num_attention_heads": 14, "num_hidden_layers": 24, "num_key_value_heads": 2, "rms_norm_eps": 1e-06, "rope_theta": 1000000.0,
     "sliding_window": 131072, "tie_word_embeddings": true, "torch_dtype": "bfloat16", "use_cache": true, "use_sliding_window": false,
@@ -91,7 +93,8 @@ TEST(HuggingFace, MistralsWindow) {
 }
 
 TEST(HuggingFace, AbsentKeysHaveTheClassDefaults) {
-  const Outcome outcome = Read(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 4,
+  const Outcome outcome =
+      Read(R"({"architectures": ["LlamaForCausalLM"], "hidden_size": 24, "intermediate_size": 40, "num_attention_heads": 4,
     "num_hidden_layers": 2, "vocab_size": 50})");
   ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
   EXPECT_EQ(outcome.model->kv_heads, 4);

@@ -39,8 +39,8 @@ ir::Workload Batch(int64_t global_batch, DataType dtype = DataType::kFloat32) {
   return workload;
 }
 
-ir::Program LowerOrDie(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, DeviceKind device = DeviceKind::kCpu,
-                       int64_t bucket_bytes = 8000) {
+ir::Program LowerOrDie(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy,
+                       DeviceKind device = DeviceKind::kCpu, int64_t bucket_bytes = 8000) {
   ir::Software software;
   software.gradient_bucket_bytes = bucket_bytes;
   const auto program = Lower(model, workload, software, strategy, device);
@@ -153,8 +153,8 @@ TEST(Lower, BytesPerParameter) {
 }
 
 // What is live when the loss begins, beyond persistent storages: techniques.md 4.5 for the layers' activations. Per token and layer, in
-// fp32: norm inputs and outputs 4h, query/key/value (a + 2k) d, attention output a d, gate and up 2f, product f, and 4-byte log-sum-exp a and
-// rstd 2.
+// fp32: norm inputs and outputs 4h, query/key/value (a + 2k) d, attention output a d, gate and up 2f, product f, and 4-byte log-sum-exp a
+// and rstd 2.
 TEST(Lower, SavedActivations) {
   ModelSpec one = Llama();
   ModelSpec two = Llama();
@@ -196,13 +196,14 @@ TEST(CheckStrategy, ReportsEveryProblem) {
   strategy.micro_batch = 2;
   ir::Workload workload = Batch(6);
   workload.sequence_length = 7;
-  EXPECT_EQ(CheckStrategy(Llama(), workload, strategy).message(),
-            "error: model heads 4 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 4\n"
-            "error: model kv_heads 2 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 2\n"
-            "error: model ffn 40 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 40\n"
-            "error: with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length) 14 is not divisible by strategy.tensor 3; "
-            "choose a strategy.tensor that divides 14\n"
-            "error: workload.global_batch 6 is not divisible by strategy.micro_batch 2 x strategy.data 2 = 4");
+  EXPECT_EQ(
+      CheckStrategy(Llama(), workload, strategy).message(),
+      "error: model heads 4 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 4\n"
+      "error: model kv_heads 2 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 2\n"
+      "error: model ffn 40 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 40\n"
+      "error: with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length) 14 is not divisible by strategy.tensor 3; "
+      "choose a strategy.tensor that divides 14\n"
+      "error: workload.global_batch 6 is not divisible by strategy.micro_batch 2 x strategy.data 2 = 4");
 }
 
 TEST(CheckStrategy, RefusesWhatItCannotLower) {
@@ -219,7 +220,8 @@ TEST(CheckStrategy, RefusesWhatItCannotLower) {
 TEST(CheckStrategy, WindowsAndPositions) {
   ModelSpec model = Llama();
   model.sliding_window = 5;
-  EXPECT_NE(CheckStrategy(model, Batch(1), {}).message().find("sliding_window 5 is shorter than workload.sequence_length 6"), std::string::npos);
+  EXPECT_NE(CheckStrategy(model, Batch(1), {}).message().find("sliding_window 5 is shorter than workload.sequence_length 6"),
+            std::string::npos);
   model.sliding_window = 6;
   EXPECT_TRUE(CheckStrategy(model, Batch(1), {}).ok());
   model.position = Position::kLearned;

@@ -57,9 +57,11 @@ TEST(ModelReader, EveryPresetSurvivesJson) {
 }
 
 TEST(ModelReader, AllProblemsTogether) {
-  const std::string errors = ErrorsOf("family: llama\nlayers: 0\nhiden: 24\nffn: 40\nheads: 4\nvocab: many\nmoe: {experts: 8}\nposition: alibi\n");
-  for (const char* expected : {"m.yaml:2:9: error:", "m.yaml:3:1: error:", "did you mean 'hidden'?", "m.yaml:6:8: error:", "`moe` is not supported",
-                               "`position: alibi` is not supported by this version", "allowed: learned, rope, none"}) {
+  const std::string errors =
+      ErrorsOf("family: llama\nlayers: 0\nhiden: 24\nffn: 40\nheads: 4\nvocab: many\nmoe: {experts: 8}\nposition: alibi\n");
+  for (const char* expected :
+       {"m.yaml:2:9: error:", "m.yaml:3:1: error:", "did you mean 'hidden'?", "m.yaml:6:8: error:", "`moe` is not supported",
+        "`position: alibi` is not supported by this version", "allowed: learned, rope, none"}) {
     EXPECT_NE(errors.find(expected), std::string::npos) << expected << " in\n" << errors;
   }
 }

@@ -20,9 +20,10 @@ ModelSpec Preset(const std::string& name) {
 // Totals as the models' pages give them (safetensors metadata; tied heads counted once); GPT-3: sum of the shapes of table 2.1.
 TEST(ParameterCount, PublishedModels) {
   const std::pair<const char*, int64_t> published[] = {
-      {"llama3-8b", 8030261248},  {"llama2-7b", 6738415616}, {"llama3.2-1b", 1235814400}, {"qwen2-7b", 7615616512},   {"qwen2-0.5b", 494032768},
-      {"qwen3-8b", 8190735360},   {"qwen3-0.6b", 596049920}, {"mistral-7b", 7248023552},  {"gpt2", 124439808},        {"gpt2-xl", 1557611200},
-      {"gpt3-175b", 174604259328}, {"tinyllama-1.1b", 1100048384}, {"demo-15m", 15151488}};
+      {"llama3-8b", 8030261248}, {"llama2-7b", 6738415616}, {"llama3.2-1b", 1235814400}, {"qwen2-7b", 7615616512},
+      {"qwen2-0.5b", 494032768}, {"qwen3-8b", 8190735360},  {"qwen3-0.6b", 596049920},   {"mistral-7b", 7248023552},
+      {"gpt2", 124439808},       {"gpt2-xl", 1557611200},   {"gpt3-175b", 174604259328}, {"tinyllama-1.1b", 1100048384},
+      {"demo-15m", 15151488}};
   for (const auto& [name, count] : published) EXPECT_EQ(ParameterCount(Preset(name)), count) << name;
 }
 

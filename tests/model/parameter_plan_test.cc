@@ -67,7 +67,8 @@ TEST(ParameterPlan, LlamaOnOneRank) {
   const ParameterPlan plan = PlanParameters(Llama(), Tensor(1), 1 << 20);
   ASSERT_EQ(plan.buckets.size(), 1u);
   ASSERT_EQ(plan.segments.size(), 2u);
-  // decay: tables 2 x 9 x 6 = 108; layer: (4 + 2*2)*2*6 = 96, out 6*8 = 48, gate and up 2*10*6 = 120, down 60: 324 x 2. No decay: norms 5 x 6.
+  // decay: tables 2 x 9 x 6 = 108; layer: (4 + 2*2)*2*6 = 96, out 6*8 = 48, gate and up 2*10*6 = 120, down 60: 324 x 2. No decay: norms 5
+  // x 6.
   EXPECT_EQ(plan.segments[0].name, "bucket0.decay");
   EXPECT_EQ(plan.segments[0].elements, 108 + 648);
   EXPECT_TRUE(plan.segments[0].weight_decay);
@@ -118,8 +119,8 @@ TEST(ParameterPlan, BucketsFollowTheBackwardPass) {
   const ParameterPlan plan = PlanParameters(Llama(), Tensor(2, true), 4 * 100);
   std::vector<std::string> names;
   for (const Bucket& bucket : plan.buckets) names.push_back(bucket.name);
-  // Sharded elements in backward order: head 128 (padded to 256 rows / 2 x 6 = 768) | down 30, up 60, out 24 = 114 | qkv 48, down 30, up 60 =
-  // 138 | out 24, qkv 48, embedding 768.
+  // Sharded elements in backward order: head 128 (padded to 256 rows / 2 x 6 = 768) | down 30, up 60, out 24 = 114 | qkv 48, down 30, up 60
+  // = 138 | out 24, qkv 48, embedding 768.
   EXPECT_EQ(names, (std::vector<std::string>{"bucket0", "bucket1", "bucket2", "bucket3", "partial"}));
   EXPECT_EQ(plan.buckets[0].elements, 768);
   EXPECT_EQ(plan.buckets[1].elements, 114);
