@@ -74,7 +74,9 @@ Result<JobRecord> RankPool::Run(const Job& job, const StepObserver& observer) {
   Status status = Give(job, program, store->port());
   if (status.ok()) status = Supervise(program, observer);
   if (!status.ok()) {
-    KillAll();
+    // Ranks that all answered have come to an end together and can take the next job.
+    const auto answered = [](const Rank& rank) { return rank.seen.reported.has_value() && !rank.seen.ended; };
+    if (!std::all_of(ranks_.begin(), ranks_.begin() + static_cast<std::ptrdiff_t>(active_), answered)) KillAll();
     return status;
   }
   const std::string path = RecordPath(job);

@@ -1,8 +1,8 @@
 // RankPool: processes of this executable that wait for jobs and run them as ranks. helm-exec starts one for its plan (and the unsplit model after
 // it); the parity tests keep one for many plans.
 //
-// The parent supervises: a rank that dies, hangs or diverges ends the job with the rank, the op and the cause, and all processes; such a pool
-// takes no more jobs. No process outlives the pool.
+// The parent supervises: a rank that dies, hangs or diverges ends the job with the rank, the op and the cause. When a rank did not live to say so
+// itself, all processes are ended too, and the pool takes no more jobs. No process outlives the pool.
 #pragma once
 
 #include <atomic>
@@ -37,11 +37,11 @@ class RankPool {
   static Result<std::unique_ptr<RankPool>> Start(PoolOptions options);
   ~RankPool();
 
-  // Runs the job on its program's world size, the first ranks of the pool. REQUIRES: no earlier job failed.
+  // Runs the job on its program's world size, the first ranks of the pool. REQUIRES: not failed().
   Result<JobRecord> Run(const Job& job, const StepObserver& observer);
 
   std::vector<int> processes() const;
-  bool failed() const { return failed_; }
+  bool failed() const { return failed_; }  // its processes are gone
 
  private:
   struct Rank {

@@ -1,0 +1,108 @@
+// Parity: runs split plans and their unsplit models on processes that stay alive between plans, and compares them.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "exec/private_folder.h"
+#include "exec/rank_pool.h"
+#include "exec/runs.h"
+#include "exec/verify.h"
+#include "ir/program_text.h"
+#include "ir/verify.h"
+#include "schedule/materialise.h"
+#include "training_plan.h"
+
+namespace helm::exec {
+
+constexpr int64_t kParityRanks = 8;
+constexpr int64_t kParitySteps = 3;
+
+struct ParityCase {
+  std::string name;
+  model::ModelSpec model;
+  PlanSettings settings;
+};
+
+inline std::string NameOf(const model::ModelSpec& model, const PlanSettings& settings) {
+  const ir::Strategy& s = settings.strategy;
+  return model.name + " data " + std::to_string(s.data) + " tensor " + std::to_string(s.tensor) + (s.sequence_parallel ? " sequence" : "") +
+         " micro-batch " + std::to_string(s.micro_batch) + " of " + std::to_string(settings.global_batch) +
+         (settings.dtype == ir::DataType::kFloat32 ? " fp32" : " bf16");
+}
+
+inline ParityCase MakeCase(const model::ModelSpec& model, const PlanSettings& settings) { return {NameOf(model, settings), model, settings}; }
+
+class ParityRunner {
+ public:
+  static Result<std::unique_ptr<ParityRunner>> Start() {
+    std::unique_ptr<ParityRunner> runner(new ParityRunner);
+    HELM_ASSIGN_OR_RETURN(runner->folder_, PrivateFolder::Make());
+    HELM_RETURN_IF_ERROR(runner->StartPool());
+    return runner;
+  }
+
+  ir::Plan PlanOf(const ParityCase& parity) const {
+    ir::Plan plan = MakePlan(parity.model, parity.settings);
+    plan.workload.optimizer.epsilon = kVerifyEpsilon;
+    return plan;
+  }
+
+  // Runs `program` in place of the plan's own, where it is given.
+  Result<VerifyResult> Check(const ParityCase& parity, const ir::Program* program = nullptr) {
+    if (pool_->failed()) HELM_RETURN_IF_ERROR(StartPool());
+    const Job unsplit = JobOf(schedule::UnsplitPlan(PlanOf(parity)), "unsplit");
+    HELM_ASSIGN_OR_RETURN(const Reference* reference, ReferenceOf(unsplit));
+    Job split = JobOf(PlanOf(parity), "split");
+    if (program != nullptr) split.program = ir::ToText(*program);
+    HELM_ASSIGN_OR_RETURN(const JobRecord record, pool_->Run(split, {}));
+    return CompareRuns({split, record}, {reference->job, reference->record});
+  }
+
+ private:
+  struct Reference {
+    Job job;
+    JobRecord record;
+  };
+
+  Status StartPool() {
+    HELM_ASSIGN_OR_RETURN(pool_, RankPool::Start({.ranks = kParityRanks, .log = [](std::string_view line) { std::cerr << line << "\n"; }}));
+    return OkStatus();
+  }
+
+  Job JobOf(ir::Plan plan, std::string tag) const {
+    return {.plan = std::move(plan), .plan_path = "parity", .steps = kParitySteps, .keep_state = true, .folder = folder_->path(), .tag = std::move(tag),
+            .threads_per_rank = 1};
+  }
+
+  // One run of each unsplit model for all cases that are compared with it.
+  Result<const Reference*> ReferenceOf(Job job) {
+    const std::string key = ir::ToYaml(job.plan);
+    const auto found = references_.find(key);
+    if (found != references_.end()) return static_cast<const Reference*>(&found->second);
+    job.tag += std::to_string(references_.size());
+    HELM_ASSIGN_OR_RETURN(JobRecord record, pool_->Run(job, {}));
+    return static_cast<const Reference*>(&(references_[key] = {std::move(job), std::move(record)}));
+  }
+
+  std::unique_ptr<PrivateFolder> folder_;
+  std::unique_ptr<RankPool> pool_;
+  std::map<std::string, Reference> references_;
+};
+
+// "fp32 llama ...: loss 1e-7, gradient 2e-7, parameter 3e-7 (layers...)".
+inline std::string Describe(const ParityCase& parity, const VerifyResult& result) {
+  std::string text = parity.name + ":";
+  for (const VerifyError& error : result.by_kind) {
+    char number[32];
+    std::snprintf(number, sizeof number, " %.1e", error.error);
+    text += " " + std::string(Name(error.kind)) + number + " (" + error.tensor + ")";
+  }
+  return text;
+}
+
+}  // namespace helm::exec

@@ -1,0 +1,150 @@
+// Whole runs: real processes, real training, and every way in which a rank can fail.
+#include "exec/run.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "core/file.h"
+#include "formats/safetensors.h"
+#include "training_plan.h"
+
+namespace helm::exec {
+namespace {
+
+using ::testing::HasSubstr;
+using Clock = std::chrono::steady_clock;
+
+// Temporary files of the runs go where the test can see that nothing is left.
+class RunTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = testing::TempDir() + "/helm_run_test." + std::to_string(getpid());
+    std::filesystem::create_directories(folder_ + "/tmp");
+    setenv("TMPDIR", (folder_ + "/tmp").c_str(), 1);
+  }
+  void TearDown() override {
+    EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/tmp")) << "temporary files are left";
+    unsetenv("TMPDIR");
+    std::filesystem::remove_all(folder_);
+    for (const int process : processes_) EXPECT_EQ(kill(process, 0), -1) << "process " << process << " is left";
+  }
+
+  // Runs with an observer that notes the processes and calls `at_step` after each step.
+  Result<RunResult> RunWatched(const ir::Plan& plan, RunOptions options, const std::function<void(int64_t)>& at_step = {}) {
+    options.plan_path = "plan.yaml";
+    options.log = [](std::string_view line) { std::cerr << line << "\n"; };
+    options.observer = [&](const RunEvent& event) {
+      if (event.kind == RunEvent::Kind::kStarted) processes_ = event.processes;
+      if (event.kind == RunEvent::Kind::kStep && !event.unsplit && at_step) at_step(event.step);
+    };
+    return exec::Run(plan, options);
+  }
+
+  std::string folder_;
+  std::vector<int> processes_;
+};
+
+ir::Strategy TwoByOne() { return {.data = 2, .micro_batch = 1}; }
+
+TEST_F(RunTest, TrainsAndRecords) {
+  const Result<RunResult> result = RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 8});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_EQ(result->data, "shipped text");
+  ASSERT_EQ(result->losses.size(), 8U);
+  // Untrained: near the logarithm of the vocabulary, log 264 = 5.576. Learning rate 1e-2 on text that repeats letters: clearly lower after 8 steps.
+  EXPECT_NEAR(result->losses.front(), 5.576, 0.05);
+  EXPECT_LT(result->losses.back(), 4.5);
+  EXPECT_EQ(result->warm_up_steps, 2);
+  EXPECT_EQ(result->timeline.steps.size(), 6U);
+  EXPECT_EQ(result->timeline.title, "measured");
+  EXPECT_EQ(result->timeline.ranks.size(), 2U);
+  EXPECT_EQ(result->timeline.makespan, result->step_time);
+  EXPECT_EQ(ir::PeakBytes(result->timeline), result->memory_bytes_peak);
+  EXPECT_EQ(processes_.size(), 2U);
+}
+
+TEST_F(RunTest, VerifiesAndDumps) {
+  const ir::Plan plan = MakePlan(LlamaModel(), {.strategy = {.data = 2, .tensor = 2, .sequence_parallel = true}});
+  const std::string dump = folder_ + "/dump";
+  const Result<RunResult> result = RunWatched(plan, {.steps = 3, .verify = true, .dump_state = dump});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  ASSERT_TRUE(result->verify.has_value());
+  EXPECT_TRUE(result->verify->passed()) << Name(result->verify->worst.kind) << " " << result->verify->worst.tensor << " " << result->verify->worst.error;
+  EXPECT_EQ(result->verify->by_kind.size(), 3U);
+
+  const Result<formats::TensorFile> initial = formats::ReadSafetensors(dump + "/initial.safetensors");
+  const Result<formats::TensorFile> gradients = formats::ReadSafetensors(dump + "/gradients.safetensors");
+  const Result<formats::TensorFile> tokens = formats::ReadSafetensors(dump + "/tokens.safetensors");
+  ASSERT_TRUE(initial.ok() && gradients.ok() && tokens.ok());
+  // 2 layers x (4 attention + 3 feed-forward + 2 norms) + embedding, final norm, head
+  EXPECT_EQ(initial->tensors.size(), 21U);
+  EXPECT_EQ(gradients->tensors.size(), 21U);
+  EXPECT_EQ(2 * static_cast<int64_t>(initial->tensors.size()), result->verify->tensors);
+  EXPECT_EQ(tokens->tensors[0].name, "tokens");
+  EXPECT_EQ(tokens->tensors[0].shape, (ir::Shape{3, 4, 12}));
+}
+
+TEST_F(RunTest, NamesTheRankThatIsKilled) {
+  const auto started = Clock::now();
+  const Result<RunResult> result = RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 100000, .dump_state = folder_ + "/dump"},
+                                              [&](int64_t step) { if (step == 3) kill(processes_[1], SIGKILL); });
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), StatusCode::kRankFailed);
+  EXPECT_THAT(result.status().message(), HasSubstr("rank 1 was killed by signal 9 (Killed) while training, in step "));
+  EXPECT_LT(Clock::now() - started, std::chrono::seconds(60));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/dump"));
+}
+
+TEST_F(RunTest, NamesTheRankThatHangsWithinTheTimeout) {
+  Clock::time_point stopped;
+  const Result<RunResult> result = RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}),
+                                              {.steps = 100000, .timeout = std::chrono::milliseconds(8000)}, [&](int64_t step) {
+                                                if (step != 3) return;
+                                                stopped = Clock::now();
+                                                kill(processes_[1], SIGSTOP);
+                                              });
+  const auto took = Clock::now() - stopped;
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), StatusCode::kRankFailed);
+  EXPECT_THAT(result.status().message(), HasSubstr("rank 1 is stopped while training, in step "));
+  EXPECT_THAT(result.status().message(), HasSubstr("no progress for 8 s (--timeout)"));
+  EXPECT_LT(took, std::chrono::seconds(10));
+}
+
+TEST_F(RunTest, NamesTheStepThatDiverges) {
+  ir::Plan plan = MakePlan(LlamaModel(), {.strategy = TwoByOne()});
+  plan.workload.optimizer.learning_rate = 1e30;
+  const Result<RunResult> result = RunWatched(plan, {.steps = 20});
+  ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), StatusCode::kRankFailed);
+  EXPECT_THAT(result.status().message(), HasSubstr("diverged: the loss of step "));
+}
+
+TEST_F(RunTest, StopsWhenInterrupted) {
+  std::atomic<bool> interrupted = false;
+  const Result<RunResult> result = RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 100000, .interrupted = &interrupted},
+                                              [&](int64_t step) { interrupted = step >= 2; });
+  EXPECT_EQ(result.status().code(), StatusCode::kInterrupted);
+}
+
+TEST_F(RunTest, RefusesWhatDoesNotFit) {
+  ir::Plan plan = MakePlan(LlamaModel(), {.strategy = {}});
+  EXPECT_THAT(RunWatched(plan, {.steps = 0}).status().message(), HasSubstr("--steps is 0"));
+  EXPECT_THAT(RunWatched(plan, {.steps = 1, .data = "/nowhere"}).status().message(), HasSubstr("/nowhere: error: no such file or folder"));
+  plan.program_hash = "0123456789abcdef";
+  const Result<RunResult> other = RunWatched(plan, {.steps = 1});
+  EXPECT_EQ(other.status().code(), StatusCode::kInvalid);
+  EXPECT_THAT(other.status().message(), HasSubstr("the plan was made for 0123456789abcdef"));
+}
+
+}  // namespace
+}  // namespace helm::exec
