@@ -6,6 +6,7 @@
 //
 // --quantile (percent, of the times of each op) below the median makes the comparison stand on a machine that others use.
 // With --processes N, N processes do the same at the same time with one thread each, as the ranks of a machine do; rank 0 prints.
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -85,6 +86,12 @@ void Fill(const ir::Program& program, runtime::Interpreter& interpreter, int64_t
   }
 }
 
+int64_t PageFaults() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt;
+}
+
 struct Row {
   std::string key;
   int count = 0;
@@ -125,7 +132,9 @@ void Run(const Settings& settings, bool print) {
   Fill(program, *interpreter, settings.vocabulary);
   std::vector<double> steps;
   std::vector<std::vector<double>> times(program.ops.size());
+  int64_t faults = 0;
   for (int64_t step = 0; step < settings.steps + 2; ++step) {
+    if (step == 2) faults = PageFaults();
     const Result<runtime::StepRecord> record = interpreter->RunStep();
     if (!record.ok()) {
       std::printf("%s\n", record.status().message().c_str());
@@ -135,6 +144,7 @@ void Run(const Settings& settings, bool print) {
     steps.push_back(record->makespan.milliseconds());
     for (size_t i = 0; i < times.size(); ++i) times[i].push_back((record->ops[i].end - record->ops[i].start).milliseconds());
   }
+  faults = PageFaults() - faults;
   interpreter.reset();
 
   std::map<std::string, Row> rows;
@@ -173,8 +183,8 @@ void Run(const Settings& settings, bool print) {
   std::vector<Row> list;
   for (const auto& [key, row] : rows) list.push_back(row);
   Print(list, Quantile(steps, settings.quantile), per_op, program.ops.size(), settings.rows);
-  std::printf("%zu distinct ops measured in %.1f s; steps from %.2f to %.2f ms\n", rows.size(), seconds,
-              *std::min_element(steps.begin(), steps.end()), *std::max_element(steps.begin(), steps.end()));
+  std::printf("%zu distinct ops measured in %.1f s; steps from %.2f to %.2f ms, %.1f page faults a step\n", rows.size(), seconds,
+              *std::min_element(steps.begin(), steps.end()), *std::max_element(steps.begin(), steps.end()), static_cast<double>(faults) / static_cast<double>(settings.steps));
 }
 
 int Main(int argc, char** argv) {

@@ -1,13 +1,16 @@
-// OpBench: see measure.h. What decides whether a measured op takes as long as in a step is what the caches hold when it starts:
-//  * operands that the step wrote shortly before are written again before each sample, the first argument first;
-//  * persistent operands (weights, optimizer state, gradients) were last used long ago: they rotate through as many copies as the last-level
-//    cache cannot hold;
-//  * between samples a buffer larger than the second-level cache is read, as other ops of the step would have.
+// OpBench: see measure.h. What decides whether a measured op takes as long as in a step is what the caches hold when it starts. Before each sample
+//  1. a buffer as large as the last-level cache is read: weights, optimizer state, the memory that results get and the code of the operator are
+//     not in cache, as after the other ops of a step;
+//  2. operands that the step wrote shortly before are written again.
+// bench/op_fidelity_bench.cc compares with ops inside a step.
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstring>
 #include <random>
 
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
 #include <c10/util/BFloat16.h>
 #include <c10/util/Half.h>
@@ -25,10 +28,11 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kSeed = 20240520;
 constexpr int64_t kPatternElements = 8192;              // random values are drawn once and repeated
-constexpr int64_t kRotationBytes = int64_t{96} << 20;   // persistent operands: more than a last-level cache per core complex (32 MiB on EPYC)
-constexpr int64_t kCopiesMost = 64;
-constexpr int64_t kSweepBytes = int64_t{4} << 20;       // more than a second-level cache (1 to 2 MiB a core)
+constexpr int64_t kCacheBytesLeast = int64_t{8} << 20;   // bounds of what is swept, whatever the machine says of its cache
+constexpr int64_t kCacheBytesMost = int64_t{64} << 20;
 constexpr int64_t kSamplesPerRefresh = 8;               // in-place ops change persistent operands: values start anew before they decay to denormals
+
+int64_t LastLevelCacheBytes() { return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE), kCacheBytesLeast, kCacheBytesMost); }
 
 template <typename T>
 void FillPattern(std::byte* data, const ir::TensorSignature& signature, std::mt19937_64& random) {
@@ -60,51 +64,56 @@ std::vector<std::byte> MakePattern(const ir::TensorSignature& signature, std::mt
   return pattern;
 }
 
-// One tensor argument and its copies.
+// One tensor argument.
 class Operand {
  public:
-  Operand(const ir::TensorSignature& signature, int64_t copies, c10::Device device, std::mt19937_64& random)
-      : signature_(signature), bytes_count_(SpannedElements(signature.shape, signature.strides) * ir::ElementBytes(signature.dtype)) {
+  // `elements_least`: what the memory must hold, beyond what the operand itself spans.
+  Operand(const ir::TensorSignature& signature, int64_t elements_least, c10::Device device, std::mt19937_64& random)
+      : persistent_(signature.persistent), bytes_(SpannedElements(signature.shape, signature.strides) * ir::ElementBytes(signature.dtype)) {
     const std::vector<std::byte> pattern = MakePattern(signature, random);
-    // A whole number of patterns, so that filling is plain copying.
     const auto length = static_cast<int64_t>(pattern.size());
-    const int64_t rounded = std::max<int64_t>(1, (bytes_count_ + length - 1) / length) * length;
     const auto options = at::TensorOptions().dtype(c10::ScalarType::Byte);
     pattern_ = at::empty({length}, options);
     std::memcpy(pattern_.mutable_data_ptr(), pattern.data(), pattern.size());
     pattern_ = pattern_.to(device);
-    for (int64_t i = 0; i < copies; ++i) {
-      memory_.push_back(at::empty({rounded}, options.device(device)));
-      views_.push_back(StridedView(memory_.back(), signature.dtype, signature.shape, signature.strides, 0));
-    }
+    const int64_t least = std::max({int64_t{1}, bytes_, elements_least * ir::ElementBytes(signature.dtype)});
+    const int64_t whole_patterns = (least + length - 1) / length * length;  // so that filling is plain copying
+    memory_ = at::empty({whole_patterns}, options.device(device));
+    view_ = StridedView(memory_, signature.dtype, signature.shape, signature.strides, 0);
     Refill();
   }
 
-  const ir::TensorSignature& signature() const { return signature_; }
-  int64_t bytes() const { return bytes_count_; }
-  const at::Tensor& view(int64_t sample) const { return views_[static_cast<size_t>(sample) % views_.size()]; }
+  bool persistent() const { return persistent_; }
+  int64_t bytes() const { return bytes_; }
+  const at::Tensor& view() const { return view_; }
 
   void Refill() {
-    for (at::Tensor& memory : memory_) RefillOne(memory);
-  }
-
- private:
-  void RefillOne(at::Tensor& memory) {
     const int64_t length = pattern_.numel();
-    if (memory.is_cpu()) {
-      auto* data = static_cast<std::byte*>(memory.mutable_data_ptr());
-      for (int64_t at = 0; at < memory.numel(); at += length) std::memcpy(data + at, pattern_.const_data_ptr(), static_cast<size_t>(length));
+    if (memory_.is_cpu()) {
+      auto* data = static_cast<std::byte*>(memory_.mutable_data_ptr());
+      for (int64_t at = 0; at < memory_.numel(); at += length) std::memcpy(data + at, pattern_.const_data_ptr(), static_cast<size_t>(length));
     } else {
-      memory.view({-1, length}).copy_(pattern_.expand({memory.numel() / length, length}));
+      memory_.view({-1, length}).copy_(pattern_.expand({memory_.numel() / length, length}));
     }
   }
 
-  ir::TensorSignature signature_;
-  int64_t bytes_count_;
+ private:
+  bool persistent_;
+  int64_t bytes_;
   at::Tensor pattern_;
-  std::vector<at::Tensor> memory_;
-  std::vector<at::Tensor> views_;
+  at::Tensor memory_;
+  at::Tensor view_;
 };
+
+// aten.as_strided(self, size, stride, storage_offset) may reach beyond self within its storage; other ops do not.
+int64_t ElementsLeast(const ir::OpSignature& signature) {
+  if (signature.target != "aten.as_strided" || signature.arguments.size() < 3) return 0;
+  const auto* size = std::get_if<std::vector<int64_t>>(&signature.arguments[1]);
+  const auto* stride = std::get_if<std::vector<int64_t>>(&signature.arguments[2]);
+  if (size == nullptr || stride == nullptr || size->size() != stride->size()) return 0;
+  const int64_t* offset = signature.arguments.size() > 3 ? std::get_if<int64_t>(&signature.arguments[3]) : nullptr;
+  return SpannedElements(*size, *stride) + (offset == nullptr ? 0 : *offset);
+}
 
 // Gives every tensor of the signature a slot, in argument order.
 struct ToSlots {
@@ -133,17 +142,12 @@ class DispatchOpBench final : public OpBench {
   void MakeOperands(const std::vector<ir::TensorSignature>& tensors) {
     const c10::InferenceMode inference;
     std::mt19937_64 random(kSeed);
-    int64_t persistent = 0;
     for (const ir::TensorSignature& tensor : tensors) {
-      if (tensor.persistent) persistent += SpannedElements(tensor.shape, tensor.strides) * ir::ElementBytes(tensor.dtype);
-    }
-    const int64_t copies = persistent == 0 ? 1 : std::clamp<int64_t>(kRotationBytes / persistent, 2, kCopiesMost);
-    for (const ir::TensorSignature& tensor : tensors) {
-      operands_.emplace_back(tensor, tensor.persistent ? copies : 1, device_->torch_device(), random);
+      operands_.emplace_back(tensor, ElementsLeast(signature_), device_->torch_device(), random);
+      tensors_.push_back(operands_.back().view());
       operand_bytes_ += operands_.back().bytes();
     }
-    tensors_.resize(tensors.size());
-    sweep_ = at::empty({kSweepBytes}, at::TensorOptions().dtype(c10::ScalarType::Byte).device(device_->torch_device())).zero_();
+    if (device_->is_cpu()) sweep_ = at::zeros({LastLevelCacheBytes()}, c10::ScalarType::Byte);
     timer_ = device_->MakeStepTimer(1, 1);
   }
 
@@ -162,23 +166,23 @@ class DispatchOpBench final : public OpBench {
 
  private:
   void Prepare() {
-    if (samples_ > 0 && samples_ % kSamplesPerRefresh == 0) {
-      for (Operand& operand : operands_) {
-        if (operand.signature().persistent) operand.Refill();
-      }
-    }
-    Sweep();
-    for (size_t i = 0; i < operands_.size(); ++i) {
-      if (!operands_[i].signature().persistent) operands_[i].Refill();
-      tensors_[i] = operands_[i].view(samples_);
-    }
+    const bool refresh = samples_ > 0 && samples_ % kSamplesPerRefresh == 0;
     ++samples_;
+    if (refresh) RefillAll(/*persistent=*/true);
+    SweepCache();
+    RefillAll(/*persistent=*/false);
   }
 
-  void Sweep() {
-    if (!device_->is_cpu()) return;
+  void RefillAll(bool persistent) {
+    for (Operand& operand : operands_) {
+      if (operand.persistent() == persistent) operand.Refill();
+    }
+  }
+
+  void SweepCache() const {
+    if (!sweep_.defined()) return;
     const auto* data = static_cast<const volatile uint8_t*>(sweep_.const_data_ptr());
-    for (int64_t at = 0; at < kSweepBytes; at += 64) (void)data[at];  // one read a cache line
+    for (int64_t at = 0; at < sweep_.numel(); at += 64) (void)data[at];  // one read a cache line
   }
 
   OpSample Measure() {
