@@ -7,6 +7,22 @@
 #include "schedule/edit.h"
 
 namespace helm::exec {
+namespace {
+
+// Views that only left-out ops would have read go as well.
+void DropUnreadViews(const ir::Program& program, std::vector<bool>* keep) {
+  std::vector<bool> read(program.tensors.size());
+  for (const auto& [name, tensor] : program.outputs) read[tensor.index()] = true;
+  for (size_t i = program.ops.size(); i-- > 0;) {
+    const ir::Op& op = program.ops[i];
+    const auto is_read = [&](ir::TensorId result) { return result.valid() && read[result.index()]; };
+    if (op.kind == ir::OpKind::kView && std::none_of(op.results.begin(), op.results.end(), is_read)) (*keep)[i] = false;
+    if (!(*keep)[i]) continue;
+    for (const ir::TensorId tensor : ir::TensorArguments(op)) read[tensor.index()] = true;
+  }
+}
+
+}  // namespace
 
 Result<ir::Program> GradientPass(const ir::Program& program) {
   const auto first = std::find_if(program.ops.begin(), program.ops.end(), [](const ir::Op& op) {
@@ -18,9 +34,10 @@ Result<ir::Program> GradientPass(const ir::Program& program) {
     const ir::Op& op = program.ops[i];
     keep[i] = i < end || (op.kind == ir::OpKind::kWait && ir::StartOf(op).index() < end);
   }
+  DropUnreadViews(program, &keep);
   HELM_ASSIGN_OR_RETURN(ir::Program pass, schedule::KeepOps(program, keep));
   pass.name += ".gradients";
-  HELM_RETURN_IF_ERROR(ir::Verify(pass));
+  if (const Status status = ir::Verify(pass); !status.ok()) return InternalError(status.message());
   return pass;
 }
 

@@ -1,0 +1,153 @@
+// A covering set of strategies: split and unsplit training agree, and each check finds a wrong that is put into its program.
+#include <gtest/gtest.h>
+
+#include <iostream>
+#include <set>
+#include <utility>
+
+#include "core/hash.h"
+#include "mutation.h"
+#include "parity.h"
+
+namespace helm::exec {
+namespace {
+
+PlanSettings Split(int64_t data, int64_t tensor, bool sequence_parallel, int64_t micro_batch, int64_t global_batch, const std::string& dtype = "fp32") {
+  return {.strategy = {.data = data, .tensor = tensor, .sequence_parallel = sequence_parallel, .micro_batch = micro_batch},
+          .dtype = dtype == "fp32" ? ir::DataType::kFloat32 : ir::DataType::kBFloat16,
+          .global_batch = global_batch};
+}
+
+// Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
+std::vector<ParityCase> CoveringSet() {
+  return {
+      MakeCase(LlamaModel(), Split(2, 1, false, 1, 4)),
+      MakeCase(LlamaModel(), Split(1, 2, false, 2, 4)),
+      MakeCase(LlamaModel(), Split(1, 2, true, 1, 2)),
+      MakeCase(LlamaModel(), Split(2, 4, true, 2, 8)),
+      MakeCase(LlamaModel(), Split(8, 1, false, 1, 8)),
+      MakeCase(Gpt2Model(), Split(3, 1, false, 1, 6)),
+      MakeCase(Gpt2Model(), Split(1, 2, false, 1, 2)),
+      MakeCase(Gpt2Model(), Split(1, 4, true, 2, 4)),
+      MakeCase(Gpt2Model(), Split(2, 2, true, 1, 4)),
+      MakeCase(Qwen2Model(), Split(1, 2, false, 1, 2)),
+      MakeCase(Qwen2Model(), Split(2, 2, true, 2, 8)),
+      MakeCase(Qwen3Model(), Split(1, 4, false, 1, 2)),
+      MakeCase(Qwen3Model(), Split(2, 2, true, 1, 4)),
+      MakeCase(PaddedModel(), Split(1, 2, false, 1, 2)),
+      MakeCase(PaddedModel(), Split(3, 2, true, 1, 6)),
+      MakeCase(PaddedModel(), Split(1, 4, true, 1, 2)),
+      MakeCase(LlamaModel(), Split(2, 2, true, 1, 4, "bf16")),
+      MakeCase(Gpt2Model(), Split(1, 2, false, 2, 4, "bf16")),
+      MakeCase(Qwen2Model(), Split(2, 1, false, 2, 8, "bf16")),
+      MakeCase(Qwen3Model(), Split(4, 2, false, 1, 8, "bf16")),
+      MakeCase(PaddedModel(), Split(1, 4, true, 1, 2, "bf16")),
+  };
+}
+
+ir::Program ProgramOf(const ParityRunner& runner, const ParityCase& parity) {
+  Result<ir::Program> program = schedule::Materialise(runner.PlanOf(parity));
+  HELM_CHECK(program.ok(), program.status().message().c_str());
+  return *std::move(program);
+}
+
+bool IsTensorAddition(const ir::Op& op) {
+  return (op.target == "aten.add.Tensor" || op.target == "aten.add_.Tensor") && std::holds_alternative<ir::TensorId>(op.arguments[1]);
+}
+
+// Writes its first argument in place, as a computation of its own.
+bool IsInPlace(const ir::Program& program, const ir::Op& op) {
+  const bool named = op.target.ends_with("_") || op.target.find("_.") != std::string::npos;
+  if (op.kind != ir::OpKind::kCompute || !named || op.results.size() != 1 || !op.results[0].valid()) return false;
+  const auto* first = std::get_if<ir::TensorId>(&op.arguments[0]);
+  return first != nullptr && program.tensor(*first).storage == program.tensor(op.results[0]).storage;
+}
+
+enum class Kind { kDrop, kFlip, kCopy };
+
+std::vector<ir::OpId> Candidates(const ir::Program& program, Kind kind) {
+  std::vector<ir::OpId> found;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const ir::Op& op = program.ops[i];
+    const bool fits = kind == Kind::kDrop   ? IsInPlace(program, op) && op.target != "aten.clamp_max_"
+                      : kind == Kind::kFlip ? IsTensorAddition(op)
+                                            : op.kind == ir::OpKind::kCollectiveStart;
+    if (fits) found.push_back(ir::OpId(i));
+  }
+  return found;
+}
+
+Mutation Mutate(const ir::Program& program, Kind kind, ir::OpId op) {
+  const std::string where = program.op(op).target + " (" + program.op(op).label + ", " + std::string(ir::Name(program.op(op).phase)) + ")";
+  switch (kind) {
+    case Kind::kDrop: return {"without op " + where, DropOp(program, op)};
+    case Kind::kFlip: return {"other sign in " + where, FlipSign(program, op)};
+    case Kind::kCopy: return {"copy instead of " + where, CopyInsteadOfCollective(program, op)};
+  }
+  return {};
+}
+
+class Parity : public testing::Test {
+ protected:
+  void SetUp() override {
+    Result<std::unique_ptr<ParityRunner>> runner = ParityRunner::Start();
+    ASSERT_TRUE(runner.ok()) << runner.status().message();
+    runner_ = std::move(runner).value();
+  }
+
+  // A wrong program must be found: by the comparison, or by the run itself.
+  void ExpectFound(const ParityCase& parity, const Mutation& mutation) {
+    ASSERT_TRUE(ir::Verify(mutation.program).ok()) << mutation.name << ": " << ir::Verify(mutation.program).message();
+    const Result<VerifyResult> result = runner_->Check(parity, &mutation.program);
+    std::cout << "  " << mutation.name << ": " << (result.ok() ? Describe(parity, *result) : result.status().message()) << std::endl;
+    EXPECT_FALSE(result.ok() && result->passed()) << "not found: " << mutation.name;
+    if (!result.ok()) EXPECT_EQ(result.status().code(), StatusCode::kRankFailed) << result.status().message();
+  }
+
+  std::unique_ptr<ParityRunner> runner_;
+};
+
+TEST_F(Parity, SplitTrainingIsUnsplitTraining) {
+  for (const ParityCase& parity : CoveringSet()) {
+    const Result<VerifyResult> result = runner_->Check(parity);
+    ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
+    std::cout << Describe(parity, *result) << std::endl;
+    EXPECT_TRUE(result->passed()) << Describe(parity, *result);
+  }
+}
+
+TEST_F(Parity, EveryCheckFindsAMutationOfEachKind) {
+  for (const ParityCase& parity : CoveringSet()) {
+    SCOPED_TRACE(parity.name);
+    const ir::Program program = ProgramOf(*runner_, parity);
+    for (const Kind kind : {Kind::kDrop, Kind::kFlip, Kind::kCopy}) {
+      const std::vector<ir::OpId> candidates = Candidates(program, kind);
+      ASSERT_FALSE(candidates.empty());
+      const size_t chosen = Hash64(parity.name, static_cast<uint64_t>(kind)) % candidates.size();
+      ExpectFound(parity, Mutate(program, kind, candidates[chosen]));
+    }
+  }
+}
+
+// Of each kind of collective in the model (by what it is for) one is left out.
+TEST_F(Parity, EveryKindOfCollectiveIsNeeded) {
+  const ParityCase parity = MakeCase(PaddedModel(), Split(2, 2, true, 1, 4));
+  const ir::Program program = ProgramOf(*runner_, parity);
+  std::set<std::pair<std::string, std::string>> seen;
+  for (const ir::OpId op : Candidates(program, Kind::kCopy)) {
+    if (program.op(op).micro_batch > 0 || !seen.emplace(program.op(op).target, program.op(op).label).second) continue;
+    ExpectFound(parity, Mutate(program, Kind::kCopy, op));
+  }
+  EXPECT_GE(seen.size(), 8U);
+}
+
+TEST_F(Parity, SerialOverlapComputesTheSame) {
+  ParityCase parity = MakeCase(LlamaModel(), Split(2, 2, true, 1, 4));
+  parity.settings.strategy.overlap = "serial";
+  const Result<VerifyResult> result = runner_->Check(parity);
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_TRUE(result->passed()) << Describe(parity, *result);
+}
+
+}  // namespace
+}  // namespace helm::exec

@@ -1,0 +1,90 @@
+#!/usr/bin/env python3
+"""helm-exec from outside: against PyTorch's autograd, under the wheel's own torchrun, and killed by hand.
+
+    run_checks.py oracle|torchrun|orphans HELM_EXEC HELM_WRITE_PLAN
+"""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+PYTHON = ROOT / ".venv/bin/python"
+TORCHRUN = ROOT / ".venv/bin/torchrun"
+
+
+def run(command, expect=0):
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True, timeout=300)
+    if done.returncode != expect:
+        sys.exit(f"{command}\nexit code {done.returncode}, expected {expect}\n{done.stdout}\n{done.stderr}")
+    return done
+
+
+def write_plan(writer, folder, model, data, tensor, sequence_parallel):
+    plan = folder / f"{model}.{data}.{tensor}.yaml"
+    run([writer, model, data, tensor, int(sequence_parallel), plan])
+    return plan
+
+
+def oracle(helm_exec, writer, folder):
+    """The single-process program against PyTorch's own backward, on the same weights."""
+    for model in ("llama", "gpt2", "qwen2", "qwen3", "padded"):
+        plan = write_plan(writer, folder, model, 1, 1, False)
+        dump = folder / model
+        # --verify (of the unsplit plan against itself) only for its epsilon.
+        run([helm_exec, plan, "--steps", 3, "--verify", "--dump-state", dump])
+        report = run([PYTHON, ROOT / "tests/oracle/reference_model.py", dump, "--model", plan, "--epsilon", "1e-4"])
+        print(model, report.stdout, sep="\n")
+
+
+def torchrun(helm_exec, writer, folder):
+    """Two ranks of torchrun give the losses that two ranks of helm-exec give; another number of ranks is refused."""
+    plan = write_plan(writer, folder, "llama", 1, 2, True)
+    dumps = {}
+    for name, launcher in (("alone", []), ("torchrun", [TORCHRUN, "--no-python", "--nproc-per-node", 2])):
+        dumps[name] = folder / name
+        done = run([*launcher, helm_exec, plan, "--steps", 3, "--verify", "--json", "--dump-state", dumps[name]])
+        document = json.loads(done.stdout)
+        assert document["verify"]["steps"] == 3, document
+    losses = {name: json.loads((dump / "loss.json").read_text()) for name, dump in dumps.items()}
+    assert losses["alone"] == losses["torchrun"], losses
+    done = subprocess.run([str(part) for part in (TORCHRUN, "--no-python", "--nproc-per-node", 3, helm_exec, plan)], capture_output=True, text=True, timeout=300)
+    assert done.returncode != 0 and "the plan is for 2 ranks" in done.stderr, done
+    alone = run([helm_exec, plan, "--steps", 0], expect=2)
+    assert "--steps" in alone.stderr, alone
+
+
+def children(process):
+    return [int(pid) for pid in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def orphans(helm_exec, writer, folder):
+    """A helm-exec that is killed takes its ranks with it."""
+    plan = write_plan(writer, folder, "llama", 2, 1, False)
+    parent = subprocess.Popen([str(helm_exec), str(plan), "--steps", "1000000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                              env={**os.environ, "TMPDIR": str(folder)})
+    deadline = time.monotonic() + 60
+    while len(children(parent.pid)) < 2:
+        assert time.monotonic() < deadline, "no ranks"
+        time.sleep(0.05)
+    ranks = children(parent.pid)
+    time.sleep(2)  # long enough that they have asked to die with their parent
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    time.sleep(1)
+    left = [pid for pid in ranks if pathlib.Path(f"/proc/{pid}").exists() and "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()]
+    assert not left, f"ranks {left} outlived helm-exec"
+
+
+def main():
+    check = {"oracle": oracle, "torchrun": torchrun, "orphans": orphans}[sys.argv[1]]
+    with tempfile.TemporaryDirectory() as folder:
+        check(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), pathlib.Path(folder))
+
+
+if __name__ == "__main__":
+    main()
