@@ -32,10 +32,13 @@ std::string Microseconds(int64_t nanoseconds) { return fmt::format("{}.{:03}", n
 
 // The name of NCCL's kernel for a collective: HTA knows communication by it (`^nccl.*`).
 std::string KernelName(std::string_view target) {
-  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {
-      {"c10d.all_reduce", "ncclDevKernel_AllReduce"}, {"c10d.all_gather", "ncclDevKernel_AllGather"}, {"c10d.reduce_scatter", "ncclDevKernel_ReduceScatter"},
-      {"c10d.all_to_all", "ncclDevKernel_SendRecv"},  {"c10d.broadcast", "ncclDevKernel_Broadcast"},  {"c10d.send", "ncclDevKernel_SendRecv"},
-      {"c10d.recv", "ncclDevKernel_SendRecv"}};
+  static constexpr std::pair<std::string_view, std::string_view> kNames[] = {{"c10d.all_reduce", "ncclDevKernel_AllReduce"},
+                                                                             {"c10d.all_gather", "ncclDevKernel_AllGather"},
+                                                                             {"c10d.reduce_scatter", "ncclDevKernel_ReduceScatter"},
+                                                                             {"c10d.all_to_all", "ncclDevKernel_SendRecv"},
+                                                                             {"c10d.broadcast", "ncclDevKernel_Broadcast"},
+                                                                             {"c10d.send", "ncclDevKernel_SendRecv"},
+                                                                             {"c10d.recv", "ncclDevKernel_SendRecv"}};
   for (const auto& [collective, kernel] : kNames) {
     if (collective == target) return std::string(kernel);
   }
@@ -52,9 +55,11 @@ class Writer {
     for (const TimelineEvent& event : timeline_.events) all_ranks.insert(event.rank);
     // First in the file: HTA takes the first `"rank": N` that it finds, and wants the space after the colon.
     text_ = fmt::format(
-        "{{\n\"schemaVersion\": 1,\n\"distributedInfo\": {{\"backend\": \"nccl\", \"rank\": {}, \"world_size\": {}}},\n\"displayTimeUnit\": \"ms\",\n"
+        "{{\n\"schemaVersion\": 1,\n\"distributedInfo\": {{\"backend\": \"nccl\", \"rank\": {}, \"world_size\": "
+        "{}}},\n\"displayTimeUnit\": \"ms\",\n"
         "\"baseTimeNanoseconds\": 0,\n\"helm\": {{\"title\": {}, \"plan\": {}, \"device\": {}, \"program_hash\": {}}},\n\"traceEvents\": [",
-        events_.front().rank, all_ranks.size(), Quoted(timeline_.title), Quoted(timeline_.plan), Quoted(timeline_.device), Quoted(timeline_.program_hash));
+        events_.front().rank, all_ranks.size(), Quoted(timeline_.title), Quoted(timeline_.plan), Quoted(timeline_.device),
+        Quoted(timeline_.program_hash));
     WriteNames();
     WriteSteps();
     for (size_t i = 0; i < events_.size(); ++i) WriteEvent(i);
@@ -73,13 +78,15 @@ class Writer {
       return InvalidError(options_.rank ? fmt::format("error: timeline '{}' has no event of rank {}", timeline_.title, *options_.rank)
                                         : fmt::format("error: timeline '{}' has no events", timeline_.title));
     }
-    std::ranges::stable_sort(events_, {}, [](const TimelineEvent& event) { return std::tuple(event.rank, event.stream, event.start, event.start + event.duration); });
+    std::ranges::stable_sort(events_, {}, [](const TimelineEvent& event) {
+      return std::tuple(event.rank, event.stream, event.start, event.start + event.duration);
+    });
     for (size_t i = 1; i < events_.size(); ++i) {
       const TimelineEvent& a = events_[i - 1];
       const TimelineEvent& b = events_[i];
       if (a.rank == b.rank && a.stream == b.stream && b.start < a.start + a.duration) {
-        return InvalidError(fmt::format("error: timeline '{}': ops {} and {} overlap on rank {}, stream '{}'", timeline_.title, a.op.value, b.op.value, a.rank,
-                                        StreamOf(a).name));
+        return InvalidError(fmt::format("error: timeline '{}': ops {} and {} overlap on rank {}, stream '{}'", timeline_.title, a.op.value,
+                                        b.op.value, a.rank, StreamOf(a).name));
       }
     }
     for (const TimelineEvent& event : events_) {
@@ -108,7 +115,8 @@ class Writer {
       Metadata("thread_sort_index", rank, kHostThread, "\"sort_index\": 0");
       for (int32_t stream : used) {
         if (timeline_.streams[static_cast<size_t>(stream)].kind == Stream::Kind::kHost) continue;
-        Metadata("thread_name", rank, ThreadOf(stream), fmt::format("\"name\": {}", Quoted(timeline_.streams[static_cast<size_t>(stream)].name)));
+        Metadata("thread_name", rank, ThreadOf(stream),
+                 fmt::format("\"name\": {}", Quoted(timeline_.streams[static_cast<size_t>(stream)].name)));
         Metadata("thread_sort_index", rank, ThreadOf(stream), fmt::format("\"sort_index\": {}", ThreadOf(stream)));
       }
     }
@@ -123,19 +131,21 @@ class Writer {
     }
   }
 
-  void Slice(std::string_view category, std::string_view name, int32_t rank, int32_t thread, int64_t start, int64_t end, std::string_view arguments) {
-    Line(fmt::format(R"({{"ph": "X", "cat": "{}", "name": {}, "pid": {}, "tid": {}, "ts": {}, "dur": {}, "args": {{{}}}}})", category, Quoted(name), rank, thread,
-                     Microseconds(start), Microseconds(end - start), arguments));
+  void Slice(std::string_view category, std::string_view name, int32_t rank, int32_t thread, int64_t start, int64_t end,
+             std::string_view arguments) {
+    Line(fmt::format(R"({{"ph": "X", "cat": "{}", "name": {}, "pid": {}, "tid": {}, "ts": {}, "dur": {}, "args": {{{}}}}})", category,
+                     Quoted(name), rank, thread, Microseconds(start), Microseconds(end - start), arguments));
   }
 
   std::string OpArguments(const TimelineEvent& event) const {
     const ir::TimelineOp& op = timeline_.ops[event.op.index()];
-    return fmt::format(R"("op id": {}, "op": {}, "label": {}, "kind": {}, "phase": {}, "layer": {}, "micro_batch": {}, "source": {})", event.op.value,
-                       Quoted(op.target), Quoted(op.label), Quoted(op.kind), Quoted(op.phase), op.layer, op.micro_batch, Quoted(op.source));
+    return fmt::format(R"("op id": {}, "op": {}, "label": {}, "kind": {}, "phase": {}, "layer": {}, "micro_batch": {}, "source": {})",
+                       event.op.value, Quoted(op.target), Quoted(op.label), Quoted(op.kind), Quoted(op.phase), op.layer, op.micro_batch,
+                       Quoted(op.source));
   }
 
-  // A kernel: an event of a communication stream, or computation on a compute stream. What else stands on a compute stream (waits; views and
-  // launches on a CPU) is the host's and must not count as busy time of a device.
+  // A kernel: an event of a communication stream, or computation on a compute stream. What else stands on a compute stream (waits; views
+  // and launches on a CPU) is the host's and must not count as busy time of a device.
   bool IsKernel(const TimelineEvent& event) const {
     const Stream::Kind kind = StreamOf(event).kind;
     return kind == Stream::Kind::kCommunication || (kind == Stream::Kind::kCompute && timeline_.ops[event.op.index()].kind == "compute");
@@ -150,7 +160,8 @@ class Writer {
       const int64_t correlation = CorrelationOf(event);
       const bool communication = StreamOf(event).kind == Stream::Kind::kCommunication;
       Slice("kernel", communication ? KernelName(op.target) : op.target, event.rank, ThreadOf(event.stream), start, end,
-            fmt::format(R"("device": {}, "stream": {}, "correlation": {}, {})", event.rank, ThreadOf(event.stream), correlation, OpArguments(event)));
+            fmt::format(R"("device": {}, "stream": {}, "correlation": {}, {})", event.rank, ThreadOf(event.stream), correlation,
+                        OpArguments(event)));
       if (!launched_on_host_.contains({event.rank, event.op})) WriteLaunch(event, start, start);
     } else if (StreamOf(event).kind == Stream::Kind::kHost) {
       Slice("cpu_op", op.target, event.rank, kHostThread, start, end, OpArguments(event));
@@ -162,7 +173,8 @@ class Writer {
 
   // HTA links a kernel to its launch by the correlation number.
   void WriteLaunch(const TimelineEvent& event, int64_t start, int64_t end) {
-    Slice("cuda_runtime", "cudaLaunchKernel", event.rank, kHostThread, start, end, fmt::format("\"correlation\": {}", CorrelationOf(event)));
+    Slice("cuda_runtime", "cudaLaunchKernel", event.rank, kHostThread, start, end,
+          fmt::format("\"correlation\": {}", CorrelationOf(event)));
   }
 
   int64_t CorrelationOf(const TimelineEvent& event) const {

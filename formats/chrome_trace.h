@@ -1,9 +1,9 @@
 // Chrome trace: a timeline as the JSON that ui.perfetto.dev, chrome://tracing and HolisticTraceAnalysis (HTA) open. Writing only.
 //
-// Not HELM's own file of a timeline (ir/timeline.h): times are rounded down to nanoseconds, and what the viewers need is added. A process is a
-// rank, a thread is one of its streams; invariant: slices of one thread do not overlap (Chrome's JSON loses overlapping ones). HTA takes an
-// event for a kernel by `args.stream`, for communication by its name (`nccl...`), and finds the rank by the text `"rank": N`; so collectives are
-// named as NCCL's kernels are, and HELM's name stands in `args.op`. Format: docs/formats/chrome_trace.md.
+// Not HELM's own file of a timeline (ir/timeline.h): times are rounded down to nanoseconds, and what the viewers need is added. A process
+// is a rank, a thread is one of its streams; invariant: slices of one thread do not overlap (Chrome's JSON loses overlapping ones). HTA
+// takes an event for a kernel by `args.stream`, for communication by its name (`nccl...`), and finds the rank by the text `"rank": N`; so
+// collectives are named as NCCL's kernels are, and HELM's name stands in `args.op`. Format: docs/formats/chrome_trace.md.
 #pragma once
 
 #include <cstdint>

@@ -14,13 +14,14 @@ using ir::TimelineEvent;
 
 // What a rank did when, before it is made into sets.
 struct Activity {
-  std::vector<Interval> computing;       // kind "compute" on a compute stream
-  std::vector<Interval> optimizing;      // those of the optimizer
-  std::vector<Interval> occupied;        // a compute stream has anything but a wait
-  std::vector<Interval> collectives;     // in flight
-  std::vector<Interval> waits;           // waited for anything
-  std::vector<Interval> transfers;       // point-to-point, in flight
-  std::vector<Interval> communicating;   // events of communication streams
+  std::vector<Interval> computing;      // kind "compute" on a compute stream
+  std::vector<Interval> optimizing;     // those of the optimizer
+  std::vector<Interval> occupied;       // a compute stream has anything but a wait
+  std::vector<Interval> collectives;    // in flight
+  std::vector<Interval> waits;          // waited for anything
+  std::vector<Interval> transfers;      // point-to-point, in flight
+  std::vector<Interval> communicating;  // events of communication streams
+  std::vector<Interval> hosting;        // the host thread works
   Duration end;
   ir::RankSummary summary;
 };
@@ -35,13 +36,25 @@ void Add(const TimelineEvent& event, const ir::Timeline& timeline, Activity& act
   if (kind == Stream::Kind::kCommunication) {
     (IsTransfer(op.target) ? activity.transfers : activity.collectives).push_back(interval);
     activity.communicating.push_back(interval);
+  } else if (kind == Stream::Kind::kHost) {
+    activity.hosting.push_back(interval);
   } else if (op.kind == "wait") {
     activity.waits.push_back(interval);
-  } else if (kind == Stream::Kind::kCompute) {
+  } else {
     activity.occupied.push_back(interval);
     if (op.kind == "compute") activity.computing.push_back(interval);
     if (op.kind == "compute" && op.phase == "optimizer") activity.optimizing.push_back(interval);
   }
+}
+
+bool Overlap(const IntervalSet& a, const IntervalSet& b) { return Difference(a, b) != a; }
+
+// When the compute streams are not idle. A host thread that never works beside them is the compute stream (a CPU): then launching occupies
+// it too. Beside a GPU the host runs ahead, and what it does says nothing about the streams.
+IntervalSet Occupied(const Activity& activity, const IntervalSet& computing) {
+  const IntervalSet occupied(activity.occupied);
+  const IntervalSet hosting(activity.hosting);
+  return Overlap(hosting, computing) ? occupied : Union(occupied, hosting);
 }
 
 // A wait for a transfer is waiting for another stage: it must not count as exposed communication. A wait names no collective here, so the
@@ -49,11 +62,11 @@ void Add(const TimelineEvent& event, const ir::Timeline& timeline, Activity& act
 RankUse Measure(int32_t rank, Activity activity) {
   const IntervalSet communicating(std::move(activity.communicating));
   const IntervalSet waits(std::move(activity.waits));
-  const IntervalSet occupied(std::move(activity.occupied));
   const IntervalSet transfers(std::move(activity.transfers));
   const IntervalSet collectives(std::move(activity.collectives));
   const IntervalSet computing(std::move(activity.computing));
   const IntervalSet optimizing(std::move(activity.optimizing));
+  const IntervalSet occupied = Occupied(activity, computing);
 
   RankUse use;
   use.rank = rank;

@@ -1,7 +1,7 @@
 // Breakdown of each rank's step into busy, exposed and idle time, by interval arithmetic (report/intervals.h).
 //
-// On a CPU the host thread is the compute stream: a wait there is an event of kind "wait", and so are views and launches; none of them
-// is computation. A compute stream is "busy" with any event but a wait; it "computes" with events of kind "compute".
+// A compute stream computes with events of kind "compute"; it is occupied by any event but a wait, and idle otherwise. On a CPU the host
+// thread is the compute stream: its launches and views occupy it as well, without being computation.
 #pragma once
 
 #include <vector>

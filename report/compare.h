@@ -21,12 +21,13 @@ struct CompareOptions {
   bool across_plans = false;
 };
 
-// Fails (invalid) when the programs differ and `across_plans` is not set, when the op tables contradict each other, or when a timeline is empty.
+// Fails (invalid) when the programs differ and `across_plans` is not set, when the op tables contradict each other, or when a timeline is
+// empty.
 Result<Comparison> Compare(const ir::Timeline& predicted, const ir::Timeline& measured, const CompareOptions& options = {});
 
 struct TextOptions {
-  bool colour = false;          // ANSI colours (a terminal without NO_COLOR)
-  size_t differences = 10;      // rows of the table of largest differences
+  bool colour = false;      // ANSI colours (a terminal without NO_COLOR)
+  size_t differences = 10;  // rows of the table of largest differences
 };
 
 // At most 40 lines of at most 100 columns: summary, breakdown, the largest differences, categories.
@@ -40,6 +41,7 @@ struct HtmlOptions {
 };
 
 // One HTML document that needs no other file and makes no request. REQUIRES: `comparison` was made from these two timelines.
-std::string RenderHtml(const Comparison& comparison, const ir::Timeline& predicted, const ir::Timeline& measured, const HtmlOptions& options = {});
+std::string RenderHtml(const Comparison& comparison, const ir::Timeline& predicted, const ir::Timeline& measured,
+                       const HtmlOptions& options = {});
 
 }  // namespace helm::report

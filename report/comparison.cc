@@ -31,8 +31,8 @@ Status CheckIndices(const Timeline& timeline) {
     const ir::TimelineEvent& event = timeline.events[i];
     const bool stream_exists = event.stream >= 0 && static_cast<size_t>(event.stream) < timeline.streams.size();
     if (!stream_exists || !event.op.valid() || event.op.index() >= timeline.ops.size()) {
-      return InvalidError(fmt::format("error: timeline '{}': event {} names op {} of {} and stream {} of {}", timeline.title, i, event.op.value, timeline.ops.size(),
-                                      event.stream, timeline.streams.size()));
+      return InvalidError(fmt::format("error: timeline '{}': event {} names op {} of {} and stream {} of {}", timeline.title, i,
+                                      event.op.value, timeline.ops.size(), event.stream, timeline.streams.size()));
     }
   }
   return OkStatus();
@@ -67,8 +67,10 @@ std::vector<OpTime> OpTimes(const Timeline& timeline) {
   for (const ir::TimelineEvent& event : timeline.events) {
     OnRank& on_rank = by_op[event.op.index()][event.rank];
     const int work = work_rank(event.stream);
-    if (work > on_rank.work) on_rank = {work, {event.start, event.duration}};
-    else if (work == on_rank.work) on_rank.time = {std::min(on_rank.time.start, event.start), on_rank.time.duration + event.duration};
+    if (work > on_rank.work)
+      on_rank = {work, {event.start, event.duration}};
+    else if (work == on_rank.work)
+      on_rank.time = {std::min(on_rank.time.start, event.start), on_rank.time.duration + event.duration};
   }
   std::vector<OpTime> times(timeline.ops.size());
   for (size_t i = 0; i < by_op.size(); ++i) {
@@ -90,7 +92,9 @@ SourceShares SharesOf(const Timeline& timeline, const std::vector<OpTime>& times
   Duration sum;
   for (const auto& [source, duration] : by_source) sum += duration;
   if (sum == Duration()) return {};
-  const auto share = [&](const char* source) { return static_cast<double>(by_source[source].picoseconds()) / static_cast<double>(sum.picoseconds()); };
+  const auto share = [&](const char* source) {
+    return static_cast<double>(by_source[source].picoseconds()) / static_cast<double>(sum.picoseconds());
+  };
   return {share("measured"), share("interpolated"), share("analytic")};
 }
 
@@ -163,14 +167,17 @@ std::vector<OpRow> OneSided(const std::vector<OpId>& ops, const Timeline& timeli
   return rows;
 }
 
-void FillRows(const Match& match, const Sides<const Timeline*>& timelines, const Sides<std::vector<OpTime>>& times, Comparison& comparison) {
+void FillRows(const Match& match, const Sides<const Timeline*>& timelines, const Sides<std::vector<OpTime>>& times,
+              Comparison& comparison) {
   comparison.matched_by_id = match.by_id;
   for (const Sides<OpId>& pair : match.pairs) {
     const OpTime& predicted = times.predicted[pair.predicted.index()];
     const OpTime& measured = times.measured[pair.measured.index()];
     if (predicted.duration == Duration() && measured.duration == Duration()) continue;
-    comparison.rows.push_back(
-        {pair, timelines.predicted->ops[pair.predicted.index()], {predicted.start, measured.start}, {predicted.duration, measured.duration}});
+    comparison.rows.push_back({pair,
+                               timelines.predicted->ops[pair.predicted.index()],
+                               {predicted.start, measured.start},
+                               {predicted.duration, measured.duration}});
   }
   comparison.predicted_only = OneSided(match.predicted_only, *timelines.predicted, times.predicted, true);
   comparison.measured_only = OneSided(match.measured_only, *timelines.measured, times.measured, false);

@@ -2,9 +2,9 @@
 // communication, critical path. A value: report/render_{text,json,html}.h print it.
 //
 // "Predicted" and "measured" are the first and second timeline; which of them was real is nobody's business here, except that errors are
-// relative to the second: error = (predicted - measured) / measured. Invariants: every duration of an op is the median over the ranks of its
-// timeline (a predicted timeline may hold one representative rank, which stands for all); busy and exposed times are measures of unions of
-// intervals, never sums of durations; the parts of a Breakdown add up exactly to the rank's makespan.
+// relative to the second: error = (predicted - measured) / measured. Invariants: every duration of an op is the median over the ranks of
+// its timeline (a predicted timeline may hold one representative rank, which stands for all); busy and exposed times are measures of unions
+// of intervals, never sums of durations; the parts of a Breakdown add up exactly to the rank's makespan.
 #pragma once
 
 #include <array>
@@ -86,17 +86,17 @@ struct Summary {
   Duration makespan;
   std::vector<Duration> steps;  // each measured step
   Bytes memory_bytes_peak;
-  int32_t memory_rank = 0;                                // where the peak is
+  int32_t memory_rank = 0;                                  // where the peak is
   std::array<int64_t, ir::kStorageRoles> memory_at_peak{};  // by storage role; all zero when the timeline has no samples
-  Breakdown breakdown;                                    // of the median rank by makespan (the lower one of two)
+  Breakdown breakdown;                                      // of the median rank by makespan (the lower one of two)
   std::vector<RankUse> ranks;
   SourceShares sources;
   CriticalPath critical_path;
 };
 
 struct OpRow {
-  Sides<ir::OpId> op;    // none: the op is not in that timeline
-  ir::TimelineOp what;   // from the predicted timeline, or from the measured one when only that has it
+  Sides<ir::OpId> op;        // none: the op is not in that timeline
+  ir::TimelineOp what;       // from the predicted timeline, or from the measured one when only that has it
   Sides<Duration> start;     // median over ranks
   Sides<Duration> duration;  // median over ranks
   Duration difference() const { return duration.predicted - duration.measured; }
@@ -113,9 +113,9 @@ struct Comparison {
   Sides<Summary> sides;
   std::optional<double> step_time_error;
   std::optional<double> peak_memory_error;
-  bool matched_by_id = true;            // false: two different programs, matched by label, phase, layer, micro-batch and occurrence
-  std::vector<OpRow> rows;              // matched ops that take time in at least one timeline, in order of the predicted op id
-  std::vector<OpRow> predicted_only;    // in order of op id
+  bool matched_by_id = true;          // false: two different programs, matched by label, phase, layer, micro-batch and occurrence
+  std::vector<OpRow> rows;            // matched ops that take time in at least one timeline, in order of the predicted op id
+  std::vector<OpRow> predicted_only;  // in order of op id
   std::vector<OpRow> measured_only;
   // Each sorted by falling measured duration, ties by name.
   std::vector<CategoryRow> by_target;

@@ -30,8 +30,6 @@ std::string FormatShare(double share) { return fmt::format("{:.1f} %", share * 1
 
 std::string FormatError(std::optional<double> error) { return error ? fmt::format("{:+.1f} %", *error * 100) : "n/a"; }
 
-std::string Shorten(const std::string& text, size_t width) {
-  return text.size() <= width ? text : text.substr(0, width - 3) + "...";
-}
+std::string Shorten(const std::string& text, size_t width) { return text.size() <= width ? text : text.substr(0, width - 3) + "..."; }
 
 }  // namespace helm::report

@@ -8,10 +8,10 @@
 
 namespace helm::report {
 
-std::string FormatDuration(Duration duration);             // "1.234 s", "12.34 ms", "210.0 us", "-3.2 us"
-std::string FormatMemory(Bytes bytes);                     // "1.234 GiB"
-std::string FormatShare(double share);                     // "12.3 %"
-std::string FormatError(std::optional<double> error);      // "+12.3 %", "-0.4 %"; "n/a" when there is none
+std::string FormatDuration(Duration duration);         // "1.234 s", "12.34 ms", "210.0 us", "-3.2 us"
+std::string FormatMemory(Bytes bytes);                 // "1.234 GiB"
+std::string FormatShare(double share);                 // "12.3 %"
+std::string FormatError(std::optional<double> error);  // "+12.3 %", "-0.4 %"; "n/a" when there is none
 
 // At most `width` bytes: "a_very_lo..." for a longer text. REQUIRES: ASCII text, width > 3.
 std::string Shorten(const std::string& text, size_t width);

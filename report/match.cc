@@ -22,15 +22,17 @@ std::vector<bool> OpsWithEvents(const Timeline& timeline) {
 
 Status CheckSameOps(const Timeline& predicted, const Timeline& measured) {
   if (predicted.ops.size() != measured.ops.size()) {
-    return InvalidError(fmt::format("error: timelines '{}' and '{}' name the same program ({}) but list {} and {} ops; record them again", predicted.title,
-                                    measured.title, predicted.program_hash, predicted.ops.size(), measured.ops.size()));
+    return InvalidError(fmt::format("error: timelines '{}' and '{}' name the same program ({}) but list {} and {} ops; record them again",
+                                    predicted.title, measured.title, predicted.program_hash, predicted.ops.size(), measured.ops.size()));
   }
   for (size_t i = 0; i < predicted.ops.size(); ++i) {
     const TimelineOp& a = predicted.ops[i];
     const TimelineOp& b = measured.ops[i];
     if (a.target != b.target || a.label != b.label) {
-      return InvalidError(fmt::format("error: timelines '{}' and '{}' name the same program ({}) but op {} is {} ({}) in one and {} ({}) in the other; record them again",
-                                      predicted.title, measured.title, predicted.program_hash, i, a.target, a.label, b.target, b.label));
+      return InvalidError(
+          fmt::format("error: timelines '{}' and '{}' name the same program ({}) but op {} is {} ({}) in one and {} ({}) in the other; "
+                      "record them again",
+                      predicted.title, measured.title, predicted.program_hash, i, a.target, a.label, b.target, b.label));
     }
   }
   return OkStatus();
@@ -96,7 +98,8 @@ Result<Match> MatchOps(const Timeline& predicted, const Timeline& measured, bool
   if (across_plans) return MatchByName(predicted, measured);
   return InvalidError(fmt::format(
       "error: the timelines are of different programs: '{}' is of {} ({}), '{}' of {} ({}), so their ops cannot be paired by id\n"
-      "fix: record both from one plan, or ask for a comparison of two plans (--across-plans), which pairs ops by target, label, phase, layer and micro-batch",
+      "fix: record both from one plan, or ask for a comparison of two plans (--across-plans), which pairs ops by target, label, phase, "
+      "layer and micro-batch",
       predicted.title, predicted.program_hash, predicted.plan, measured.title, measured.program_hash, measured.plan));
 }
 

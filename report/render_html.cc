@@ -36,9 +36,12 @@ class StringTable {
 
 std::string_view KindName(ir::Stream::Kind kind) {
   switch (kind) {
-    case ir::Stream::Kind::kHost: return "host";
-    case ir::Stream::Kind::kCompute: return "compute";
-    case ir::Stream::Kind::kCommunication: return "communication";
+    case ir::Stream::Kind::kHost:
+      return "host";
+    case ir::Stream::Kind::kCompute:
+      return "compute";
+    case ir::Stream::Kind::kCommunication:
+      return "communication";
   }
   return "";
 }
@@ -84,7 +87,8 @@ ordered_json LanesJson(const ir::Timeline& timeline) {
   }
   ordered_json array = ordered_json::array();
   for (const auto& [key, lane] : lanes) {
-    array.push_back({{"rank", std::get<0>(key)}, {"stream", std::get<2>(key)}, {"op", lane.op}, {"start", lane.start}, {"duration", lane.duration}});
+    array.push_back(
+        {{"rank", std::get<0>(key)}, {"stream", std::get<2>(key)}, {"op", lane.op}, {"start", lane.start}, {"duration", lane.duration}});
   }
   return array;
 }
@@ -113,7 +117,9 @@ ordered_json PathJson(const CriticalPath& path) {
   for (const PathStep& step : path.steps) {
     steps.insert(steps.end(), {step.op.value, step.stream, step.start.nanoseconds(), step.end.nanoseconds()});
   }
-  return {{"rank", path.rank}, {"time", {path.compute.nanoseconds(), path.communication.nanoseconds(), path.host.nanoseconds()}}, {"steps", steps}};
+  return {{"rank", path.rank},
+          {"time", {path.compute.nanoseconds(), path.communication.nanoseconds(), path.host.nanoseconds()}},
+          {"steps", steps}};
 }
 
 ordered_json SideJson(const Summary& summary, const ir::Timeline& timeline, StringTable& strings) {
@@ -129,8 +135,8 @@ ordered_json SideJson(const Summary& summary, const ir::Timeline& timeline, Stri
           {"makespan", summary.makespan.nanoseconds()},
           {"steps", steps},
           {"breakdown",
-           {parts.compute.nanoseconds(), parts.optimizer.nanoseconds(), parts.exposed_communication.nanoseconds(), parts.bubble.nanoseconds(),
-            parts.host.nanoseconds()}},
+           {parts.compute.nanoseconds(), parts.optimizer.nanoseconds(), parts.exposed_communication.nanoseconds(),
+            parts.bubble.nanoseconds(), parts.host.nanoseconds()}},
           {"sources", {summary.sources.measured, summary.sources.interpolated, summary.sources.analytic}},
           {"memory_bytes_peak", summary.memory_bytes_peak.count()},
           {"memory_at_peak", summary.memory_at_peak},
@@ -147,15 +153,16 @@ std::vector<int64_t> RowNumbers(const Comparison& comparison) {
   for (const std::vector<OpRow>* rows : {&comparison.rows, &comparison.predicted_only, &comparison.measured_only}) {
     for (const OpRow& row : *rows) {
       const auto time = [](ir::OpId op, Duration duration) { return op.valid() ? duration.nanoseconds() : -1; };
-      numbers.insert(numbers.end(),
-                     {row.op.predicted.value, row.op.measured.value, time(row.op.predicted, row.start.predicted), time(row.op.predicted, row.duration.predicted),
-                      time(row.op.measured, row.start.measured), time(row.op.measured, row.duration.measured)});
+      numbers.insert(numbers.end(), {row.op.predicted.value, row.op.measured.value, time(row.op.predicted, row.start.predicted),
+                                     time(row.op.predicted, row.duration.predicted), time(row.op.measured, row.start.measured),
+                                     time(row.op.measured, row.duration.measured)});
     }
   }
   return numbers;
 }
 
-ordered_json PageData(const Comparison& comparison, const ir::Timeline& predicted, const ir::Timeline& measured, const HtmlOptions& options) {
+ordered_json PageData(const Comparison& comparison, const ir::Timeline& predicted, const ir::Timeline& measured,
+                      const HtmlOptions& options) {
   StringTable strings;
   ordered_json data;
   data["sides"] = {SideJson(comparison.sides.predicted, predicted, strings), SideJson(comparison.sides.measured, measured, strings)};
@@ -168,14 +175,17 @@ ordered_json PageData(const Comparison& comparison, const ir::Timeline& predicte
   return data;
 }
 
-// JSON that can stand in a <script> element: no '<' can end it and no '&' can be taken for an entity. Such characters occur only inside strings.
+// JSON that can stand in a <script> element: no '<' can end it and no '&' can be taken for an entity. Such characters occur only inside
+// strings.
 std::string EscapedForScript(const ordered_json& data) {
   const std::string json = data.dump(-1, ' ', /*ensure_ascii=*/true, ordered_json::error_handler_t::replace);
   std::string escaped;
   escaped.reserve(json.size());
   for (char c : json) {
-    if (c == '<' || c == '>' || c == '&') escaped += fmt::format("\\u{:04x}", static_cast<int>(c));
-    else escaped += c;
+    if (c == '<' || c == '>' || c == '&')
+      escaped += fmt::format("\\u{:04x}", static_cast<int>(c));
+    else
+      escaped += c;
   }
   return escaped;
 }
@@ -183,17 +193,22 @@ std::string EscapedForScript(const ordered_json& data) {
 std::string EscapedForText(const std::string& text) {
   std::string escaped;
   for (char c : text) {
-    if (c == '<') escaped += "&lt;";
-    else if (c == '>') escaped += "&gt;";
-    else if (c == '&') escaped += "&amp;";
-    else escaped += c;
+    if (c == '<')
+      escaped += "&lt;";
+    else if (c == '>')
+      escaped += "&gt;";
+    else if (c == '&')
+      escaped += "&amp;";
+    else
+      escaped += c;
   }
   return escaped;
 }
 
 }  // namespace
 
-std::string RenderHtml(const Comparison& comparison, const ir::Timeline& predicted, const ir::Timeline& measured, const HtmlOptions& options) {
+std::string RenderHtml(const Comparison& comparison, const ir::Timeline& predicted, const ir::Timeline& measured,
+                       const HtmlOptions& options) {
   const std::pair<std::string_view, std::string> parts[] = {
       {"@HELM_TITLE@", EscapedForText(fmt::format("HELM: {} against {}", predicted.title, measured.title))},
       {"@HELM_STYLE@", std::string(HtmlStyle())},

@@ -51,19 +51,23 @@ ordered_json SummaryJson(const Summary& summary) {
   ordered_json steps = ordered_json::array();
   for (Duration step : summary.steps) steps.push_back(Seconds(step));
   const CriticalPath& path = summary.critical_path;
-  return {{"title", summary.title},
-          {"plan", summary.plan},
-          {"device", summary.device},
-          {"program_hash", summary.program_hash},
-          {"step_time_s", Seconds(summary.makespan)},
-          {"steps_s", std::move(steps)},
-          {"peak_memory", MemoryJson(summary)},
-          {"breakdown_s", BreakdownJson(summary.breakdown)},
-          {"critical_path_s",
-           {{"rank", path.rank}, {"compute", Seconds(path.compute)}, {"communication", Seconds(path.communication)}, {"host", Seconds(path.host)}}},
-          {"sources",
-           {{"measured", summary.sources.measured}, {"interpolated", summary.sources.interpolated}, {"analytic", summary.sources.analytic}}},
-          {"ranks", RanksJson(summary.ranks)}};
+  return {
+      {"title", summary.title},
+      {"plan", summary.plan},
+      {"device", summary.device},
+      {"program_hash", summary.program_hash},
+      {"step_time_s", Seconds(summary.makespan)},
+      {"steps_s", std::move(steps)},
+      {"peak_memory", MemoryJson(summary)},
+      {"breakdown_s", BreakdownJson(summary.breakdown)},
+      {"critical_path_s",
+       {{"rank", path.rank},
+        {"compute", Seconds(path.compute)},
+        {"communication", Seconds(path.communication)},
+        {"host", Seconds(path.host)}}},
+      {"sources",
+       {{"measured", summary.sources.measured}, {"interpolated", summary.sources.interpolated}, {"analytic", summary.sources.analytic}}},
+      {"ranks", RanksJson(summary.ranks)}};
 }
 
 ordered_json CategoriesJson(const std::vector<CategoryRow>& rows) {
@@ -93,7 +97,8 @@ ordered_json OpJson(const OpRow& row) {
              {"source", row.what.source}});
   if (row.op.predicted.valid()) op["predicted_s"] = Seconds(row.duration.predicted);
   if (row.op.measured.valid()) op["measured_s"] = Seconds(row.duration.measured);
-  if (row.op.predicted.valid() && row.op.measured.valid()) op["error"] = ErrorJson(RelativeError(row.duration.predicted, row.duration.measured));
+  if (row.op.predicted.valid() && row.op.measured.valid())
+    op["error"] = ErrorJson(RelativeError(row.duration.predicted, row.duration.measured));
   return op;
 }
 

@@ -37,15 +37,15 @@ std::string MemoryLine(const Comparison& comparison, const TextOptions& options)
 std::string PathText(const CriticalPath& path) {
   const double sum = (path.compute + path.communication + path.host).seconds();
   if (sum == 0) return "empty";
-  return fmt::format("compute {}, communication {}, host {}", FormatShare(path.compute.seconds() / sum), FormatShare(path.communication.seconds() / sum),
-                     FormatShare(path.host.seconds() / sum));
+  return fmt::format("compute {}, communication {}, host {}", FormatShare(path.compute.seconds() / sum),
+                     FormatShare(path.communication.seconds() / sum), FormatShare(path.host.seconds() / sum));
 }
 
 void AppendSources(const Summary& summary, std::vector<std::string>& lines) {
   const SourceShares& sources = summary.sources;
   if (sources.measured + sources.interpolated + sources.analytic == 0) return;
-  lines.push_back(fmt::format("{} rests on: measured {}, interpolated {}, analytic {} of op time", summary.title, FormatShare(sources.measured),
-                              FormatShare(sources.interpolated), FormatShare(sources.analytic)));
+  lines.push_back(fmt::format("{} rests on: measured {}, interpolated {}, analytic {} of op time", summary.title,
+                              FormatShare(sources.measured), FormatShare(sources.interpolated), FormatShare(sources.analytic)));
 }
 
 Duration SumOf(const std::vector<OpRow>& rows) {
@@ -55,7 +55,8 @@ Duration SumOf(const std::vector<OpRow>& rows) {
 }
 
 std::string MatchLine(const Comparison& comparison) {
-  std::string line = fmt::format("{} ops paired by {}", comparison.rows.size(), comparison.matched_by_id ? "id" : "name (different programs)");
+  std::string line =
+      fmt::format("{} ops paired by {}", comparison.rows.size(), comparison.matched_by_id ? "id" : "name (different programs)");
   const auto add = [&](const std::vector<OpRow>& rows, const std::string& title) {
     if (!rows.empty()) line += fmt::format("; {} only in '{}' ({})", rows.size(), title, FormatDuration(SumOf(rows)));
   };
@@ -72,14 +73,17 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
   const auto& [predicted, measured] = comparison.sides;
   std::vector<std::string> lines;
   const auto describe = [&](const Summary& summary) {
-    lines.push_back(Shorten(fmt::format("{}: {}; {}; {} rank{}", summary.title, summary.plan, summary.device, summary.ranks.size(), summary.ranks.size() == 1 ? "" : "s"), 100));
+    lines.push_back(Shorten(fmt::format("{}: {}; {}; {} rank{}", summary.title, summary.plan, summary.device, summary.ranks.size(),
+                                        summary.ranks.size() == 1 ? "" : "s"),
+                            100));
   };
   describe(predicted);
   describe(measured);
-  lines.push_back(Bold(fmt::format("{:<28}{:>14}{:>14}{:>12}", "", Shorten(predicted.title, 13), Shorten(measured.title, 13), "error"), options));
+  lines.push_back(
+      Bold(fmt::format("{:<28}{:>14}{:>14}{:>12}", "", Shorten(predicted.title, 13), Shorten(measured.title, 13), "error"), options));
   lines.push_back(DurationLine("step time", {predicted.makespan, measured.makespan}, options));
   lines.push_back(MemoryLine(comparison, options));
-  const auto part = [&](const char* name, Duration Breakdown::*field) {
+  const auto part = [&](const char* name, Duration Breakdown::* field) {
     const Sides<Duration> sides{predicted.breakdown.*field, measured.breakdown.*field};
     if (sides.predicted == Duration() && sides.measured == Duration()) return;
     lines.push_back(DurationLine(std::string("  ") + name, sides, options));
@@ -101,24 +105,28 @@ std::vector<std::string> DifferenceLines(const Comparison& comparison, const Tex
   std::vector<std::string> lines;
   const std::vector<OpRow> rows = LargestDifferences(comparison, options.differences);
   if (rows.empty()) return lines;
-  lines.push_back(Bold(fmt::format("{:<24}{:<25}{:>6}{:>6}{:>12}{:>12}{:>12}", "largest differences", "target", "layer", "micro", "predicted", "measured", "difference"), options));
+  lines.push_back(Bold(fmt::format("{:<24}{:<25}{:>6}{:>6}{:>12}{:>12}{:>12}", "largest differences", "target", "layer", "micro",
+                                   "predicted", "measured", "difference"),
+                       options));
   for (const OpRow& row : rows) {
-    lines.push_back(fmt::format("{:<24}{:<25}{:>6}{:>6}{:>12}{:>12}{:>12}", Shorten(row.what.label, 23), Shorten(row.what.target, 24), Number(row.what.layer),
-                                Number(row.what.micro_batch), FormatDuration(row.duration.predicted), FormatDuration(row.duration.measured),
-                                FormatDuration(row.difference())));
+    lines.push_back(fmt::format("{:<24}{:<25}{:>6}{:>6}{:>12}{:>12}{:>12}", Shorten(row.what.label, 23), Shorten(row.what.target, 24),
+                                Number(row.what.layer), Number(row.what.micro_batch), FormatDuration(row.duration.predicted),
+                                FormatDuration(row.duration.measured), FormatDuration(row.difference())));
   }
   return lines;
 }
 
 std::vector<std::string> CategoryLines(const Comparison& comparison) {
   std::vector<std::string> lines;
-  lines.push_back(fmt::format("{:<43}{:>6}{:>12}{:>12}{:>12}{:>12}", "sums by operator", "ops", "predicted", "measured", "difference", "error"));
+  lines.push_back(
+      fmt::format("{:<43}{:>6}{:>12}{:>12}{:>12}{:>12}", "sums by operator", "ops", "predicted", "measured", "difference", "error"));
   size_t shown = 0;
   for (const CategoryRow& row : comparison.by_target) {
     if (row.name == "c10d.wait") continue;
     if (shown++ == kCategoriesShown) break;
-    lines.push_back(fmt::format("{:<43}{:>6}{:>12}{:>12}{:>12}{:>12}", Shorten(row.name, 42), row.ops, FormatDuration(row.duration.predicted),
-                                FormatDuration(row.duration.measured), FormatDuration(row.difference()),
+    lines.push_back(fmt::format("{:<43}{:>6}{:>12}{:>12}{:>12}{:>12}", Shorten(row.name, 42), row.ops,
+                                FormatDuration(row.duration.predicted), FormatDuration(row.duration.measured),
+                                FormatDuration(row.difference()),
                                 FormatError(RelativeError(row.duration.predicted, row.duration.measured))));
   }
   return lines;

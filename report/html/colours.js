@@ -1,4 +1,5 @@
-// What colour an op has in each mode, and the legend of the mode. Colours come from the style sheet, so that light and dark need no code here.
+// What colour an op has in each mode, and the legend of the mode. Colours come from the style sheet, so that light and dark need no code
+// here.
 
 let theme = {};
 
@@ -8,7 +9,11 @@ function readTheme() {
 }
 
 const phaseColours = {
-  forward: "forward", input_gradient: "input-gradient", weight_gradient: "weight-gradient", recompute: "recompute", optimizer: "optimizer",
+  forward: "forward",
+  input_gradient: "input-gradient",
+  weight_gradient: "weight-gradient",
+  recompute: "recompute",
+  optimizer: "optimizer",
 };
 
 const errorBuckets = [
@@ -56,12 +61,19 @@ function numbered(name, number, outside) {
 const targetRank = new Map();
 {
   const time = new Map();
-  for (const row of model.rows) time.set(row.what.target, (time.get(row.what.target) || 0) + Math.max(...row.duration.map((value) => value || 0)));
+  for (const row of model.rows)
+    time.set(row.what.target, (time.get(row.what.target) || 0) + Math.max(...row.duration.map((value) => value || 0)));
   time.delete("c10d.wait");
   [...time].sort((a, b) => b[1] - a[1]).forEach(([target], rank) => targetRank.set(target, rank));
 }
 
-const colours = {mode: "phase", of: [[], []], keyOf: [[], []], entries: [], focus: null};
+const colours = {
+  mode: "phase",
+  of: [[], []],
+  keyOf: [[], []],
+  entries: [],
+  focus: null
+};
 
 function recolour() {
   const entries = new Map();
@@ -94,7 +106,10 @@ function hatch(context, colour) {
   pen.strokeStyle = colour;
   pen.lineWidth = 1.1;
   pen.beginPath();
-  for (const shift of [-6, 0, 6]) { pen.moveTo(shift, 6); pen.lineTo(shift + 6, 0); }
+  for (const shift of [-6, 0, 6]) {
+    pen.moveTo(shift, 6);
+    pen.lineTo(shift + 6, 0);
+  }
   pen.stroke();
   const pattern = context.createPattern(tile, "repeat");
   pattern.setTransform(new DOMMatrix().scale(6 / tile.width));
@@ -113,10 +128,20 @@ function swatch(colour, hatched, size = 12) {
 
 function drawLegend(onFocus) {
   const limit = 16;
-  const items = colours.entries.slice(0, limit).map((entry) => element("li", {}, element("button", {
-    type: "button", "aria-pressed": String(colours.focus === entry.key), title: "Show only these",
-    onclick: () => { colours.focus = colours.focus === entry.key ? null : entry.key; onFocus(); },
-  }, swatch(entry.colour, entry.key === "waiting"), entry.key)));
+  const items = colours.entries.slice(0, limit).map(
+      (entry) => element(
+          "li", {},
+          element(
+              "button", {
+                type: "button",
+                "aria-pressed": String(colours.focus === entry.key),
+                title: "Show only these",
+                onclick: () => {
+                  colours.focus = colours.focus === entry.key ? null : entry.key;
+                  onFocus();
+                },
+              },
+              swatch(entry.colour, entry.key === "waiting"), entry.key)));
   if (colours.entries.length > limit) items.push(element("li", {class: "hint"}, `and ${colours.entries.length - limit} more`));
   byId("legend").replaceChildren(...items);
 }

@@ -3,9 +3,7 @@
 const stage = byId("stage");
 const tooltip = byId("tooltip");
 
-function placedAt(y) {
-  return view.lanes.find((placed) => y >= placed.y - 1 && y <= placed.y + placed.height + 1);
-}
+function placedAt(y) { return view.lanes.find((placed) => y >= placed.y - 1 && y <= placed.y + placed.height + 1); }
 
 // The event under the pointer, or the nearest within three pixels.
 function eventAt(x, y) {
@@ -44,13 +42,18 @@ function opTooltip(hit) {
   ];
   if (row && row.matched) {
     const other = 1 - side.index;
-    facts.push(...fact(model.sides[other].title + (ranksOf(model.sides[other]).length > 1 ? ", median" : ""), duration(row.duration[other]), sideNames[other]));
+    facts.push(...fact(
+        model.sides[other].title + (ranksOf(model.sides[other]).length > 1 ? ", median" : ""), duration(row.duration[other]),
+        sideNames[other]));
     facts.push(...fact("error (medians)", errorText(row.error)));
   } else {
     facts.push(...fact("no counterpart in", model.sides[1 - side.index].title));
   }
   if (row && row.what.source && row.what.source !== "observed") facts.push(...fact("estimate", row.what.source));
-  return [element("h3", {}, op.label || op.target), element("p", {}, `${op.target} \u00b7 op ${op.id}`), element("p", {}, placeOf(op)), element("dl", {}, ...facts)];
+  return [
+    element("h3", {}, op.label || op.target), element("p", {}, `${op.target} \u00b7 op ${op.id}`), element("p", {}, placeOf(op)),
+    element("dl", {}, ...facts)
+  ];
 }
 
 function memoryTooltip(time) {
@@ -59,7 +62,9 @@ function memoryTooltip(time) {
     if (!side.memory) continue;
     const {total, roles} = memoryAt(side, time);
     const facts = fact(side.title, memoryText(total), sideNames[side.index]);
-    roles.forEach((bytes, role) => { if (bytes > 0) facts.push(...fact("\u2003" + words(model.roles[role]), memoryText(bytes))); });
+    roles.forEach((bytes, role) => {
+      if (bytes > 0) facts.push(...fact("\u2003" + words(model.roles[role]), memoryText(bytes)));
+    });
     nodes.push(element("dl", {}, ...facts));
   }
   return nodes;
@@ -82,7 +87,9 @@ function select(row, reveal) {
   if (row !== null) {
     const {what, duration: times, error} = model.rows[row];
     const sides = model.sides.map((side, i) => (times[i] >= 0 ? `${side.title} ${duration(times[i])}` : `not in ${side.title}`)).join(", ");
-    pinned.append(element("b", {}, what.label || what.target), ` \u00b7 ${what.target} \u00b7 op ${what.id} \u00b7 ${placeOf(what)}: ${sides}, error ${errorText(error)}`);
+    pinned.append(
+        element("b", {}, what.label || what.target),
+        ` \u00b7 ${what.target} \u00b7 op ${what.id} \u00b7 ${placeOf(what)}: ${sides}, error ${errorText(error)}`);
   }
   document.documentElement.dataset.selected = row === null ? "" : row;
   markSelectedRow();
@@ -98,7 +105,10 @@ function revealRow(row) {
   if (from < view.from || to > view.to || (to - from) / (view.to - view.from) < 0.01) setView(from - room, to + room);
 }
 
-const offset = (canvas, event) => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+const offset = (canvas, event) => {
+  const box = canvas.getBoundingClientRect();
+  return [event.clientX - box.left, event.clientY - box.top];
+};
 
 function hoverTimeline(event) {
   const [x, y] = offset(byId("timeline"), event);
@@ -106,8 +116,10 @@ function hoverTimeline(event) {
   view.cursor = x > gutter ? timeOf(x) : null;
   view.hover = hit ? hit.side.rowOf[hit.op.id] : null;
   if (view.hover === -1) view.hover = null;
-  if (hit) showTooltip(event, opTooltip(hit));
-  else tooltip.hidden = true;
+  if (hit)
+    showTooltip(event, opTooltip(hit));
+  else
+    tooltip.hidden = true;
   redraw();
 }
 
@@ -141,8 +153,11 @@ function startDrag(canvas, event) {
     if (!moved) return;
     tooltip.hidden = true;
     canvas.classList.toggle("dragging", !marks);
-    if (marks) { view.brush = [timeOf(Math.max(gutter, startX)), timeOf(Math.max(gutter, x))]; redraw(); }
-    else setView(from - (x - startX) * perPixel, to - (x - startX) * perPixel);
+    if (marks) {
+      view.brush = [timeOf(Math.max(gutter, startX)), timeOf(Math.max(gutter, x))];
+      redraw();
+    } else
+      setView(from - (x - startX) * perPixel, to - (x - startX) * perPixel);
   };
   canvas.onpointerup = canvas.onpointercancel = () => {
     canvas.onpointermove = canvas.onpointerup = canvas.onpointercancel = null;
@@ -185,12 +200,15 @@ function dragOverview(event) {
   canvas.setPointerCapture(event.pointerId);
   centre(event);
   canvas.onpointermove = centre;
-  canvas.onpointerup = canvas.onpointercancel = () => { canvas.onpointermove = canvas.onpointerup = null; };
+  canvas.onpointerup = canvas.onpointercancel = () => {
+    canvas.onpointermove = canvas.onpointerup = null;
+  };
 }
 
 function step(direction) {
   const count = model.rows.length;
-  const order = model.rows.map((row) => row.index).sort((a, b) => Math.max(...model.rows[a].start) - Math.max(...model.rows[b].start) || a - b);
+  const order =
+      model.rows.map((row) => row.index).sort((a, b) => Math.max(...model.rows[a].start) - Math.max(...model.rows[b].start) || a - b);
   const at = view.selected === null ? (direction > 0 ? -1 : count) : order.indexOf(view.selected);
   select(order[Math.max(0, Math.min(count - 1, at + direction))], true);
 }
@@ -201,21 +219,43 @@ function pan(share) {
 }
 
 const keys = {
-  "+": () => zoom(0.7), "=": () => zoom(0.7), w: () => zoom(0.7), "-": () => zoom(1 / 0.7), s: () => zoom(1 / 0.7),
-  ArrowLeft: () => pan(-0.15), a: () => pan(-0.15), ArrowRight: () => pan(0.15), d: () => pan(0.15),
-  0: () => setView(0, fullEnd), Home: () => setView(0, fullEnd), "[": () => step(-1), "]": () => step(1), Escape: () => select(null, false),
+  "+": () => zoom(0.7),
+  "=": () => zoom(0.7),
+  w: () => zoom(0.7),
+  "-": () => zoom(1 / 0.7),
+  s: () => zoom(1 / 0.7),
+  ArrowLeft: () => pan(-0.15),
+  a: () => pan(-0.15),
+  ArrowRight: () => pan(0.15),
+  d: () => pan(0.15),
+  0: () => setView(0, fullEnd),
+  Home: () => setView(0, fullEnd),
+  "[": () => step(-1),
+  "]": () => step(1),
+  Escape: () => select(null, false),
 };
+
+function zoomToPinned() {
+  if (view.selected === null) return;
+  const row = model.rows[view.selected];
+  const side = row.ops[0] >= 0 ? 0 : 1;
+  setView(row.start[side] - row.duration[side], row.start[side] + 2 * row.duration[side]);
+}
 
 function wireTimeline() {
   const timeline = byId("timeline");
-  timeline.addEventListener("pointermove", (event) => { if (!event.buttons) hoverTimeline(event); });
-  byId("memory").addEventListener("pointermove", (event) => { if (!event.buttons) hoverMemory(event); });
+  timeline.addEventListener("pointermove", (event) => {
+    if (!event.buttons) hoverTimeline(event);
+  });
+  byId("memory").addEventListener("pointermove", (event) => {
+    if (!event.buttons) hoverMemory(event);
+  });
   for (const canvas of [timeline, byId("memory")]) {
     canvas.addEventListener("pointerdown", (event) => startDrag(canvas, event));
     canvas.addEventListener("pointerleave", leave);
     canvas.addEventListener("wheel", wheel, {passive: false});
   }
-  timeline.addEventListener("dblclick", () => { if (view.selected !== null) { const row = model.rows[view.selected]; const s = Math.max(row.ops[0] >= 0 ? 0 : 1, 0); setView(row.start[s] - row.duration[s], row.start[s] + 2 * row.duration[s]); } });
+  timeline.addEventListener("dblclick", zoomToPinned);
   byId("overview").addEventListener("pointerdown", dragOverview);
   stage.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || !keys[event.key]) return;
@@ -225,17 +265,37 @@ function wireTimeline() {
   byId("zoom-in").addEventListener("click", () => zoom(0.6));
   byId("zoom-out").addEventListener("click", () => zoom(1 / 0.6));
   byId("zoom-fit").addEventListener("click", () => setView(0, fullEnd));
-  byId("critical-path").addEventListener("change", (event) => { view.criticalPath = event.target.checked; redraw(); });
-  byId("colour-mode").addEventListener("change", (event) => { colours.mode = event.target.value; colours.focus = null; refresh(); });
+  byId("critical-path").addEventListener("change", (event) => {
+    view.criticalPath = event.target.checked;
+    redraw();
+  });
+  byId("colour-mode").addEventListener("change", (event) => {
+    colours.mode = event.target.value;
+    colours.focus = null;
+    refresh();
+  });
 }
 
 // Which measured ranks are drawn: the first four at first.
 function drawRankChips() {
   const ranks = ranksOf(model.sides[1]);
-  if (ranks.length < 2) { byId("ranks").hidden = true; return; }
-  const chips = ranks.map((rank) => element("button", {
-    type: "button", "aria-pressed": String(view.shownRanks.has(rank)),
-    onclick: () => { view.shownRanks.has(rank) ? view.shownRanks.delete(rank) : view.shownRanks.add(rank); drawRankChips(); redraw(); },
-  }, "rank " + rank));
-  byId("ranks").replaceChildren(`${capital(model.sides[1].title)}:`, ...chips, view.shownRanks.size < ranks.length ? `${view.shownRanks.size} of ${ranks.length} shown` : "");
+  if (ranks.length < 2) {
+    byId("ranks").hidden = true;
+    return;
+  }
+  const chips = ranks.map(
+      (rank) => element(
+          "button", {
+            type: "button",
+            "aria-pressed": String(view.shownRanks.has(rank)),
+            onclick: () => {
+              view.shownRanks.has(rank) ? view.shownRanks.delete(rank) : view.shownRanks.add(rank);
+              drawRankChips();
+              redraw();
+            },
+          },
+          "rank " + rank));
+  byId("ranks").replaceChildren(
+      `${capital(model.sides[1].title)}:`, ...chips,
+      view.shownRanks.size < ranks.length ? `${view.shownRanks.size} of ${ranks.length} shown` : "");
 }

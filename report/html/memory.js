@@ -21,7 +21,8 @@ function drawMemory() {
   const yOf = (bytes) => memoryBottom - (bytes / top) * (memoryBottom - memoryTop);
   drawMemoryAxis(context, width, top, yOf);
   let points = 0;
-  for (const side of [...model.sides].reverse()) if (side.memory) points += drawCurve(context, side, yOf);
+  for (const side of [...model.sides].reverse())
+    if (side.memory) points += drawCurve(context, side, yOf);
   if (near) drawCapacity(context, width, yOf(model.memory_capacity));
   drawPeaks(context, yOf);
   if (view.cursor !== null && view.cursor >= view.from && view.cursor <= view.to) {
@@ -48,7 +49,8 @@ function drawMemoryAxis(context, width, top, yOf) {
     context.stroke();
     context.fillStyle = theme.faint;
     context.textAlign = "right";
-    context.fillText((bytes / unit).toLocaleString("en", {maximumFractionDigits: 2}) + (unit === 2 ** 30 ? "\u202fGiB" : "\u202fMiB"), gutter - 9, y);
+    context.fillText(
+        (bytes / unit).toLocaleString("en", {maximumFractionDigits: 2}) + (unit === 2 ** 30 ? "\u202fGiB" : "\u202fMiB"), gutter - 9, y);
   }
   context.textAlign = "left";
   context.fillStyle = theme.ink;
@@ -143,8 +145,10 @@ function memoryAt(side, time) {
   let high = times.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (times[middle] <= time) low = middle + 1;
-    else high = middle;
+    if (times[middle] <= time)
+      low = middle + 1;
+    else
+      high = middle;
   }
   const i = Math.max(0, low - 1);
   return {total: side.memory.total[i], roles: side.memory.roles.map((role) => role[i])};

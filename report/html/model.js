@@ -4,15 +4,15 @@ const sideNames = ["predicted", "measured"];
 
 function decodeOps(table, strings) {
   return table.target.map((target, id) => ({
-    id,
-    target: strings[target],
-    label: strings[table.label[id]],
-    kind: strings[table.kind[id]],
-    phase: strings[table.phase[id]],
-    source: strings[table.source[id]],
-    layer: table.layer[id],
-    microBatch: table.micro_batch[id],
-  }));
+                            id,
+                            target: strings[target],
+                            label: strings[table.label[id]],
+                            kind: strings[table.kind[id]],
+                            phase: strings[table.phase[id]],
+                            source: strings[table.source[id]],
+                            layer: table.layer[id],
+                            microBatch: table.micro_batch[id],
+                          }));
 }
 
 // Starts are stored as differences.
@@ -23,15 +23,16 @@ function sumUp(differences) {
 
 function decodeSide(side, index, strings) {
   const lanes = side.lanes.map((lane) => ({
-    rank: lane.rank,
-    kind: side.streams[lane.stream].kind,
-    name: side.streams[lane.stream].name,
-    stream: lane.stream,
-    op: Int32Array.from(lane.op),
-    start: sumUp(lane.start),
-    duration: Float64Array.from(lane.duration),
-  }));
-  const memory = side.memory && {rank: side.memory.rank, op: side.memory.op, time: sumUp(side.memory.time), roles: side.memory.roles.map(sumUp)};
+                                 rank: lane.rank,
+                                 kind: side.streams[lane.stream].kind,
+                                 name: side.streams[lane.stream].name,
+                                 stream: lane.stream,
+                                 op: Int32Array.from(lane.op),
+                                 start: sumUp(lane.start),
+                                 duration: Float64Array.from(lane.duration),
+                               }));
+  const memory =
+      side.memory && {rank: side.memory.rank, op: side.memory.op, time: sumUp(side.memory.time), roles: side.memory.roles.map(sumUp)};
   if (memory) memory.total = memory.time.map((_, i) => memory.roles.reduce((sum, role) => sum + role[i], 0));
   const ops = decodeOps(side.ops, strings);
   return {...side, index, ops, lanes, memory, rowOf: new Int32Array(ops.length).fill(-1)};
@@ -45,10 +46,18 @@ function decodeRows(flat, sides) {
     const ops = [predictedOp, measuredOp];
     const what = predictedOp >= 0 ? sides[0].ops[predictedOp] : sides[1].ops[measuredOp];
     const matched = predictedOp >= 0 && measuredOp >= 0;
-    ops.forEach((op, side) => { if (op >= 0) sides[side].rowOf[op] = rows.length; });
+    ops.forEach((op, side) => {
+      if (op >= 0) sides[side].rowOf[op] = rows.length;
+    });
     rows.push({
-      index: rows.length, ops, what, matched, start: [predictedStart, measuredStart], duration: [predicted, measured],
-      difference: matched ? predicted - measured : NaN, error: matched && measured > 0 ? (predicted - measured) / measured : NaN,
+      index: rows.length,
+      ops,
+      what,
+      matched,
+      start: [predictedStart, measuredStart],
+      duration: [predicted, measured],
+      difference: matched ? predicted - measured : NaN,
+      error: matched && measured > 0 ? (predicted - measured) / measured : NaN,
     });
   }
   return rows;
@@ -58,7 +67,8 @@ function decode(text) {
   const document = JSON.parse(text);
   const sides = document.sides.map((side, index) => decodeSide(side, index, document.strings));
   const rows = decodeRows(document.rows, sides);
-  const end = Math.max(...sides.map((side) => Math.max(side.makespan, ...side.lanes.map((lane) => lane.start.at(-1) + lane.duration.at(-1)))));
+  const end =
+      Math.max(...sides.map((side) => Math.max(side.makespan, ...side.lanes.map((lane) => lane.start.at(-1) + lane.duration.at(-1)))));
   return {...document, sides, rows, end};
 }
 
@@ -97,9 +107,12 @@ const grade = (error) => (!Number.isFinite(error) ? "plain" : Math.abs(error) <=
 function element(name, attributes = {}, ...children) {
   const node = document.createElement(name);
   for (const [key, value] of Object.entries(attributes)) {
-    if (key === "class") node.className = value;
-    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (value !== null && value !== undefined) node.setAttribute(key, value);
+    if (key === "class")
+      node.className = value;
+    else if (key.startsWith("on"))
+      node.addEventListener(key.slice(2), value);
+    else if (value !== null && value !== undefined)
+      node.setAttribute(key, value);
   }
   node.append(...children.filter((child) => child !== null && child !== undefined));
   return node;

@@ -1,13 +1,17 @@
 // The head of the page, the cards, the breakdown and the scatter plot.
 
 const breakdownParts = [
-  ["compute", "compute", "forward"], ["optimizer", "optimizer", "optimizer"], ["exposed_communication", "exposed communication", "communication"],
-  ["bubble", "bubble", "recompute"], ["host", "host and idle", "host"],
+  ["compute", "compute", "forward"],
+  ["optimizer", "optimizer", "optimizer"],
+  ["exposed_communication", "exposed communication", "communication"],
+  ["bubble", "bubble", "recompute"],
+  ["host", "host and idle", "host"],
 ];
 
 function drawHeadings() {
   const [predicted, measured] = model.sides;
-  byId("title").replaceChildren(element("span", {class: "predicted"}, capital(predicted.title)), " against ", element("span", {class: "measured"}, measured.title));
+  byId("title").replaceChildren(
+      element("span", {class: "predicted"}, capital(predicted.title)), " against ", element("span", {class: "measured"}, measured.title));
   document.title = `HELM: ${predicted.title} against ${measured.title}, ${predicted.plan}`;
   const same = predicted.plan === measured.plan;
   const facts = same ? [predicted.plan] : [`${predicted.title}: ${predicted.plan}`, `${measured.title}: ${measured.plan}`];
@@ -17,19 +21,21 @@ function drawHeadings() {
 }
 
 function bigNumber(side, [number, unit]) {
-  return element("div", {}, element("b", {}, number, element("small", {}, unit)),
-    element("span", {}, element("span", {class: "dot " + sideNames[side]}), model.sides[side].title));
+  return element(
+      "div", {}, element("b", {}, number, element("small", {}, unit)),
+      element("span", {}, element("span", {class: "dot " + sideNames[side]}), model.sides[side].title));
 }
 
-function card(name, pill, ...content) {
-  return element("article", {class: "card"}, element("h2", {}, name, pill), ...content);
-}
+function card(name, pill, ...content) { return element("article", {class: "card"}, element("h2", {}, name, pill), ...content); }
 
-const errorPill = (error) => element("span", {class: "pill " + grade(error), title: "(predicted \u2212 measured) / measured"}, errorText(error));
+const errorPill = (error) =>
+    element("span", {class: "pill " + grade(error), title: "(predicted \u2212 measured) / measured"}, errorText(error));
 const relative = (predicted, measured) => (measured > 0 ? (predicted - measured) / measured : NaN);
 
 function pairCard(name, values, split, note) {
-  return card(name, errorPill(relative(...values)), element("div", {class: "pair"}, ...values.map((value, side) => bigNumber(side, split(value)))), element("p", {class: "note"}, note));
+  return card(
+      name, errorPill(relative(...values)), element("div", {class: "pair"}, ...values.map((value, side) => bigNumber(side, split(value)))),
+      element("p", {class: "note"}, note));
 }
 
 function spread(steps) {
@@ -46,7 +52,8 @@ function memoryNote() {
 }
 
 function meter(parts) {
-  const canvas = element("canvas", {class: "meter", role: "img", "aria-label": parts.map(([name, share]) => `${name} ${percent(share)}`).join(", ")});
+  const canvas =
+      element("canvas", {class: "meter", role: "img", "aria-label": parts.map(([name, share]) => `${name} ${percent(share)}`).join(", ")});
   canvas.redraw = () => {
     const {context, width, height} = prepare(canvas);
     let x = 0;
@@ -63,9 +70,12 @@ function sourceCard() {
   const side = model.sides.find((candidate) => candidate.sources.some((share) => share > 0));
   if (!side) return card("Ops", null, element("p", {class: "note"}, "No estimate in either timeline: every duration was observed."));
   const parts = ["measured", "interpolated", "analytic"].map((name, i) => [name, side.sources[i], ["good", "optimizer", "poor"][i]]);
-  const facts = parts.flatMap(([name, share, colour]) => [element("dt", {}, swatch(theme[colour], false, 9), name), element("dd", {}, percent(share))]);
+  const facts = parts.flatMap(
+      ([name, share, colour]) => [element("dt", {}, swatch(theme[colour], false, 9), name), element("dd", {}, percent(share))]);
   const bar = meter(parts);
-  const node = card(`What \u201c${side.title}\u201d rests on`, null, bar, element("dl", {class: "facts"}, ...facts), element("p", {class: "note"}, "share of the summed time of its ops"));
+  const node = card(
+      `What \u201c${side.title}\u201d rests on`, null, bar, element("dl", {class: "facts"}, ...facts),
+      element("p", {class: "note"}, "share of the summed time of its ops"));
   node.redraw = bar.redraw;
   return node;
 }
@@ -76,9 +86,9 @@ function drawCards() {
   const shares = model.sides.map((side, i) => (side.makespan > 0 ? exposed[i] / side.makespan : 0));
   const sources = sourceCard();
   byId("cards").replaceChildren(
-    pairCard("Step time", [predicted.makespan, measured.makespan], splitDuration, spread(measured.steps)),
-    pairCard("Peak memory of a rank", [predicted.memory_bytes_peak, measured.memory_bytes_peak], splitBytes, memoryNote()),
-    pairCard("Exposed communication", exposed, splitDuration, `${percent(shares[0])} and ${percent(shares[1])} of the step`), sources);
+      pairCard("Step time", [predicted.makespan, measured.makespan], splitDuration, spread(measured.steps)),
+      pairCard("Peak memory of a rank", [predicted.memory_bytes_peak, measured.memory_bytes_peak], splitBytes, memoryNote()),
+      pairCard("Exposed communication", exposed, splitDuration, `${percent(shares[0])} and ${percent(shares[1])} of the step`), sources);
   if (sources.redraw) sources.redraw();
 }
 
@@ -103,22 +113,32 @@ function drawStack(canvas, side, scale) {
 function drawBreakdown() {
   const sums = model.sides.map((side) => side.breakdown.reduce((sum, value) => sum + value, 0));
   const canvases = model.sides.map(() => element("canvas", {"aria-hidden": "true"}));
-  const rows = model.sides.map((side, i) => element("div", {class: "stack-row"},
-    element("span", {}, element("span", {class: "dot " + sideNames[i]}), side.title), canvases[i], element("b", {}, duration(sums[i]))));
-  const lines = [...breakdownParts.entries()].filter(([i]) => model.sides.some((side) => side.breakdown[i] > 0)).map(([i, [, name, colour]]) => {
-    const values = model.sides.map((side) => side.breakdown[i]);
-    return factLine(name, values, theme[colour]);
-  });
-  const paths = ["compute", "communication", "host"].map((name, i) => factLine("critical path: " + name, model.sides.map((side) => side.critical_path.time[i]), null));
-  const head = element("tr", {}, element("th", {scope: "col"}, ""), ...model.sides.map((side) => element("th", {scope: "col"}, side.title)), element("th", {scope: "col"}, "difference"), element("th", {scope: "col"}, "error"));
-  byId("breakdown").replaceChildren(...rows, element("table", {class: "facts-table"}, element("thead", {}, head), element("tbody", {}, ...lines, ...paths)));
+  const rows = model.sides.map(
+      (side, i) => element(
+          "div", {class: "stack-row"}, element("span", {}, element("span", {class: "dot " + sideNames[i]}), side.title), canvases[i],
+          element("b", {}, duration(sums[i]))));
+  const lines =
+      [...breakdownParts.entries()].filter(([i]) => model.sides.some((side) => side.breakdown[i] > 0)).map(([i, [, name, colour]]) => {
+        const values = model.sides.map((side) => side.breakdown[i]);
+        return factLine(name, values, theme[colour]);
+      });
+  const paths = ["compute", "communication", "host"].map(
+      (name, i) => factLine("critical path: " + name, model.sides.map((side) => side.critical_path.time[i]), null));
+  const head = element(
+      "tr", {}, element("th", {scope: "col"}, ""), ...model.sides.map((side) => element("th", {scope: "col"}, side.title)),
+      element("th", {scope: "col"}, "difference"), element("th", {scope: "col"}, "error"));
+  byId("breakdown")
+      .replaceChildren(
+          ...rows, element("table", {class: "facts-table"}, element("thead", {}, head), element("tbody", {}, ...lines, ...paths)));
   canvases.forEach((canvas, i) => drawStack(canvas, model.sides[i], Math.max(...sums)));
 }
 
 function factLine(name, values, colour) {
   const error = relative(...values);
-  return element("tr", {}, element("th", {scope: "row"}, colour ? swatch(colour, false, 10) : null, name), ...values.map((value) => element("td", {}, duration(value))),
-    element("td", {}, signed(duration(values[0] - values[1]))), element("td", {class: grade(error) + "-text"}, errorText(error)));
+  return element(
+      "tr", {}, element("th", {scope: "row"}, colour ? swatch(colour, false, 10) : null, name),
+      ...values.map((value) => element("td", {}, duration(value))), element("td", {}, signed(duration(values[0] - values[1]))),
+      element("td", {class: grade(error) + "-text"}, errorText(error)));
 }
 
 // Predicted against measured on logarithmic axes: right predictions lie on the diagonal, the band is 15 %.
@@ -126,7 +146,10 @@ function drawScatter() {
   const {context, width, height} = prepare(byId("scatter"));
   const points = model.rows.filter((row) => row.matched && row.what.kind !== "wait" && row.duration[0] > 0 && row.duration[1] > 0);
   byId("scatter-sides").textContent = `${model.sides[0].title} against ${model.sides[1].title}`;
-  if (!points.length) { byId("scatter-note").textContent = "No op takes time in both timelines."; return; }
+  if (!points.length) {
+    byId("scatter-note").textContent = "No op takes time in both timelines.";
+    return;
+  }
   const values = points.flatMap((row) => row.duration);
   const [low, high] = [Math.floor(Math.log10(Math.min(...values)) * 2) / 2, Math.ceil(Math.log10(Math.max(...values)) * 2) / 2];
   const box = {left: 74, right: width - 8, top: 8, bottom: height - 40};
@@ -146,8 +169,10 @@ function drawScatter() {
   }
   context.restore();
   const within = points.filter((row) => Math.abs(row.error) <= 0.15).length;
-  byId("scatter-note").textContent = `${points.length} ops, colours as above; the band is \u00b115\u202f%: ${percent(within / points.length, 0)} of the ops lie in it.`;
-  byId("scatter").setAttribute("aria-label", `Scatter plot of ${points.length} ops; ${percent(within / points.length, 0)} within 15 percent`);
+  byId("scatter-note").textContent =
+      `${points.length} ops, colours as above; the band is \u00b115\u202f%: ${percent(within / points.length, 0)} of the ops lie in it.`;
+  byId("scatter").setAttribute(
+      "aria-label", `Scatter plot of ${points.length} ops; ${percent(within / points.length, 0)} within 15 percent`);
   document.documentElement.dataset.points = points.length;
 }
 
@@ -168,22 +193,28 @@ function drawScatterAxes(context, box, low, high, x, y) {
     const text = scaleText(10 ** power);
     context.strokeStyle = theme.grid;
     context.beginPath();
-    context.moveTo(x(10 ** power), box.top); context.lineTo(x(10 ** power), box.bottom);
-    context.moveTo(box.left, y(10 ** power)); context.lineTo(box.right, y(10 ** power));
+    context.moveTo(x(10 ** power), box.top);
+    context.lineTo(x(10 ** power), box.bottom);
+    context.moveTo(box.left, y(10 ** power));
+    context.lineTo(box.right, y(10 ** power));
     context.stroke();
     context.fillStyle = theme.faint;
-    context.textAlign = "center"; context.textBaseline = "top";
+    context.textAlign = "center";
+    context.textBaseline = "top";
     context.fillText(text, Math.min(x(10 ** power), box.right - 16), box.bottom + 6);
-    context.textAlign = "right"; context.textBaseline = "middle";
+    context.textAlign = "right";
+    context.textBaseline = "middle";
     context.fillText(text, box.left - 7, Math.max(y(10 ** power), box.top + 6));
   }
   context.strokeStyle = theme.muted;
   context.setLineDash([4, 4]);
   context.beginPath();
-  context.moveTo(x(ends[0]), y(ends[0])); context.lineTo(x(ends[1]), y(ends[1]));
+  context.moveTo(x(ends[0]), y(ends[0]));
+  context.lineTo(x(ends[1]), y(ends[1]));
   context.stroke();
   context.setLineDash([]);
-  context.textBaseline = "bottom"; context.textAlign = "center";
+  context.textBaseline = "bottom";
+  context.textAlign = "center";
   context.fillStyle = theme.measured;
   context.fillText(model.sides[1].title, (box.left + box.right) / 2, box.bottom + 39);
   context.save();
@@ -195,15 +226,21 @@ function drawScatterAxes(context, box, low, high, x, y) {
   context.restore();
 }
 
-const scaleText = (nanoseconds) => (nanoseconds >= 1e9 ? `${nanoseconds / 1e9}\u202fs` : nanoseconds >= 1e6 ? `${nanoseconds / 1e6}\u202fms` : nanoseconds >= 1e3 ? `${nanoseconds / 1e3}\u202f\u00b5s` : `${nanoseconds}\u202fns`);
+const scaleText = (nanoseconds) =>
+    (nanoseconds >= 1e9 ? `${nanoseconds / 1e9}\u202fs` :
+         nanoseconds >= 1e6 ? `${nanoseconds / 1e6}\u202fms` :
+         nanoseconds >= 1e3 ? `${nanoseconds / 1e3}\u202f\u00b5s` :
+                              `${nanoseconds}\u202fns`);
 
 function drawFooter() {
   const [predicted, measured] = model.sides;
   const paragraphs = [
-    "Times of an op are medians over ranks; the breakdown is that of the median rank. Exposed communication is the time in which the compute stream idles while a collective is in flight or waited for, measured on unions of intervals. "
-    + "Error = (predicted \u2212 measured) / measured. * one representative rank stands for all of its class.",
-    model.matched_by_id ? `Ops are paired by id: both timelines are of program ${predicted.program_hash}.`
-      : `The timelines are of different programs (${predicted.program_hash}, ${measured.program_hash}): ops are paired by operator, label, phase, layer, micro-batch and occurrence.`,
+    "Times of an op are medians over ranks; the breakdown is that of the median rank. Exposed communication is the time in which the " +
+        "compute stream idles while a collective is in flight or waited for, measured on unions of intervals. " +
+        "Error = (predicted \u2212 measured) / measured. * the timeline holds this one rank.",
+    model.matched_by_id ? "Ops are paired by id: both timelines are of program " + predicted.program_hash + "." :
+                          `The timelines are of different programs (${predicted.program_hash}, ${measured.program_hash}): ` +
+            "ops are paired by operator, label, phase, layer, micro-batch and occurrence.",
   ];
   byId("footer").replaceChildren(...paragraphs.map((text) => element("p", {}, text)));
 }

@@ -1,8 +1,23 @@
 // The table: single ops or sums by label, operator, phase, layer; sortable, filterable; a click on an op shows it on the timeline.
 
-const table = {group: "op", sort: "difference", descending: true, filter: "", phase: "", limit: 40, shown: []};
+const table = {
+  group: "op",
+  sort: "difference",
+  descending: true,
+  filter: "",
+  phase: "",
+  limit: 40,
+  shown: []
+};
 
-const groups = {op: "each op", label: "by label", target: "by operator", phase: "by phase", layer: "by layer", kind: "by kind"};
+const groups = {
+  op: "each op",
+  label: "by label",
+  target: "by operator",
+  phase: "by phase",
+  layer: "by layer",
+  kind: "by kind"
+};
 
 const columns = [
   {key: "id", name: "Op", number: true, only: "op"},
@@ -15,7 +30,12 @@ const columns = [
   {key: "count", name: "Ops", number: true, class: "quiet", only: "group"},
   {key: "predicted", side: 0, number: true, text: (value) => (Number.isFinite(value) ? duration(value) : "\u2013")},
   {key: "measured", side: 1, number: true, text: (value) => (Number.isFinite(value) ? duration(value) : "\u2013")},
-  {key: "difference", name: "Difference", number: true, text: (value) => (Number.isFinite(value) ? (value > 0 ? "+" : "") + signed(duration(value)) : "\u2013")},
+  {
+    key: "difference",
+    name: "Difference",
+    number: true,
+    text: (value) => (Number.isFinite(value) ? (value > 0 ? "+" : "") + signed(duration(value)) : "\u2013")
+  },
   {key: "bar", name: "", sortKey: "difference"},
   {key: "error", name: "Error", number: true, text: errorText},
   {key: "source", name: "Estimate", class: "quiet", only: "op"},
@@ -24,10 +44,20 @@ const columns = [
 const finiteOrNaN = (value, op) => (op >= 0 ? value : NaN);
 
 const opLines = model.rows.map((row) => ({
-  row: row.index, id: row.what.id, label: row.what.label, target: row.what.target, phase: row.what.phase, layer: row.what.layer, microBatch: row.what.microBatch,
-  kind: row.what.kind, source: row.what.source, predicted: finiteOrNaN(row.duration[0], row.ops[0]), measured: finiteOrNaN(row.duration[1], row.ops[1]),
-  difference: row.difference, error: row.error,
-}));
+                                 row: row.index,
+                                 id: row.what.id,
+                                 label: row.what.label,
+                                 target: row.what.target,
+                                 phase: row.what.phase,
+                                 layer: row.what.layer,
+                                 microBatch: row.what.microBatch,
+                                 kind: row.what.kind,
+                                 source: row.what.source,
+                                 predicted: finiteOrNaN(row.duration[0], row.ops[0]),
+                                 measured: finiteOrNaN(row.duration[1], row.ops[1]),
+                                 difference: row.difference,
+                                 error: row.error,
+                               }));
 
 // Words must all occur in label, operator, phase or kind; "layer:3" and "micro:0" ask for a number.
 function matches(line, terms) {
@@ -35,7 +65,8 @@ function matches(line, terms) {
   return terms.every((term) => {
     const [, field, number] = term.match(/^(layer|micro):(-?\d+)$/) || [];
     if (field) return line[field === "micro" ? "microBatch" : field] === Number(number);
-    return [line.label, line.target, words(line.phase), line.phase, line.kind, "op" + line.id].some((text) => text.toLowerCase().includes(term));
+    return [line.label, line.target, words(line.phase), line.phase, line.kind, "op" + line.id].some(
+        (text) => text.toLowerCase().includes(term));
   });
 }
 
@@ -49,7 +80,8 @@ function grouped(lines) {
     sum.measured += line.measured || 0;
     sums.set(name, sum);
   }
-  return [...sums.values()].map((sum) => ({...sum, difference: sum.predicted - sum.measured, error: relative(sum.predicted, sum.measured)}));
+  return [...sums.values()].map(
+      (sum) => ({...sum, difference: sum.predicted - sum.measured, error: relative(sum.predicted, sum.measured)}));
 }
 
 function sortLines(lines) {
@@ -72,7 +104,9 @@ function drawTableHead() {
     const key = column.sortKey || column.key;
     const sorted = table.sort === key && !column.sortKey;
     const name = column.side === undefined ? column.name : capital(model.sides[column.side].title);
-    const cell = element("th", {scope: "col", class: column.number ? "number" : "", "aria-sort": sorted ? (table.descending ? "descending" : "ascending") : null});
+    const cell = element(
+        "th",
+        {scope: "col", class: column.number ? "number" : "", "aria-sort": sorted ? (table.descending ? "descending" : "ascending") : null});
     if (name) cell.append(element("button", {type: "button", onclick: () => sortBy(key, column)}, name));
     return cell;
   });
@@ -80,7 +114,8 @@ function drawTableHead() {
 }
 
 function sortBy(key, column) {
-  table.descending = table.sort === key ? !table.descending : Boolean(column.number) && key !== "id" && key !== "layer" && key !== "microBatch";
+  table.descending =
+      table.sort === key ? !table.descending : Boolean(column.number) && key !== "id" && key !== "layer" && key !== "microBatch";
   table.sort = key;
   drawTable();
 }
@@ -112,15 +147,20 @@ function drawLine(line, largest, bars) {
       return element("td", {}, bars.at(-1));
     }
     const value = line[column.key];
-    const classes = [column.number ? "number" : "", column.class || "", column.key === "error" ? grade(value) + "-text" : ""].join(" ").trim();
-    return element("td", {class: classes, title: column.only === "op" && !column.number ? value : null}, String(column.text ? column.text(value) : value));
+    const classes =
+        [column.number ? "number" : "", column.class || "", column.key === "error" ? grade(value) + "-text" : ""].join(" ").trim();
+    return element(
+        "td", {class: classes, title: column.only === "op" && !column.number ? value : null},
+        String(column.text ? column.text(value) : value));
   });
   const node = element("tr", {}, ...cells);
   if (line.row !== undefined) {
     node.dataset.row = line.row;
     node.tabIndex = 0;
     node.addEventListener("click", () => select(line.row, true));
-    node.addEventListener("keydown", (event) => { if (event.key === "Enter") select(line.row, true); });
+    node.addEventListener("keydown", (event) => {
+      if (event.key === "Enter") select(line.row, true);
+    });
   }
   return node;
 }
@@ -135,7 +175,8 @@ function drawTable() {
   byId("ops").tBodies[0].replaceChildren(...lines.slice(0, table.limit).map((line) => drawLine(line, largest, bars)));
   bars.forEach((bar) => bar.redraw());
   const unmatched = model.rows.filter((row) => !row.matched).length;
-  byId("table-note").textContent = `${found.length} of ${opLines.length} ops` + (unmatched ? `, of which ${unmatched} are in one timeline only` : "") + ". Click a row to see the op on the timeline.";
+  byId("table-note").textContent = `${found.length} of ${opLines.length} ops` +
+      (unmatched ? `, of which ${unmatched} are in one timeline only` : "") + ". Click a row to see the op on the timeline.";
   const more = byId("more");
   more.hidden = lines.length <= table.limit;
   more.textContent = `Show ${Math.min(200, lines.length - table.limit)} more of ${lines.length - table.limit}`;
@@ -144,19 +185,35 @@ function drawTable() {
 }
 
 function markSelectedRow() {
-  for (const node of byId("ops").tBodies[0].rows) node.classList.toggle("selected", node.dataset.row !== undefined && Number(node.dataset.row) === view.selected);
+  for (const node of byId("ops").tBodies[0].rows)
+    node.classList.toggle("selected", node.dataset.row !== undefined && Number(node.dataset.row) === view.selected);
 }
 
 function wireTable() {
   byId("group").append(...Object.entries(groups).map(([value, name]) => element("option", {value}, name)));
   const phases = [...new Set(opLines.map((line) => line.phase))];
-  byId("phase-filter").append(element("option", {value: ""}, "all"), ...phases.map((phase) => element("option", {value: phase}, words(phase))));
-  const restart = (change) => { change(); table.limit = 40; drawTable(); };
+  byId("phase-filter")
+      .append(element("option", {value: ""}, "all"), ...phases.map((phase) => element("option", {value: phase}, words(phase))));
+  const restart = (change) => {
+    change();
+    table.limit = 40;
+    drawTable();
+  };
   byId("group").addEventListener("change", (event) => restart(() => {
-    table.group = event.target.value;
-    if (!shownColumns().some((column) => column.key === table.sort)) { table.sort = "difference"; table.descending = true; }
-  }));
-  byId("phase-filter").addEventListener("change", (event) => restart(() => { table.phase = event.target.value; }));
-  byId("filter").addEventListener("input", (event) => restart(() => { table.filter = event.target.value; }));
-  byId("more").addEventListener("click", () => { table.limit += 200; drawTable(); });
+                                             table.group = event.target.value;
+                                             if (!shownColumns().some((column) => column.key === table.sort)) {
+                                               table.sort = "difference";
+                                               table.descending = true;
+                                             }
+                                           }));
+  byId("phase-filter").addEventListener("change", (event) => restart(() => {
+                                                    table.phase = event.target.value;
+                                                  }));
+  byId("filter").addEventListener("input", (event) => restart(() => {
+                                             table.filter = event.target.value;
+                                           }));
+  byId("more").addEventListener("click", () => {
+    table.limit += 200;
+    drawTable();
+  });
 }

@@ -3,9 +3,25 @@
 const gutter = 148;
 const endMargin = 10;
 const axisHeight = 26;
-const laneHeights = {compute: 24, communication: 16, host: 12};
+const laneHeights = {
+  compute: 24,
+  communication: 16,
+  host: 12
+};
 
-const view = {from: 0, to: model.end * 1.01, hover: null, selected: null, cursor: null, brush: null, criticalPath: false, shownRanks: new Set(), lanes: [], heads: [], width: 0};
+const view = {
+  from: 0,
+  to: model.end * 1.01,
+  hover: null,
+  selected: null,
+  cursor: null,
+  brush: null,
+  criticalPath: false,
+  shownRanks: new Set(),
+  lanes: [],
+  heads: [],
+  width: 0
+};
 const fullEnd = model.end * 1.01;
 
 const xOf = (time) => gutter + ((time - view.from) / (view.to - view.from)) * (view.width - gutter - endMargin);
@@ -53,8 +69,10 @@ function firstVisible(lane, time) {
   let high = lane.op.length;
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (lane.start[middle] + lane.duration[middle] > time) high = middle;
-    else low = middle + 1;
+    if (lane.start[middle] + lane.duration[middle] > time)
+      high = middle;
+    else
+      low = middle + 1;
   }
   return low;
 }
@@ -142,8 +160,12 @@ function drawBars(context, {side, lane, y, height}, pattern) {
     const colour = colours.of[side.index][op.id];
     context.globalAlpha = colours.focus && colours.keyOf[side.index][op.id] !== colours.focus ? 0.14 : 1;
     context.fillStyle = op.kind === "wait" && colours.mode === "phase" ? pattern : colour;
-    if (width > 7) { context.beginPath(); context.roundRect(left, y, width, height, 2.5); context.fill(); }
-    else context.fillRect(left, y, width, height);
+    if (width > 7) {
+      context.beginPath();
+      context.roundRect(left, y, width, height, 2.5);
+      context.fill();
+    } else
+      context.fillRect(left, y, width, height);
     drawnTo = Math.max(Math.floor(left) + 1, Math.floor(right));
     bars++;
     if (width > 34 && height > 14 && op.kind !== "wait") drawBarText(context, op.label || op.target, left, y, width, height, colour);
@@ -192,7 +214,13 @@ function drawLinked(context, row, strong) {
     for (let i = firstVisible(lane, view.from); i < lane.op.length && lane.start[i] < view.to; i++) {
       if (lane.op[i] !== op) continue;
       const left = Math.max(gutter, xOf(lane.start[i]));
-      boxes.push({side: placed.side.index, left, right: Math.max(left + 2, Math.min(view.width - endMargin, xOf(lane.start[i] + lane.duration[i]))), y, height});
+      boxes.push({
+        side: placed.side.index,
+        left,
+        right: Math.max(left + 2, Math.min(view.width - endMargin, xOf(lane.start[i] + lane.duration[i]))),
+        y,
+        height
+      });
     }
   }
   const above = boxes.findLast((box) => box.side === 0);
@@ -296,5 +324,9 @@ const capital = (text) => text.charAt(0).toUpperCase() + text.slice(1);
 let frame = 0;
 function redraw() {
   cancelAnimationFrame(frame);
-  frame = requestAnimationFrame(() => { drawTimeline(); drawMemory(); drawOverview(); });
+  frame = requestAnimationFrame(() => {
+    drawTimeline();
+    drawMemory();
+    drawOverview();
+  });
 }

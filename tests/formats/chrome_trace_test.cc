@@ -56,14 +56,23 @@ std::vector<json> Select(const json& trace, const std::string& key, const std::s
 
 TEST(ChromeTrace, KernelsCarryWhatHtaAndPeopleLookFor) {
   const json trace = Parsed(Overlap());
-  const json op_of_mm = {{"device", 2}, {"stream", 1}, {"correlation", 7}, {"op id", 0},  {"op", "aten.mm"},    {"label", "mlp.up"},
-                         {"kind", "compute"}, {"phase", "forward"}, {"layer", 0}, {"micro_batch", 0}, {"source", "measured"}};
+  const json op_of_mm = {{"device", 2},     {"stream", 1},       {"correlation", 7},    {"op id", 0},
+                         {"op", "aten.mm"}, {"label", "mlp.up"}, {"kind", "compute"},   {"phase", "forward"},
+                         {"layer", 0},      {"micro_batch", 0},  {"source", "measured"}};
   json op_of_reduce = op_of_mm;
-  op_of_reduce.update({{"stream", 2}, {"correlation", 8}, {"op id", 1}, {"op", "c10d.all_reduce"}, {"label", "mlp.reduce"}, {"kind", "collective"}});
+  op_of_reduce.update(
+      {{"stream", 2}, {"correlation", 8}, {"op id", 1}, {"op", "c10d.all_reduce"}, {"label", "mlp.reduce"}, {"kind", "collective"}});
   // The correlation is rank x ops + op + 1: 2 x 3 + 0 + 1.
   const std::vector<json> expected = {
       {{"ph", "X"}, {"cat", "kernel"}, {"name", "aten.mm"}, {"pid", 2}, {"tid", 1}, {"ts", 0.0}, {"dur", 100.0}, {"args", op_of_mm}},
-      {{"ph", "X"}, {"cat", "kernel"}, {"name", "ncclDevKernel_AllReduce"}, {"pid", 2}, {"tid", 2}, {"ts", 80.0}, {"dur", 50.0}, {"args", op_of_reduce}}};
+      {{"ph", "X"},
+       {"cat", "kernel"},
+       {"name", "ncclDevKernel_AllReduce"},
+       {"pid", 2},
+       {"tid", 2},
+       {"ts", 80.0},
+       {"dur", 50.0},
+       {"args", op_of_reduce}}};
   EXPECT_EQ(Select(trace, "cat", "kernel"), expected);
   // Each kernel has its launch, with the same correlation.
   std::vector<int64_t> launches;
@@ -124,8 +133,14 @@ TEST(ChromeTrace, CountsMemoryByRole) {
   timeline.memory.push_back({2, ir::OpId(0), Duration::Nanoseconds(1234), {1, 2, 3, 4, 5, 6}});
   timeline.memory.push_back({9, ir::OpId(0), Duration::Nanoseconds(5), {}});
   const std::vector<json> counters = Select(Parsed(timeline, {.rank = 2}), "ph", "C");
-  const std::vector<json> expected = {{{"ph", "C"}, {"name", "memory bytes"}, {"pid", 2}, {"tid", 0}, {"ts", 1.234},
-                                       {"args", {{"parameter", 1}, {"gradient", 2}, {"optimizer_state", 3}, {"activation", 4}, {"input", 5}, {"communication_buffer", 6}}}}};
+  const std::vector<json> expected = {
+      {{"ph", "C"},
+       {"name", "memory bytes"},
+       {"pid", 2},
+       {"tid", 0},
+       {"ts", 1.234},
+       {"args",
+        {{"parameter", 1}, {"gradient", 2}, {"optimizer_state", 3}, {"activation", 4}, {"input", 5}, {"communication_buffer", 6}}}}};
   EXPECT_EQ(counters, expected);
 }
 
@@ -141,9 +156,11 @@ TEST(ChromeTrace, LaunchesOfAHostStreamAreKept) {
   const json trace = Parsed(builder.Build());
   std::vector<std::tuple<std::string, int, double, double>> host_slices;
   for (const json& event : trace["traceEvents"]) {
-    if (event["ph"] == "X" && event["cat"] != "user_annotation" && event["tid"] == 0) host_slices.emplace_back(event["name"], event["tid"], event["ts"], event["dur"]);
+    if (event["ph"] == "X" && event["cat"] != "user_annotation" && event["tid"] == 0)
+      host_slices.emplace_back(event["name"], event["tid"], event["ts"], event["dur"]);
   }
-  const std::vector<std::tuple<std::string, int, double, double>> expected = {{"aten.mm", 0, 0, 3}, {"cudaLaunchKernel", 0, 0, 3}, {"aten.view", 0, 3, 1}};
+  const std::vector<std::tuple<std::string, int, double, double>> expected = {
+      {"aten.mm", 0, 0, 3}, {"cudaLaunchKernel", 0, 0, 3}, {"aten.view", 0, 3, 1}};
   EXPECT_EQ(host_slices, expected);
 }
 
@@ -154,8 +171,8 @@ TEST(ChromeTrace, RefusesOverlapsAndMissingRanks) {
   EXPECT_THAT(ToChromeTrace(timeline).status().message(), HasSubstr("ops 0 and 2 overlap on rank 2, stream 'compute'"));
 }
 
-// HolisticTraceAnalysis 0.5.0 as an oracle, where it is installed (docs/formats/chrome_trace.md says how): of the collectives' 50 us in Overlap, 20 us
-// lie beside computation: 40 %. A second rank, 30 us later in its collective, has none.
+// HolisticTraceAnalysis 0.5.0 as an oracle, where it is installed (docs/formats/chrome_trace.md says how): of the collectives' 50 us in
+// Overlap, 20 us lie beside computation: 40 %. A second rank, 30 us later in its collective, has none.
 TEST(ChromeTrace, HtaSeesTheOverlapThatWasBuilt) {
   const char* python = std::getenv("HELM_HTA_PYTHON");
   const std::string interpreter = python ? python : "build/venv-hta/bin/python";

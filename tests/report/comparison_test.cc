@@ -15,7 +15,8 @@ using ::testing::HasSubstr;
 
 Duration Us(double microseconds) { return Duration::Microseconds(microseconds); }
 
-// One op and one collective; `scale` stretches rank r's computation by (1 + r) x scale. The collective is launched for 1 us on the compute stream.
+// One op and one collective; `scale` stretches rank r's computation by (1 + r) x scale. The collective is launched for 1 us on the compute
+// stream.
 ir::Timeline TwoOps(const std::string& title, const std::string& source, double scale, int32_t ranks) {
   test::TimelineBuilder builder(title, "h");
   const int32_t compute = builder.Stream(Kind::kCompute, "compute");

@@ -40,7 +40,8 @@ TEST(TraceCriticalPath, GoesThroughTheCollectiveThatAWaitWaitsFor) {
 }
 
 //  host           1111 2222222 3333              launches 0-4, 4-11, 11-15
-//  compute             aaa     bbbbbbb           a 4-7, b 11-20: b waited for its launch, which ended at 11; the launch of c (11-15) comes later
+//  compute             aaa     bbbbbbb           a 4-7, b 11-20: b waited for its launch, which ended at 11; the launch of c (11-15) comes
+//  later
 TEST(TraceCriticalPath, GoesThroughTheLaunchThatHeldAnOpUp) {
   test::TimelineBuilder builder("measured", "h");
   const int32_t host = builder.Stream(Kind::kHost, "host");
@@ -55,7 +56,8 @@ TEST(TraceCriticalPath, GoesThroughTheLaunchThatHeldAnOpUp) {
   builder.Event(1, compute, b, 11, 20);
   builder.Event(1, compute, c, 20, 21);
   const CriticalPath path = TraceCriticalPath(builder.Build());
-  const std::vector<PathStep> expected = {{a, host, Us(0), Us(4)}, {b, host, Us(4), Us(11)}, {b, compute, Us(11), Us(20)}, {c, compute, Us(20), Us(21)}};
+  const std::vector<PathStep> expected = {
+      {a, host, Us(0), Us(4)}, {b, host, Us(4), Us(11)}, {b, compute, Us(11), Us(20)}, {c, compute, Us(20), Us(21)}};
   EXPECT_EQ(path.steps, expected);
   EXPECT_EQ(path.host, Us(11));
   EXPECT_EQ(path.rank, 1);

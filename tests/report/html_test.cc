@@ -52,7 +52,8 @@ TEST(RenderHtml, DataHoldsEveryEventOnceWithStartsAsDifferences) {
     int64_t start = 0;
     for (size_t i = 0; i < lane["op"].size(); ++i) {
       start += lane["start"][i].get<int64_t>();
-      events.push_back({lane["rank"], lane["stream"], ir::OpId(lane["op"][i].get<size_t>()), Duration::Nanoseconds(start), Duration::Nanoseconds(lane["duration"][i])});
+      events.push_back({lane["rank"], lane["stream"], ir::OpId(lane["op"][i].get<size_t>()), Duration::Nanoseconds(start),
+                        Duration::Nanoseconds(lane["duration"][i])});
     }
   }
   std::vector<ir::TimelineEvent> expected;
@@ -96,7 +97,8 @@ TEST(HtmlReport, DrawsInABrowserInLightAndDark) {
   ExpectDrawn(test::PageState(page, {.dark = true}), sample);
 }
 
-// Every control once. Pointer capture needs a real pointer, which a script does not have; and a browser that only dumps a page draws few frames.
+// Every control once. Pointer capture needs a real pointer, which a script does not have; and a browser that only dumps a page draws few
+// frames.
 constexpr const char* kUseEverything = R"js(
   HTMLElement.prototype.setPointerCapture = () => {};
   window.requestAnimationFrame = (draw) => setTimeout(draw, 0);
@@ -164,7 +166,8 @@ TEST(HtmlReport, EveryControlWorks) {
   ASSERT_EQ(state.count("error"), 0u) << state.at("error");
   ASSERT_EQ(state["done"], "true") << "the script of the test stopped half-way";
   EXPECT_EQ(state["modes"], "phase operator error source layer microBatch");
-  for (const char* part : {"wheel", "keys", "ranks", "tooltip", "drag", "escape", "more", "filtered", "phases", "row"}) EXPECT_EQ(state[part], "true") << part;
+  for (const char* part : {"wheel", "keys", "ranks", "tooltip", "drag", "escape", "more", "filtered", "phases", "row"})
+    EXPECT_EQ(state[part], "true") << part;
 }
 
 TEST(HtmlReport, AddressOpensAnOpAndARange) {

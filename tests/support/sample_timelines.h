@@ -1,5 +1,5 @@
-// Realistic timelines for tests of report/ and formats/: a Llama-shaped step on tensor 2 x data 2 CPU ranks, and the same step "measured" with
-// seeded noise and a few systematic errors. Deterministic: the same arguments give the same timelines on every machine.
+// Realistic timelines for tests of report/ and formats/: a Llama-shaped step on tensor 2 x data 2 CPU ranks, and the same step "measured"
+// with seeded noise and a few systematic errors. Deterministic: the same arguments give the same timelines on every machine.
 #pragma once
 
 #include <algorithm>
@@ -18,8 +18,8 @@ namespace helm::test {
 struct SampleOptions {
   int32_t layers = 6;
   int32_t micro_batches = 2;
-  int32_t ranks = 4;     // of the measured timeline: 2 tensor x ranks / 2 data
-  double noise = 0.06;   // spread of the measured durations
+  int32_t ranks = 4;    // of the measured timeline: 2 tensor x ranks / 2 data
+  double noise = 0.06;  // spread of the measured durations
   uint64_t seed = 7;
 };
 
@@ -55,8 +55,11 @@ class StepBuilder {
   static constexpr int64_t kMebibyte = 1 << 20;
 
   void Compute(const std::string& target, const std::string& label, double microseconds, int64_t mebibytes = 0, double bias = 1) {
-    const std::string source = target == "aten.mm" || target.starts_with("aten._scaled") ? "measured" : target == "aten.embedding" ? "analytic" : "interpolated";
-    items.push_back({{target, label, "compute", phase_, source, layer_, micro_batch_}, microseconds, bias, Stream::kCompute, mebibytes * kMebibyte});
+    const std::string source = target == "aten.mm" || target.starts_with("aten._scaled") ? "measured"
+                               : target == "aten.embedding"                              ? "analytic"
+                                                                                         : "interpolated";
+    items.push_back(
+        {{target, label, "compute", phase_, source, layer_, micro_batch_}, microseconds, bias, Stream::kCompute, mebibytes * kMebibyte});
   }
   void Collective(const std::string& kind, const std::string& label, double microseconds, Stream stream, double bias) {
     items.push_back({{"c10d." + kind, label, "collective", phase_, "interpolated", layer_, micro_batch_}, microseconds, bias, stream, 0});
@@ -143,7 +146,8 @@ class StepBuilder {
   }
   void Optimizer() {
     phase_ = "optimizer";
-    for (int32_t bucket = (options_.layers - 1) / 2; bucket >= 0; --bucket) Wait("gradients.bucket" + std::to_string(bucket), Stream::kData);
+    for (int32_t bucket = (options_.layers - 1) / 2; bucket >= 0; --bucket)
+      Wait("gradients.bucket" + std::to_string(bucket), Stream::kData);
     Compute("aten._foreach_norm.Scalar", "gradient_norm", 820);
     AllReduce("gradient_norm.reduce");
     for (int32_t bucket = 0; bucket <= (options_.layers - 1) / 2; ++bucket) {
@@ -184,7 +188,8 @@ class Runner {
       timeline_.ranks.push_back({rank, end, Bytes(peak_)});
       timeline_.makespan = std::max(timeline_.makespan, end);
     }
-    std::ranges::stable_sort(timeline_.events, {}, [](const ir::TimelineEvent& event) { return std::tuple(event.rank, event.stream, event.start, event.op); });
+    std::ranges::stable_sort(timeline_.events, {},
+                             [](const ir::TimelineEvent& event) { return std::tuple(event.rank, event.stream, event.start, event.op); });
     timeline_.streams = {{ir::Stream::Kind::kCompute, 0, "compute"},
                          {ir::Stream::Kind::kCommunication, 0, "communication.tensor"},
                          {ir::Stream::Kind::kCommunication, 1, "communication.data"}};
@@ -252,7 +257,8 @@ class Runner {
   void Sample(size_t op, size_t rank) {
     constexpr int64_t kMebibyte = 1 << 20;
     const int64_t activations = live_ - 160 * kMebibyte + (measured_ ? 3 * kMebibyte : 0);
-    timeline_.memory.push_back({static_cast<int32_t>(rank), ir::OpId(op), time_[rank], {40 * kMebibyte, 40 * kMebibyte, 80 * kMebibyte, activations, 0, 0}});
+    timeline_.memory.push_back(
+        {static_cast<int32_t>(rank), ir::OpId(op), time_[rank], {40 * kMebibyte, 40 * kMebibyte, 80 * kMebibyte, activations, 0, 0}});
     peak_ = std::max(peak_, activations + 160 * kMebibyte);
   }
 
@@ -271,7 +277,8 @@ class Runner {
 
 inline SampleTimelines MakeSampleTimelines(const SampleOptions& options = {}) {
   const std::vector<sample_internal::Item> items = sample_internal::StepBuilder(options).items;
-  return {sample_internal::Runner(items, 1, false, options).Finish(), sample_internal::Runner(items, options.ranks, true, options).Finish()};
+  return {sample_internal::Runner(items, 1, false, options).Finish(),
+          sample_internal::Runner(items, options.ranks, true, options).Finish()};
 }
 
 // A timeline written by hand, event by event, for tests whose numbers are derived in a comment. Times in microseconds.
@@ -295,7 +302,9 @@ class TimelineBuilder {
     timeline_.events.push_back({rank, stream, op, Duration::Microseconds(start), Duration::Microseconds(end - start)});
     timeline_.makespan = std::max(timeline_.makespan, Duration::Microseconds(end));
   }
-  void Rank(int32_t rank, double makespan, int64_t peak_bytes) { timeline_.ranks.push_back({rank, Duration::Microseconds(makespan), Bytes(peak_bytes)}); }
+  void Rank(int32_t rank, double makespan, int64_t peak_bytes) {
+    timeline_.ranks.push_back({rank, Duration::Microseconds(makespan), Bytes(peak_bytes)});
+  }
   ir::Timeline Build() const { return timeline_; }
 
  private:
