@@ -19,8 +19,35 @@ def _scalar(text):
     return text
 
 
+def _split(text):
+    """The parts of a flow mapping or sequence, at commas that are not inside brackets or quotes."""
+    parts, depth, quote = [""], 0, ""
+    for c in text:
+        if quote:
+            quote = "" if c == quote else quote
+        elif c in "\"'":
+            quote = c
+        depth += (c in "[{" and not quote) - (c in "]}" and not quote)
+        if c == "," and depth == 0 and not quote:
+            parts.append("")
+        else:
+            parts[-1] += c
+    return [part.strip() for part in parts if part.strip()]
+
+
+def _value(text):
+    text = text.strip()
+    if text.startswith("{"):
+        pairs = (part.partition(":") for part in _split(text[1:-1]))
+        return {_scalar(key): _value(value) for key, _, value in pairs}
+    if text.startswith("["):
+        return [_value(part) for part in _split(text[1:-1])]
+    return _scalar(text)
+
+
 def read_yaml(text):
-    """Block mappings of scalars, nested by indentation: all that presets and plans need. Sequences are skipped."""
+    """Block mappings nested by indentation, with scalars and flow collections on one line: all that presets and plans need. Block sequences are
+    skipped."""
     root = {}
     stack = [(-1, root)]
     for line in text.splitlines():
@@ -33,7 +60,7 @@ def read_yaml(text):
             stack.pop()
         here = stack[-1][1]
         if value.strip():
-            here[_scalar(key)] = _scalar(value)
+            here[_scalar(key)] = _value(value)
         else:
             here[_scalar(key)] = {}
             stack.append((indent, here[_scalar(key)]))

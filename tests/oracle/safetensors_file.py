@@ -31,7 +31,7 @@ def read(path):
 def write(path, tensors):
     header, blobs, offset = {}, [], 0
     for name, tensor in tensors.items():
-        blob = tensor.detach().contiguous().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+        blob = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
         header[name] = {"dtype": _NAMES[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [offset, offset + len(blob)]}
         blobs.append(blob)
         offset += len(blob)
