@@ -2,9 +2,19 @@
 
 #include <dlfcn.h>
 
+#include <filesystem>
 #include <string>
 
 namespace helm::runtime {
+namespace {
+
+std::string BesideExecutable(const std::string& file) {
+  std::error_code error;
+  const std::filesystem::path executable = std::filesystem::read_symlink("/proc/self/exe", error);
+  return error ? file : (executable.parent_path() / file).string();
+}
+
+}  // namespace
 
 Result<std::unique_ptr<Device>> Device::Make(ir::DeviceKind kind, int64_t rank) {
   return kind == ir::DeviceKind::kCpu ? MakeCpuDevice() : LoadCudaDevice(rank);
@@ -15,7 +25,7 @@ Result<std::unique_ptr<Device>> LoadCudaDevice(int64_t rank) {
   if (dlopen(kDriver, RTLD_LAZY) == nullptr) {
     return UnavailableError(std::string("error: no NVIDIA driver on this machine (") + kDriver + " not found); use --device cpu");
   }
-  void* library = dlopen("libhelm_runtime_cuda.so", RTLD_NOW | RTLD_GLOBAL);
+  void* library = dlopen(BesideExecutable("libhelm_runtime_cuda.so").c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) return UnavailableError(std::string("error: cannot load HELM's CUDA part: ") + dlerror());
   using Make = Status (*)(int64_t rank, std::unique_ptr<Device>* device);
   auto* make = reinterpret_cast<Make>(dlsym(library, "helm_make_cuda_device"));

@@ -55,6 +55,7 @@ class DispatchInterpreter final : public Interpreter {
   void RunCall(size_t index, StepRecord& record);
   void RunStart(size_t index, StepRecord& record);
   void RunWait(size_t index, StepRecord& record);
+  void PlaceEndedCollectives(StepRecord& record);
   void EndCollective(const Open& open, Clock::time_point wait_end, StepRecord& record);
   void StoreResults(const PlannedOp& op);
   Status CheckResults(size_t index);
@@ -76,6 +77,7 @@ class DispatchInterpreter final : public Interpreter {
   int64_t steps_done_ = 0;
   std::vector<c10::IValue> stack_;
   std::vector<std::deque<Open>> open_;  // by group id
+  std::vector<Open> ended_;             // CUDA: waited for; how long they took is known when the device has caught up
   Clock::time_point step_start_;
   int64_t foreign_bytes_ = 0;  // live in this process, but not this interpreter's
   std::unique_ptr<ResultChecker> checker_;
@@ -124,6 +126,7 @@ Result<StepRecord> DispatchInterpreter::RunStep() {
   const Status status = RunOps(record);
   if (!status.ok()) {
     for (std::deque<Open>& open : open_) open.clear();
+    ended_.clear();
     return status;
   }
   EndStep(record);
@@ -156,6 +159,7 @@ void DispatchInterpreter::EndStep(StepRecord& record) {
   device_->Synchronize();
   record.makespan = Between(step_start_, Clock::now());
   if (timer_ != nullptr) timer_->EndStep(record);
+  PlaceEndedCollectives(record);
   record.memory_bytes_peak = Bytes(device_->PeakBytes() - foreign_bytes_);
   stack_.clear();
   checker_.reset();
@@ -192,11 +196,12 @@ Status DispatchInterpreter::RunOp(size_t index, StepRecord& record) {
 void DispatchInterpreter::RunCall(size_t index, StepRecord& record) {
   const PlannedOp& op = plan_.ops[index];
   op.call->Push(tensors_, stack_);
-  if (timer_ != nullptr) timer_->BeginOp(index, program_.ops[index].compute_stream);
+  StepTimer* const timer = op.kind == ir::OpKind::kCompute ? timer_.get() : nullptr;  // a view does nothing on the device
+  if (timer != nullptr) timer->BeginOp(index, program_.ops[index].compute_stream);
   const Clock::time_point start = Clock::now();
   op.call->CallPushed(stack_);
   const Clock::time_point end = Clock::now();
-  if (timer_ != nullptr) timer_->EndOp(index, program_.ops[index].compute_stream);
+  if (timer != nullptr) timer->EndOp(index, program_.ops[index].compute_stream);
   StoreResults(op);
   if (!options_.record_times) return;
   record.host[index] = {Between(step_start_, start), Between(step_start_, end)};
@@ -252,11 +257,26 @@ void DispatchInterpreter::RunWait(size_t index, StepRecord& record) {
     open.front().work->Wait();
     end = Clock::now();
     EndCollective(open.front(), end, record);
+    if (!device_->is_cpu()) ended_.push_back(std::move(open.front()));
     open.pop_front();
   }
   if (timer_ != nullptr) timer_->EndOp(index, program_.ops[index].compute_stream);
   record.host[index] = {Between(step_start_, start), Between(step_start_, end)};
   record.ops[index] = record.host[index];
+}
+
+// On a GPU a collective starts when both its stream and its input are ready: at the mark of its launch, or when the one before it on the group's
+// stream has ended.
+void DispatchInterpreter::PlaceEndedCollectives(StepRecord& record) {
+  std::vector<Duration> free_from(program_.groups.size());
+  for (const Open& open : ended_) {
+    OpTime& time = record.ops[open.op];
+    Duration& group_free = free_from[program_.ops[open.op].group.index()];
+    time.start = std::max(time.start, group_free);
+    time.end = time.start + Duration::Milliseconds(open.work->duration_ms().value_or(0));
+    group_free = time.end;
+  }
+  ended_.clear();
 }
 
 // The end is when the backend says that it ended, which may be long before the wait.
