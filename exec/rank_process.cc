@@ -63,7 +63,7 @@ class RankProcess {
   void Serve() {
     while (const std::optional<std::string> path = NextRequest()) {
       const Status status = RunGuarded(*path);
-      progress_.Enter(RankStage::kIdle);
+      if (status.ok()) progress_.Enter(RankStage::kIdle);  // after a failure the parent wants to know where it was
       Reply({{"code", static_cast<int>(status.code())}, {"message", status.message()}});
     }
   }

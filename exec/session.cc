@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "core/text.h"
 #include "exec/data_loader.h"
 #include "exec/gradient_pass.h"
 #include "exec/initial_state.h"
@@ -138,10 +139,10 @@ class Session {
     if (!std::isfinite(loss[0])) {
       return RankFailedError(fmt::format("{}the loss of step {} is {}", kDiverged, step, loss[0]));
     }
-    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(fmt::format("{:a}", loss[0])));
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(FormatDouble(loss[0])));
     for (size_t rank = 1; rank < all.size(); ++rank) {
       if (all[rank] == all[0]) continue;
-      return RankFailedError(fmt::format("{}rank {} has loss {} after step {}, rank 0 has {}", kDiverged, rank, all[rank], step, all[0]));
+      return RankFailedError(fmt::format("{}rank {} has the loss {} after step {}, rank 0 has {}", kDiverged, rank, all[rank], step, all[0]));
     }
     return OkStatus();
   }

@@ -81,7 +81,8 @@ inline ir::Plan MakePlan(const model::ModelSpec& model, const PlanSettings& sett
   plan.workload.global_batch = settings.global_batch;
   plan.workload.sequence_length = settings.sequence_length;
   plan.workload.dtype = settings.dtype;
-  plan.workload.optimizer.learning_rate = 1e-2;  // large, so that a wrong gradient shows in the parameters at once
+  plan.workload.optimizer.learning_rate = 1e-3;
+  plan.workload.optimizer.clip_norm = 0.5;  // below the gradients of a fresh model, so that clipping takes part
   plan.software.framework = "helm";
   plan.software.gradient_bucket_bytes = settings.bucket_bytes;
   plan.strategy = settings.strategy;
