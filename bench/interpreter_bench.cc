@@ -1,5 +1,5 @@
-// What the interpreter costs beside calling ATen directly, both in the same run, alternating: on a block of linear layers of hidden size 1024 (limit
-// 2 %), and per op on tensors of one element (limit 5 us an op). Exit code 4 when a limit is exceeded.
+// What the interpreter costs beside calling ATen directly, both in the same run, alternating: on a block of linear layers of hidden size
+// 1024 (limit 2 %), and per op on tensors of one element (limit 5 us an op). Exit code 4 when a limit is exceeded.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -47,7 +47,8 @@ ir::TensorId Append(ir::Program& program, const std::string& target, std::vector
   if (view_of.valid()) {
     storage = program.tensor(view_of).storage;
   } else {
-    program.storages.push_back({"s" + std::to_string(program.storages.size()), Bytes(ir::ElementCount(shape) * 4), ir::StorageRole::kActivation, false});
+    program.storages.push_back(
+        {"s" + std::to_string(program.storages.size()), Bytes(ir::ElementCount(shape) * 4), ir::StorageRole::kActivation, false});
     storage = ir::StorageId(program.storages.size() - 1);
   }
   const std::string name = "t" + std::to_string(program.tensors.size());
@@ -65,7 +66,8 @@ ir::TensorId Append(ir::Program& program, const std::string& target, std::vector
 ir::TensorId AddPersistent(ir::Program& program, const ir::Shape& shape) {
   const std::string name = "p" + std::to_string(program.tensors.size());
   program.storages.push_back({name, Bytes(ir::ElementCount(shape) * 4), ir::StorageRole::kParameter, true});
-  program.tensors.push_back({name, ir::DataType::kFloat32, shape, ir::ContiguousStrides(shape), 0, ir::StorageId(program.storages.size() - 1), {}});
+  program.tensors.push_back(
+      {name, ir::DataType::kFloat32, shape, ir::ContiguousStrides(shape), 0, ir::StorageId(program.storages.size() - 1), {}});
   return ir::TensorId(program.tensors.size() - 1);
 }
 
@@ -142,10 +144,10 @@ int Main() {
 
   const double share = layers.interpreted / layers.direct - 1;
   const double per_op = (small.interpreted - small.direct) / kSmallOps;
-  std::printf("hidden %ld: interpreted %.0f us, direct %.0f us, interpreter %+.2f %% (limit %.0f %%)\n", static_cast<long>(kHidden), layers.interpreted,
-              layers.direct, share * 100, kShareLimit * 100);
-  std::printf("one element: interpreted %.2f us an op, direct %.2f, interpreter %.2f us an op (limit %.0f us)\n", small.interpreted / kSmallOps,
-              small.direct / kSmallOps, per_op, kMicrosecondsLimit);
+  std::printf("hidden %ld: interpreted %.0f us, direct %.0f us, interpreter %+.2f %% (limit %.0f %%)\n", static_cast<long>(kHidden),
+              layers.interpreted, layers.direct, share * 100, kShareLimit * 100);
+  std::printf("one element: interpreted %.2f us an op, direct %.2f, interpreter %.2f us an op (limit %.0f us)\n",
+              small.interpreted / kSmallOps, small.direct / kSmallOps, per_op, kMicrosecondsLimit);
   return share > kShareLimit || per_op > kMicrosecondsLimit ? 4 : 0;
 }
 

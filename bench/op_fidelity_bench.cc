@@ -184,7 +184,8 @@ void Run(const Settings& settings, bool print) {
   for (const auto& [key, row] : rows) list.push_back(row);
   Print(list, Quantile(steps, settings.quantile), per_op, program.ops.size(), settings.rows);
   std::printf("%zu distinct ops measured in %.1f s; steps from %.2f to %.2f ms, %.1f page faults a step\n", rows.size(), seconds,
-              *std::min_element(steps.begin(), steps.end()), *std::max_element(steps.begin(), steps.end()), static_cast<double>(faults) / static_cast<double>(settings.steps));
+              *std::min_element(steps.begin(), steps.end()), *std::max_element(steps.begin(), steps.end()),
+              static_cast<double>(faults) / static_cast<double>(settings.steps));
 }
 
 int Main(int argc, char** argv) {

@@ -16,8 +16,8 @@
 namespace helm::runtime {
 namespace {
 
-constexpr size_t kAlignment = 64;             // c10's own, for vector loads; the size of a block is kept in the 64 bytes before it
-constexpr size_t kHugeHeapLeast = 64 << 10;   // smaller tensors come from malloc
+constexpr size_t kAlignment = 64;            // c10's own, for vector loads; the size of a block is kept in the 64 bytes before it
+constexpr size_t kHugeHeapLeast = 64 << 10;  // smaller tensors come from malloc
 
 // What the process has; there is one CPU allocator in c10, so there is one of this.
 struct State {
@@ -45,8 +45,10 @@ void Free(void* data) {
   std::memcpy(&bytes, block, sizeof bytes);
   State& state = ProcessState();
   state.live.fetch_sub(bytes, std::memory_order_relaxed);
-  if (state.heap.Owns(block)) state.heap.Free(block);
-  else std::free(block);
+  if (state.heap.Owns(block))
+    state.heap.Free(block);
+  else
+    std::free(block);
 }
 
 void* AllocateBlock(State& state, size_t bytes) {
@@ -74,8 +76,8 @@ class CountingAllocator final : public c10::Allocator {
   void copy_data(void* to, const void* from, size_t bytes) const override { std::memcpy(to, from, bytes); }
 };
 
-// What operators allocate inside without c10 (oneDNN, MKL). glibc gives large blocks straight to mmap and back, and returns the top of the heap
-// to the system: each step would pay for the same page faults again. mallopt(3): no mmap, no trimming, one arena.
+// What operators allocate inside without c10 (oneDNN, MKL). glibc gives large blocks straight to mmap and back, and returns the top of the
+// heap to the system: each step would pay for the same page faults again. mallopt(3): no mmap, no trimming, one arena.
 void KeepFreedMemory() {
   mallopt(M_MMAP_MAX, 0);
   mallopt(M_TRIM_THRESHOLD, std::numeric_limits<int>::max());

@@ -26,9 +26,12 @@ class GroupCollectiveBench final : public CollectiveBench {
     const bool gathers = call_.kind == CollectiveKind::kAllGather;
     // Zeros, so that sums stay what they are however often they are taken.
     input_ = EmptyTensor(signature.dtype, {gathers ? part : part * signature.ranks}, device).zero_();
-    if (call_.kind == CollectiveKind::kAllGather) output_ = EmptyTensor(signature.dtype, {part * signature.ranks}, device).zero_();
-    else if (call_.kind == CollectiveKind::kReduceScatter) output_ = EmptyTensor(signature.dtype, {part}, device).zero_();
-    else output_ = EmptyTensor(signature.dtype, {part * signature.ranks}, device).zero_();
+    if (call_.kind == CollectiveKind::kAllGather)
+      output_ = EmptyTensor(signature.dtype, {part * signature.ranks}, device).zero_();
+    else if (call_.kind == CollectiveKind::kReduceScatter)
+      output_ = EmptyTensor(signature.dtype, {part}, device).zero_();
+    else
+      output_ = EmptyTensor(signature.dtype, {part * signature.ranks}, device).zero_();
     // Neighbours exchange in pairs: even ranks send to the odd rank above.
     if (call_.kind == CollectiveKind::kSend || call_.kind == CollectiveKind::kReceive) {
       const bool lower = group_->rank() % 2 == 0;
@@ -73,7 +76,8 @@ std::vector<int64_t> SliceOf(const World& world, int64_t ranks) {
 
 }  // namespace
 
-Result<std::unique_ptr<CollectiveBench>> CollectiveBench::Create(const ir::CollectiveSignature& signature, World& world, ir::DeviceKind kind) {
+Result<std::unique_ptr<CollectiveBench>> CollectiveBench::Create(const ir::CollectiveSignature& signature, World& world,
+                                                                 ir::DeviceKind kind) {
   const std::optional<CollectiveKind> collective = CollectiveKindFromName(signature.kind);
   if (!collective) {
     return InvalidError("error: unknown collective '" + signature.kind +

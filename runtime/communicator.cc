@@ -29,8 +29,7 @@ class TcpStoreServer final : public StoreServer {
 
 class StoreWorld final : public World {
  public:
-  StoreWorld(const Rendezvous& rendezvous, c10::intrusive_ptr<c10d::Store> store)
-      : rendezvous_(rendezvous), store_(std::move(store)) {}
+  StoreWorld(const Rendezvous& rendezvous, c10::intrusive_ptr<c10d::Store> store) : rendezvous_(rendezvous), store_(std::move(store)) {}
 
   int64_t rank() const override { return rendezvous_.rank; }
   int64_t size() const override { return rendezvous_.world_size; }

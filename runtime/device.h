@@ -1,7 +1,9 @@
-// Device: what differs between running on a CPU and on a GPU: the torch device, its memory counters, its process groups, how op times are taken.
+// Device: what differs between running on a CPU and on a GPU: the torch device, its memory counters, its process groups, how op times are
+// taken.
 //
 // One implementation per file, device_cpu.cc and device_cuda.cc; the latter is in a library of its own (libhelm_runtime_cuda.so beside the
-// executable), loaded only when a program runs on a GPU, since libtorch_cuda takes a second and hundreds of megabytes to load. Internal to runtime/.
+// executable), loaded only when a program runs on a GPU, since libtorch_cuda takes a second and hundreds of megabytes to load. Internal to
+// runtime/.
 #pragma once
 
 #include <memory>

@@ -78,10 +78,11 @@ class CudaDevice final : public Device {
 
   Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const override {
     try {
-      auto options = c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/true);  // so that communication is not queued behind kernels
+      auto options =
+          c10d::ProcessGroupNCCL::Options::create(/*is_high_priority_stream=*/true);  // so that communication is not queued behind kernels
       options->timeout = address.timeout;
-      auto group = c10::make_intrusive<c10d::ProcessGroupNCCL>(address.store, static_cast<int>(address.rank), static_cast<int>(address.size),
-                                                               std::move(options));
+      auto group = c10::make_intrusive<c10d::ProcessGroupNCCL>(address.store, static_cast<int>(address.rank),
+                                                               static_cast<int>(address.size), std::move(options));
       group->enableCollectivesTiming();
       return WrapBackend(std::move(group), /*is_cpu=*/false);
     } catch (const std::exception& error) {
@@ -114,6 +115,7 @@ Status MakeCudaDevice(int64_t rank, std::unique_ptr<Device>* device) {
 }  // namespace helm::runtime
 
 // What runtime/device.cc looks for.
-extern "C" __attribute__((visibility("default"))) helm::Status helm_make_cuda_device(int64_t rank, std::unique_ptr<helm::runtime::Device>* device) {
+extern "C" __attribute__((visibility("default"))) helm::Status helm_make_cuda_device(int64_t rank,
+                                                                                     std::unique_ptr<helm::runtime::Device>* device) {
   return helm::runtime::MakeCudaDevice(rank, device);
 }

@@ -63,10 +63,13 @@ class Planner {
   Status FindUpdatedArguments(const ir::Op& op, PlannedOp& planned) const {
     const std::vector<ir::TensorId> arguments = ir::TensorArguments(op);
     for (const ir::TensorId result : op.results) {
-      const auto same = [&](ir::TensorId argument) { return result.valid() && SameView(program_.tensor(argument), program_.tensor(result)); };
+      const auto same = [&](ir::TensorId argument) {
+        return result.valid() && SameView(program_.tensor(argument), program_.tensor(result));
+      };
       const auto found = std::find_if(arguments.begin(), arguments.end(), same);
       if (result.valid() && found == arguments.end()) {
-        return InternalError("returns nothing in PyTorch's schema, and result '" + program_.tensor(result).name + "' is no version of an argument");
+        return InternalError("returns nothing in PyTorch's schema, and result '" + program_.tensor(result).name +
+                             "' is no version of an argument");
       }
       planned.results_from_arguments.push_back(result.valid() ? found->value : -1);
     }
@@ -124,7 +127,8 @@ class Planner {
         return OkStatus();
       }
       case CollectiveKind::kAllGather:
-      case CollectiveKind::kAllToAll: return OkStatus();
+      case CollectiveKind::kAllToAll:
+        return OkStatus();
     }
     return OkStatus();
   }

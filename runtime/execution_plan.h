@@ -1,5 +1,5 @@
-// ExecutionPlan: a program made ready for one rank: operators looked up, constants converted, collectives decoded, and for every op the tensors
-// that are let go after it. Made once; the interpreter's loop only walks it. Internal to runtime/ (shows torch types).
+// ExecutionPlan: a program made ready for one rank: operators looked up, constants converted, collectives decoded, and for every op the
+// tensors that are let go after it. Made once; the interpreter's loop only walks it. Internal to runtime/ (shows torch types).
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ struct PlannedOp {
   std::vector<int32_t> results;      // places in the array of tensors; -1: not used
   // Where PyTorch's operator returns nothing (_fused_adamw_, _foreach_add_): for each result the argument that it is a new version of.
   std::vector<int32_t> results_from_arguments;
-  CollectiveCall collective;         // collective starts
-  int32_t input = -1;                // tensor that a collective sends; -1: none
-  int32_t group = -1;                // collective starts and waits
-  int32_t waits_for = -1;            // waits: the op that started the collective
-  std::vector<int32_t> released;     // tensors let go after this op
+  CollectiveCall collective;      // collective starts
+  int32_t input = -1;             // tensor that a collective sends; -1: none
+  int32_t group = -1;             // collective starts and waits
+  int32_t waits_for = -1;         // waits: the op that started the collective
+  std::vector<int32_t> released;  // tensors let go after this op
 };
 
 struct ExecutionPlan {

@@ -6,8 +6,8 @@
 namespace helm::runtime {
 namespace {
 
-constexpr size_t kUnit = 64;                     // sizes and addresses are multiples: a cache line
-constexpr size_t kHugePage = size_t{2} << 20;    // x86-64 and aarch64 with 4 KiB pages
+constexpr size_t kUnit = 64;                   // sizes and addresses are multiples: a cache line
+constexpr size_t kHugePage = size_t{2} << 20;  // x86-64 and aarch64 with 4 KiB pages
 
 size_t RoundUp(size_t value, size_t unit) { return (value + unit - 1) / unit * unit; }
 
@@ -88,8 +88,10 @@ void HugeHeap::Split(Block* block, size_t size) {
   if (rest < 2 * kUnit) return;
   block->size = size;
   auto* remainder = new (reinterpret_cast<std::byte*>(block) + size) Block{rest, block, false};
-  if (last_ == block) last_ = remainder;
-  else Next(remainder)->previous = remainder;
+  if (last_ == block)
+    last_ = remainder;
+  else
+    Next(remainder)->previous = remainder;
   Insert(remainder);
 }
 

@@ -1,8 +1,8 @@
 // HugeHeap: memory for tensors on huge pages, never given back. Best fit, neighbours merged.
 //
-// A step reads hundreds of megabytes; on 4 KiB pages the address translations alone cost memory-bound operators a third of their time and make them
-// depend on what ran before. One address range as large as the machine's memory is reserved at once (it costs nothing until it is touched) and
-// marked for huge pages; the heap grows within it. Not for small objects: those are malloc's. Thread-safe.
+// A step reads hundreds of megabytes; on 4 KiB pages the address translations alone cost memory-bound operators a third of their time and
+// make them depend on what ran before. One address range as large as the machine's memory is reserved at once (it costs nothing until it is
+// touched) and marked for huge pages; the heap grows within it. Not for small objects: those are malloc's. Thread-safe.
 #pragma once
 
 #include <cstddef>

@@ -71,7 +71,7 @@ class DispatchInterpreter final : public Interpreter {
   std::vector<at::Tensor> storages_;                   // by storage id: bytes of the persistent ones
   std::vector<at::Tensor> tensors_;                    // by tensor id
   int64_t persistent_bytes_ = 0;
-  std::unique_ptr<StepTimer> timer_;                   // null on a CPU
+  std::unique_ptr<StepTimer> timer_;  // null on a CPU
 
   // Of the step that is running.
   int64_t steps_done_ = 0;
@@ -93,7 +93,8 @@ Status DispatchInterpreter::Connect(World* world) {
   for (size_t i = 0; i < groups_.size(); ++i) {
     if (!used[i]) continue;
     if (world == nullptr) return InternalError("a program with collectives on group '" + program_.groups[i].name + "' needs a world");
-    HELM_ASSIGN_OR_RETURN(groups_[i], MakeProcessGroup(*world, *device_, program_.groups[i].name, ir::GroupMembers(program_, ir::GroupId(i), rank_)));
+    HELM_ASSIGN_OR_RETURN(groups_[i],
+                          MakeProcessGroup(*world, *device_, program_.groups[i].name, ir::GroupMembers(program_, ir::GroupId(i), rank_)));
   }
   return OkStatus();
 }
@@ -182,9 +183,15 @@ Status DispatchInterpreter::RunOp(size_t index, StepRecord& record) {
   const PlannedOp& op = plan_.ops[index];
   switch (op.kind) {
     case ir::OpKind::kCompute:
-    case ir::OpKind::kView: RunCall(index, record); break;
-    case ir::OpKind::kCollectiveStart: RunStart(index, record); break;
-    case ir::OpKind::kWait: RunWait(index, record); break;
+    case ir::OpKind::kView:
+      RunCall(index, record);
+      break;
+    case ir::OpKind::kCollectiveStart:
+      RunStart(index, record);
+      break;
+    case ir::OpKind::kWait:
+      RunWait(index, record);
+      break;
   }
   if (checker_ != nullptr) HELM_RETURN_IF_ERROR(CheckResults(index));
   for (const int32_t tensor : op.released) tensors_[static_cast<size_t>(tensor)].reset();
@@ -265,8 +272,8 @@ void DispatchInterpreter::RunWait(size_t index, StepRecord& record) {
   record.ops[index] = record.host[index];
 }
 
-// On a GPU a collective starts when both its stream and its input are ready: at the mark of its launch, or when the one before it on the group's
-// stream has ended.
+// On a GPU a collective starts when both its stream and its input are ready: at the mark of its launch, or when the one before it on the
+// group's stream has ended.
 void DispatchInterpreter::PlaceEndedCollectives(StepRecord& record) {
   std::vector<Duration> free_from(program_.groups.size());
   for (const Open& open : ended_) {
@@ -289,7 +296,8 @@ Status DispatchInterpreter::CheckResults(size_t index) {
   for (const ir::TensorId result : program_.ops[index].results) {
     if (!result.valid()) continue;
     const Status status = checker_->Check(result, tensors_[result.index()]);
-    if (!status.ok()) return InternalError("error: rank " + std::to_string(rank_) + ": " + DescribeOp(program_, ir::OpId(index)) + ": " + status.message());
+    if (!status.ok())
+      return InternalError("error: rank " + std::to_string(rank_) + ": " + DescribeOp(program_, ir::OpId(index)) + ": " + status.message());
   }
   return OkStatus();
 }
@@ -298,10 +306,17 @@ Status DispatchInterpreter::Misbehave(size_t index) {
   const Fault& fault = *options_.fault;
   if (fault.op.index() != index || fault.step != steps_done_) return OkStatus();
   switch (fault.action) {
-    case Fault::Action::kKill: std::raise(SIGKILL); break;
-    case Fault::Action::kStop: std::raise(SIGSTOP); break;
-    case Fault::Action::kDelay: std::this_thread::sleep_for(fault.delay); break;
-    case Fault::Action::kError: return InternalError("error: rank " + std::to_string(rank_) + ": " + DescribeOp(program_, ir::OpId(index)) + ": failed on purpose");
+    case Fault::Action::kKill:
+      std::raise(SIGKILL);
+      break;
+    case Fault::Action::kStop:
+      std::raise(SIGSTOP);
+      break;
+    case Fault::Action::kDelay:
+      std::this_thread::sleep_for(fault.delay);
+      break;
+    case Fault::Action::kError:
+      return InternalError("error: rank " + std::to_string(rank_) + ": " + DescribeOp(program_, ir::OpId(index)) + ": failed on purpose");
   }
   return OkStatus();
 }
@@ -319,12 +334,15 @@ Status DispatchInterpreter::Failure(size_t index, const std::exception& error) c
 
 Status DispatchInterpreter::WriteStorage(ir::StorageId storage, std::span<const std::byte> bytes) {
   const ir::Storage& target = program_.storage(storage);
-  if (!target.persistent) return InternalError("storage '" + target.name + "' is not persistent: nothing can be written to it before the step");
+  if (!target.persistent)
+    return InternalError("storage '" + target.name + "' is not persistent: nothing can be written to it before the step");
   if (static_cast<int64_t>(bytes.size()) != target.bytes.count()) {
-    return InternalError("storage '" + target.name + "' holds " + std::to_string(target.bytes.count()) + " bytes, " + std::to_string(bytes.size()) + " were given");
+    return InternalError("storage '" + target.name + "' holds " + std::to_string(target.bytes.count()) + " bytes, " +
+                         std::to_string(bytes.size()) + " were given");
   }
   const c10::InferenceMode inference;
-  const at::Tensor source = at::from_blob(const_cast<std::byte*>(bytes.data()), {target.bytes.count()}, at::TensorOptions().dtype(c10::ScalarType::Byte));
+  const at::Tensor source =
+      at::from_blob(const_cast<std::byte*>(bytes.data()), {target.bytes.count()}, at::TensorOptions().dtype(c10::ScalarType::Byte));
   storages_[storage.index()].copy_(source);
   return OkStatus();
 }
@@ -344,7 +362,8 @@ Status DispatchInterpreter::WriteInput(const std::string& name, std::span<const 
   const ir::Tensor& input = program_.tensor(found->second);
   const int64_t wanted = ir::ElementCount(input.shape) * ir::ElementBytes(input.dtype);
   if (static_cast<int64_t>(bytes.size()) != wanted) {
-    return InternalError("input '" + name + "' holds " + std::to_string(wanted) + " bytes, " + std::to_string(bytes.size()) + " were given");
+    return InternalError("input '" + name + "' holds " + std::to_string(wanted) + " bytes, " + std::to_string(bytes.size()) +
+                         " were given");
   }
   const c10::InferenceMode inference;
   const auto options = at::TensorOptions().dtype(ToScalarType(input.dtype));
@@ -365,7 +384,8 @@ Result<std::vector<double>> DispatchInterpreter::ReadOutput(const std::string& n
 
 }  // namespace
 
-Result<std::unique_ptr<Interpreter>> Interpreter::Create(const ir::Program& program, World* world, int64_t rank, const InterpreterOptions& options) {
+Result<std::unique_ptr<Interpreter>> Interpreter::Create(const ir::Program& program, World* world, int64_t rank,
+                                                         const InterpreterOptions& options) {
   HELM_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Make(program.device, rank));
   HELM_ASSIGN_OR_RETURN(ExecutionPlan plan, MakeExecutionPlan(program, rank, device->torch_device()));
   auto interpreter = std::make_unique<DispatchInterpreter>(program, rank, options, std::move(device), std::move(plan));

@@ -5,9 +5,9 @@
 // with the program's; a difference is an internal error that names the op.
 //
 // Arguments of collectives: c10d.all_reduce(tensor, "sum"|"max"), c10d.all_gather(tensor), c10d.reduce_scatter(tensor, "sum"|"max"),
-// c10d.all_to_all(tensor) in equal parts of dimension 0, c10d.broadcast(tensor, root), c10d.send(tensor, offset), c10d.recv(offset), c10d.wait(start).
-// root is a rank in the group; offset is added to the caller's own, modulo the size. All-reduce and broadcast work in place, the others make a
-// contiguous result of the program's shape.
+// c10d.all_to_all(tensor) in equal parts of dimension 0, c10d.broadcast(tensor, root), c10d.send(tensor, offset), c10d.recv(offset),
+// c10d.wait(start). root is a rank in the group; offset is added to the caller's own, modulo the size. All-reduce and broadcast work in
+// place, the others make a contiguous result of the program's shape.
 #pragma once
 
 #include <atomic>
@@ -33,11 +33,11 @@ struct OpTime {
 };
 
 struct StepRecord {
-  std::vector<OpTime> ops;           // by op id; for a collective start: from its launch to its completion
-  std::vector<OpTime> host;          // by op id: the host thread in the call (on a CPU equal to `ops` for compute ops)
-  std::vector<int64_t> live_bytes;   // by op id: bytes allocated after the op, counted by the allocator hook, persistent storages included
+  std::vector<OpTime> ops;          // by op id; for a collective start: from its launch to its completion
+  std::vector<OpTime> host;         // by op id: the host thread in the call (on a CPU equal to `ops` for compute ops)
+  std::vector<int64_t> live_bytes;  // by op id: bytes allocated after the op, counted by the allocator hook, persistent storages included
   Duration makespan;
-  Bytes memory_bytes_peak;           // highest count of the allocator hook within the step
+  Bytes memory_bytes_peak;  // highest count of the allocator hook within the step
 };
 
 // What a test makes go wrong on one rank, just before an op.
@@ -50,7 +50,7 @@ struct Fault {
 };
 
 struct InterpreterOptions {
-  bool check_results = true;    // compare dtype, shape and strides with the program on the first step
+  bool check_results = true;  // compare dtype, shape and strides with the program on the first step
   bool record_times = true;
   // When given, RunStep stores the index of each op here before it runs it (relaxed), for whoever watches from another thread or process.
   std::atomic<int64_t>* current_op = nullptr;

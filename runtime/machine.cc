@@ -52,7 +52,7 @@ int64_t UsableCores() {
 
 // Of the machine, cut down to the control group's limit.
 Bytes UsableMemory() {
-  struct sysinfo info {};
+  struct sysinfo info{};
   int64_t bytes = sysinfo(&info) == 0 ? static_cast<int64_t>(info.totalram) * info.mem_unit : 0;
   for (const char* path : {"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"}) {
     std::istringstream text(FirstLine(path));

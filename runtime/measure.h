@@ -1,5 +1,5 @@
-// MeasureOp, MeasureCollective: run one op or collective as the interpreter would, on random data, and give the single times. How often is the
-// caller's decision (profiler/stopping_rule.h). The op code is the interpreter's, so that what is measured is what runs.
+// MeasureOp, MeasureCollective: run one op or collective as the interpreter would, on random data, and give the single times. How often is
+// the caller's decision (profiler/stopping_rule.h). The op code is the interpreter's, so that what is measured is what runs.
 #pragma once
 
 #include <memory>
@@ -13,8 +13,8 @@
 namespace helm::runtime {
 
 struct OpSample {
-  Duration duration;   // one call, results freed outside
-  Bytes workspace;     // allocated inside the call at its peak, beyond the results
+  Duration duration;  // one call, results freed outside
+  Bytes workspace;    // allocated inside the call at its peak, beyond the results
 };
 
 // An op with its own random operands. Before each sample the operands that a program would just have produced are written again (warm in

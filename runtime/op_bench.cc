@@ -1,5 +1,7 @@
-// OpBench: see measure.h. What decides whether a measured op takes as long as in a step is what the caches hold when it starts. Before each sample
-//  1. a buffer as large as the last-level cache is read: weights, optimizer state, the memory that results get and the code of the operator are
+// OpBench: see measure.h. What decides whether a measured op takes as long as in a step is what the caches hold when it starts. Before each
+// sample
+//  1. a buffer as large as the last-level cache is read: weights, optimizer state, the memory that results get and the code of the operator
+//  are
 //     not in cache, as after the other ops of a step;
 //  2. operands that the step wrote shortly before are written again.
 // bench/op_fidelity_bench.cc compares with ops inside a step.
@@ -28,9 +30,9 @@ using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kSeed = 20240520;
 constexpr int64_t kPatternElements = 8192;              // random values are drawn once and repeated
-constexpr int64_t kCacheBytesLeast = int64_t{8} << 20;   // bounds of what is swept, whatever the machine says of its cache
+constexpr int64_t kCacheBytesLeast = int64_t{8} << 20;  // bounds of what is swept, whatever the machine says of its cache
 constexpr int64_t kCacheBytesMost = int64_t{64} << 20;
-constexpr int64_t kSamplesPerRefresh = 8;               // in-place ops change persistent operands: values start anew before they decay to denormals
+constexpr int64_t kSamplesPerRefresh = 8;  // in-place ops change persistent operands: values start anew before they decay to denormals
 
 int64_t LastLevelCacheBytes() { return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE), kCacheBytesLeast, kCacheBytesMost); }
 
@@ -53,13 +55,27 @@ void FillPattern(std::byte* data, const ir::TensorSignature& signature, std::mt1
 std::vector<std::byte> MakePattern(const ir::TensorSignature& signature, std::mt19937_64& random) {
   std::vector<std::byte> pattern(static_cast<size_t>(kPatternElements * ir::ElementBytes(signature.dtype)));
   switch (signature.dtype) {
-    case ir::DataType::kFloat32: FillPattern<float>(pattern.data(), signature, random); break;
-    case ir::DataType::kBFloat16: FillPattern<c10::BFloat16>(pattern.data(), signature, random); break;
-    case ir::DataType::kFloat16: FillPattern<c10::Half>(pattern.data(), signature, random); break;
-    case ir::DataType::kInt64: FillPattern<int64_t>(pattern.data(), signature, random); break;
-    case ir::DataType::kInt32: FillPattern<int32_t>(pattern.data(), signature, random); break;
-    case ir::DataType::kUInt8: FillPattern<uint8_t>(pattern.data(), signature, random); break;
-    case ir::DataType::kBool: FillPattern<bool>(pattern.data(), signature, random); break;
+    case ir::DataType::kFloat32:
+      FillPattern<float>(pattern.data(), signature, random);
+      break;
+    case ir::DataType::kBFloat16:
+      FillPattern<c10::BFloat16>(pattern.data(), signature, random);
+      break;
+    case ir::DataType::kFloat16:
+      FillPattern<c10::Half>(pattern.data(), signature, random);
+      break;
+    case ir::DataType::kInt64:
+      FillPattern<int64_t>(pattern.data(), signature, random);
+      break;
+    case ir::DataType::kInt32:
+      FillPattern<int32_t>(pattern.data(), signature, random);
+      break;
+    case ir::DataType::kUInt8:
+      FillPattern<uint8_t>(pattern.data(), signature, random);
+      break;
+    case ir::DataType::kBool:
+      FillPattern<bool>(pattern.data(), signature, random);
+      break;
   }
   return pattern;
 }
@@ -91,7 +107,8 @@ class Operand {
     const int64_t length = pattern_.numel();
     if (memory_.is_cpu()) {
       auto* data = static_cast<std::byte*>(memory_.mutable_data_ptr());
-      for (int64_t at = 0; at < memory_.numel(); at += length) std::memcpy(data + at, pattern_.const_data_ptr(), static_cast<size_t>(length));
+      for (int64_t at = 0; at < memory_.numel(); at += length)
+        std::memcpy(data + at, pattern_.const_data_ptr(), static_cast<size_t>(length));
     } else {
       memory_.view({-1, length}).copy_(pattern_.expand({memory_.numel() / length, length}));
     }

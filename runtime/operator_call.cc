@@ -70,16 +70,18 @@ std::string TypeError(const c10::Argument& parameter, const std::string& found) 
 }
 
 std::string Describe(const CallArgument& argument) {
-  static constexpr const char* kNames[] = {"none",    "a tensor",         "a list of tensors", "a boolean", "an integer", "a number",
-                                           "a list of integers", "a list of booleans", "a string",          "a data type"};
+  static constexpr const char* kNames[] = {"none",     "a tensor",           "a list of tensors",  "a boolean", "an integer",
+                                           "a number", "a list of integers", "a list of booleans", "a string",  "a data type"};
   static_assert(std::variant_size_v<CallArgument> == std::size(kNames));
   return kNames[argument.index()];
 }
 
-Status Mismatch(const c10::Argument& parameter, const CallArgument& argument) { return InvalidError(TypeError(parameter, Describe(argument))); }
+Status Mismatch(const c10::Argument& parameter, const CallArgument& argument) {
+  return InvalidError(TypeError(parameter, Describe(argument)));
+}
 
-// A list of the element type: integers where int or SymInt is asked for, reals from integers, booleans. A single integer stands for a list of
-// the schema's fixed length (`int[2] stride`), as in PyTorch's own argument parser.
+// A list of the element type: integers where int or SymInt is asked for, reals from integers, booleans. A single integer stands for a list
+// of the schema's fixed length (`int[2] stride`), as in PyTorch's own argument parser.
 Result<c10::IValue> ListConstant(const c10::Argument& parameter, const c10::TypePtr& element, const CallArgument& argument) {
   if (const auto* flags = std::get_if<std::vector<bool>>(&argument); flags != nullptr && element->kind() == c10::TypeKind::BoolType) {
     c10::List<bool> list;
@@ -87,18 +89,23 @@ Result<c10::IValue> ListConstant(const c10::Argument& parameter, const c10::Type
     return c10::IValue(list);
   }
   std::vector<int64_t> numbers;
-  if (const auto* many = std::get_if<std::vector<int64_t>>(&argument)) numbers = *many;
-  else if (const auto* one = std::get_if<int64_t>(&argument)) numbers.assign(static_cast<size_t>(parameter.N().value_or(1)), *one);
-  else return Mismatch(parameter, argument);
+  if (const auto* many = std::get_if<std::vector<int64_t>>(&argument))
+    numbers = *many;
+  else if (const auto* one = std::get_if<int64_t>(&argument))
+    numbers.assign(static_cast<size_t>(parameter.N().value_or(1)), *one);
+  else
+    return Mismatch(parameter, argument);
   switch (element->kind()) {
     case c10::TypeKind::IntType:
-    case c10::TypeKind::SymIntType: return c10::IValue(c10::List<int64_t>(at::IntArrayRef(numbers)));
+    case c10::TypeKind::SymIntType:
+      return c10::IValue(c10::List<int64_t>(at::IntArrayRef(numbers)));
     case c10::TypeKind::FloatType: {
       c10::List<double> list;
       for (const int64_t number : numbers) list.push_back(static_cast<double>(number));
       return c10::IValue(list);
     }
-    default: return Mismatch(parameter, argument);
+    default:
+      return Mismatch(parameter, argument);
   }
 }
 
@@ -133,7 +140,8 @@ Result<c10::IValue> ScalarConstant(const c10::Argument& parameter, const c10::Ty
     case c10::TypeKind::DeviceObjType:
       if (text != nullptr) return c10::IValue(c10::Device(*text));
       break;
-    default: break;
+    default:
+      break;
   }
   return Mismatch(parameter, argument);
 }
@@ -142,7 +150,9 @@ Result<c10::IValue> ScalarConstant(const c10::Argument& parameter, const c10::Ty
 
 Result<c10::OperatorHandle> FindOperator(const std::string& target) {
   const std::optional<c10::OperatorName> name = OperatorNameOf(target);
-  if (!name) return InvalidError("'" + target + "' is not an operator name; write NAMESPACE.NAME or NAMESPACE.NAME.OVERLOAD, like 'aten.add.Tensor'");
+  if (!name)
+    return InvalidError("'" + target +
+                        "' is not an operator name; write NAMESPACE.NAME or NAMESPACE.NAME.OVERLOAD, like 'aten.add.Tensor'");
   if (auto handle = c10::Dispatcher::singleton().findSchema(*name)) return *handle;
   return InvalidError("this version of PyTorch has no operator '" + target + "'; nearest: " + Nearest(target, *name));
 }
@@ -192,11 +202,12 @@ Result<OperatorCall> OperatorCall::Make(const std::string& target, const std::ve
   OperatorCall call(handle);
   const std::vector<c10::Argument>& parameters = handle.schema().arguments();
   if (arguments.size() > parameters.size()) {
-    return InvalidError(target + " takes at most " + std::to_string(parameters.size()) + " arguments, found " + std::to_string(arguments.size()) +
-                        ": " + toString(handle.schema()));
+    return InvalidError(target + " takes at most " + std::to_string(parameters.size()) + " arguments, found " +
+                        std::to_string(arguments.size()) + ": " + toString(handle.schema()));
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
-    const bool absent = i >= arguments.size() || (parameters[i].name() == "device" && std::holds_alternative<ir::NoneArgument>(arguments[i]));
+    const bool absent =
+        i >= arguments.size() || (parameters[i].name() == "device" && std::holds_alternative<ir::NoneArgument>(arguments[i]));
     Result<Step> step = absent ? MakeDefaultStep(parameters[i], device) : MakeStep(parameters[i], arguments[i]);
     if (!step.ok()) return InvalidError(target + ": " + step.status().message() + "; the schema is " + toString(handle.schema()));
     call.steps_.push_back(std::move(step).value());
@@ -213,8 +224,12 @@ void OperatorCall::Push(std::span<const at::Tensor> tensors, std::vector<c10::IV
   stack.clear();
   for (const Step& step : steps_) {
     switch (step.kind) {
-      case Step::Kind::kConstant: stack.push_back(step.constant); break;
-      case Step::Kind::kTensor: stack.emplace_back(tensors[static_cast<size_t>(step.slots.front().index)]); break;
+      case Step::Kind::kConstant:
+        stack.push_back(step.constant);
+        break;
+      case Step::Kind::kTensor:
+        stack.emplace_back(tensors[static_cast<size_t>(step.slots.front().index)]);
+        break;
       case Step::Kind::kTensorList: {
         c10::List<at::Tensor> list;
         list.reserve(step.slots.size());

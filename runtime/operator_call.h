@@ -1,7 +1,7 @@
 // OperatorCall: one ATen operator with its arguments, ready to be called again and again through the dispatcher (boxed).
 //
-// Everything that can be decided once is decided when it is made: the operator is looked up, arguments that are not tensors are converted to the
-// types of the operator's schema, defaults are filled in. A call then only pushes values. Internal to runtime/ (shows torch types).
+// Everything that can be decided once is decided when it is made: the operator is looked up, arguments that are not tensors are converted
+// to the types of the operator's schema, defaults are filled in. A call then only pushes values. Internal to runtime/ (shows torch types).
 #pragma once
 
 #include <cstdint>

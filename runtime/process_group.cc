@@ -50,9 +50,7 @@ class PendingWork final : public PendingCollective {
   std::shared_ptr<Completion> completion_;
 };
 
-c10d::ReduceOp ReduceOpOf(Reduction reduction) {
-  return reduction == Reduction::kSum ? c10d::ReduceOp::SUM : c10d::ReduceOp::MAX;
-}
+c10d::ReduceOp ReduceOpOf(Reduction reduction) { return reduction == Reduction::kSum ? c10d::ReduceOp::SUM : c10d::ReduceOp::MAX; }
 
 class BackendProcessGroup final : public ProcessGroup {
  public:
@@ -76,7 +74,8 @@ class BackendProcessGroup final : public ProcessGroup {
         options.reduceOp = ReduceOpOf(call.reduction);
         return backend_->allreduce(inputs, options);
       }
-      case CollectiveKind::kAllGather: return backend_->_allgather_base(output, input);
+      case CollectiveKind::kAllGather:
+        return backend_->_allgather_base(output, input);
       case CollectiveKind::kReduceScatter: {
         c10d::ReduceScatterOptions options;
         options.reduceOp = ReduceOpOf(call.reduction);
@@ -91,7 +90,8 @@ class BackendProcessGroup final : public ProcessGroup {
         options.rootRank = call.peer;
         return backend_->broadcast(inputs, options);
       }
-      case CollectiveKind::kSend: return backend_->send(inputs, static_cast<int>(call.peer), /*tag=*/0);
+      case CollectiveKind::kSend:
+        return backend_->send(inputs, static_cast<int>(call.peer), /*tag=*/0);
       case CollectiveKind::kReceive: {
         std::vector<at::Tensor> outputs{output};
         return backend_->recv(outputs, static_cast<int>(call.peer), /*tag=*/0);
@@ -138,8 +138,8 @@ Result<std::unique_ptr<ProcessGroup>> ConnectGloo(const GroupAddress& address) {
     auto options = c10d::ProcessGroupGloo::Options::create(address.timeout);
     options->threads = 1;  // collectives of a group run in order, one at a time
     options->devices.push_back(GlooDevice(address.loopback));
-    return WrapBackend(c10::make_intrusive<c10d::ProcessGroupGloo>(address.store, static_cast<int>(address.rank), static_cast<int>(address.size),
-                                                                   std::move(options)),
+    return WrapBackend(c10::make_intrusive<c10d::ProcessGroupGloo>(address.store, static_cast<int>(address.rank),
+                                                                   static_cast<int>(address.size), std::move(options)),
                        /*is_cpu=*/true);
   } catch (const std::exception& error) {
     return RankFailedError(std::string("cannot connect the ranks of a group: ") + error.what());

@@ -68,7 +68,7 @@ struct GroupAddress {
   c10::intrusive_ptr<c10d::Store> store;  // of this group alone
   int64_t rank = 0;                       // in the group
   int64_t size = 1;
-  bool loopback = true;                   // all ranks are on this machine
+  bool loopback = true;  // all ranks are on this machine
   std::chrono::milliseconds timeout{60000};
 };
 Result<std::unique_ptr<ProcessGroup>> ConnectGloo(const GroupAddress& address);

@@ -57,7 +57,8 @@ Status ResultChecker::Check(ir::TensorId id, const at::Tensor& tensor) {
   const void* memory = tensor.storage().unsafeGetStorageImpl();
   const void*& known = memory_of_storage_[expected.storage.index()];
   if (known == memory) return OkStatus();
-  if (known != nullptr) return InternalError("result '" + expected.name + "' has memory of its own; the program says it lies in '" + storage.name + "'");
+  if (known != nullptr)
+    return InternalError("result '" + expected.name + "' has memory of its own; the program says it lies in '" + storage.name + "'");
   const auto shared = live_storages_.find(memory);
   if (shared != live_storages_.end()) {
     return InternalError("result '" + expected.name + "' shares memory with '" + program_.storage(shared->second).name +

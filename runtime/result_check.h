@@ -1,5 +1,6 @@
-// ResultChecker: compares what ATen returns with what the program says: dtype, shape, strides, offset, size of fresh storages, and which tensors
-// share memory. The simulator's memory and the cost tables rest on these, so a difference is an error, found on the first step. Internal to runtime/.
+// ResultChecker: compares what ATen returns with what the program says: dtype, shape, strides, offset, size of fresh storages, and which
+// tensors share memory. The simulator's memory and the cost tables rest on these, so a difference is an error, found on the first step.
+// Internal to runtime/.
 #pragma once
 
 #include <map>
@@ -26,7 +27,7 @@ class ResultChecker {
  private:
   const ir::Program& program_;
   ir::Lifetimes lifetimes_;
-  std::vector<const void*> memory_of_storage_;         // by storage id: c10's storage object; null before it is allocated
+  std::vector<const void*> memory_of_storage_;  // by storage id: c10's storage object; null before it is allocated
   std::map<const void*, ir::StorageId> live_storages_;
 };
 

@@ -8,13 +8,20 @@ namespace helm::runtime {
 
 c10::ScalarType ToScalarType(ir::DataType type) {
   switch (type) {
-    case ir::DataType::kFloat32: return c10::ScalarType::Float;
-    case ir::DataType::kBFloat16: return c10::ScalarType::BFloat16;
-    case ir::DataType::kFloat16: return c10::ScalarType::Half;
-    case ir::DataType::kInt64: return c10::ScalarType::Long;
-    case ir::DataType::kInt32: return c10::ScalarType::Int;
-    case ir::DataType::kBool: return c10::ScalarType::Bool;
-    case ir::DataType::kUInt8: return c10::ScalarType::Byte;
+    case ir::DataType::kFloat32:
+      return c10::ScalarType::Float;
+    case ir::DataType::kBFloat16:
+      return c10::ScalarType::BFloat16;
+    case ir::DataType::kFloat16:
+      return c10::ScalarType::Half;
+    case ir::DataType::kInt64:
+      return c10::ScalarType::Long;
+    case ir::DataType::kInt32:
+      return c10::ScalarType::Int;
+    case ir::DataType::kBool:
+      return c10::ScalarType::Bool;
+    case ir::DataType::kUInt8:
+      return c10::ScalarType::Byte;
   }
   HELM_CHECK(false, "a data type without an ATen scalar type");
 }

@@ -15,6 +15,7 @@ using test::ExpectAllSucceed;
 using test::ForkRanks;
 using test::ProgramMaker;
 using test::RankEnd;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 using Doubles = std::vector<double>;
 
@@ -93,9 +94,8 @@ TEST_P(CollectiveTypes, ReduceScatter) {
   OneCollective one(2, 4, GetParam());
   const ir::TensorId part = one.maker.Fresh("part", {2}, GetParam());
   one.Finish(one.maker.Collective("c10d.reduce_scatter", 0, {one.mine, std::string("sum")}, {part}), part);
-  ExpectAllSucceed(ForkRanks(2, [&](World& world) {
-    EXPECT_EQ(RunY(one.maker.program, world, 4), world.rank() == 0 ? (Doubles{3, 5}) : (Doubles{7, 9}));
-  }));
+  ExpectAllSucceed(ForkRanks(
+      2, [&](World& world) { EXPECT_EQ(RunY(one.maker.program, world, 4), world.rank() == 0 ? (Doubles{3, 5}) : (Doubles{7, 9})); }));
 }
 
 // Rank 0 holds [1,2,3,4], rank 1 [2,3,4,5]: halves change places.
@@ -129,8 +129,8 @@ TEST_P(CollectiveTypes, SendAndReceive) {
   }));
 }
 
-// A 2 x 2 mesh: "tensor" pairs are {0,1} {2,3}, "data" pairs {0,2} {1,3}. The ranks hold 1 + t + 10 d: 1, 2, 11, 12. Summed over tensor: 3, 3, 23,
-// 23; these summed over data: 26 everywhere.
+// A 2 x 2 mesh: "tensor" pairs are {0,1} {2,3}, "data" pairs {0,2} {1,3}. The ranks hold 1 + t + 10 d: 1, 2, 11, 12. Summed over tensor: 3,
+// 3, 23, 23; these summed over data: 26 everywhere.
 TEST(Collectives, GroupsOfAMesh) {
   ProgramMaker maker({{"tensor", 2}, {"data", 2}});
   const ir::TensorId zero = maker.Persistent("ramp", {1});
@@ -152,8 +152,8 @@ TEST(Collectives, GroupsOfAMesh) {
   }));
 }
 
-// Two starts a, b on one group; rank 1 is late with b by 300 ms. A wait for a returns before that, a wait for b only after it; a wait for b
-// alone ends both.
+// Two starts a, b on one group; rank 1 is late with b by a second. A wait for a returns before that, a wait for b only after it; a wait for
+// b alone ends both.
 struct TwoStarts {
   ProgramMaker maker{{{"data", 2}}};
   ir::OpId a, b, wait_first, wait_b;
@@ -171,7 +171,7 @@ struct TwoStarts {
 };
 
 TEST(Collectives, AWaitEndsItsStartAndEarlierOnesButNoLaterOne) {
-  constexpr std::chrono::milliseconds kLate{300};
+  constexpr std::chrono::milliseconds kLate{1000};
   for (const bool wait_for_a : {true, false}) {
     const TwoStarts two(wait_for_a);
     ExpectAllSucceed(ForkRanks(2, [&](World& world) {
@@ -185,13 +185,13 @@ TEST(Collectives, AWaitEndsItsStartAndEarlierOnesButNoLaterOne) {
       ASSERT_TRUE(record.ok()) << record.status().message();
       if (world.rank() == 1) return;
       const auto end_ms = [&](const std::vector<OpTime>& times, ir::OpId op) { return times[op.index()].end.milliseconds(); };
-      EXPECT_LT(end_ms(record->ops, two.a), 150);  // when it ended, whoever waited for it
-      EXPECT_GT(end_ms(record->ops, two.b), 200);
-      EXPECT_LT(end_ms(record->host, two.b), 150);  // starting does not block
+      EXPECT_LT(end_ms(record->ops, two.a), 500);  // when it ended, whoever waited for it
+      EXPECT_GT(end_ms(record->ops, two.b), 800);
+      EXPECT_LT(end_ms(record->host, two.b), 500);  // starting does not block
       if (wait_for_a) {
-        EXPECT_LT(end_ms(record->host, two.wait_first), 150);
+        EXPECT_LT(end_ms(record->host, two.wait_first), 500);
       }
-      EXPECT_GT(end_ms(record->host, two.wait_b), 200);
+      EXPECT_GT(end_ms(record->host, two.wait_b), 800);
     }));
   }
 }
@@ -209,7 +209,10 @@ void ExpectFailureIsNoticed(Fault::Action action, const std::string& cause) {
         ASSERT_TRUE((*interpreter)->RunStep().ok());
         const Status status = (*interpreter)->RunStep().status();
         EXPECT_EQ(status.code(), StatusCode::kRankFailed);
-        EXPECT_THAT(status.message(), HasSubstr("rank 0: op 3 c10d.wait (forward) for op 1 c10d.all_reduce (forward) on group 'data': "));
+        // A stopped process stops its communication threads too, so that the collective before may not have ended either.
+        EXPECT_THAT(status.message(),
+                    AnyOf(HasSubstr("rank 0: op 3 c10d.wait (forward) for op 1 c10d.all_reduce (forward) on group 'data': "),
+                          HasSubstr("rank 0: op 2 c10d.wait (forward) for op 0 c10d.all_reduce (forward) on group 'data': ")));
         EXPECT_THAT(status.message(), HasSubstr(cause));
       },
       std::chrono::milliseconds(2000));

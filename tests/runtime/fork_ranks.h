@@ -1,4 +1,5 @@
-// ForkRanks: runs a function in N processes that meet at a store served by the test process, and says how each ended. For tests of runtime/.
+// ForkRanks: runs a function in N processes that meet at a store served by the test process, and says how each ended. For tests of
+// runtime/.
 //
 // The processes are forked before this process has any thread of torch's, and the store is started after them.
 #pragma once

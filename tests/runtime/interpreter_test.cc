@@ -103,8 +103,7 @@ TEST(Interpreter, OperatorsThatReturnNothing) {
   const ir::TensorId v = maker.Persistent("v", {5});
   const ir::TensorId step = maker.Persistent("step", {});
   using Ids = std::vector<ir::TensorId>;
-  maker.Op("aten._fused_adamw_",
-           {Ids{p}, Ids{g}, Ids{m}, Ids{v}, Ids{}, Ids{step}, 0.1, 0.9, 0.95, 0.01, 1e-8, false, false},
+  maker.Op("aten._fused_adamw_", {Ids{p}, Ids{g}, Ids{m}, Ids{v}, Ids{}, Ids{step}, 0.1, 0.9, 0.95, 0.01, 1e-8, false, false},
            {maker.Version(p, "p.1"), maker.Version(m, "m.1"), maker.Version(v, "v.1")});
   const std::unique_ptr<Interpreter> interpreter = Make(maker.program);
   ASSERT_NE(interpreter, nullptr);
@@ -147,16 +146,19 @@ std::string FirstStepError(const ir::Program& program) {
 TEST(Interpreter, ResultsThatDifferFromTheProgramAreErrors) {
   Sample shape;
   shape.maker.program.tensors[2].shape = {2, 4};
-  EXPECT_THAT(FirstStepError(shape.maker.program), HasSubstr("rank 0: op 0 aten.mm (forward): result 'h' has shape [4, 2]; the program says [2, 4]"));
+  EXPECT_THAT(FirstStepError(shape.maker.program),
+              HasSubstr("rank 0: op 0 aten.mm (forward): result 'h' has shape [4, 2]; the program says [2, 4]"));
   Sample strides;
   strides.maker.program.tensors[3].strides = {4, 1};
-  EXPECT_THAT(FirstStepError(strides.maker.program), HasSubstr("op 1 aten.t (forward): result 'x.t' has strides [1, 3]; the program says [4, 1]"));
+  EXPECT_THAT(FirstStepError(strides.maker.program),
+              HasSubstr("op 1 aten.t (forward): result 'x.t' has strides [1, 3]; the program says [4, 1]"));
   Sample dtype;
   dtype.maker.program.tensors[2].dtype = ir::DataType::kBFloat16;
   EXPECT_THAT(FirstStepError(dtype.maker.program), HasSubstr("result 'h' has dtype Float; the program says bf16"));
   Sample storage;
   storage.maker.program.tensors[3].storage = storage.maker.Storage("other", 48, false);
-  EXPECT_THAT(FirstStepError(storage.maker.program), HasSubstr("result 'x.t' shares memory with 'x'; the program says it has its own, 'other'"));
+  EXPECT_THAT(FirstStepError(storage.maker.program),
+              HasSubstr("result 'x.t' shares memory with 'x'; the program says it has its own, 'other'"));
   Sample fresh;
   fresh.maker.program.tensors[2].storage = fresh.maker.program.tensors[0].storage;
   EXPECT_THAT(FirstStepError(fresh.maker.program), HasSubstr("result 'h' has memory of its own; the program says it lies in 'x'"));
@@ -169,7 +171,8 @@ TEST(Interpreter, ErrorsNameRankOpAndCause) {
   Sample unknown;
   unknown.maker.program.ops[0].target = "aten.mmm";
   const Status status = Interpreter::Create(unknown.maker.program, nullptr, 0, {}).status();
-  EXPECT_THAT(status.message(), HasSubstr("op 0 aten.mmm (forward): this version of PyTorch has no operator 'aten.mmm'; nearest: aten.bmm"));
+  EXPECT_THAT(status.message(),
+              HasSubstr("op 0 aten.mmm (forward): this version of PyTorch has no operator 'aten.mmm'; nearest: aten.bmm"));
   Sample wrong;
   wrong.maker.program.ops[2].arguments = {ir::TensorId(2u), ir::TensorId(2u)};  // [4,2] x [4,2]
   EXPECT_THAT(FirstStepError(wrong.maker.program), HasSubstr("rank 0: op 2 aten.mm (forward): mat1 and mat2 shapes cannot be multiplied"));

@@ -33,8 +33,10 @@ TEST(OpBench, TimesAMatrixProduct) {
 }
 
 TEST(OpBench, BuildsStridedOperandsListsAndIndices) {
-  EXPECT_GT(Once({"aten.mm", {Contiguous({8, 6}), ir::TensorSignature{ir::DataType::kFloat32, {6, 4}, {1, 6}, true, 0}}}).duration, Duration());
-  EXPECT_GT(Once({"aten.cat", {std::vector<ir::TensorSignature>{Contiguous({2, 3}), Contiguous({5, 3})}, int64_t{0}}}).duration, Duration());
+  EXPECT_GT(Once({"aten.mm", {Contiguous({8, 6}), ir::TensorSignature{ir::DataType::kFloat32, {6, 4}, {1, 6}, true, 0}}}).duration,
+            Duration());
+  EXPECT_GT(Once({"aten.cat", {std::vector<ir::TensorSignature>{Contiguous({2, 3}), Contiguous({5, 3})}, int64_t{0}}}).duration,
+            Duration());
   // An index outside [0, 257) throws in the embedding.
   const ir::TensorSignature tokens{ir::DataType::kInt64, {8, 256}, {256, 1}, false, 257};
   EXPECT_GT(Once({"aten.embedding", {Contiguous({257, 16}, true), tokens}}).duration, Duration());

@@ -14,7 +14,8 @@ const c10::Device kCpu(c10::DeviceType::CPU);
 
 TensorSlot Slot(int32_t index) { return {index}; }
 
-std::vector<c10::IValue> CallOperator(const std::string& target, const std::vector<CallArgument>& arguments, const std::vector<at::Tensor>& tensors) {
+std::vector<c10::IValue> CallOperator(const std::string& target, const std::vector<CallArgument>& arguments,
+                                      const std::vector<at::Tensor>& tensors) {
   Result<OperatorCall> call = OperatorCall::Make(target, arguments, kCpu);
   EXPECT_TRUE(call.ok()) << call.status().message();
   std::vector<c10::IValue> stack;
@@ -56,9 +57,10 @@ TEST(OperatorCall, FloatFromInteger) {
 
 TEST(OperatorCall, IntegerLists) {
   const at::Tensor a = Ramp({2, 3});
-  EXPECT_TRUE(at::equal(Only(CallOperator("aten.view", {Slot(0), Integers{3, 2}}, {a})), a.view({3, 2})));              // SymInt[]
-  EXPECT_TRUE(at::equal(Only(CallOperator("aten.permute", {Slot(0), Integers{1, 0}}, {a})), a.permute({1, 0})));        // int[]
-  EXPECT_TRUE(at::equal(Only(CallOperator("aten.sum.dim_IntList", {Slot(0), int64_t{1}, true}, {a})), a.sum(1, true)));  // int[1]? from one integer
+  EXPECT_TRUE(at::equal(Only(CallOperator("aten.view", {Slot(0), Integers{3, 2}}, {a})), a.view({3, 2})));        // SymInt[]
+  EXPECT_TRUE(at::equal(Only(CallOperator("aten.permute", {Slot(0), Integers{1, 0}}, {a})), a.permute({1, 0})));  // int[]
+  EXPECT_TRUE(
+      at::equal(Only(CallOperator("aten.sum.dim_IntList", {Slot(0), int64_t{1}, true}, {a})), a.sum(1, true)));  // int[1]? from one integer
 }
 
 TEST(OperatorCall, OptionalsNoneAndPresent) {
@@ -82,12 +84,13 @@ TEST(OperatorCall, TensorListsOptionalTensorListsBooleanLists) {
   const std::vector<TensorSlot> both{Slot(0), Slot(0)};
   EXPECT_TRUE(at::equal(Only(CallOperator("aten.cat", {both, int64_t{1}}, {a})), at::cat({a, a}, 1)));
   const std::vector<TensorSlot> second{Slot(-1), Slot(1)};
-  EXPECT_TRUE(at::equal(Only(CallOperator("aten.index.Tensor", {Slot(0), second}, {a, at::tensor({2, 0}, at::kLong)})), a.index_select(1, at::tensor({2, 0}))));
+  EXPECT_TRUE(at::equal(Only(CallOperator("aten.index.Tensor", {Slot(0), second}, {a, at::tensor({2, 0}, at::kLong)})),
+                        a.index_select(1, at::tensor({2, 0}))));
   const at::Tensor weight = at::ones({3});
   const auto [out, mean, rstd] = at::native_layer_norm(a, {3}, weight, weight, 1e-5);
-  const std::vector<c10::IValue> gradients = CallOperator("aten.native_layer_norm_backward",
-                                                 {Slot(0), Slot(0), Integers{3}, Slot(1), Slot(2), Slot(3), Slot(3), std::vector<bool>{true, false, true}},
-                                                 {a, mean, rstd, weight});
+  const std::vector<c10::IValue> gradients = CallOperator(
+      "aten.native_layer_norm_backward",
+      {Slot(0), Slot(0), Integers{3}, Slot(1), Slot(2), Slot(3), Slot(3), std::vector<bool>{true, false, true}}, {a, mean, rstd, weight});
   ASSERT_EQ(gradients.size(), 3u);
   EXPECT_TRUE(gradients[0].toTensor().defined());
   EXPECT_FALSE(gradients[1].toTensor().defined());
