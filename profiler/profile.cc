@@ -15,7 +15,7 @@ constexpr double kGoOn = 1;
 constexpr double kStop = 2;  // rank 0 was interrupted
 
 // Samples between two agreements of the ranks last about this long, so that agreeing costs little and they measure at the same time.
-constexpr double kBatchSeconds = 0.008;
+constexpr double kBatchSeconds = 0.02;
 constexpr int64_t kBatchSamplesMaximum = 100;
 
 // One thing to measure, on this rank. A rank outside a collective's group takes part in the agreements only.
@@ -23,6 +23,10 @@ struct Item {
   std::string key;
   std::function<Result<runtime::OpSample>()> run;  // empty outside the group
 };
+
+Duration Since(std::chrono::steady_clock::time_point start) {
+  return Duration::Nanoseconds(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count());
+}
 
 Status AgreeOnStatus(runtime::World& world, const Status& mine) {
   HELM_ASSIGN_OR_RETURN(auto messages, world.AllGatherText(mine.message()));
@@ -75,8 +79,9 @@ class ItemMeasurement {
   Result<int64_t> WarmUp() {
     double seconds = 0;
     for (int64_t i = 0; i < options_.warm_up_samples && item_.run; ++i) {
-      HELM_ASSIGN_OR_RETURN(const auto sample, item_.run());
-      seconds = sample.duration.seconds();
+      const auto start = std::chrono::steady_clock::now();
+      HELM_RETURN_IF_ERROR(item_.run().status());
+      seconds = Since(start).seconds();
     }
     HELM_ASSIGN_OR_RETURN(const double slowest, world_.AllReduceMaximum(seconds));
     const double fitting = kBatchSeconds / std::max(slowest, 1e-9);
@@ -85,8 +90,9 @@ class ItemMeasurement {
 
   Status RunBatch(int64_t count) {
     for (int64_t i = 0; i < count && item_.run; ++i) {
+      const auto start = std::chrono::steady_clock::now();
       HELM_ASSIGN_OR_RETURN(const auto sample, item_.run());
-      rule_.AddSample(sample.duration);
+      rule_.AddSample(sample.duration, Since(start));
       workspace_ = std::max(workspace_, sample.workspace);
     }
     return OkStatus();

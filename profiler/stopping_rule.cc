@@ -25,9 +25,9 @@ Quartiles QuartilesOf(std::vector<Duration> samples) {
   return {AtFraction(samples, 0.25), AtFraction(samples, 0.5), AtFraction(samples, 0.75)};
 }
 
-void StoppingRule::AddSample(Duration sample) {
+void StoppingRule::AddSample(Duration sample, Duration spent) {
   samples_.push_back(sample);
-  total_ += sample;
+  spent_ += spent;
 }
 
 double StoppingRule::RelativeHalfWidth() const {
@@ -47,7 +47,7 @@ double StoppingRule::RelativeHalfWidth() const {
 bool StoppingRule::Finished() const {
   const auto count = static_cast<int64_t>(samples_.size());
   if (count < options_.samples_minimum) return false;
-  return count >= options_.samples_maximum || total_ >= options_.time_maximum || RelativeHalfWidth() <= options_.relative_half_width;
+  return count >= options_.samples_maximum || spent_ >= options_.time_maximum || RelativeHalfWidth() <= options_.relative_half_width;
 }
 
 }  // namespace helm::profiler

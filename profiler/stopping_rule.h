@@ -14,10 +14,11 @@
 namespace helm::profiler {
 
 struct StoppingRuleOptions {
-  int64_t samples_minimum = 7;
+  int64_t samples_minimum = 9;
   int64_t samples_maximum = 400;
-  Duration time_maximum = Duration::Milliseconds(400);  // sum of the samples
-  double relative_half_width = 0.02;                    // of the median's 95 % confidence interval
+  // Spent on this measurement, preparing each sample included: small ops cost more to prepare than to run, and matter little.
+  Duration time_maximum = Duration::Milliseconds(150);
+  double relative_half_width = 0.02;  // of the median's 95 % confidence interval
 };
 
 // The middle and the quartiles of samples, by linear interpolation between the sorted values. REQUIRES: at least one sample.
@@ -32,7 +33,8 @@ class StoppingRule {
  public:
   explicit StoppingRule(const StoppingRuleOptions& options) : options_(options) {}
 
-  void AddSample(Duration sample);
+  // `spent`: what it took to prepare and measure it.
+  void AddSample(Duration sample, Duration spent);
   bool Finished() const;
   // Half the width of the confidence interval over the median; 1 while there are too few samples to say.
   double RelativeHalfWidth() const;
@@ -41,7 +43,7 @@ class StoppingRule {
  private:
   StoppingRuleOptions options_;
   std::vector<Duration> samples_;
-  Duration total_;
+  Duration spent_;
 };
 
 }  // namespace helm::profiler

@@ -1,6 +1,5 @@
 #include <sstream>
 
-#include "cost/table_estimator.h"
 #include "profiler/profile.h"
 
 namespace helm::profiler {
@@ -28,7 +27,7 @@ Result<WorkList> ParseWorkList(std::string_view text) {
       HELM_ASSIGN_OR_RETURN(auto op, ir::ParseOpSignature(std::string_view(line).substr(kOpPrefix.size())));
       work.ops.push_back(std::move(op));
     } else if (line.starts_with(kCollectivePrefix)) {
-      HELM_ASSIGN_OR_RETURN(auto collective, cost::ParseCollectiveSignature(std::string_view(line).substr(kCollectivePrefix.size())));
+      HELM_ASSIGN_OR_RETURN(auto collective, ir::ParseCollectiveSignature(std::string_view(line).substr(kCollectivePrefix.size())));
       work.collectives.push_back(std::move(collective));
     } else {
       return InternalError("not a line of a work list: '" + line + "'");

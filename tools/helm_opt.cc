@@ -4,11 +4,11 @@
 #include <CLI/CLI.hpp>
 
 #include "core/file.h"
-#include "ir/graph.h"
 #include "ir/program_text.h"
 #include "ir/verify.h"
 #include "schedule/pass.h"
 #include "tools/command_line.h"
+#include "tools/outputs.h"
 #include "tools/terminal.h"
 
 namespace helm {
@@ -32,7 +32,8 @@ Status Run(const Arguments& arguments) {
   if (arguments.hash) {
     tools::PrintResult(ir::ProgramHash(program) + "\n");
   } else if (arguments.dot) {
-    tools::PrintResult(ir::ToDot(program));
+    HELM_ASSIGN_OR_RETURN(const std::string dot, tools::DotOf(program));
+    tools::PrintResult(dot);
   } else if (!arguments.quiet) {
     tools::PrintResult(ir::ToText(program));
   }

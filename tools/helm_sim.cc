@@ -4,7 +4,6 @@
 
 #include "cluster/cluster_reader.h"
 #include "core/file.h"
-#include "ir/graph.h"
 #include "ir/program_text.h"
 #include "planner/evaluate.h"
 #include "planner/render.h"

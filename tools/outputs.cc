@@ -40,7 +40,8 @@ void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs) {
 Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline) {
   if (!outputs.trace.empty()) HELM_RETURN_IF_ERROR(ir::WriteTimeline(timeline, outputs.trace));
   if (!outputs.chrome_trace.empty()) {
-    HELM_RETURN_IF_ERROR(WriteFileAtomically(outputs.chrome_trace, formats::ToChromeTrace(timeline)));
+    HELM_ASSIGN_OR_RETURN(const std::string trace, formats::ToChromeTrace(timeline));
+    HELM_RETURN_IF_ERROR(WriteFileAtomically(outputs.chrome_trace, trace));
   }
   return OkStatus();
 }
@@ -48,10 +49,16 @@ Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeli
 Status WriteDag(const std::string& folder, const ir::Program& program) {
   HELM_RETURN_IF_ERROR(MakeFolders(folder));
   const std::string dot_path = folder + "/program.dot";
-  HELM_RETURN_IF_ERROR(WriteFileAtomically(dot_path, ir::ToDot(program)));
+  HELM_ASSIGN_OR_RETURN(const std::string dot, DotOf(program));
+  HELM_RETURN_IF_ERROR(WriteFileAtomically(dot_path, dot));
   PrintNote(fmt::format("wrote {}", dot_path));
   if (RunGraphviz(dot_path, folder + "/program.svg")) PrintNote(fmt::format("wrote {}/program.svg", folder));
   return OkStatus();
+}
+
+Result<std::string> DotOf(const ir::Program& program) {
+  HELM_ASSIGN_OR_RETURN(const ir::DependencyGraph graph, ir::TransitiveReduction(program, ir::BuildDependencies(program)));
+  return ir::ToDot(program, graph);
 }
 
 bool IsPlan(const std::string& path) {

@@ -19,6 +19,9 @@ struct TimelineOutputs {
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs);
 Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline);
 
+// The operator graph without the edges that longer paths imply, as DOT.
+Result<std::string> DotOf(const ir::Program& program);
+
 // `folder`/program.dot, and program.svg when graphviz's `dot` can be run.
 Status WriteDag(const std::string& folder, const ir::Program& program);
 
