@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <functional>
 #include <map>
+#include <tuple>
 #include <utility>
 
 #include "report/breakdown.h"
@@ -208,12 +210,21 @@ Result<Comparison> Compare(const Timeline& predicted, const Timeline& measured, 
   return comparison;
 }
 
-std::vector<OpRow> LargestDifferences(const Comparison& comparison, size_t count) {
-  std::vector<OpRow> rows;
+std::vector<WorkRow> LargestDifferences(const Comparison& comparison, size_t count) {
+  std::map<std::tuple<std::string, std::string, std::string>, WorkRow> by_work;
   for (const OpRow& row : comparison.rows) {
-    if (row.what.kind != "wait") rows.push_back(row);
+    if (row.what.kind == "wait") continue;
+    WorkRow& work = by_work[{row.what.phase, row.what.target, row.what.label}];
+    ++work.ops;
+    work.duration.predicted += row.duration.predicted;
+    work.duration.measured += row.duration.measured;
   }
-  std::ranges::stable_sort(rows, std::greater<>(), [](const OpRow& row) { return std::abs(row.difference().picoseconds()); });
+  std::vector<WorkRow> rows;
+  for (auto& [name, work] : by_work) {
+    std::tie(work.phase, work.target, work.label) = name;
+    rows.push_back(std::move(work));
+  }
+  std::ranges::stable_sort(rows, std::greater<>(), [](const WorkRow& row) { return std::abs(row.difference().picoseconds()); });
   if (rows.size() > count) rows.resize(count);
   return rows;
 }

@@ -124,7 +124,18 @@ struct Comparison {
   std::vector<CategoryRow> by_kind;  // "compute", "collective", "wait", "view"
 };
 
-// The rows with the largest absolute difference, largest first, ties by op id. Waits are left out: they repeat a collective's difference.
-std::vector<OpRow> LargestDifferences(const Comparison& comparison, size_t count);
+// The same work in all layers and micro-batches: matched ops of one label, operator and phase.
+struct WorkRow {
+  std::string label;
+  std::string target;
+  std::string phase;
+  int64_t ops = 0;
+  Sides<Duration> duration;  // sum over the ops
+  Duration difference() const { return duration.predicted - duration.measured; }
+};
+
+// The largest absolute differences, largest first, ties by phase, target and label. Waits are left out: they repeat a collective's
+// difference.
+std::vector<WorkRow> LargestDifferences(const Comparison& comparison, size_t count);
 
 }  // namespace helm::report

@@ -65,7 +65,10 @@ std::string MatchLine(const Comparison& comparison) {
   return line;
 }
 
-std::string Number(int32_t value) { return value < 0 ? "-" : std::to_string(value); }
+std::string Spaced(std::string text) {
+  std::ranges::replace(text, '_', ' ');
+  return text;
+}
 
 }  // namespace
 
@@ -73,8 +76,8 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
   const auto& [predicted, measured] = comparison.sides;
   std::vector<std::string> lines;
   const auto describe = [&](const Summary& summary) {
-    lines.push_back(Shorten(fmt::format("{}: {}; {}; {} rank{}", summary.title, summary.plan, summary.device, summary.ranks.size(),
-                                        summary.ranks.size() == 1 ? "" : "s"),
+    lines.push_back(Shorten(fmt::format("{}: {}{}{}; {} rank{}", summary.title, summary.plan, summary.device.empty() ? "" : "; ",
+                                        summary.device, summary.ranks.size(), summary.ranks.size() == 1 ? "" : "s"),
                             100));
   };
   describe(predicted);
@@ -103,15 +106,15 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
 
 std::vector<std::string> DifferenceLines(const Comparison& comparison, const TextOptions& options) {
   std::vector<std::string> lines;
-  const std::vector<OpRow> rows = LargestDifferences(comparison, options.differences);
+  const std::vector<WorkRow> rows = LargestDifferences(comparison, options.differences);
   if (rows.empty()) return lines;
-  lines.push_back(Bold(fmt::format("{:<24}{:<25}{:>6}{:>6}{:>12}{:>12}{:>12}", "largest differences", "target", "layer", "micro",
+  lines.push_back(Bold(fmt::format("{:<24}{:<23}{:<15}{:>5}{:>11}{:>11}{:>11}", "largest differences", "operator", "phase", "ops",
                                    "predicted", "measured", "difference"),
                        options));
-  for (const OpRow& row : rows) {
-    lines.push_back(fmt::format("{:<24}{:<25}{:>6}{:>6}{:>12}{:>12}{:>12}", Shorten(row.what.label, 23), Shorten(row.what.target, 24),
-                                Number(row.what.layer), Number(row.what.micro_batch), FormatDuration(row.duration.predicted),
-                                FormatDuration(row.duration.measured), FormatDuration(row.difference())));
+  for (const WorkRow& row : rows) {
+    lines.push_back(fmt::format("{:<24}{:<23}{:<15}{:>5}{:>11}{:>11}{:>11}", Shorten(row.label, 23), Shorten(row.target, 22),
+                                Spaced(row.phase), row.ops, FormatDuration(row.duration.predicted), FormatDuration(row.duration.measured),
+                                FormatDuration(row.difference())));
   }
   return lines;
 }

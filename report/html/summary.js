@@ -4,7 +4,7 @@ const breakdownParts = [
   ["compute", "compute", "forward"],
   ["optimizer", "optimizer", "optimizer"],
   ["exposed_communication", "exposed communication", "communication"],
-  ["bubble", "bubble", "recompute"],
+  ["bubble", "bubble", "none"],
   ["host", "host and idle", "host"],
 ];
 
@@ -141,20 +141,22 @@ function factLine(name, values, colour) {
       element("td", {class: grade(error) + "-text"}, errorText(error)));
 }
 
-// Predicted against measured on logarithmic axes: right predictions lie on the diagonal, the band is 15 %.
+// Predicted against measured on logarithmic axes: right predictions lie on the diagonal, the band is 15 %. What takes less than 100 ns lies on the
+// edge.
 function drawScatter() {
   const {context, width, height} = prepare(byId("scatter"));
-  const points = model.rows.filter((row) => row.matched && row.what.kind !== "wait" && row.duration[0] > 0 && row.duration[1] > 0);
+  const works = (row) => row.what.kind === "compute" || row.what.kind === "collective";
+  const points = model.rows.filter((row) => row.matched && works(row) && row.duration[0] > 0 && row.duration[1] > 0);
   byId("scatter-sides").textContent = `${model.sides[0].title} against ${model.sides[1].title}`;
   if (!points.length) {
     byId("scatter-note").textContent = "No op takes time in both timelines.";
     return;
   }
   const values = points.flatMap((row) => row.duration);
-  const [low, high] = [Math.floor(Math.log10(Math.min(...values)) * 2) / 2, Math.ceil(Math.log10(Math.max(...values)) * 2) / 2];
+  const [low, high] = [Math.max(2, Math.floor(Math.log10(Math.min(...values)) * 2) / 2), Math.ceil(Math.log10(Math.max(...values)) * 2) / 2];
   const box = {left: 74, right: width - 8, top: 8, bottom: height - 40};
-  const x = (value) => box.left + ((Math.log10(value) - low) / (high - low || 1)) * (box.right - box.left);
-  const y = (value) => box.bottom - ((Math.log10(value) - low) / (high - low || 1)) * (box.bottom - box.top);
+  const x = (value) => box.left + ((Math.max(Math.log10(value), low) - low) / (high - low || 1)) * (box.right - box.left);
+  const y = (value) => box.bottom - ((Math.max(Math.log10(value), low) - low) / (high - low || 1)) * (box.bottom - box.top);
   drawScatterAxes(context, box, low, high, x, y);
   context.save();
   context.beginPath();

@@ -67,13 +67,23 @@ TEST(Compare, SumsCategoriesOfMatchedOps) {
   EXPECT_EQ(kinds, expected);
 }
 
-TEST(Compare, LargestDifferencesComeFirstWithoutWaits) {
-  const Result<Comparison> comparison = Compare(TwoOps("predicted", "measured", 1, 1), TwoOps("measured", "observed", 2, 1));
+// Two ops of one label, operator and phase count together: 2 x 10 us too short; the collective is right; waits are left out.
+TEST(Compare, LargestDifferencesAddUpEqualWork) {
+  test::TimelineBuilder predicted("predicted", "h");
+  test::TimelineBuilder measured("measured", "h");
+  for (test::TimelineBuilder* builder : {&predicted, &measured}) {
+    const int32_t compute = builder->Stream(Kind::kCompute, "compute");
+    const double length = builder == &predicted ? 20 : 30;
+    for (int i = 0; i < 2; ++i) builder->Event(0, compute, builder->Op("compute", "aten.mm", "mlp.up"), 100 * i, 100 * i + length);
+    builder->Event(0, compute, builder->Op("compute", "aten.mm", "mlp.up", "recompute"), 200, 205 + length / 2);
+    builder->Event(0, compute, builder->Op("wait", "c10d.wait", "mlp.reduce"), 300, 300 + 10 * length);
+  }
+  const Result<Comparison> comparison = Compare(predicted.Build(), measured.Build());
   ASSERT_TRUE(comparison.ok());
-  const std::vector<OpRow> rows = LargestDifferences(*comparison, 5);
-  ASSERT_EQ(rows.size(), 2u);
-  EXPECT_EQ(rows[0].what.target, "aten.mm");
-  EXPECT_EQ(rows[1].what.target, "c10d.all_reduce");
+  std::vector<std::tuple<std::string, int64_t, Duration>> rows;
+  for (const WorkRow& row : LargestDifferences(*comparison, 5)) rows.emplace_back(row.phase, row.ops, row.difference());
+  const std::vector<std::tuple<std::string, int64_t, Duration>> expected = {{"forward", 2, Us(-20)}, {"recompute", 1, Us(-5)}};
+  EXPECT_EQ(rows, expected);
   EXPECT_EQ(LargestDifferences(*comparison, 1).size(), 1u);
 }
 

@@ -131,7 +131,7 @@ constexpr const char* kUseEverything = R"js(
     $("ranks").querySelector("button").click();
     await wait();
     root.dataset.ranks = Number(root.dataset.bars) < whole;
-    for (let x = 0; x < 1300; x += 71) for (let y = 0; y < 420; y += 13) at("timeline", "pointermove", x, y);
+    for (let x = 0; x < 1300; x += 71) for (let y = 0; y < 420; y += 27) at("timeline", "pointermove", x, y);
     root.dataset.tooltip = !$("tooltip").hidden || $("tooltip").textContent !== "";
     at("memory", "pointermove", 700, 90);
     at("memory", "pointerleave", 0, 0);

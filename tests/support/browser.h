@@ -33,7 +33,7 @@ inline std::map<std::string, std::string> PageState(const std::string& html, con
   if (!options.script.empty()) page.insert(page.rfind("</body>"), "<script>" + options.script + "</script>");
   std::ofstream(folder + "/page.html") << page;
   const std::string command =
-      "timeout 120 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=" + folder +
+      "timeout 300 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=" + folder +
       "/profile --window-size=1400,1600 --virtual-time-budget=20000 --blink-settings=preferredColorScheme=" + (options.dark ? "0" : "1") +
       " --dump-dom 'file://" + folder + "/page.html" + (options.address.empty() ? "" : "#" + options.address) + "' 2>" + folder + "/log";
   std::string dom;
