@@ -19,8 +19,8 @@
 namespace helm {
 namespace {
 
-// Thrown by the handler through yaml-cpp, and caught in ParseYaml, where going on makes no sense.
-struct TooDeep {};
+// Thrown by the handler through yaml-cpp, and caught in BuildTree, where all that follows would be a guess.
+struct Stop {};
 
 // Builds the tree from yaml-cpp's events and checks, against the text, what yaml-cpp is lenient about.
 class TreeBuilder : public YAML::EventHandler {
@@ -130,11 +130,22 @@ class TreeBuilder : public YAML::EventHandler {
     }
   }
 
+  // A quote or a bracket that is not closed.
+  void ReportOpen(size_t offset) {
+    const char open = text_[offset];
+    const bool quote = open == '"' || open == '\'';
+    const char close = quote ? open : (open == '{' ? '}' : ']');
+    diagnostics_.Error(LocationOfOffset(source_, text_, offset), quote ? "this quote is not closed on its line" : fmt::format("this '{}' is not closed", open),
+                       {fmt::format("fix: add the closing {}", close)});
+  }
+
   void CheckQuoted(const YAML::Mark& mark) {
     const size_t end = EndOfQuoted(text_, Offset(mark));
     if (end == std::string_view::npos) {
-      diagnostics_.Error(At(mark), "this quote is not closed on its line", {fmt::format("fix: add the closing {}", CharacterAt(mark))});
-    } else if (!EndsWell(text_, end, AtKey() ? ":" : (InFlow() ? ",]}" : ""))) {
+      ReportOpen(Offset(mark));
+      throw Stop();
+    }
+    if (!EndsWell(text_, end, AtKey() ? ":" : (InFlow() ? ",]}" : ""))) {
       diagnostics_.Error(LocationOfOffset(source_, text_, end), "text after a closing quote", {"fix: put the whole value in the quotes"});
     }
   }
@@ -142,17 +153,12 @@ class TreeBuilder : public YAML::EventHandler {
   void Open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value style, YamlKind kind) {
     if (open_.size() >= kYamlDepthMax) {
       diagnostics_.Error(At(mark), fmt::format("nested deeper than {} levels", kYamlDepthMax), {"fix: this is not a HELM file; check the brackets"});
-      throw TooDeep();
+      throw Stop();
     }
-    if (CheckAnchor(mark, anchor)) CheckTag(mark, tag);
-    if (AtKey()) diagnostics_.Error(At(mark), "a key must be a word", {"fix: write `key: value`"});
-    const char first = CharacterAt(mark);
     const bool flow = style == YAML::EmitterStyle::Flow;
-    if (flow && kind == YamlKind::kMapping && first != '{') {
-      diagnostics_.Error(At(mark), "a `key: value` in a list without braces", {"fix: write {key: value}"});
-    } else if (flow && !InFlow()) {
-      CheckBrackets(mark);
-    }
+    // With an anchor or a tag the mark is theirs, not the bracket's.
+    if (CheckAnchor(mark, anchor) && CheckTag(mark, tag) && flow) CheckFlow(mark, kind);
+    if (AtKey()) diagnostics_.Error(At(mark), "a key must be a word", {"fix: write `key: value`"});
     Frame frame;
     frame.value.kind = kind;
     frame.value.where = At(mark);
@@ -160,11 +166,22 @@ class TreeBuilder : public YAML::EventHandler {
     open_.push_back(std::move(frame));
   }
 
+  void CheckFlow(const YAML::Mark& mark, YamlKind kind) {
+    if (kind == YamlKind::kMapping && CharacterAt(mark) != '{') {
+      diagnostics_.Error(At(mark), "a `key: value` in a list without braces", {"fix: write {key: value}"});
+    } else if (!InFlow()) {
+      CheckBrackets(mark);
+    }
+  }
+
   void CheckBrackets(const YAML::Mark& mark) {
-    const size_t end = EndOfBrackets(text_, Offset(mark));
+    size_t culprit = 0;
+    const size_t end = EndOfBrackets(text_, Offset(mark), culprit);
     if (end == std::string_view::npos) {
-      diagnostics_.Error(At(mark), fmt::format("this '{}' is not closed", CharacterAt(mark)));
-    } else if (!EndsWell(text_, end, "")) {
+      ReportOpen(culprit);
+      throw Stop();
+    }
+    if (!EndsWell(text_, end, "")) {
       diagnostics_.Error(LocationOfOffset(source_, text_, end), "text after a closing bracket", {"fix: remove it, or check the brackets"});
     }
   }
@@ -242,7 +259,7 @@ YamlValue BuildTree(std::string_view text, const std::shared_ptr<const SourceTex
       diagnostics.Error({source, rest.where.line + 1, rest.where.column + 1}, "a second document in the file",
                         {"fix: put each document in a file of its own"});
     }
-  } catch (const TooDeep&) {
+  } catch (const Stop&) {
   } catch (const YAML::ParserException& problem) {
     // What yaml-cpp stumbles over is often only the consequence of what was found before.
     if (diagnostics.ok()) {

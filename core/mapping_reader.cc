@@ -31,12 +31,18 @@ std::vector<std::string> NumberHints(const YamlValue& value) {
   const bool digits_only = !text.empty() && digits == std::string::npos;
   if (digits_only && text[0] == '0') return {"fix: numbers are decimal, without leading zeros"};
   if (text.starts_with("0x") || text.starts_with("0o")) return {"fix: write the number in decimal"};
+  if (const auto number = ParseDouble(text); number && *number == std::floor(*number) && std::abs(*number) < 1e15) {
+    return {fmt::format("fix: write {}", static_cast<int64_t>(*number))};
+  }
   if (text.starts_with('+')) return {"fix: write it without the plus sign"};
   if (text.starts_with('.') || text.ends_with('.')) return {"fix: a digit must stand before and after the point"};
   if (digits != std::string::npos && digits > 0) {
     if (text.find_first_not_of("0123456789_,") == std::string::npos) return {"fix: write the digits without separators"};
     const size_t unit = text.find_first_not_of("0123456789.- ");
-    if (unit != std::string::npos && ParseDouble(Trim(text.substr(0, unit)))) {
+    const auto number = unit == std::string::npos ? std::nullopt : ParseDouble(Trim(text.substr(0, unit)));
+    if (number && text.substr(unit) == "%") return {fmt::format("fix: write the fraction {}", *number / 100)};
+    if (number && text.substr(unit).size() == 1) return {fmt::format("fix: write the number in full, without '{}'", text.substr(unit))};
+    if (number) {
       return {fmt::format("fix: write the number alone, without '{}'; the unit is in the name of the key", text.substr(unit))};
     }
   }

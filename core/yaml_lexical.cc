@@ -91,12 +91,13 @@ size_t EndOfQuoted(std::string_view text, size_t start) {
   return std::string_view::npos;
 }
 
-size_t EndOfBrackets(std::string_view text, size_t start) {
+size_t EndOfBrackets(std::string_view text, size_t start, size_t& culprit) {
   size_t depth = 0;
   char before = '[';  // the last character that is no blank: a quote opens a scalar only where a value or key may begin
   for (size_t at = start; at < text.size();) {
     const char c = text[at];
     if ((c == '"' || c == '\'') && std::string_view("[{,:").find(before) != std::string_view::npos) {
+      culprit = at;
       at = EndOfQuoted(text, at);
       if (at == std::string_view::npos) return at;
       before = c;
@@ -111,6 +112,7 @@ size_t EndOfBrackets(std::string_view text, size_t start) {
     if (!IsBlank(c) && !IsLineEnd(c)) before = c;
     ++at;
   }
+  culprit = start;
   return std::string_view::npos;
 }
 

@@ -10,7 +10,8 @@ A transcript is a text file:
 
 A command runs in bash, in tests/cli/inputs, with the tools on the PATH and an empty folder $TMP that all commands of one file share. What
 follows, up to the next command, is what it prints: stdout and stderr together, trailing blanks cut. `[exit N]` stands where the exit code is not 0.
-A line `...` stands for any number of lines. In the output the source folder reads <source>, the build's <bin>, the temporary one $TMP.
+A line `...` stands for any number of lines. In the output the source folder reads <source>, the build's <bin>, the temporary one $TMP, and 16
+hexadecimal digits (the hash of a program) <hash>.
 
 HELM_UPDATE_GOLDEN=1 rewrites the expectations; review them with `git diff`.
 """
@@ -18,6 +19,7 @@ import argparse
 import difflib
 import os
 import pathlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -78,6 +80,7 @@ def run(command, bin_folder, temporary):
     text = result.stdout.decode("utf-8", "backslashreplace")
     for folder, name in ((temporary, "$TMP"), (str(bin_folder), "<bin>"), (str(SOURCE), "<source>")):
         text = text.replace(folder, name)
+    text = re.sub(r"\b[0-9a-f]{16}\b", "<hash>", text)
     lines = [line.rstrip() for line in text.splitlines()]
     if result.returncode != 0:
         lines.append(f"[exit {result.returncode}]")

@@ -1,0 +1,18 @@
+# Plans that helm-exec cannot run here: another world size than torchrun's, no such file, no such data.
+$ helm-exec none.yaml
+none.yaml: error: cannot open: No such file or directory
+[exit 2]
+$ helm-plan good.yaml --out $TMP/plan.yaml > /dev/null 2>&1
+$ helm-exec $TMP/plan.yaml --data $TMP/none --steps 1
+$TMP/none: error: no such file or folder
+[exit 2]
+$ RANK=0 WORLD_SIZE=3 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 helm-exec $TMP/plan.yaml --steps 1
+$TMP/plan.yaml: error: the plan is for 2 ranks (data 2, tensor 1, micro_batch 2), but the launcher started 3 (WORLD_SIZE)
+fix: torchrun --nproc-per-node 2 on one machine
+[exit 2]
+$ helm-exec good.yaml
+good.yaml:3:1: error: the key `format` is missing
+    3 | model: {family: llama, layers: 2, hidden: 64, ffn: 96, heads: 4, kv_heads: 2, vocab: 256, max_positions: 512}
+      | ^
+  fix: a plan begins with `format: helm-plan/1`
+[exit 2]

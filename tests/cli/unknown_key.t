@@ -1,0 +1,8 @@
+# A key that is not known, close to one that is.
+$ helm-sim unknown_key.yaml
+unknown_key.yaml:6:3: error: unknown key 'tensro' in the strategy
+    6 |   tensro: 1
+      |   ^
+  did you mean 'tensor'?
+  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, stages, fsdp
+[exit 2]

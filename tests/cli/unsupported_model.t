@@ -1,0 +1,8 @@
+# A Hugging Face model of a type that is not supported.
+$ helm-sim unsupported_model.yaml
+mamba.json:3:17: error: unsupported model_type 'mamba'
+    3 |   "model_type": "mamba",
+      |                 ^
+  supported: llama, mistral, qwen2, qwen3, gpt2
+  fix: describe the model inline (family: gpt or llama) if it is one of these in disguise
+[exit 2]
