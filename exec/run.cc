@@ -39,7 +39,7 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   Request request{options, std::move(parts), {}};
   request.job.plan = plan;
   request.job.plan.program_hash.clear();
-  if (options.verify) request.job.plan.workload.optimizer.epsilon = kVerifyEpsilon;
+  if (options.verify) request.job.plan = PlanForVerify(std::move(request.job.plan));
   request.job.plan_path = options.plan_path;
   request.job.data = options.data;
   request.job.steps = options.steps;
@@ -169,6 +169,12 @@ Result<RunResult> RunAsLaunchedRank(Request request, const LaunchEnvironment& en
 }  // namespace
 
 int64_t WarmUpSteps(int64_t steps) { return steps < 2 ? 0 : std::clamp<int64_t>(steps / 4, 1, kWarmUpStepsMost); }
+
+ir::Plan PlanForVerify(ir::Plan plan) {
+  plan.workload.optimizer.epsilon = kVerifyEpsilon;
+  plan.program_hash.clear();
+  return plan;
+}
 
 Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
   HELM_ASSIGN_OR_RETURN(Request request, Prepare(plan, options));

@@ -76,7 +76,7 @@ Status Run(const Arguments& arguments) {
   StampInputs stamp;
   stamp.seed = plan.workload.seed;
   result.timeline.stamp = MakeStamp(stamp);
-  return Report(plan, arguments, result, Predict(plan, arguments));
+  return Report(plan, arguments, result, Predict(arguments.run.verify ? exec::PlanForVerify(plan) : plan, arguments));
 }
 
 }  // namespace
