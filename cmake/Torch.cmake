@@ -41,3 +41,7 @@ target_compile_definitions(helm_torch_cuda INTERFACE USE_C10D_NCCL)
 target_link_libraries(helm_torch_cuda INTERFACE helm_torch
   -Wl,--push-state,--no-as-needed "${HELM_TORCH_DIR}/lib/libtorch_cuda.so" -Wl,--pop-state "${HELM_TORCH_DIR}/lib/libc10_cuda.so"
   "${nvidia}/cu13/lib/libcudart.so.13" "${nvidia}/cu13/lib/libcupti.so.13" "${nvidia}/nccl/lib/libnccl.so.2")
+
+# Besides its absolute path, which CMake writes into every executable by itself: a checkout that was moved as a whole still runs.
+file(RELATIVE_PATH torch_from_bin "${HELM_BIN_DIR}" "${HELM_TORCH_DIR}/lib")
+set(CMAKE_BUILD_RPATH "$ORIGIN/${torch_from_bin}")
