@@ -8,6 +8,7 @@ plan), and plan-2.yaml, plan-3.yaml ... with their compare-N.json (of the others
 """
 import argparse
 import json
+import os
 import pathlib
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ import sys
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-BIN = ROOT / "build" / "bin"
+BIN = pathlib.Path(os.environ.get("HELM_BIN", ROOT / "build" / "bin"))
 
 
 def say(text):
