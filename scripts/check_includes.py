@@ -128,10 +128,21 @@ def check_includes(path, lines, allowed):
             yield number, f'#include "{name}": {module} may include only {", ".join(sorted(allowed))} ({module}/CMakeLists.txt)'
 
 
-def check_cpp(path, text, allowed):
+def check_own_header(path, text, root):
+    """x.cc includes x.h before all else: that is the proof that x.h compiles alone (cmake/HeaderTest.cmake)."""
+    header = path.with_suffix(".h")
+    if path.suffix != ".cc" or path.parts[0] in PROGRAMS or not (root / header).exists():
+        return
+    first = re.search(r'^#include\s*["<]([^">]+)', text, re.M)
+    if not first or first[1] != header.as_posix():
+        yield text.count("\n", 0, first.start()) + 1 if first else 1, f'include "{header.as_posix()}" first, so that it is compiled alone'
+
+
+def check_cpp(path, text, allowed, root=pathlib.Path(".")):
     lines = text.splitlines()
     code = without_comments(text)
     yield from check_includes(path, lines, allowed)
+    yield from check_own_header(path, text, root)
     if len(lines) > FILE_LINES:
         yield len(lines), f"{len(lines)} lines, at most {FILE_LINES}: split it by subject"
     for line, length in long_functions(code):
@@ -174,7 +185,7 @@ def main():
         text = full.read_text(errors="replace")
         found = list(check_any(path, text))
         if path.suffix in (".cc", ".h"):
-            found += check_cpp(path, text, modules.allowed(root, path))
+            found += check_cpp(path, text, modules.allowed(root, path), root)
         checked += 1
         for line, message in found:
             print(f"{path}:{line}: error: {message}")

@@ -2,6 +2,7 @@
 
 import importlib.util
 import pathlib
+import tempfile
 import unittest
 
 SCRIPT = pathlib.Path(__file__).resolve().parents[2] / "scripts" / "check_includes.py"
@@ -45,6 +46,15 @@ class CheckIncludes(unittest.TestCase):
     def test_long_file_and_guard(self):
         self.assertIn("at most 600", faults("sim/a.cc", "\n" * 601)[0])
         self.assertIn("#pragma once", faults("sim/a.h", "int x;\n")[0])
+
+    def test_own_header_first(self):
+        with tempfile.TemporaryDirectory() as folder:
+            root = pathlib.Path(folder)
+            (root / "sim").mkdir()
+            (root / "sim/a.h").write_text("#pragma once\n")
+            find = lambda text: list(check.check_own_header(pathlib.Path("sim/a.cc"), text, root))
+            self.assertEqual(find('// a\n#include "sim/a.h"\n#include <vector>\n'), [])
+            self.assertEqual(find('// a\n#include <vector>\n#include "sim/a.h"\n')[0][0], 2)
 
     def test_module_tables_are_read_from_cmake(self):
         modules = check.Modules(SCRIPT.parents[1])
