@@ -11,6 +11,7 @@ loose_yaml.yaml:3:48: error: 'sequence_length' must be a whole number, found '0x
 loose_yaml.yaml:4:18: error: 'data' must be a whole number, found '2.0'
     4 | strategy: {data: 2.0, sequence_parallel: no}
       |                  ^
+  fix: write 2
 loose_yaml.yaml:4:42: error: 'sequence_parallel' must be true or false, found 'no'
     4 | strategy: {data: 2.0, sequence_parallel: no}
       |                                          ^

@@ -17,11 +17,8 @@ $ helm-sim good.yaml --set cluster.local=4
   fix: write 'cluster' inline in the file, or set it as a whole: --set 'cluster={...}'
 [exit 2]
 $ helm-sim good.yaml --set 'strategy={data: 2'
---set strategy={data: 2:1:1: error: a key must be a word
-    1 | {data: 2
-      | ^
-  fix: write `key: value`
 --set strategy={data: 2:1:1: error: this '{' is not closed
     1 | {data: 2
       | ^
+  fix: add the closing }
 [exit 2]

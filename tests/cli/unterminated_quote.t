@@ -1,8 +1,5 @@
 # A quote that is never closed; yaml-cpp would read on to the end of the file.
 $ helm-sim unterminated_quote.yaml
-unterminated_quote.yaml:4:11: error: this '{' is not closed
-    4 | software: {framework: "helm}
-      |           ^
 unterminated_quote.yaml:4:23: error: this quote is not closed on its line
     4 | software: {framework: "helm}
       |                       ^

@@ -15,9 +15,9 @@ wrong_unit.yaml:7:76: error: 'latency_us' must be a number, found '5us'
 wrong_unit.yaml:9:47: error: 'sequence_length' must be a whole number, found '8k'
     9 | workload: {global_batch: 16, sequence_length: 8k, dtype: bf16}
       |                                               ^
-  fix: write the number alone, without 'k'; the unit is in the name of the key
+  fix: write the number in full, without 'k'
 wrong_unit.yaml:10:24: error: 'step_time' must be a number, found '15%'
    10 | tolerance: {step_time: 15%}
       |                        ^
-  fix: write the number alone, without '%'; the unit is in the name of the key
+  fix: write the fraction 0.15
 [exit 2]

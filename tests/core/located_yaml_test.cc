@@ -102,6 +102,13 @@ TEST(ParseYaml, ReportsAllProblemsOfAFile) {
   EXPECT_NE(message.find("f.yaml:4:7: error: text after a closing quote"), std::string::npos) << message;
 }
 
+// What is not closed is named once: the rest of the file is a guess.
+TEST(ParseYaml, NamesWhatIsNotClosed) {
+  EXPECT_EQ(ErrorOf("a: {b: \"x}\nc: 1\n"), "f.yaml:1:8: error: this quote is not closed on its line\n    1 | a: {b: \"x}\n      |        ^\n  fix: add the closing \"");
+  EXPECT_EQ(ErrorOf("a: {b: [1, 2}\nc: 1\n"), "f.yaml:1:4: error: this '{' is not closed\n    1 | a: {b: [1, 2}\n      |    ^\n  fix: add the closing }");
+  EXPECT_EQ(ErrorOf("a: &x {b: 1}\n").find("braces"), std::string::npos);
+}
+
 TEST(LocatedJson, HasTheSamePlacesAsYaml) {
   const auto root = ParseLocatedJson("{\"a\": 1,\n \"b\": [true, -1.5e3, \"x\\\"y\"],\n \"c\": {\"d\": null}}", "f.json");
   ASSERT_TRUE(root.ok()) << root.status().message();

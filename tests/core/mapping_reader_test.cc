@@ -96,6 +96,10 @@ TEST(MappingReader, NumbersBooleansTextsAreStrict) {
   const auto read_string = [](MappingReader& r) { r.String("a"); };
   EXPECT_EQ(complaint("a: .5\n", read_double), "f.yaml:1:4: error: 'a' must be a number, found '.5' |\n  fix: a digit must stand before and after the point");
   EXPECT_EQ(complaint("a: 1.5\n", read_double), "f.yaml:1:4: error: 'a' is 1.5, which is out of range |\n  allowed: numbers from 0 to 1");
+  EXPECT_EQ(complaint("a: 15%\n", read_double), "f.yaml:1:4: error: 'a' must be a number, found '15%' |\n  fix: write the fraction 0.15");
+  EXPECT_EQ(complaint("a: 2.0\n", [](MappingReader& r) { r.Int64("a"); }), "f.yaml:1:4: error: 'a' must be a whole number, found '2.0' |\n  fix: write 2");
+  EXPECT_EQ(complaint("a: 8k\n", [](MappingReader& r) { r.Int64("a"); }),
+            "f.yaml:1:4: error: 'a' must be a whole number, found '8k' |\n  fix: write the number in full, without 'k'");
   EXPECT_EQ(complaint("a: .nan\n", read_double), "f.yaml:1:4: error: 'a' must be a number, found '.nan' |\n  fix: a digit must stand before and after the point");
   EXPECT_EQ(complaint("a: yes\n", read_bool), "f.yaml:1:4: error: 'a' must be true or false, found 'yes' |\n  allowed: true, false\n  fix: write true");
   EXPECT_EQ(complaint("a: False\n", read_bool), "f.yaml:1:4: error: 'a' must be true or false, found 'False' |\n  allowed: true, false\n  fix: write false");
