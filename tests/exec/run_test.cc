@@ -56,7 +56,9 @@ class RunTest : public testing::Test {
 ir::Strategy TwoByOne() { return {.data = 2, .micro_batch = 1}; }
 
 TEST_F(RunTest, TrainsAndRecords) {
-  const Result<RunResult> result = RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 8});
+  ir::Plan plan = MakePlan(LlamaModel(), {.strategy = TwoByOne()});
+  plan.workload.optimizer.learning_rate = 1e-2;
+  const Result<RunResult> result = RunWatched(plan, {.steps = 8});
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_EQ(result->data, "shipped text");
   ASSERT_EQ(result->losses.size(), 8U);
