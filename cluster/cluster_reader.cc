@@ -29,7 +29,8 @@ constexpr IntRange kDevices{1, 1 << 22};
 void ReadMemory(MappingReader& reader, Device& device) {
   const auto gibibytes = reader.Double("memory_gib", kGibibytes);
   const auto bytes = reader.Int64("memory_bytes", kPositive);
-  if (gibibytes && bytes) reader.Error("memory_bytes", "'memory_gib' and 'memory_bytes' exclude each other", {"fix: remove one of the two"});
+  if (gibibytes && bytes)
+    reader.Error("memory_bytes", "'memory_gib' and 'memory_bytes' exclude each other", {"fix: remove one of the two"});
   if (gibibytes) device.memory = Bytes::Gibibytes(*gibibytes);
   if (bytes) device.memory = Bytes(*bytes);
   if (!reader.Given("memory_gib") && !reader.Given("memory_bytes")) reader.RequireDouble("memory_gib", kGibibytes);
@@ -49,7 +50,8 @@ Device ReadDeviceMapping(const YamlValue& value, const std::string& name, const 
   reader.Read("name", device.name);
   if (device.name.empty() && value.is_mapping()) reader.RequireString("name");
   ReadMemory(reader, device);
-  if (const auto rate = reader.Double("memory_gbytes_per_s", kGigabytesPerSecond)) device.memory_bandwidth = BytesPerSecond::Gigabytes(*rate);
+  if (const auto rate = reader.Double("memory_gbytes_per_s", kGigabytesPerSecond))
+    device.memory_bandwidth = BytesPerSecond::Gigabytes(*rate);
   if (const YamlValue* peak = reader.Value("peak_tflops")) ReadPeak(*peak, device, diagnostics);
   reader.Read("multiprocessors", device.multiprocessors, kPositive);
   return device;
@@ -108,8 +110,10 @@ void CheckSizes(MappingReader& reader, Cluster& cluster) {
   if (const auto used = reader.Int64("gpus", kPositive)) {
     cluster.devices_used = *used;
     if (*used > present) {
-      reader.Error("gpus", fmt::format("'gpus' is {}, but {} nodes of {} have only {}", *used, cluster.node_count, cluster.devices_per_node, present),
-                   {fmt::format("allowed: whole numbers from 1 to {}", present)});
+      reader.Error(
+          "gpus",
+          fmt::format("'gpus' is {}, but {} nodes of {} have only {}", *used, cluster.node_count, cluster.devices_per_node, present),
+          {fmt::format("allowed: whole numbers from 1 to {}", present)});
     }
   } else {
     cluster.devices_used = present;
@@ -117,7 +121,8 @@ void CheckSizes(MappingReader& reader, Cluster& cluster) {
   const int64_t domain = reader.Int64("nvlink_domain", kPositive).value_or(0);
   const int64_t node = cluster.devices_per_node;
   if (domain > 0 && domain % node != 0 && node % domain != 0) {
-    reader.Error("nvlink_domain", fmt::format("'nvlink_domain' {} and 'gpus_per_node' {}: one must be a multiple of the other", domain, node));
+    reader.Error("nvlink_domain",
+                 fmt::format("'nvlink_domain' {} and 'gpus_per_node' {}: one must be a multiple of the other", domain, node));
   }
   cluster.nvlink_domain = domain;
 }
@@ -128,12 +133,14 @@ void ReadLinks(MappingReader& reader, Cluster& cluster) {
   if (intra != nullptr) cluster.intra_node = ReadIntraNode(*intra, reader.diagnostics());
   if (inter != nullptr) cluster.inter_node = ReadInterNode(*inter, reader.diagnostics());
   if (intra == nullptr && cluster.devices_per_node > 1) {
-    reader.diagnostics().Error(reader.where(), fmt::format("'gpus_per_node' is {}, so the cluster needs the key 'intra_node'", cluster.devices_per_node),
+    reader.diagnostics().Error(reader.where(),
+                               fmt::format("'gpus_per_node' is {}, so the cluster needs the key 'intra_node'", cluster.devices_per_node),
                                {"fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)"});
   }
   if (inter == nullptr && cluster.node_count > 1) {
-    reader.diagnostics().Error(reader.where(), fmt::format("'nodes' is {}, so the cluster needs the key 'inter_node'", cluster.node_count),
-                               {"fix: add `inter_node: {nics: ..., gbits_per_s: ..., fabric: infiniband, latency_us: ...}` (bandwidth per NIC)"});
+    reader.diagnostics().Error(
+        reader.where(), fmt::format("'nodes' is {}, so the cluster needs the key 'inter_node'", cluster.node_count),
+        {"fix: add `inter_node: {nics: ..., gbits_per_s: ..., fabric: infiniband, latency_us: ...}` (bandwidth per NIC)"});
   }
 }
 
@@ -208,7 +215,9 @@ Json ToJson(const InterNodeLink& link) {
 
 }  // namespace
 
-int64_t ThreadsPerRank(const Cluster& cluster) { return std::max<int64_t>(1, cluster.cpu_cores / std::max<int64_t>(1, cluster.devices_per_node)); }
+int64_t ThreadsPerRank(const Cluster& cluster) {
+  return std::max<int64_t>(1, cluster.cpu_cores / std::max<int64_t>(1, cluster.devices_per_node));
+}
 
 std::optional<Device> ReadDevice(const YamlValue& value, const ClusterContext& context, Diagnostics& diagnostics) {
   const size_t errors_before = diagnostics.error_count();
@@ -237,7 +246,8 @@ Json ToJson(const Cluster& cluster) {
   json["gpu"] = ToJson(cluster.device);
   json["nodes"] = cluster.node_count;
   json["gpus_per_node"] = cluster.devices_per_node;
-  if (cluster.intra_node) json["intra_node"] = {{"kind", cluster.intra_node->kind}, {"gbytes_per_s", GigabytesOf(cluster.intra_node->bandwidth)}};
+  if (cluster.intra_node)
+    json["intra_node"] = {{"kind", cluster.intra_node->kind}, {"gbytes_per_s", GigabytesOf(cluster.intra_node->bandwidth)}};
   if (cluster.inter_node) json["inter_node"] = ToJson(*cluster.inter_node);
   if (cluster.nvlink_domain > 0) json["nvlink_domain"] = cluster.nvlink_domain;
   json["gpus"] = cluster.devices_used;

@@ -35,13 +35,15 @@ class Checker {
     const std::string degrees = fmt::format("data {} x tensor {} = {}", config_.strategy.data, config_.strategy.tensor, world);
     const char* key = Given("tensor") ? "tensor" : "data";
     if (Given("data") && Given("tensor") && world != devices) {
-      diagnostics_.Error(Where("strategy", key), fmt::format("the strategy uses {} devices ({}), the cluster '{}' has {}", world, degrees,
-                                                             config_.cluster.name, devices),
-                         {fmt::format("fix: choose degrees whose product is {}, or use another number of devices", devices)});
+      diagnostics_.Error(
+          Where("strategy", key),
+          fmt::format("the strategy uses {} devices ({}), the cluster '{}' has {}", world, degrees, config_.cluster.name, devices),
+          {fmt::format("fix: choose degrees whose product is {}, or use another number of devices", devices)});
     } else if (devices % world != 0) {
-      diagnostics_.Error(Where("strategy", key), fmt::format("'{}' {} does not divide the {} devices of the cluster '{}'", key, world, devices,
-                                                             config_.cluster.name),
-                         {fmt::format("fix: choose a degree that divides {}", devices)});
+      diagnostics_.Error(
+          Where("strategy", key),
+          fmt::format("'{}' {} does not divide the {} devices of the cluster '{}'", key, world, devices, config_.cluster.name),
+          {fmt::format("fix: choose a degree that divides {}", devices)});
     }
   }
 
@@ -77,7 +79,8 @@ class Checker {
     if (!strategy.sequence_parallel || !Given("micro_batch") || tokens % strategy.tensor == 0) return;
     diagnostics_.Error(Where("strategy", "sequence_parallel"),
                        fmt::format("with 'sequence_parallel', 'tensor' {} must divide the tokens of a micro-batch ('micro_batch' {} x "
-                                   "'sequence_length' {} = {})", strategy.tensor, strategy.micro_batch, config_.workload.sequence_length, tokens),
+                                   "'sequence_length' {} = {})",
+                                   strategy.tensor, strategy.micro_batch, config_.workload.sequence_length, tokens),
                        {"fix: change one of the three"});
   }
 

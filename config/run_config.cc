@@ -21,9 +21,9 @@ std::vector<std::string> ReadCostTables(MappingReader& reader, const std::string
   for (size_t i = 0; i < names->size(); ++i) {
     files.push_back(ResolvePath(folder, (*names)[i]));
     if (FileExists(files.back())) continue;
-    reader.diagnostics().Error(value->items[i].where, fmt::format("cost table '{}' does not exist", (*names)[i]),
-                               {fmt::format("looked for: {}", files.back()),
-                                "fix: measure it with helm-profile; paths are relative to the file that names them"});
+    reader.diagnostics().Error(
+        value->items[i].where, fmt::format("cost table '{}' does not exist", (*names)[i]),
+        {fmt::format("looked for: {}", files.back()), "fix: measure it with helm-profile; paths are relative to the file that names them"});
   }
   return files;
 }

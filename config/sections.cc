@@ -20,7 +20,8 @@ std::optional<std::string> ReadWord(MappingReader& reader, const char* key, cons
   const YamlValue* value = reader.Value(key);
   if (value == nullptr) return std::nullopt;
   if (value->is_scalar() && std::find(later.begin(), later.end(), value->text) != later.end()) {
-    Unsupported(value->where, fmt::format("'{}: {}'", key, value->text), fmt::format("allowed: {}", Join(allowed, ", ")), reader.diagnostics());
+    Unsupported(value->where, fmt::format("'{}: {}'", key, value->text), fmt::format("allowed: {}", Join(allowed, ", ")),
+                reader.diagnostics());
     return std::nullopt;
   }
   return ReadChoice(*value, fmt::format("'{}'", key), reader.diagnostics(), allowed);
@@ -34,12 +35,14 @@ void RefuseKey(MappingReader& reader, const char* key, const std::string& what) 
 }
 
 // A number that must have its neutral value in this version.
-void ReadNeutral(MappingReader& reader, const char* key, const std::string& what, int64_t neutral, IntRange range, std::set<std::string>& given) {
+void ReadNeutral(MappingReader& reader, const char* key, const std::string& what, int64_t neutral, IntRange range,
+                 std::set<std::string>& given) {
   const auto number = reader.Int64(key, range);
   if (!number) return;
   given.insert(key);
   if (*number == neutral) return;
-  Unsupported(reader.Where(key), fmt::format("'{}: {}' ({})", key, *number, what), fmt::format("allowed: {}", neutral), reader.diagnostics());
+  Unsupported(reader.Where(key), fmt::format("'{}: {}' ({})", key, *number, what), fmt::format("allowed: {}", neutral),
+              reader.diagnostics());
 }
 
 std::optional<ir::OptimizerKind> ReadOptimizerKind(const YamlValue& value, Diagnostics& diagnostics) {
@@ -78,7 +81,8 @@ void ReadSeed(MappingReader& reader, uint64_t& seed) {
   if (number) {
     seed = *number;
   } else {
-    reader.Error("seed", fmt::format("'seed' must be a whole number, found '{}'", value->text), {"allowed: whole numbers from 0 to 2^64 - 1"});
+    reader.Error("seed", fmt::format("'seed' must be a whole number, found '{}'", value->text),
+                 {"allowed: whole numbers from 0 to 2^64 - 1"});
   }
 }
 
@@ -203,7 +207,8 @@ SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics) {
   reader.Read("memory_fraction", search.memory_fraction, {0.0, 1.0, true});
   reader.Read("time_limit_s", search.time_limit_s, kPositiveNumber);
   if (const YamlValue* forbid = reader.Value("forbid")) {
-    if (!forbid->is_sequence()) reader.Error("forbid", "'forbid' must be a list of mappings", {"fix: write [{tensor: 8}, {sequence_parallel: true}]"});
+    if (!forbid->is_sequence())
+      reader.Error("forbid", "'forbid' must be a list of mappings", {"fix: write [{tensor: 8}, {sequence_parallel: true}]"});
     for (const YamlValue& item : forbid->items) search.forbid.push_back(ReadForbidden(item, diagnostics));
   }
   RefuseKey(reader, "price_per_gpu_hour", "plans by cost");

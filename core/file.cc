@@ -72,7 +72,7 @@ Status WriteTemporary(std::string& temporary, std::string_view content, const st
 Result<std::string> ReadFile(const std::string& path) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open: {}", path, Reason()));
-  struct stat info {};
+  struct stat info{};
   if (::fstat(file.get(), &info) != 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, Reason()));
   if (S_ISDIR(info.st_mode)) return InvalidError(fmt::format("{}: error: this is a folder, a file is needed", path));
   std::string content;

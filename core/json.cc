@@ -90,8 +90,10 @@ Result<const Json*> JsonArray(const Json& object, const char* key, std::string_v
 Status CheckSchemaVersion(const Json& document, int64_t supported, const std::string& file) {
   HELM_ASSIGN_OR_RETURN(const int64_t version, JsonInt64(document, "schema_version", file));
   if (version == supported) return OkStatus();
-  return InvalidError(fmt::format("{}: error: schema_version is {}, which this version of HELM does not read\n  allowed: {}\n"
-                                  "  fix: write the file again with this version of HELM", file, version, supported));
+  return InvalidError(
+      fmt::format("{}: error: schema_version is {}, which this version of HELM does not read\n  allowed: {}\n"
+                  "  fix: write the file again with this version of HELM",
+                  file, version, supported));
 }
 
 Status CheckKeys(const Json& object, const std::vector<std::string>& allowed, std::string_view context) {

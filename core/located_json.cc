@@ -14,8 +14,8 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-// Follows the parser through the text: nlohmann's events carry no places, but they come in the order of the tokens, so a cursor that skips one
-// token per event knows where each began.
+// Follows the parser through the text: nlohmann's events carry no places, but they come in the order of the tokens, so a cursor that skips
+// one token per event knows where each began.
 class Cursor {
  public:
   Cursor(std::string_view text, std::shared_ptr<const SourceText> source) : text_(text), source_(std::move(source)) {}
@@ -166,8 +166,9 @@ YamlValue FromJson(const Json& document, const Location& where) {
   } else if (!document.is_null()) {
     value.kind = YamlKind::kScalar;
     value.quoted = document.is_string();
-    value.text = document.is_string() ? document.get<std::string>()
-                 : document.is_number_float() ? FormatDouble(document.get<double>()) : document.dump();
+    value.text = document.is_string()         ? document.get<std::string>()
+                 : document.is_number_float() ? FormatDouble(document.get<double>())
+                                              : document.dump();
   }
   return value;
 }

@@ -11,7 +11,6 @@
 #include <yaml-cpp/exceptions.h>
 #include <yaml-cpp/parser.h>
 
-
 #include "core/file.h"
 #include "core/text.h"
 #include "core/yaml_parser.h"
@@ -126,7 +125,8 @@ class TreeBuilder : public YAML::EventHandler {
       diagnostics_.Error(At(mark), "a value that goes on over several lines",
                          {"fix: write it on one line, or check the indentation and the colons of the lines below"});
     } else if (!EndsWell(text_, Offset(mark) + value.text.size(), AtKey() ? ":" : ",]}")) {
-      diagnostics_.Error(At(mark), fmt::format("'{}' does not end here as it should", value.text), {"fix: put a text with special characters in quotes"});
+      diagnostics_.Error(At(mark), fmt::format("'{}' does not end here as it should", value.text),
+                         {"fix: put a text with special characters in quotes"});
     }
   }
 
@@ -135,7 +135,8 @@ class TreeBuilder : public YAML::EventHandler {
     const char open = text_[offset];
     const bool quote = open == '"' || open == '\'';
     const char close = quote ? open : (open == '{' ? '}' : ']');
-    diagnostics_.Error(LocationOfOffset(source_, text_, offset), quote ? "this quote is not closed on its line" : fmt::format("this '{}' is not closed", open),
+    diagnostics_.Error(LocationOfOffset(source_, text_, offset),
+                       quote ? "this quote is not closed on its line" : fmt::format("this '{}' is not closed", open),
                        {fmt::format("fix: add the closing {}", close)});
   }
 
@@ -152,7 +153,8 @@ class TreeBuilder : public YAML::EventHandler {
 
   void Open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, YAML::EmitterStyle::value style, YamlKind kind) {
     if (open_.size() >= kYamlDepthMax) {
-      diagnostics_.Error(At(mark), fmt::format("nested deeper than {} levels", kYamlDepthMax), {"fix: this is not a HELM file; check the brackets"});
+      diagnostics_.Error(At(mark), fmt::format("nested deeper than {} levels", kYamlDepthMax),
+                         {"fix: this is not a HELM file; check the brackets"});
       throw Stop();
     }
     const bool flow = style == YAML::EmitterStyle::Flow;

@@ -13,10 +13,14 @@ namespace {
 // What was found, in words: "text 'abc'", "a list".
 std::string Found(const YamlValue& value) {
   switch (value.kind) {
-    case YamlKind::kNull: return "null";
-    case YamlKind::kSequence: return "a list";
-    case YamlKind::kMapping: return "a mapping";
-    case YamlKind::kScalar: break;
+    case YamlKind::kNull:
+      return "null";
+    case YamlKind::kSequence:
+      return "a list";
+    case YamlKind::kMapping:
+      return "a mapping";
+    case YamlKind::kScalar:
+      break;
   }
   if (value.quoted) return fmt::format("the text \"{}\"", value.text);
   return fmt::format("'{}'", value.text);
@@ -68,7 +72,8 @@ std::string RangeText(DoubleRange range) {
 
 bool Inside(double value, DoubleRange range) { return (range.low_open ? value > range.low : value >= range.low) && value <= range.high; }
 
-void WrongType(const YamlValue& value, std::string_view what, std::string_view expected, std::vector<std::string> notes, Diagnostics& diagnostics) {
+void WrongType(const YamlValue& value, std::string_view what, std::string_view expected, std::vector<std::string> notes,
+               Diagnostics& diagnostics) {
   diagnostics.Error(value.where, fmt::format("{} must be {}, found {}", what, expected, Found(value)), std::move(notes));
 }
 

@@ -30,7 +30,8 @@ std::optional<std::string> FileOf(const YamlValue& value, const std::string& wha
   std::vector<std::string> notes;
   if (const auto meant = DidYouMean(value.text, names)) notes.push_back(fmt::format("did you mean '{}'?", *meant));
   if (names.empty()) {
-    notes.push_back(fmt::format("no presets of this kind were found in: {}", path.folders.empty() ? "(no folder)" : Join(path.folders, ", ")));
+    notes.push_back(
+        fmt::format("no presets of this kind were found in: {}", path.folders.empty() ? "(no folder)" : Join(path.folders, ", ")));
   } else {
     notes.push_back(fmt::format("allowed: {}", Join(names, ", ")));
   }
@@ -73,8 +74,8 @@ std::optional<std::string> FindPreset(const PresetPath& path, const std::string&
   return std::nullopt;
 }
 
-std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind, const PresetPath& path,
-                                             const std::string& folder, Diagnostics& diagnostics) {
+std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind,
+                                             const PresetPath& path, const std::string& folder, Diagnostics& diagnostics) {
   if (value.is_mapping()) return LoadedReference{value, "", folder, ""};
   if (!value.is_scalar() || value.text.empty()) {
     diagnostics.Error(value.where, fmt::format("'{}' must be a preset's name, a file, or a mapping", what));

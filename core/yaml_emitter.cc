@@ -13,7 +13,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 bool IsWordCharacter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || std::string_view("_./-+=()").find(c) != std::string_view::npos;
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+         std::string_view("_./-+=()").find(c) != std::string_view::npos;
 }
 
 // Whether some YAML reader would take the plain word for something else than text.

@@ -40,7 +40,8 @@ bool CheckUtf8(std::string_view text, const std::shared_ptr<const SourceText>& s
     const auto byte = static_cast<unsigned char>(text[at]);
     const size_t length = Utf8Length(byte);
     if (!IsUtf8Sequence(text, at, length)) {
-      diagnostics.Error(LocationOfOffset(source, text, at), fmt::format("byte 0x{:02x} is not UTF-8", byte), {"fix: save the file as UTF-8"});
+      diagnostics.Error(LocationOfOffset(source, text, at), fmt::format("byte 0x{:02x} is not UTF-8", byte),
+                        {"fix: save the file as UTF-8"});
       return false;
     }
     if (byte < 0x20 && byte != '\n' && byte != '\r' && byte != '\t') {

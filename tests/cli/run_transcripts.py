@@ -8,10 +8,10 @@ A transcript is a text file:
     unknown_key.yaml:9:3: error: ...
     [exit 2]
 
-A command runs in bash, in tests/cli/inputs, with the tools on the PATH and an empty folder $TMP that all commands of one file share. What
-follows, up to the next command, is what it prints: stdout and stderr together, trailing blanks cut. `[exit N]` stands where the exit code is not 0.
-A line `...` stands for any number of lines. In the output the source folder reads <source>, the build's <bin>, the temporary one $TMP, and 16
-hexadecimal digits (the hash of a program) <hash>.
+A command runs in bash, in tests/cli/inputs, with the tools on the PATH and an empty folder $TMP that all commands of one file share.
+What follows, up to the next command, is what it prints: stdout and stderr together, trailing blanks cut. `[exit N]` stands where the
+exit code is not 0. A line `...` stands for any number of lines. In the output the source folder reads <source>, the build's <bin>, the
+temporary one $TMP, and 16 hexadecimal digits (the hash of a program) <hash>.
 
 HELM_UPDATE_GOLDEN=1 rewrites the expectations; review them with `git diff`.
 """

@@ -11,7 +11,10 @@ namespace helm::cluster {
 namespace {
 
 MachineFacts Machine() {
-  return {.cpu_name = "Test CPU", .cpu_cores = 8, .memory = Bytes::Gibibytes(16), .peak = FlopsPerSecond::Of(3.2e11),
+  return {.cpu_name = "Test CPU",
+          .cpu_cores = 8,
+          .memory = Bytes::Gibibytes(16),
+          .peak = FlopsPerSecond::Of(3.2e11),
           .memory_bandwidth = BytesPerSecond::Of(4e10)};
 }
 
@@ -42,13 +45,18 @@ TEST(ReadCluster, ReadsTheInlineForm) {
   ASSERT_TRUE(outcome.cluster) << outcome.message;
   Cluster expected;
   expected.name = "g-x12";
-  expected.device = {.name = "g", .is_cpu = false, .memory = Bytes(80LL << 30), .memory_bandwidth = BytesPerSecond::Of(2e12),
-                     .peak = {{"bf16", FlopsPerSecond::Of(3e14)}}, .multiprocessors = 0};
+  expected.device = {.name = "g",
+                     .is_cpu = false,
+                     .memory = Bytes(80LL << 30),
+                     .memory_bandwidth = BytesPerSecond::Of(2e12),
+                     .peak = {{"bf16", FlopsPerSecond::Of(3e14)}},
+                     .multiprocessors = 0};
   expected.node_count = 2;
   expected.devices_per_node = 8;
   expected.devices_used = 12;
   expected.intra_node = {.kind = "nvswitch", .bandwidth = BytesPerSecond::Of(4.5e11)};
-  expected.inter_node = {.nics = 8, .bandwidth = BytesPerSecond::Of(5e10), .fabric = "infiniband", .latency = Duration::Picoseconds(5000000)};
+  expected.inter_node = {
+      .nics = 8, .bandwidth = BytesPerSecond::Of(5e10), .fabric = "infiniband", .latency = Duration::Picoseconds(5000000)};
   expected.nvlink_domain = 8;
   EXPECT_EQ(*outcome.cluster, expected);
 }
@@ -58,8 +66,12 @@ TEST(ReadCluster, LocalIsThisMachine) {
   ASSERT_TRUE(outcome.cluster) << outcome.message;
   Cluster expected;
   expected.name = "local-4";
-  expected.device = {.name = "Test CPU", .is_cpu = true, .memory = Bytes(16LL << 30), .memory_bandwidth = BytesPerSecond::Of(4e10),
-                     .peak = {{"bf16", FlopsPerSecond::Of(3.2e11)}, {"f32", FlopsPerSecond::Of(3.2e11)}}, .multiprocessors = 0};
+  expected.device = {.name = "Test CPU",
+                     .is_cpu = true,
+                     .memory = Bytes(16LL << 30),
+                     .memory_bandwidth = BytesPerSecond::Of(4e10),
+                     .peak = {{"bf16", FlopsPerSecond::Of(3.2e11)}, {"f32", FlopsPerSecond::Of(3.2e11)}},
+                     .multiprocessors = 0};
   expected.devices_per_node = expected.devices_used = 4;
   expected.local = true;
   expected.cpu_cores = 8;
@@ -92,11 +104,12 @@ RC_GTEST_PROP(ClusterJson, ReadsBackToTheSameCluster, ()) {
   Cluster cluster;
   const int nodes = *rc::gen::inRange(1, 5), per_node = *rc::gen::inRange(1, 9);
   const std::string text = fmt::format(
-      "name: n\ngpu: {{name: g, memory_bytes: {}, memory_gbytes_per_s: {}, peak_tflops: {{fp32: {}, bf16: {}, fp8: {}}}, multiprocessors: 3}}\n"
+      "name: n\ngpu: {{name: g, memory_bytes: {}, memory_gbytes_per_s: {}, peak_tflops: {{fp32: {}, bf16: {}, fp8: {}}}, multiprocessors: "
+      "3}}\n"
       "nodes: {}\ngpus_per_node: {}\nintra_node: {{kind: pcie, gbytes_per_s: {}}}\n"
       "inter_node: {{nics: 2, gbits_per_s: {}, fabric: roce, latency_us: {}}}\ngpus: {}\n",
-      *rc::gen::inRange<int64_t>(1, int64_t{1} << 40), number(0, 5000), number(0, 100), number(0, 1000), number(0, 5000), nodes, per_node, number(0, 900),
-      number(0, 800), number(0, 100), *rc::gen::inRange(1, nodes * per_node + 1));
+      *rc::gen::inRange<int64_t>(1, int64_t{1} << 40), number(0, 5000), number(0, 100), number(0, 1000), number(0, 5000), nodes, per_node,
+      number(0, 900), number(0, 800), number(0, 100), *rc::gen::inRange(1, nodes * per_node + 1));
   const auto outcome = Read(text);
   RC_ASSERT(outcome.cluster.has_value());
   const auto again = ClusterFromJson(ToJson(*outcome.cluster));
@@ -128,7 +141,8 @@ std::string Brief(const std::string& text) {
 TEST(ReadCluster, SaysWhatIsWrong) {
   EXPECT_EQ(Brief("h100-sxm-x46"),
             "f.yaml:1:1: error: there is no cluster preset 'h100-sxm-x46'\n  did you mean 'h100-sxm-x64'?\n"
-            "  allowed: a100-sxm-80gb-x8, h100-sxm-x64, h100-sxm-x8\n  fix: give a preset's name, a file (with its ending), or an inline mapping\n");
+            "  allowed: a100-sxm-80gb-x8, h100-sxm-x64, h100-sxm-x8\n  fix: give a preset's name, a file (with its ending), or an inline "
+            "mapping\n");
   EXPECT_EQ(Brief("../clusters/none.yaml"),
             "f.yaml:1:1: error: cluster file '../clusters/none.yaml' does not exist\n  looked for: configs/clusters/none.yaml\n"
             "  fix: paths are relative to the file that names them\n");
@@ -136,7 +150,8 @@ TEST(ReadCluster, SaysWhatIsWrong) {
   EXPECT_EQ(Brief("gpu: h100-smx-80gb\ngpus_per_node: 1\n").substr(0, 90),
             std::string("f.yaml:1:6: error: there is no gpu preset 'h100-smx-80gb'\n  did you mean 'h100-sxm-80gb'?\n").substr(0, 90));
   EXPECT_EQ(Brief("groups: [{name: a}]\nbetween: {}\n"),
-            "f.yaml:1:1: error: not supported by this version: a cluster of several kinds of nodes ('groups')\n  fix: describe one kind of node\n");
+            "f.yaml:1:1: error: not supported by this version: a cluster of several kinds of nodes ('groups')\n  fix: describe one kind of "
+            "node\n");
   EXPECT_EQ(Brief(std::string(kGpu) + "\nnodes: 2\ngpus_per_node: 8\n"),
             "f.yaml:1:1: error: 'gpus_per_node' is 8, so the cluster needs the key 'intra_node'\n"
             "  fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)\n"
@@ -150,7 +165,8 @@ TEST(ReadCluster, SaysWhatIsWrong) {
             "  fix: write the number alone, without 'GB'; the unit is in the name of the key\n");
   EXPECT_EQ(Brief(std::string(kGpu) + "\ngpus_per_node: 6\nnvlink_domain: 4\nintra_node: {kind: pcie, gbytes_per_s: 1}\n"),
             "f.yaml:3:16: error: 'nvlink_domain' 4 and 'gpus_per_node' 6: one must be a multiple of the other\n");
-  EXPECT_EQ(Brief("gpu: {name: g}\ngpus_per_node: 1\n"), "f.yaml:1:6: error: the GPU needs the key 'memory_gib'\n  fix: add `memory_gib: ...`\n");
+  EXPECT_EQ(Brief("gpu: {name: g}\ngpus_per_node: 1\n"),
+            "f.yaml:1:6: error: the GPU needs the key 'memory_gib'\n  fix: add `memory_gib: ...`\n");
   EXPECT_EQ(Brief("local: 0\n"), "f.yaml:1:8: error: 'local' is 0, which is out of range\n  allowed: whole numbers from 1 to 1024\n");
   EXPECT_EQ(Brief("local: 2\nnodes: 2\n"), "f.yaml:2:1: error: unknown key 'nodes' in the cluster\n  allowed: local, name, cores, cpu\n");
 }

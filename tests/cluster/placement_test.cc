@@ -15,8 +15,8 @@ TEST(PlaceGroup, TensorInsideDataAcross) {
   EXPECT_EQ(PlaceGroup({4, 4}, {false, false}, 8), (GroupPlacement{.size = 1, .nodes = 1, .ranks_per_node = 1, .groups_per_node = 8}));
 }
 
-// Tensor 3 on nodes of 4 (ranks 0-11): group {3, 4, 5} straddles nodes 0 and 1, with two of its ranks on node 1; on node 1 (4-7) lie parts of the
-// groups {3,4,5} and {6,7,8}.
+// Tensor 3 on nodes of 4 (ranks 0-11): group {3, 4, 5} straddles nodes 0 and 1, with two of its ranks on node 1; on node 1 (4-7) lie parts
+// of the groups {3,4,5} and {6,7,8}.
 TEST(PlaceGroup, AGroupMayStraddleNodes) {
   EXPECT_EQ(PlaceGroup({3, 4}, {true, false}, 4, 0), (GroupPlacement{.size = 3, .nodes = 1, .ranks_per_node = 3, .groups_per_node = 2}));
   EXPECT_EQ(PlaceGroup({3, 4}, {true, false}, 4, 4), (GroupPlacement{.size = 3, .nodes = 2, .ranks_per_node = 2, .groups_per_node = 2}));

@@ -9,13 +9,15 @@ namespace {
 
 ConfigContext Context() {
   return {{{"configs"}},
-          {.cpu_name = "Test CPU", .cpu_cores = 8, .memory = Bytes::Gibibytes(16), .peak = FlopsPerSecond::Of(3.2e11),
+          {.cpu_name = "Test CPU",
+           .cpu_cores = 8,
+           .memory = Bytes::Gibibytes(16),
+           .peak = FlopsPerSecond::Of(3.2e11),
            .memory_bandwidth = BytesPerSecond::Of(4e10)}};
 }
 
 // Four attention heads, two key-value heads, ffn 96.
-constexpr char kModel[] =
-    "model: {family: llama, layers: 2, hidden: 64, ffn: 96, heads: 4, kv_heads: 2, vocab: 256, max_positions: 512}\n";
+constexpr char kModel[] = "model: {family: llama, layers: 2, hidden: 64, ffn: 96, heads: 4, kv_heads: 2, vocab: 256, max_positions: 512}\n";
 constexpr char kCluster[] = "cluster: {local: 4}\n";
 constexpr char kWorkload[] = "workload: {global_batch: 8, sequence_length: 64, dtype: fp32}\n";
 
@@ -32,7 +34,9 @@ std::string Brief(const std::string& text, const std::vector<std::string>& overr
   return brief;
 }
 
-std::string BriefStrategy(const std::string& strategy) { return Brief(std::string(kModel) + kCluster + kWorkload + "strategy: " + strategy + "\n"); }
+std::string BriefStrategy(const std::string& strategy) {
+  return Brief(std::string(kModel) + kCluster + kWorkload + "strategy: " + strategy + "\n");
+}
 std::string BriefWorkload(const std::string& workload) { return Brief(std::string(kModel) + kCluster + "workload: " + workload + "\n"); }
 
 TEST(RunConfig, AppliesDefaultsAndRemembersWhatWasGiven) {
@@ -50,28 +54,31 @@ TEST(RunConfig, AppliesDefaultsAndRemembersWhatWasGiven) {
 }
 
 TEST(RunConfig, ReadsEveryKey) {
-  const auto config = Parse(std::string(kModel) + kCluster +
-                            "cost_tables: null\n"
-                            "software: {framework: helm, flash_attention: true, compile: false, gradient_bucket_bytes: 1000}\n"
-                            "workload:\n"
-                            "  kind: training\n  global_batch: 16\n  sequence_length: 32\n  dtype: bf16\n  seed: 18446744073709551615\n  routing: null\n"
-                            "  optimizer: {kind: adam, learning_rate: 0.001, beta1: 0.8, beta2: 0.99, epsilon: 1e-4, weight_decay: 0, clip_norm: 0.5}\n"
-                            "strategy: {data: 2, tensor: 2, sequence_parallel: true, context: 1, pipeline: 1, virtual_pipeline: 1, expert: 1,\n"
-                            "           expert_tensor: 1, zero: 0, micro_batch: 2, recompute: none, schedule: none, overlap: serial}\n"
-                            "search: {objective: step_time, memory_fraction: 0.9, time_limit_s: 5, forbid: [{tensor: 4}, {data: 4, sequence_parallel: false}]}\n"
-                            "tolerance: {step_time: 0.15, peak_memory: 0.05}\n");
+  const auto config = Parse(
+      std::string(kModel) + kCluster +
+      "cost_tables: null\n"
+      "software: {framework: helm, flash_attention: true, compile: false, gradient_bucket_bytes: 1000}\n"
+      "workload:\n"
+      "  kind: training\n  global_batch: 16\n  sequence_length: 32\n  dtype: bf16\n  seed: 18446744073709551615\n  routing: null\n"
+      "  optimizer: {kind: adam, learning_rate: 0.001, beta1: 0.8, beta2: 0.99, epsilon: 1e-4, weight_decay: 0, clip_norm: 0.5}\n"
+      "strategy: {data: 2, tensor: 2, sequence_parallel: true, context: 1, pipeline: 1, virtual_pipeline: 1, expert: 1,\n"
+      "           expert_tensor: 1, zero: 0, micro_batch: 2, recompute: none, schedule: none, overlap: serial}\n"
+      "search: {objective: step_time, memory_fraction: 0.9, time_limit_s: 5, forbid: [{tensor: 4}, {data: 4, sequence_parallel: false}]}\n"
+      "tolerance: {step_time: 0.15, peak_memory: 0.05}\n");
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->software, (ir::Software{.framework = "helm", .gradient_bucket_bytes = 1000}));
   const ir::Optimizer optimizer{.learning_rate = 0.001, .beta1 = 0.8, .beta2 = 0.99, .epsilon = 1e-4, .weight_decay = 0, .clip_norm = 0.5};
-  EXPECT_EQ(config->workload, (ir::Workload{.global_batch = 16, .sequence_length = 32, .dtype = ir::DataType::kBFloat16, .optimizer = optimizer,
-                                            .seed = UINT64_MAX}));
+  EXPECT_EQ(config->workload,
+            (ir::Workload{
+                .global_batch = 16, .sequence_length = 32, .dtype = ir::DataType::kBFloat16, .optimizer = optimizer, .seed = UINT64_MAX}));
   EXPECT_EQ(config->strategy, (ir::Strategy{.data = 2, .tensor = 2, .sequence_parallel = true, .micro_batch = 2, .overlap = "serial"}));
   EXPECT_EQ(config->strategy_given,
-            (std::set<std::string>{"context", "data", "expert", "expert_tensor", "micro_batch", "overlap", "pipeline", "recompute", "schedule",
-                                   "sequence_parallel", "tensor", "virtual_pipeline", "zero"}));
+            (std::set<std::string>{"context", "data", "expert", "expert_tensor", "micro_batch", "overlap", "pipeline", "recompute",
+                                   "schedule", "sequence_parallel", "tensor", "virtual_pipeline", "zero"}));
   EXPECT_EQ(config->search.memory_fraction, 0.9);
   EXPECT_EQ(config->search.time_limit_s, 5.0);
-  EXPECT_EQ(config->search.forbid, (std::vector<ForbiddenStrategy>{{{{"tensor", "4"}}}, {{{"data", "4"}, {"sequence_parallel", "false"}}}}));
+  EXPECT_EQ(config->search.forbid,
+            (std::vector<ForbiddenStrategy>{{{{"tensor", "4"}}}, {{{"data", "4"}, {"sequence_parallel", "false"}}}}));
   EXPECT_EQ(config->tolerance, (ir::Tolerance{.step_time = 0.15, .peak_memory = 0.05}));
 }
 
@@ -91,8 +98,8 @@ TEST(RunConfig, TheShippedConfigurationsAreRight) {
 
 TEST(RunConfig, OverridesReplaceAndAdd) {
   const std::string text = std::string(kModel) + kCluster + kWorkload + "strategy: {data: 4}\n";
-  const auto config = Parse(text, {"strategy.tensor=2", "strategy.data=2", "tolerance.step_time=0.1", "search={time_limit_s: 3}", "model.layers=5",
-                                   "workload.optimizer.epsilon=1e-4"});
+  const auto config = Parse(text, {"strategy.tensor=2", "strategy.data=2", "tolerance.step_time=0.1", "search={time_limit_s: 3}",
+                                   "model.layers=5", "workload.optimizer.epsilon=1e-4"});
   ASSERT_TRUE(config.ok()) << config.status().message();
   EXPECT_EQ(config->strategy, (ir::Strategy{.data = 2, .tensor = 2}));
   EXPECT_EQ(config->tolerance.step_time, 0.1);
@@ -114,7 +121,8 @@ TEST(RunConfig, OverridesAreCheckedLikeTheFile) {
   EXPECT_EQ(Brief(text, {"tensor"}),
             "--set tensor: error: this is not key=value\n  fix: write a key of the configuration, for example --set strategy.tensor=2\n");
   EXPECT_EQ(Brief(text, {"strategy..tensor=2"}),
-            "--set strategy..tensor=2: error: this is not key=value\n  fix: write a key of the configuration, for example --set strategy.tensor=2\n");
+            "--set strategy..tensor=2: error: this is not key=value\n  fix: write a key of the configuration, for example --set "
+            "strategy.tensor=2\n");
   EXPECT_EQ(Brief(text, {"workload.dtype.x=2"}),
             "--set workload.dtype.x=2: error: 'workload.dtype' is no mapping in the file, so nothing can be set in it\n"
             "  fix: write 'workload.dtype' inline in the file, or set it as a whole: --set 'workload.dtype={...}'\n");
@@ -160,21 +168,25 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
             "runs/f.yaml:3:71: error: not supported by this version: 'routing' (mixture-of-experts models)\n  fix: remove 'routing'\n"
             "runs/f.yaml:3:95: error: not supported by this version: 'kind: serving'\n  allowed: training\n"
             "runs/f.yaml:3:115: error: not supported by this version: 'optimizer: sgd'\n  allowed: adamw, adam\n");
-  EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload +
-                  "software: {framework: megatron-lm, flash_attention: false, compile: true}\nsearch: {objective: cost, price_per_gpu_hour: 2.5}\n"),
-            "runs/f.yaml:4:23: error: not supported by this version: 'framework: megatron-lm'\n  allowed: helm\n"
-            "runs/f.yaml:4:53: error: not supported by this version: 'flash_attention: false'\n  allowed: true\n"
-            "runs/f.yaml:4:69: error: not supported by this version: 'compile: true'\n  allowed: false\n"
-            "runs/f.yaml:5:21: error: not supported by this version: 'objective: cost'\n  allowed: step_time\n"
-            "runs/f.yaml:5:47: error: not supported by this version: 'price_per_gpu_hour' (plans by cost)\n  fix: remove 'price_per_gpu_hour'\n");
-  EXPECT_EQ(Brief(std::string(kModel) + "cluster: h100-sxm-x8\n" + kWorkload),
-            "runs/f.yaml:1:1: error: not supported by this version: 'framework: megatron-core', the default where the cluster is not local\n"
-            "  fix: add `software: {framework: helm}`\n");
+  EXPECT_EQ(
+      Brief(std::string(kModel) + kCluster + kWorkload +
+            "software: {framework: megatron-lm, flash_attention: false, compile: true}\nsearch: {objective: cost, price_per_gpu_hour: "
+            "2.5}\n"),
+      "runs/f.yaml:4:23: error: not supported by this version: 'framework: megatron-lm'\n  allowed: helm\n"
+      "runs/f.yaml:4:53: error: not supported by this version: 'flash_attention: false'\n  allowed: true\n"
+      "runs/f.yaml:4:69: error: not supported by this version: 'compile: true'\n  allowed: false\n"
+      "runs/f.yaml:5:21: error: not supported by this version: 'objective: cost'\n  allowed: step_time\n"
+      "runs/f.yaml:5:47: error: not supported by this version: 'price_per_gpu_hour' (plans by cost)\n  fix: remove 'price_per_gpu_hour'\n");
+  EXPECT_EQ(
+      Brief(std::string(kModel) + "cluster: h100-sxm-x8\n" + kWorkload),
+      "runs/f.yaml:1:1: error: not supported by this version: 'framework: megatron-core', the default where the cluster is not local\n"
+      "  fix: add `software: {framework: helm}`\n");
 }
 
 TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
   EXPECT_EQ(BriefStrategy("{overlap: helxi}"), "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  allowed: none, serial\n");
-  EXPECT_EQ(BriefStrategy("{zero: 4}"), "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
+  EXPECT_EQ(BriefStrategy("{zero: 4}"),
+            "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: float32}"),
             "runs/f.yaml:3:57: error: 'dtype' cannot be 'float32'\n  allowed: fp32, bf16\n");
 }
@@ -186,34 +198,41 @@ TEST(RunConfig, ChecksTheWorldSize) {
   EXPECT_EQ(BriefStrategy("{data: 1, tensor: 2}"),
             "runs/f.yaml:4:29: error: the strategy uses 2 devices (data 1 x tensor 2 = 2), the cluster 'local-4' has 4\n"
             "  fix: choose degrees whose product is 4, or use another number of devices\n");
-  EXPECT_EQ(Brief(std::string(kModel) + kCluster + "workload: {global_batch: 6, sequence_length: 64, dtype: fp32}\nstrategy: {data: 3}\n"),
-            "runs/f.yaml:4:18: error: 'data' 3 does not divide the 4 devices of the cluster 'local-4'\n  fix: choose a degree that divides 4\n");
+  EXPECT_EQ(
+      Brief(std::string(kModel) + kCluster + "workload: {global_batch: 6, sequence_length: 64, dtype: fp32}\nstrategy: {data: 3}\n"),
+      "runs/f.yaml:4:18: error: 'data' 3 does not divide the 4 devices of the cluster 'local-4'\n  fix: choose a degree that divides 4\n");
   EXPECT_EQ(BriefStrategy("{data: 2}"), "\n");
 }
 
 TEST(RunConfig, ChecksDivisibility) {
-  EXPECT_EQ(Brief(std::string(kModel) + kCluster + "workload: {global_batch: 6, sequence_length: 64, dtype: fp32}\nstrategy: {data: 2, micro_batch: 2}\n"),
-            "runs/f.yaml:3:26: error: 'global_batch' 6 is not divisible by 'data' 2 x 'micro_batch' 2 = 4\n  fix: choose a multiple of 4\n");
+  EXPECT_EQ(
+      Brief(std::string(kModel) + kCluster +
+            "workload: {global_batch: 6, sequence_length: 64, dtype: fp32}\nstrategy: {data: 2, micro_batch: 2}\n"),
+      "runs/f.yaml:3:26: error: 'global_batch' 6 is not divisible by 'data' 2 x 'micro_batch' 2 = 4\n  fix: choose a multiple of 4\n");
   EXPECT_EQ(BriefStrategy("{micro_batch: 3}"),
             "runs/f.yaml:3:26: error: 'global_batch' 8 is not divisible by 'micro_batch' 3\n  fix: choose a multiple of 3\n");
   EXPECT_EQ(BriefStrategy("{tensor: 4}"),
             "runs/f.yaml:4:20: error: 'tensor' 4 does not divide the model's key-value heads (2)\n  fix: choose a degree that divides 2\n");
-  EXPECT_EQ(Brief("model: {family: llama, layers: 2, hidden: 60, ffn: 97, heads: 6, kv_heads: 6, vocab: 256, max_positions: 512}\n" + std::string(kCluster) +
-                  kWorkload + "strategy: {tensor: 4}\n"),
+  EXPECT_EQ(Brief("model: {family: llama, layers: 2, hidden: 60, ffn: 97, heads: 6, kv_heads: 6, vocab: 256, max_positions: 512}\n" +
+                  std::string(kCluster) + kWorkload + "strategy: {tensor: 4}\n"),
             "runs/f.yaml:4:20: error: 'tensor' 4 does not divide the model's attention heads (6)\n  fix: choose a degree that divides 6\n"
             "runs/f.yaml:4:20: error: 'tensor' 4 does not divide the model's key-value heads (6)\n  fix: choose a degree that divides 6\n"
             "runs/f.yaml:4:20: error: 'tensor' 4 does not divide the model's ffn size (97)\n  fix: choose a degree that divides 97\n");
   EXPECT_EQ(BriefStrategy("{tensor: 1, sequence_parallel: true}"),
-            "runs/f.yaml:4:42: error: 'sequence_parallel: true' needs 'tensor' above 1\n  fix: remove 'sequence_parallel', or choose a larger 'tensor'\n");
-  EXPECT_EQ(Brief(std::string(kModel) + kCluster + "workload: {global_batch: 8, sequence_length: 63, dtype: fp32}\n"
+            "runs/f.yaml:4:42: error: 'sequence_parallel: true' needs 'tensor' above 1\n  fix: remove 'sequence_parallel', or choose a "
+            "larger 'tensor'\n");
+  EXPECT_EQ(Brief(std::string(kModel) + kCluster +
+                  "workload: {global_batch: 8, sequence_length: 63, dtype: fp32}\n"
                   "strategy: {tensor: 2, micro_batch: 1, sequence_parallel: true}\n"),
             "runs/f.yaml:4:58: error: with 'sequence_parallel', 'tensor' 2 must divide the tokens of a micro-batch ('micro_batch' 1 x "
             "'sequence_length' 63 = 63)\n  fix: change one of the three\n");
 }
 
 TEST(RunConfig, ChecksLearnedPositions) {
-  EXPECT_EQ(Brief("model: {family: gpt, layers: 2, hidden: 64, ffn: 256, heads: 4, vocab: 256, max_positions: 32}\n" + std::string(kCluster) + kWorkload),
-            "runs/f.yaml:3:46: error: 'sequence_length' 64 is beyond the model's 32 learned positions\n  allowed: whole numbers from 1 to 32\n");
+  EXPECT_EQ(
+      Brief("model: {family: gpt, layers: 2, hidden: 64, ffn: 256, heads: 4, vocab: 256, max_positions: 32}\n" + std::string(kCluster) +
+            kWorkload),
+      "runs/f.yaml:3:46: error: 'sequence_length' 64 is beyond the model's 32 learned positions\n  allowed: whole numbers from 1 to 32\n");
 }
 
 TEST(RunConfig, CostTablesMustExist) {
@@ -228,11 +247,13 @@ TEST(RunConfig, CostTablesMustExist) {
 }
 
 TEST(RunConfig, ProblemsOfAllSectionsComeOutTogether) {
-  const std::string message = Brief("model: no-such-model\ncluster: {local: x}\nworkload: {global_batch: 0, sequence_length: 64, dtype: fp32}\n"
-                                    "strategy: {tensro: 2}\ntolerance: {step_time: 15%}\n");
-  for (const char* part : {"runs/f.yaml:1:8: error: there is no model preset 'no-such-model'", "runs/f.yaml:2:18: error: 'local' must be a whole number",
-                           "runs/f.yaml:3:26: error: 'global_batch' is 0", "runs/f.yaml:4:12: error: unknown key 'tensro'",
-                           "runs/f.yaml:5:24: error: 'step_time' must be a number, found '15%'"}) {
+  const std::string message = Brief(
+      "model: no-such-model\ncluster: {local: x}\nworkload: {global_batch: 0, sequence_length: 64, dtype: fp32}\n"
+      "strategy: {tensro: 2}\ntolerance: {step_time: 15%}\n");
+  for (const char* part :
+       {"runs/f.yaml:1:8: error: there is no model preset 'no-such-model'", "runs/f.yaml:2:18: error: 'local' must be a whole number",
+        "runs/f.yaml:3:26: error: 'global_batch' is 0", "runs/f.yaml:4:12: error: unknown key 'tensro'",
+        "runs/f.yaml:5:24: error: 'step_time' must be a number, found '15%'"}) {
     EXPECT_NE(message.find(part), std::string::npos) << part << "\n" << message;
   }
 }

@@ -32,7 +32,7 @@ TEST_F(File, WritesWholeFilesAndLeavesNothingElse) {
   ASSERT_TRUE(WriteFileAtomically(path, content).ok());
   EXPECT_EQ(ReadFile(path).value(), content);
   EXPECT_EQ(FileCount(), 1u);
-  struct stat info {};
+  struct stat info{};
   ASSERT_EQ(::stat(path.c_str(), &info), 0);
   const mode_t mask = ::umask(0);
   ::umask(mask);

@@ -26,7 +26,8 @@ TEST(Json, GettersSayWhatTheyExpected) {
 TEST(Json, UnknownVersionsAndKeysAreErrors) {
   EXPECT_TRUE(CheckSchemaVersion(Json{{"schema_version", 2}}, 2, "f.json").ok());
   EXPECT_EQ(CheckSchemaVersion(Json{{"schema_version", 3}}, 2, "f.json").message(),
-            "f.json: error: schema_version is 3, which this version of HELM does not read\n  allowed: 2\n  fix: write the file again with this version of HELM");
+            "f.json: error: schema_version is 3, which this version of HELM does not read\n  allowed: 2\n  fix: write the file again with "
+            "this version of HELM");
   EXPECT_EQ(CheckSchemaVersion(Json::object(), 2, "f.json").message(), "f.json: error: the key 'schema_version' is missing");
   EXPECT_TRUE(CheckKeys(Json{{"a", 1}}, {"a", "b"}, "f.json").ok());
   EXPECT_EQ(CheckKeys(Json{{"devcie", 1}}, {"device"}, "f.json").message(),

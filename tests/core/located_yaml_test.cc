@@ -20,7 +20,8 @@ std::string HeadOf(std::string_view text) {
 }
 
 TEST(ParseYaml, BuildsATreeWithPlaces) {
-  const auto root = ParseYaml("# comment\nmodel: llama  # trailing\nstrategy: {data: 2, list: [1, 'a b']}\nitems:\n  - x: null\n  - \"t\"\n", "f.yaml");
+  const auto root =
+      ParseYaml("# comment\nmodel: llama  # trailing\nstrategy: {data: 2, list: [1, 'a b']}\nitems:\n  - x: null\n  - \"t\"\n", "f.yaml");
   ASSERT_TRUE(root.ok()) << root.status().message();
   EXPECT_EQ(ToJson(*root).dump(), R"({"model":"llama","strategy":{"data":2,"list":[1,"a b"]},"items":[{"x":null},"t"]})");
   EXPECT_EQ(root->Find("model")->where.ToString(), "f.yaml:2:8");
@@ -35,7 +36,8 @@ TEST(ParseYaml, BuildsATreeWithPlaces) {
 TEST(ParseYaml, AcceptsFlowOverSeveralLinesAndWindowsLineEnds) {
   EXPECT_EQ(ErrorOf("a: {b: 1,  # one\n    c: [2,\n  3]}\nd: it's\n"), R"(no error: {"a":{"b":1,"c":[2,3]},"d":"it's"})");
   EXPECT_EQ(ErrorOf("a: 1\r\nb: \"x # y\"\r\n"), R"(no error: {"a":1,"b":"x # y"})");
-  EXPECT_EQ(ErrorOf("---\na: x:y\nb: 'it''s'\nc: \"\\u00e9\\n\"\nd: \xc3\xa9\n"), "no error: {\"a\":\"x:y\",\"b\":\"it's\",\"c\":\"é\\n\",\"d\":\"é\"}");
+  EXPECT_EQ(ErrorOf("---\na: x:y\nb: 'it''s'\nc: \"\\u00e9\\n\"\nd: \xc3\xa9\n"),
+            "no error: {\"a\":\"x:y\",\"b\":\"it's\",\"c\":\"é\\n\",\"d\":\"é\"}");
   EXPECT_EQ(ErrorOf("a: [it's, {b: \"]\"}, 'x']  # [\n"), R"(no error: {"a":["it's",{"b":"]"},"x"]})");
 }
 
@@ -64,13 +66,39 @@ TEST(ParseYaml, RefusesWhatYamlCppAccepts) {
   EXPECT_EQ(HeadOf("? [a]\n: 1\n"), "f.yaml:1:3: error: a key must be a word");
   EXPECT_EQ(HeadOf("%YAML 1.2\n---\na: 1\n"), "f.yaml:1:1: error: YAML directives are not used here");
   EXPECT_EQ(HeadOf("a:\n\tb: 1\n"), "f.yaml:2:1: error: a tab in the indentation");
-  EXPECT_EQ(HeadOf("\xef\xbb\xbf" "a: 1\n"), "f.yaml:1:1: error: the file begins with a byte order mark");
+  EXPECT_EQ(HeadOf("\xef\xbb\xbf"
+                   "a: 1\n"),
+            "f.yaml:1:1: error: the file begins with a byte order mark");
 }
 
 TEST(ParseYaml, RefusesGarbage) {
-  for (const char* text : {"a: [1, 2\n", "a: {x: 1\n", "a: [1, 2] 3\n", "a: [1, 2]]\n", "a: {x: 1}}\n", "a: \"x\" y\n", "a: {b: 1 c: 2}\n", "a: b: c\n",
-                           "a: 1\n b: 2\n", "a: 1\nb\n", "- a\nb: 1\n", "a: *x\n", "a: @x\n", "a: `x`\n", "null: 1\n", "", "# only\n", "a: [1,,2]\n",
-                           "[a: 1\n", "a: {\"x\" 1}\n", "a: \"\\q\"\n", "a: [\"x\" \"y\"]\n", "- \n- 1\n", "a: Null\n", "a: 1 : 2\n", "}", "]: 1"}) {
+  for (const char* text : {"a: [1, 2\n",
+                           "a: {x: 1\n",
+                           "a: [1, 2] 3\n",
+                           "a: [1, 2]]\n",
+                           "a: {x: 1}}\n",
+                           "a: \"x\" y\n",
+                           "a: {b: 1 c: 2}\n",
+                           "a: b: c\n",
+                           "a: 1\n b: 2\n",
+                           "a: 1\nb\n",
+                           "- a\nb: 1\n",
+                           "a: *x\n",
+                           "a: @x\n",
+                           "a: `x`\n",
+                           "null: 1\n",
+                           "",
+                           "# only\n",
+                           "a: [1,,2]\n",
+                           "[a: 1\n",
+                           "a: {\"x\" 1}\n",
+                           "a: \"\\q\"\n",
+                           "a: [\"x\" \"y\"]\n",
+                           "- \n- 1\n",
+                           "a: Null\n",
+                           "a: 1 : 2\n",
+                           "}",
+                           "]: 1"}) {
     const auto parsed = ParseYaml(text, "f.yaml");
     EXPECT_FALSE(parsed.ok()) << text << " was read as " << ToJson(*parsed).dump();
     if (!parsed.ok()) {
@@ -104,8 +132,10 @@ TEST(ParseYaml, ReportsAllProblemsOfAFile) {
 
 // What is not closed is named once: the rest of the file is a guess.
 TEST(ParseYaml, NamesWhatIsNotClosed) {
-  EXPECT_EQ(ErrorOf("a: {b: \"x}\nc: 1\n"), "f.yaml:1:8: error: this quote is not closed on its line\n    1 | a: {b: \"x}\n      |        ^\n  fix: add the closing \"");
-  EXPECT_EQ(ErrorOf("a: {b: [1, 2}\nc: 1\n"), "f.yaml:1:4: error: this '{' is not closed\n    1 | a: {b: [1, 2}\n      |    ^\n  fix: add the closing }");
+  EXPECT_EQ(ErrorOf("a: {b: \"x}\nc: 1\n"),
+            "f.yaml:1:8: error: this quote is not closed on its line\n    1 | a: {b: \"x}\n      |        ^\n  fix: add the closing \"");
+  EXPECT_EQ(ErrorOf("a: {b: [1, 2}\nc: 1\n"),
+            "f.yaml:1:4: error: this '{' is not closed\n    1 | a: {b: [1, 2}\n      |    ^\n  fix: add the closing }");
   EXPECT_EQ(ErrorOf("a: &x {b: 1}\n").find("braces"), std::string::npos);
 }
 
@@ -126,7 +156,8 @@ TEST(LocatedJson, RefusesWhatIsNotJson) {
     return message.substr(0, message.find('\n'));
   };
   EXPECT_EQ(head("{\"a\": 1, \"a\": 2}"), "f.json:1:10: error: key 'a' is given twice");
-  EXPECT_EQ(head("{\"a\": 1,\n}"), "f.json:2:1: error: this is not JSON: syntax error while parsing object key - unexpected '}'; expected string literal");
+  EXPECT_EQ(head("{\"a\": 1,\n}"),
+            "f.json:2:1: error: this is not JSON: syntax error while parsing object key - unexpected '}'; expected string literal");
   EXPECT_TRUE(head("{\"a\": NaN}").starts_with("f.json:1:7: error: this is not JSON")) << head("{\"a\": NaN}");
   for (const char* text : {"", "{} x", "// c\n{}", "{\"a\": 01}", "{'a': 1}", "[1 2]", "\"\xff\"", "{\"a\": 1e999}"}) {
     EXPECT_FALSE(ParseJson(text, "f.json").ok()) << text;
@@ -138,8 +169,9 @@ namespace generators {
 // Text of printable ASCII, a few bytes of UTF-8, and what YAML is touchy about.
 rc::Gen<std::string> Text() {
   return rc::gen::oneOf(rc::gen::container<std::string>(rc::gen::inRange<char>(' ', '\x7f')),
-                        rc::gen::element<std::string>("", "null", "yes", "010", "1e5", "a: b", "# x", "- x", "é\"\n\t", "'", "\\", "x #y", ".inf", "=", "<<", "🙂",
-                                                      "a  b", " a", "a ", "0x10", "1_000", "2024-01-01", "...", "---", "!x", "&x", "*x", "\x01", "a,b", "~"));
+                        rc::gen::element<std::string>("", "null", "yes", "010", "1e5", "a: b", "# x", "- x", "é\"\n\t", "'", "\\", "x #y",
+                                                      ".inf", "=", "<<", "🙂", "a  b", " a", "a ", "0x10", "1_000", "2024-01-01", "...",
+                                                      "---", "!x", "&x", "*x", "\x01", "a,b", "~"));
 }
 
 rc::Gen<nlohmann::ordered_json> Value(int depth);
@@ -153,14 +185,15 @@ rc::Gen<nlohmann::ordered_json> Scalar() {
 }
 
 rc::Gen<nlohmann::ordered_json> Object(int depth) {
-  return rc::gen::map(rc::gen::container<std::vector<std::pair<std::string, nlohmann::ordered_json>>>(rc::gen::pair(Text(), Value(depth - 1))),
-                      [](const auto& entries) {
-                        nlohmann::ordered_json object = nlohmann::ordered_json::object();
-                        for (const auto& [key, value] : entries) {
-                          if (object.size() < 5 && key != "<<") object[key] = value;
-                        }
-                        return object;
-                      });
+  return rc::gen::map(
+      rc::gen::container<std::vector<std::pair<std::string, nlohmann::ordered_json>>>(rc::gen::pair(Text(), Value(depth - 1))),
+      [](const auto& entries) {
+        nlohmann::ordered_json object = nlohmann::ordered_json::object();
+        for (const auto& [key, value] : entries) {
+          if (object.size() < 5 && key != "<<") object[key] = value;
+        }
+        return object;
+      });
 }
 
 rc::Gen<nlohmann::ordered_json> Value(int depth) {
@@ -198,8 +231,9 @@ RC_GTEST_PROP(LocatedJson, AgreesWithThePlainParser, ()) {
 
 // Whatever the bytes are, the answer is a tree or a message, never a crash.
 RC_GTEST_PROP(ParseYaml, NeverCrashes, ()) {
-  const auto text = *rc::gen::container<std::string>(rc::gen::element('a', '1', ':', ' ', '\n', '-', '{', '}', '[', ']', '"', '\'', ',', '#', '&', '*', '!', '|', '?',
-                                                                      '\t', '<', '~', '\\', '%', '@', '.', '\r'));
+  const auto text =
+      *rc::gen::container<std::string>(rc::gen::element('a', '1', ':', ' ', '\n', '-', '{', '}', '[', ']', '"', '\'', ',', '#', '&', '*',
+                                                        '!', '|', '?', '\t', '<', '~', '\\', '%', '@', '.', '\r'));
   const auto parsed = ParseYaml(text, "f.yaml");
   RC_ASSERT(parsed.ok() || parsed.status().message().starts_with("f.yaml"));
 }

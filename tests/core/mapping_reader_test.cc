@@ -48,7 +48,11 @@ TEST(MappingReader, ReadsEveryType) {
 }
 
 TEST(MappingReader, NamesUnknownKeysWithSuggestionAndAllowedKeys) {
-  EXPECT_EQ(Complaint("data: 2\ntensro: 4\n", [](MappingReader& r) { r.Int64("data"); r.Int64("tensor"); }),
+  EXPECT_EQ(Complaint("data: 2\ntensro: 4\n",
+                      [](MappingReader& r) {
+                        r.Int64("data");
+                        r.Int64("tensor");
+                      }),
             "f.yaml:2:1: error: unknown key 'tensro' in the test\n"
             "    2 | tensro: 4\n"
             "      | ^\n"
@@ -66,12 +70,14 @@ TEST(MappingReader, ReportsMissingKeysAtTheMapping) {
 
 TEST(MappingReader, WholeNumbersAreStrict) {
   EXPECT_EQ(IntComplaint("a: 010\n"),
-            "f.yaml:1:4: error: 'a' must be a whole number, found '010'\n    1 | a: 010\n      |    ^\n  fix: numbers are decimal, without leading zeros");
+            "f.yaml:1:4: error: 'a' must be a whole number, found '010'\n    1 | a: 010\n      |    ^\n  fix: numbers are decimal, without "
+            "leading zeros");
   EXPECT_EQ(IntComplaint("a: 5us\n"),
             "f.yaml:1:4: error: 'a' must be a whole number, found '5us'\n    1 | a: 5us\n      |    ^\n"
             "  fix: write the number alone, without 'us'; the unit is in the name of the key");
-  EXPECT_EQ(IntComplaint("a: \"8\"\n"),
-            "f.yaml:1:4: error: 'a' must be a whole number, found the text \"8\"\n    1 | a: \"8\"\n      |    ^\n  fix: write 8 without quotes");
+  EXPECT_EQ(
+      IntComplaint("a: \"8\"\n"),
+      "f.yaml:1:4: error: 'a' must be a whole number, found the text \"8\"\n    1 | a: \"8\"\n      |    ^\n  fix: write 8 without quotes");
   EXPECT_EQ(IntComplaint("a: 0\n", kPositive),
             "f.yaml:1:4: error: 'a' is 0, which is out of range\n    1 | a: 0\n      |    ^\n  allowed: whole numbers from 1");
   EXPECT_EQ(IntComplaint("a: 9\n", {1, 8}),
@@ -94,16 +100,22 @@ TEST(MappingReader, NumbersBooleansTextsAreStrict) {
   const auto read_double = [](MappingReader& r) { r.Double("a", kFraction); };
   const auto read_bool = [](MappingReader& r) { r.Bool("a"); };
   const auto read_string = [](MappingReader& r) { r.String("a"); };
-  EXPECT_EQ(complaint("a: .5\n", read_double), "f.yaml:1:4: error: 'a' must be a number, found '.5' |\n  fix: a digit must stand before and after the point");
+  EXPECT_EQ(complaint("a: .5\n", read_double),
+            "f.yaml:1:4: error: 'a' must be a number, found '.5' |\n  fix: a digit must stand before and after the point");
   EXPECT_EQ(complaint("a: 1.5\n", read_double), "f.yaml:1:4: error: 'a' is 1.5, which is out of range |\n  allowed: numbers from 0 to 1");
   EXPECT_EQ(complaint("a: 15%\n", read_double), "f.yaml:1:4: error: 'a' must be a number, found '15%' |\n  fix: write the fraction 0.15");
-  EXPECT_EQ(complaint("a: 2.0\n", [](MappingReader& r) { r.Int64("a"); }), "f.yaml:1:4: error: 'a' must be a whole number, found '2.0' |\n  fix: write 2");
+  EXPECT_EQ(complaint("a: 2.0\n", [](MappingReader& r) { r.Int64("a"); }),
+            "f.yaml:1:4: error: 'a' must be a whole number, found '2.0' |\n  fix: write 2");
   EXPECT_EQ(complaint("a: 8k\n", [](MappingReader& r) { r.Int64("a"); }),
             "f.yaml:1:4: error: 'a' must be a whole number, found '8k' |\n  fix: write the number in full, without 'k'");
-  EXPECT_EQ(complaint("a: .nan\n", read_double), "f.yaml:1:4: error: 'a' must be a number, found '.nan' |\n  fix: a digit must stand before and after the point");
-  EXPECT_EQ(complaint("a: yes\n", read_bool), "f.yaml:1:4: error: 'a' must be true or false, found 'yes' |\n  allowed: true, false\n  fix: write true");
-  EXPECT_EQ(complaint("a: False\n", read_bool), "f.yaml:1:4: error: 'a' must be true or false, found 'False' |\n  allowed: true, false\n  fix: write false");
-  EXPECT_EQ(complaint("a: 010\n", read_string), "f.yaml:1:4: error: 'a' must be a text, found '010' |\n  fix: write \"010\" if the text is meant");
+  EXPECT_EQ(complaint("a: .nan\n", read_double),
+            "f.yaml:1:4: error: 'a' must be a number, found '.nan' |\n  fix: a digit must stand before and after the point");
+  EXPECT_EQ(complaint("a: yes\n", read_bool),
+            "f.yaml:1:4: error: 'a' must be true or false, found 'yes' |\n  allowed: true, false\n  fix: write true");
+  EXPECT_EQ(complaint("a: False\n", read_bool),
+            "f.yaml:1:4: error: 'a' must be true or false, found 'False' |\n  allowed: true, false\n  fix: write false");
+  EXPECT_EQ(complaint("a: 010\n", read_string),
+            "f.yaml:1:4: error: 'a' must be a text, found '010' |\n  fix: write \"010\" if the text is meant");
   EXPECT_EQ(complaint("a: [x]\n", read_string), "f.yaml:1:4: error: 'a' must be a text, found a list");
   EXPECT_EQ(complaint("a: {}\n", read_double), "f.yaml:1:4: error: 'a' must be a number, found a mapping");
   EXPECT_EQ(complaint("a: 0\n", [](MappingReader& r) { r.Double("a", kPositiveNumber); }),
@@ -112,7 +124,8 @@ TEST(MappingReader, NumbersBooleansTextsAreStrict) {
 
 TEST(MappingReader, ChoicesSuggest) {
   EXPECT_EQ(Complaint("a: rmsnrom\n", [](MappingReader& r) { r.Choice("a", {"layernorm", "rmsnorm"}); }),
-            "f.yaml:1:4: error: 'a' cannot be 'rmsnrom'\n    1 | a: rmsnrom\n      |    ^\n  did you mean 'rmsnorm'?\n  allowed: layernorm, rmsnorm");
+            "f.yaml:1:4: error: 'a' cannot be 'rmsnrom'\n    1 | a: rmsnrom\n      |    ^\n  did you mean 'rmsnorm'?\n  allowed: "
+            "layernorm, rmsnorm");
 }
 
 TEST(MappingReader, ListsNameTheirItems) {
@@ -123,7 +136,11 @@ TEST(MappingReader, ListsNameTheirItems) {
 }
 
 TEST(MappingReader, AValueThatIsNoMappingIsReportedOnce) {
-  EXPECT_EQ(Complaint("- 1\n", [](MappingReader& r) { r.RequireInt64("a"); r.Int64("b"); }),
+  EXPECT_EQ(Complaint("- 1\n",
+                      [](MappingReader& r) {
+                        r.RequireInt64("a");
+                        r.Int64("b");
+                      }),
             "f.yaml:1:1: error: the test must be a mapping (`key: value` lines), found a list\n    1 | - 1\n      | ^");
 }
 

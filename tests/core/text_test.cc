@@ -24,7 +24,7 @@ TEST(Text, TrimAndReplace) {
 
 TEST(Text, EditDistanceCountsASwapAsOne) {
   EXPECT_EQ(EditDistance("tensor", "tensor"), 0);
-  EXPECT_EQ(EditDistance("tensor", "tensro"), 1);  // swap
+  EXPECT_EQ(EditDistance("tensor", "tensro"), 1);   // swap
   EXPECT_EQ(EditDistance("kitten", "sitting"), 3);  // k->s, e->i, +g
   EXPECT_EQ(EditDistance("", "abc"), 3);
 }
