@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstring>
 #include <optional>
-#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,6 +11,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
+#include "core/json.h"
 
 namespace helm::formats {
 namespace {
@@ -101,21 +101,9 @@ Result<Entry> ReadEntry(const std::string& name, const Json& value, size_t data_
   return entry;
 }
 
-// The header as JSON; a name that occurs twice is an error, which the JSON library itself would let pass.
 Result<Json> ParseHeader(std::string_view text, const std::string& path) {
-  std::vector<std::set<std::string>> keys;
-  std::string duplicate;
-  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
-    if (event == Json::parse_event_t::object_start) keys.emplace_back();
-    if (event == Json::parse_event_t::object_end) keys.pop_back();
-    if (event == Json::parse_event_t::key && !keys.back().insert(parsed.get<std::string>()).second) duplicate = parsed.get<std::string>();
-    return true;
-  };
   if (!text.starts_with('{')) return InvalidError(fmt::format("{}: error: not a safetensors file: the header does not begin with '{{'", path));
-  const Json header = Json::parse(text, watch, /*allow_exceptions=*/false);
-  if (header.is_discarded() || !header.is_object()) return InvalidError(fmt::format("{}: error: the header is not valid JSON", path));
-  if (!duplicate.empty()) return InvalidError(fmt::format("{}: error: '{}' occurs twice in the header", path, duplicate));
-  return header;
+  return ParseJson(text, path);  // an object, since it begins like one; refuses duplicate names
 }
 
 Result<std::map<std::string, std::string>> ReadMetadata(const Json& value, const std::string& path) {
