@@ -22,6 +22,7 @@ constexpr std::string_view kFormat = "helm-cost-table/1";
 
 Json ToJson(const Measurement& measurement) {
   return {{"median_us", measurement.median.microseconds()},
+          {"mean_us", measurement.mean.microseconds()},
           {"quartile_lower_us", measurement.quartile_lower.microseconds()},
           {"quartile_upper_us", measurement.quartile_upper.microseconds()},
           {"samples", measurement.samples},
@@ -172,7 +173,7 @@ class TableReader {
   static Measurement ReadRow(const Json& row) {
     return {Duration::Microseconds(row["median_us"].get<double>()), Duration::Microseconds(row["quartile_lower_us"].get<double>()),
             Duration::Microseconds(row["quartile_upper_us"].get<double>()), row["samples"].get<int64_t>(),
-            Bytes(row["workspace_bytes"].get<int64_t>())};
+            Bytes(row["workspace_bytes"].get<int64_t>()), Duration::Microseconds(row["mean_us"].get<double>())};
   }
 
   static Status CheckOpKey(const std::string& key) {
@@ -183,8 +184,8 @@ class TableReader {
   }
   static Status CheckCollectiveKey(const std::string& key) { return ir::ParseCollectiveSignature(key).status(); }
 
-  static constexpr std::array<std::string_view, 5> kRowFields = {"median_us", "quartile_lower_us", "quartile_upper_us", "samples",
-                                                                 "workspace_bytes"};
+  static constexpr std::array<std::string_view, 6> kRowFields = {"median_us",         "mean_us", "quartile_lower_us",
+                                                                 "quartile_upper_us", "samples", "workspace_bytes"};
   std::string_view text_;
   std::shared_ptr<const SourceText> source_;
   Diagnostics diagnostics_;

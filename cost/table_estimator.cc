@@ -40,7 +40,7 @@ Status TableEstimator::AddOp(const std::string& key, const Measurement& measurem
 
 Status TableEstimator::AddCollective(const std::string& key, const Measurement& measurement) {
   HELM_ASSIGN_OR_RETURN(const ir::CollectiveSignature collective, ir::ParseCollectiveSignature(key));
-  const TransferPoint point{static_cast<double>(collective.bytes.count()), measurement.median.seconds()};
+  const TransferPoint point{static_cast<double>(collective.bytes.count()), measurement.mean.seconds()};
   if (point.bytes > 0 && point.seconds > 0) curves_[CurveKey(collective)].push_back(point);
   return OkStatus();
 }
@@ -68,7 +68,7 @@ Result<Estimate> TableEstimator::EstimateOp(const ir::OpSignature& op) const {
 Result<Estimate> TableEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
   const std::string key = ir::ToText(collective);
   if (const auto row = table_.collectives.find(key); row != table_.collectives.end()) {
-    return Estimate{row->second.median, Source::kMeasured, row->second.workspace};
+    return Estimate{row->second.mean, Source::kMeasured, row->second.workspace};
   }
   const auto curve = curves_.find(CurveKey(collective));
   if (curve == curves_.end() || collective.bytes.count() <= 0) return NotInTable(key);

@@ -16,6 +16,7 @@
 #include "exec/recorder.h"
 #include "ir/program_text.h"
 #include "runtime/interpreter.h"
+#include "runtime/scheduling.h"
 #include "schedule/materialise.h"
 
 namespace helm::exec {
@@ -206,11 +207,17 @@ Status CheckWorldSize(const Job& job, const ir::Program& program, const runtime:
                                   "run helm-exec without a launcher", job.plan_path, needed, ir::Describe(job.plan.strategy), found));
 }
 
+// All ranks of a local cluster are on this machine, so the rank is the local rank.
+void UseCores(const Job& job, const runtime::World* world) {
+  runtime::SetThreadsPerRank(job.threads_per_rank);
+  runtime::BindToCores(world == nullptr ? 0 : world->rank(), world == nullptr ? 1 : world->size(), job.threads_per_rank);
+}
+
 }  // namespace
 
 Result<std::optional<JobRecord>> RunSession(const Job& job, const SessionContext& context) {
   if (context.progress != nullptr) context.progress->Enter(RankStage::kPreparing);
-  if (job.threads_per_rank > 0) runtime::SetThreadsPerRank(job.threads_per_rank);
+  if (job.threads_per_rank > 0) UseCores(job, context.world);
   HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(job.plan));
   HELM_ASSIGN_OR_RETURN(ir::Program program, ProgramOf(job));
   HELM_RETURN_IF_ERROR(CheckWorldSize(job, program, context.world));

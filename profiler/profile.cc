@@ -22,6 +22,7 @@ constexpr int64_t kBatchSamplesMaximum = 100;
 struct Item {
   std::string key;
   std::function<Result<runtime::OpSample>()> run;  // empty outside the group
+  StoppingRuleOptions stopping;
 };
 
 Duration Since(std::chrono::steady_clock::time_point start) {
@@ -59,7 +60,7 @@ void Decode(const std::string& text, Samples& into) {
 class ItemMeasurement {
  public:
   ItemMeasurement(const Item& item, runtime::World& world, const ProfileOptions& options)
-      : item_(item), world_(world), options_(options), rule_(options.stopping) {}
+      : item_(item), world_(world), options_(options), rule_(item.stopping) {}
 
   // None when interrupted.
   Result<std::optional<cost::Measurement>> Run() {
@@ -111,6 +112,7 @@ class ItemMeasurement {
     const Quartiles quartiles = QuartilesOf(all.durations);
     cost::Measurement measurement;
     measurement.median = quartiles.median;
+    measurement.mean = quartiles.mean;
     measurement.quartile_lower = quartiles.lower;
     measurement.quartile_upper = quartiles.upper;
     measurement.samples = static_cast<int64_t>(all.durations.size());
@@ -138,7 +140,7 @@ class Session {
       if (result_.interrupted) return OkStatus();
       auto bench = runtime::OpBench::Create(op, options_.device);
       HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
-      const Item item{ir::ToText(op), [&] { return (*bench)->RunOnce(); }};
+      const Item item{ir::ToText(op), [&] { return (*bench)->RunOnce(); }, options_.stopping};
       HELM_RETURN_IF_ERROR(Measure(item, result_.table.ops));
     }
     return OkStatus();
@@ -149,7 +151,7 @@ class Session {
       if (result_.interrupted) return OkStatus();
       auto bench = runtime::CollectiveBench::Create(collective, world_, options_.device);
       HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
-      Item item{ir::ToText(collective), nullptr};
+      Item item{ir::ToText(collective), nullptr, options_.stopping_collectives};
       if (world_.rank() < collective.ranks) item.run = [&] { return RunCollective(**bench); };
       HELM_RETURN_IF_ERROR(Measure(item, result_.table.collectives));
     }

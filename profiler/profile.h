@@ -35,6 +35,8 @@ Result<WorkList> ParseWorkList(std::string_view text);
 struct ProfileOptions {
   ir::DeviceKind device = ir::DeviceKind::kCpu;
   StoppingRuleOptions stopping;
+  // Collectives are few, and their mean needs many samples.
+  StoppingRuleOptions stopping_collectives{.samples_minimum = 100, .samples_maximum = 400, .time_maximum = Duration::Milliseconds(800)};
   int64_t warm_up_samples = 2;
   std::function<void(int64_t done, int64_t total, const std::string& key)> progress;  // on rank 0; may be empty
   // On rank 0, now and then: a chance to write the table so far, so that a killed run loses seconds, not minutes. May be empty.

@@ -17,12 +17,26 @@ Duration AtFraction(const std::vector<Duration>& sorted, double fraction) {
   return sorted[below] + Duration::Picoseconds(std::llround(weight * width));
 }
 
+Duration MeanWithinFences(const std::vector<Duration>& samples, Duration lower, Duration upper) {
+  const Duration reach = Duration::Picoseconds((upper - lower).picoseconds() * 3 / 2);
+  Duration sum;
+  int64_t count = 0;
+  for (const Duration sample : samples) {
+    if (sample < lower - reach || sample > upper + reach) continue;
+    sum += sample;
+    ++count;
+  }
+  return Duration::Picoseconds(sum.picoseconds() / count);
+}
+
 }  // namespace
 
 Quartiles QuartilesOf(std::vector<Duration> samples) {
   HELM_CHECK(!samples.empty(), "quartiles of no samples");
   std::sort(samples.begin(), samples.end());
-  return {AtFraction(samples, 0.25), AtFraction(samples, 0.5), AtFraction(samples, 0.75)};
+  const Duration lower = AtFraction(samples, 0.25);
+  const Duration upper = AtFraction(samples, 0.75);
+  return {lower, AtFraction(samples, 0.5), upper, MeanWithinFences(samples, lower, upper)};
 }
 
 void StoppingRule::AddSample(Duration sample, Duration spent) {

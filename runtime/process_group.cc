@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "core/check.h"
+#include "runtime/scheduling.h"
 
 namespace helm::runtime {
 namespace {
@@ -137,6 +138,7 @@ Result<std::unique_ptr<ProcessGroup>> ConnectGloo(const GroupAddress& address) {
   try {
     auto options = c10d::ProcessGroupGloo::Options::create(address.timeout);
     options->threads = 1;  // collectives of a group run in order, one at a time
+    const ShortSliceForNewThreads short_slice;
     options->devices.push_back(GlooDevice(address.loopback));
     return WrapBackend(c10::make_intrusive<c10d::ProcessGroupGloo>(address.store, static_cast<int>(address.rank),
                                                                    static_cast<int>(address.size), std::move(options)),

@@ -8,6 +8,7 @@
 #include "profiler/profile.h"
 #include "runtime/interpreter.h"
 #include "runtime/machine.h"
+#include "runtime/scheduling.h"
 #include "tools/command_line.h"
 #include "tools/pricing.h"
 #include "tools/profile_work.h"
@@ -28,6 +29,7 @@ ir::DeviceKind KindOf(const std::string& device) { return device == "cuda" ? ir:
 
 Result<std::unique_ptr<runtime::World>> JoinWorld(const tools::RankRole& role) {
   runtime::SetThreadsPerRank(role.threads);
+  runtime::BindToCores(role.rank, role.ranks, role.threads);
   runtime::Rendezvous rendezvous;
   rendezvous.port = role.port;
   rendezvous.rank = role.rank;

@@ -24,7 +24,7 @@ CostTable Table() {
   CostTable table;
   table.device = {"cpu", "test cpu", 4, 2};
   const Duration median = Duration::Microseconds(1);
-  table.ops["aten.neg(f32[1000])"] = {median, median, median, 9, Bytes()};
+  table.ops["aten.neg(f32[1000])"] = {median, median, median, 9, Bytes(), median};
   table.host = HostMeasurement{Duration::Microseconds(1), Duration(), Duration()};
   return table;
 }

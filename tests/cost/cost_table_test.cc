@@ -24,6 +24,7 @@ constexpr std::string_view kText = R"json({
   "ops": {
     "aten.mm(f32[8,4], f32[4,2])": {
       "median_us": 1.000001,
+      "mean_us": 1.25,
       "quartile_lower_us": 0.5,
       "quartile_upper_us": 2.0,
       "samples": 11,
@@ -33,6 +34,7 @@ constexpr std::string_view kText = R"json({
   "collectives": {
     "all_reduce f32 ranks=2 per_node=2 bytes=8": {
       "median_us": 10.0,
+      "mean_us": 10.5,
       "quartile_lower_us": 9.0,
       "quartile_upper_us": 12.0,
       "samples": 7,
@@ -58,6 +60,7 @@ TEST(CostTable, ReadsAndWritesTheSameText) {
   const Measurement& row = table->ops.at("aten.mm(f32[8,4], f32[4,2])");
   EXPECT_EQ(row.median, Duration::Picoseconds(1000001));
   EXPECT_EQ(row.workspace, Bytes(64));
+  EXPECT_EQ(row.mean, Duration::Microseconds(1.25));
   EXPECT_EQ(table->host->per_collective, Duration::Microseconds(20));
   EXPECT_EQ(table->file, "ops.json");
 }
@@ -95,18 +98,18 @@ INSTANTIATE_TEST_SUITE_P(
                     BadCase{"NoThreads", "\"threads_per_rank\": 1", "\"threads_per_rank\": 0",
                             "ops.json:3:3: error: 'threads_per_rank' is 0; it must be a whole number of at least 1"},
                     BadCase{"NegativeTime", "\"median_us\": 10.0", "\"median_us\": -1.0",
-                            "ops.json:24:5: error: 'median_us' is -1.0; it must be a time that is not negative"},
+                            "ops.json:25:5: error: 'median_us' is -1.0; it must be a time that is not negative"},
                     BadCase{"FractionOfASample", "\"samples\": 11", "\"samples\": 11.5",
                             "ops.json:15:5: error: 'samples' is 11.5; it must be a whole number that is not negative"},
                     BadCase{"RowWithoutSamples", "\"samples\": 11,", "", "ops.json:15:5: error: a row without 'samples'"},
-                    BadCase{"UnknownKeyInARow", "\"samples\": 11", "\"samples\": 11, \"mean_us\": 3",
-                            "ops.json:15:5: error: unknown key 'mean_us' in a row"},
+                    BadCase{"UnknownKeyInARow", "\"samples\": 11", "\"samples\": 11, \"average_us\": 3",
+                            "ops.json:15:5: error: unknown key 'average_us' in a row"},
                     BadCase{"KeyThatIsNoOp", "aten.mm(f32[8,4]", "aten.mm(f99[8,4]",
                             "ops.json:15:5: error: the key of this row cannot be read"},
                     BadCase{"KeyInAnotherForm", "aten.mm(f32[8,4], f32", "aten.mm( f32[8,4], f32",
                             "ops.json:15:5: error: the key of this row cannot be read"},
                     BadCase{"KeyThatIsNoCollective", "all_reduce f32 ranks=2", "all_reduce f32 ranks=two",
-                            "ops.json:24:5: error: the key of this row cannot be read"},
+                            "ops.json:25:5: error: the key of this row cannot be read"},
                     BadCase{"NoObject", "\"stamp\": {\n    \"helm\": \"0.1.0\"\n  }", "\"stamp\": 3",
                             "ops.json:32:3: error: 'stamp' is number; it must be an object"}),
     [](const auto& info) { return info.param.name; });

@@ -11,7 +11,7 @@ namespace {
 
 Measurement Took(double microseconds, int64_t workspace = 0) {
   const Duration median = Duration::Microseconds(microseconds);
-  return {median, median, median, 9, Bytes(workspace)};
+  return {median, median, median, 9, Bytes(workspace), median};
 }
 
 // Matrix products [M,64] x [64,64] at 1 GFLOP/s for M = 64 and 4 GFLOP/s for M = 256: 2 * 64 * 64 * 64 = 524288 FLOPs in 524.288 us,
