@@ -111,7 +111,7 @@ INSTANTIATE_TEST_SUITE_P(
                     BadCase{"KeyThatIsNoCollective", "all_reduce f32 ranks=2", "all_reduce f32 ranks=two",
                             "ops.json:25:5: error: the key of this row cannot be read"},
                     BadCase{"NoObject", "\"stamp\": {\n    \"helm\": \"0.1.0\"\n  }", "\"stamp\": 3",
-                            "ops.json:32:3: error: 'stamp' is number; it must be an object"}),
+                            "ops.json:34:3: error: 'stamp' is number; it must be an object"}),
     [](const auto& info) { return info.param.name; });
 
 TEST(CostTable, AllProblemsOfAFileAreSaidAtOnce) {

@@ -30,9 +30,10 @@ TEST(QuartilesTest, InterpolateBetweenSamples) {
   EXPECT_EQ(quartiles.upper, Duration::Microseconds(17.5));
 }
 
+// Nine samples are the fewest whose 95 % interval (ranks 4.5 -+ 2.94) lies inside them.
 TEST(StoppingRuleTest, StopsAtTheMinimumWhenSamplesAgree) {
-  StoppingRule rule({.samples_minimum = 7, .samples_maximum = 100});
-  for (int i = 0; i < 6; ++i) {
+  StoppingRule rule({.samples_minimum = 9, .samples_maximum = 100});
+  for (int i = 0; i < 8; ++i) {
     rule.AddSample(Duration::Microseconds(50), Duration::Microseconds(50));
     EXPECT_FALSE(rule.Finished()) << i;
   }
