@@ -87,7 +87,7 @@ Result<RunResult> Finish(const Request& request, const JobRecord& record, const 
     if (request.options.observer) request.options.observer({.kind = RunEvent::Kind::kVerifying, .steps = request.options.steps});
     const Job job = UnsplitJob(request.job);
     HELM_ASSIGN_OR_RETURN(const JobRecord unsplit, run(job));
-    HELM_ASSIGN_OR_RETURN(result.verify, CompareRuns(split, {job, unsplit}));
+    HELM_ASSIGN_OR_RETURN(result.verify, CompareRuns(split, {job, unsplit}, BoundsFor(job.plan.workload.dtype)));
   }
   if (!request.options.dump_state.empty()) {
     HELM_ASSIGN_OR_RETURN(const StateDump dump, CollectDump(split));

@@ -25,10 +25,10 @@ Result<UnsplitState> UnsplitInitialState(const ir::Program& program, uint64_t se
 
 }  // namespace
 
-Result<VerifyResult> CompareRuns(const FinishedJob& split, const FinishedJob& unsplit) {
+Result<VerifyResult> CompareRuns(const FinishedJob& split, const FinishedJob& unsplit, const VerifyBounds& bounds) {
   HELM_ASSIGN_OR_RETURN(const ir::Program program, ProgramOf(split.job));
   HELM_ASSIGN_OR_RETURN(const ir::Program unsplit_program, ProgramOf(unsplit.job));
-  Comparison comparison(BoundsFor(split.job.plan.workload.dtype), split.job.steps);
+  Comparison comparison(bounds, split.job.steps);
   comparison.AddLosses(split.record.losses, unsplit.record.losses);
   for (const auto kind : {VerifyKind::kGradient, VerifyKind::kParameter}) {
     HELM_ASSIGN_OR_RETURN(const UnsplitState reference, CollectUnsplit(unsplit.job, unsplit_program, kind));

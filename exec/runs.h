@@ -15,7 +15,7 @@ struct FinishedJob {
 };
 
 // REQUIRES: both made the same steps of the same training.
-Result<VerifyResult> CompareRuns(const FinishedJob& split, const FinishedJob& unsplit);
+Result<VerifyResult> CompareRuns(const FinishedJob& split, const FinishedJob& unsplit, const VerifyBounds& bounds);
 
 Result<StateDump> CollectDump(const FinishedJob& run);
 

@@ -48,7 +48,7 @@ std::vector<ParityCase> CoveringSet() {
 ir::Program ProgramOf(const ParityRunner& runner, const ParityCase& parity) {
   Result<ir::Program> program = schedule::Materialise(runner.PlanOf(parity));
   HELM_CHECK(program.ok(), program.status().message().c_str());
-  return *std::move(program);
+  return WithoutSpecialValues(*std::move(program));
 }
 
 bool IsTensorAddition(const ir::Op& op) {
