@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include <ATen/ops/mm.h>
 #include <c10/core/InferenceMode.h>
 
 #include "runtime/device.h"
@@ -45,7 +46,7 @@ class GroupCollectiveBench final : public CollectiveBench {
     if (group_ == nullptr) return Duration();
     const c10::InferenceMode inference;
     try {
-      group_->Barrier();
+      Compute();
       if (idle_) return Duration();
       const Clock::time_point start = Clock::now();
       group_->Start(call_, input_, output_)->Wait();
@@ -57,7 +58,26 @@ class GroupCollectiveBench final : public CollectiveBench {
   }
 
  private:
+  // In a step a collective follows computation: the threads that move data sleep, the caches hold something else, and the ranks arrive a little
+  // apart. Collectives called back to back, or right after a barrier, took from a third to three times as long. The collective itself keeps the
+  // ranks together, so that no barrier is needed. About 3 ms on one CPU core.
+  void Compute() {
+    if (!left_.defined()) {
+      const c10::Device device = device_->torch_device();
+      left_ = EmptyTensor(ir::DataType::kFloat32, {kComputeRows, kComputeInner}, device).fill_(0.5);
+      right_ = EmptyTensor(ir::DataType::kFloat32, {kComputeInner, kComputeColumns}, device).fill_(0.5);
+    }
+    product_ = at::mm(left_, right_);
+  }
+
+  static constexpr int64_t kComputeRows = 256;
+  static constexpr int64_t kComputeInner = 384;
+  static constexpr int64_t kComputeColumns = 1280;
+
   std::unique_ptr<Device> device_;
+  at::Tensor left_;
+  at::Tensor right_;
+  at::Tensor product_;
   std::unique_ptr<ProcessGroup> group_;  // null on a rank that is left over
   CollectiveCall call_;
   at::Tensor input_;

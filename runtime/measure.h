@@ -32,7 +32,7 @@ class CollectiveBench {
  public:
   static Result<std::unique_ptr<CollectiveBench>> Create(const ir::CollectiveSignature& signature, World& world, ir::DeviceKind device);
   virtual ~CollectiveBench() = default;
-  virtual Result<Duration> RunOnce() = 0;  // barrier, then start to end of wait on this rank
+  virtual Result<Duration> RunOnce() = 0;  // computes for a while, as in a step; then start to end of wait on this rank
 };
 
 // The interpreter's own time per op beyond the ATen call, to start a collective, and to wait for one that has ended.
