@@ -1,5 +1,7 @@
 #include "exec/data_loader.h"
 
+#include <unistd.h>
+
 #include <filesystem>
 #include <set>
 
@@ -25,7 +27,7 @@ ir::Workload WorkloadOf(int64_t global_batch, int64_t sequence_length) {
 class CountingShard : public testing::Test {
  protected:
   void SetUp() override {
-    path_ = testing::TempDir() + "/helm_data_loader_test.bin";
+    path_ = testing::TempDir() + "/helm_data_loader_test." + std::to_string(getpid()) + ".bin";
     formats::TokenShard shard;
     for (uint32_t token = 0; token < 14; ++token) shard.tokens.push_back(token);
     ASSERT_TRUE(formats::WriteTokenShard(shard, path_).ok());

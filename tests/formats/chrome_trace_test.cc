@@ -1,5 +1,7 @@
 #include "formats/chrome_trace.h"
 
+#include <unistd.h>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -183,7 +185,7 @@ TEST(ChromeTrace, HtaSeesTheOverlapThatWasBuilt) {
     if (event.op != ir::OpId(0)) event.start += Duration::Microseconds(30);
     timeline.events.push_back(event);
   }
-  const std::string folder = ::testing::TempDir() + "/helm_hta_traces";
+  const std::string folder = ::testing::TempDir() + "/helm_hta_traces." + std::to_string(getpid());
   std::filesystem::remove_all(folder);
   std::filesystem::create_directories(folder);
   const Status written = WriteChromeTracesByRank(timeline, folder);

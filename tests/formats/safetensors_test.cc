@@ -1,5 +1,7 @@
 #include "formats/safetensors.h"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <string>
 
@@ -57,7 +59,7 @@ TEST(Safetensors, WritesTheDocumentedBytes) {
 }
 
 TEST(Safetensors, WritesAndReadsAFile) {
-  const std::string path = testing::TempDir() + "/helm_safetensors_test.safetensors";
+  const std::string path = testing::TempDir() + "/helm_safetensors_test." + std::to_string(getpid()) + ".safetensors";
   TensorFile file;
   file.tensors.push_back(IntegerTensor("tokens", {2, 2}, std::vector<int64_t>{1, -1, 1LL << 40, 0}));
   ASSERT_TRUE(WriteSafetensors(file, path).ok());

@@ -1,5 +1,7 @@
 #include "formats/token_shard.h"
 
+#include <unistd.h>
+
 #include <cstring>
 #include <filesystem>
 #include <numeric>
@@ -75,7 +77,7 @@ TEST(TokenShard, NamesTheFirstTokenOutsideTheVocabulary) {
 class TokenFolder : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "/helm_token_shard_test";
+    folder_ = testing::TempDir() + "/helm_token_shard_test." + std::to_string(getpid());
     std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
   }
