@@ -1,5 +1,5 @@
-// Cluster: the machines a plan is for: device, nodes, links, how many are used. Plain values, read from YAML or JSON by cluster/cluster_reader.h.
-// Bandwidths are per GPU and direction inside a node, per NIC between nodes.
+// Cluster: the machines a plan is for: device, nodes, links, how many are used. Plain values, read from YAML or JSON by
+// cluster/cluster_reader.h. Bandwidths are per GPU and direction inside a node, per NIC between nodes.
 //
 // Invariant after reading: node_count x devices_per_node >= devices_used >= 1; `intra_node` is present when devices_per_node > 1 and
 // `inter_node` when node_count > 1, except on a local CPU cluster, whose links are its memory.
@@ -19,9 +19,9 @@ namespace helm::cluster {
 struct Device {
   std::string name;  // equals the name in cost tables
   bool is_cpu = false;
-  Bytes memory;                                             // of one device; for a CPU the memory of the machine
+  Bytes memory;  // of one device; for a CPU the memory of the machine
   std::optional<BytesPerSecond> memory_bandwidth;
-  std::map<std::string, FlopsPerSecond> peak;               // by dtype name (ir::Name): dense
+  std::map<std::string, FlopsPerSecond> peak;  // by dtype name (ir::Name): dense
   int64_t multiprocessors = 0;
   bool operator==(const Device&) const = default;
 };
@@ -48,9 +48,9 @@ struct Cluster {
   int64_t devices_used = 1;
   std::optional<IntraNodeLink> intra_node;
   std::optional<InterNodeLink> inter_node;
-  int64_t nvlink_domain = 0;     // GPUs; 0: the node
-  bool local = false;            // this machine
-  int64_t cpu_cores = 0;         // local CPU: shared by the ranks
+  int64_t nvlink_domain = 0;  // GPUs; 0: the node
+  bool local = false;         // this machine
+  int64_t cpu_cores = 0;      // local CPU: shared by the ranks
   bool operator==(const Cluster&) const = default;
 };
 

@@ -1,5 +1,6 @@
-// Reading clusters: a preset's name (configs/clusters/), a file, an inline mapping, or {local: N}; and the JSON form that a plan embeds, which
-// is self-contained: the device is written out, so that a plan does not change its meaning with a preset. Forms: docs/formats/cluster.md.
+// Reading clusters: a preset's name (configs/clusters/), a file, an inline mapping, or {local: N}; and the JSON form that a plan embeds,
+// which is self-contained: the device is written out, so that a plan does not change its meaning with a preset. Forms:
+// docs/formats/cluster.md.
 #pragma once
 
 #include <optional>

@@ -7,10 +7,10 @@
 namespace helm::cluster {
 
 struct GroupPlacement {
-  int64_t size = 1;                // ranks of the group
-  int64_t nodes = 1;               // that it touches
-  int64_t ranks_per_node = 1;      // the most on one node
-  int64_t groups_per_node = 1;     // instances of the group with a rank on one node, the most: they share its network cards
+  int64_t size = 1;             // ranks of the group
+  int64_t nodes = 1;            // that it touches
+  int64_t ranks_per_node = 1;   // the most on one node
+  int64_t groups_per_node = 1;  // instances of the group with a rank on one node, the most: they share its network cards
   bool operator==(const GroupPlacement&) const = default;
 };
 

@@ -1,7 +1,7 @@
 // RunConfig: one YAML file that says what to train, on what, how, and what is asked for (DESIGN section 4, docs/formats/run_config.md).
 //
-// Reading is two steps: every key through the strict layer (unknown, duplicate, mistyped), then the meaning (sizes that do not divide, a world
-// that does not fit the cluster). What this version cannot do is refused by name, never ignored. All problems come out together.
+// Reading is two steps: every key through the strict layer (unknown, duplicate, mistyped), then the meaning (sizes that do not divide, a
+// world that does not fit the cluster). What this version cannot do is refused by name, never ignored. All problems come out together.
 // Invariant of a RunConfig that was read: degrees that were given are possible on the cluster and for the model; defaults are applied.
 #pragma once
 
@@ -52,8 +52,8 @@ struct ConfigContext {
   cluster::MachineFacts machine;
 };
 
-// `overrides`: "strategy.tensor=4", as --set gives them; they replace or add a value before anything is checked. What is wrong in one is shown
-// as "--set strategy.tenosr=4: error: ...".
+// `overrides`: "strategy.tensor=4", as --set gives them; they replace or add a value before anything is checked. What is wrong in one is
+// shown as "--set strategy.tenosr=4: error: ...".
 Result<RunConfig> ReadRunConfig(const std::string& path, const std::vector<std::string>& overrides, const ConfigContext& context);
 Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& path, const std::vector<std::string>& overrides,
                                  const ConfigContext& context);

@@ -16,13 +16,14 @@ Result<std::string> ReadFile(const std::string& path);
 // Temporary file in the same folder, fsync, rename, fsync of the folder. The folder must exist. On failure nothing is left behind.
 Status WriteFileAtomically(const std::string& path, std::string_view content);
 
-bool FileExists(const std::string& path);    // a regular file, or a link to one
-bool FolderExists(const std::string& path);  // a folder, or a link to one
+bool FileExists(const std::string& path);     // a regular file, or a link to one
+bool FolderExists(const std::string& path);   // a folder, or a link to one
 Status MakeFolders(const std::string& path);  // with all its parents; ok if it is already there
 
 // "a/b.yaml" -> "a"; "b.yaml" -> ".".
 std::string FolderOf(const std::string& path);
-// `path` as seen from `folder`: unchanged if absolute, else folder/path, without "." and "..": ("runs", "../models/a.json") -> "models/a.json".
+// `path` as seen from `folder`: unchanged if absolute, else folder/path, without "." and "..": ("runs", "../models/a.json") ->
+// "models/a.json".
 std::string ResolvePath(const std::string& folder, const std::string& path);
 // Of the running program (/proc/self/exe).
 std::string ExecutableFolder();

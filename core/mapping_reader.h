@@ -2,9 +2,9 @@
 // range, missing keys, unknown keys with "did you mean" and the list of allowed keys.
 //
 // Use: make one for a mapping, call a getter for every key that exists in the format (a key is known because someone asked for it), then
-// Finish. `null` means not given. A getter that finds a problem reports it and returns "not given" (its default), so that reading goes on and
-// all problems of the file come out together; the caller asks Diagnostics::ok() at the end. Invariant: Finish is called exactly once, by the destructor
-// if nobody did before.
+// Finish. `null` means not given. A getter that finds a problem reports it and returns "not given" (its default), so that reading goes on
+// and all problems of the file come out together; the caller asks Diagnostics::ok() at the end. Invariant: Finish is called exactly once,
+// by the destructor if nobody did before.
 #pragma once
 
 #include <cstdint>

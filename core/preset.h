@@ -1,5 +1,5 @@
-// Presets: how a config names another document: by a preset's name ("llama3-8b": configs/models/llama3-8b.yaml), by a file ("../a.json", relative
-// to the file that says so), or inline.
+// Presets: how a config names another document: by a preset's name ("llama3-8b": configs/models/llama3-8b.yaml), by a file ("../a.json",
+// relative to the file that says so), or inline.
 #pragma once
 
 #include <optional>
@@ -32,8 +32,9 @@ struct LoadedReference {
 };
 
 // Follows a value that is a mapping (inline) or a text (a preset's name, or a file if it has a '/' or ends in .yaml, .yml or .json). What
-// is wrong is reported at the value, with the presets there are. `what`: "cluster"; `kind`: "clusters"; `folder`: of the file that holds `value`.
-std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind, const PresetPath& path,
-                                             const std::string& folder, Diagnostics& diagnostics);
+// is wrong is reported at the value, with the presets there are. `what`: "cluster"; `kind`: "clusters"; `folder`: of the file that holds
+// `value`.
+std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind,
+                                             const PresetPath& path, const std::string& folder, Diagnostics& diagnostics);
 
 }  // namespace helm

@@ -1,4 +1,5 @@
-// Stamp: where a file came from. Every file that HELM writes carries one: version, revision, machine, time, seed, hashes of what it was made from.
+// Stamp: where a file came from. Every file that HELM writes carries one: version, revision, machine, time, seed, hashes of what it was
+// made from.
 //
 // For people and for checks of the hashes; nothing else may depend on it.
 #pragma once

@@ -53,7 +53,7 @@ inline Status UnavailableError(std::string message) { return {StatusCode::kUnava
 template <typename T>
 class [[nodiscard]] Result {
  public:
-  Result(T value) : state_(std::move(value)) {}  // NOLINT: implicit, so that functions can return either
+  Result(T value) : state_(std::move(value)) {}        // NOLINT: implicit, so that functions can return either
   Result(Status status) : state_(std::move(status)) {  // NOLINT
     HELM_CHECK(!std::get<Status>(state_).ok(), "a Result without a value needs an error");
   }
@@ -86,14 +86,13 @@ class [[nodiscard]] Result {
 #define HELM_CONCAT(a, b) HELM_CONCAT_INNER(a, b)
 
 // HELM_RETURN_IF_ERROR(Write(file)); leaves the enclosing function with the Status when it is not ok.
-#define HELM_RETURN_IF_ERROR(expression)                           \
-  do {                                                             \
+#define HELM_RETURN_IF_ERROR(expression)                                                  \
+  do {                                                                                    \
     if (::helm::Status helm_status = (expression); !helm_status.ok()) return helm_status; \
   } while (false)
 
 // HELM_ASSIGN_OR_RETURN(auto text, ReadFile(path)); binds the value or leaves with the Status.
-#define HELM_ASSIGN_OR_RETURN(target, expression) \
-  HELM_ASSIGN_OR_RETURN_NAMED(HELM_CONCAT(helm_result_, __LINE__), target, expression)
+#define HELM_ASSIGN_OR_RETURN(target, expression) HELM_ASSIGN_OR_RETURN_NAMED(HELM_CONCAT(helm_result_, __LINE__), target, expression)
 #define HELM_ASSIGN_OR_RETURN_NAMED(name, target, expression) \
   auto name = (expression);                                   \
   if (!name.ok()) return name.status();                       \

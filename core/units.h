@@ -26,8 +26,14 @@ class Duration {
   constexpr double seconds() const { return static_cast<double>(picoseconds_) * 1e-12; }
 
   constexpr auto operator<=>(const Duration&) const = default;
-  constexpr Duration& operator+=(Duration other) { picoseconds_ += other.picoseconds_; return *this; }
-  constexpr Duration& operator-=(Duration other) { picoseconds_ -= other.picoseconds_; return *this; }
+  constexpr Duration& operator+=(Duration other) {
+    picoseconds_ += other.picoseconds_;
+    return *this;
+  }
+  constexpr Duration& operator-=(Duration other) {
+    picoseconds_ -= other.picoseconds_;
+    return *this;
+  }
   friend constexpr Duration operator+(Duration a, Duration b) { return a += b; }
   friend constexpr Duration operator-(Duration a, Duration b) { return a -= b; }
   friend constexpr Duration operator*(Duration a, int64_t n) { return Duration(a.picoseconds_ * n); }
@@ -47,8 +53,14 @@ class Bytes {
   constexpr double gibibytes() const { return static_cast<double>(count_) / 1073741824.0; }
 
   constexpr auto operator<=>(const Bytes&) const = default;
-  constexpr Bytes& operator+=(Bytes other) { count_ += other.count_; return *this; }
-  constexpr Bytes& operator-=(Bytes other) { count_ -= other.count_; return *this; }
+  constexpr Bytes& operator+=(Bytes other) {
+    count_ += other.count_;
+    return *this;
+  }
+  constexpr Bytes& operator-=(Bytes other) {
+    count_ -= other.count_;
+    return *this;
+  }
   friend constexpr Bytes operator+(Bytes a, Bytes b) { return a += b; }
   friend constexpr Bytes operator-(Bytes a, Bytes b) { return a -= b; }
   friend constexpr Bytes operator*(Bytes a, int64_t n) { return Bytes(a.count_ * n); }
@@ -81,7 +93,10 @@ class Flops {
   explicit constexpr Flops(double count) : count_(count) {}
   constexpr double count() const { return count_; }
   constexpr auto operator<=>(const Flops&) const = default;
-  constexpr Flops& operator+=(Flops other) { count_ += other.count_; return *this; }
+  constexpr Flops& operator+=(Flops other) {
+    count_ += other.count_;
+    return *this;
+  }
   friend constexpr Flops operator+(Flops a, Flops b) { return a += b; }
 
  private:

@@ -171,9 +171,12 @@ class TableReader {
   }
 
   static Measurement ReadRow(const Json& row) {
-    return {Duration::Microseconds(row["median_us"].get<double>()), Duration::Microseconds(row["quartile_lower_us"].get<double>()),
-            Duration::Microseconds(row["quartile_upper_us"].get<double>()), row["samples"].get<int64_t>(),
-            Bytes(row["workspace_bytes"].get<int64_t>()), Duration::Microseconds(row["mean_us"].get<double>())};
+    return {Duration::Microseconds(row["median_us"].get<double>()),
+            Duration::Microseconds(row["quartile_lower_us"].get<double>()),
+            Duration::Microseconds(row["quartile_upper_us"].get<double>()),
+            row["samples"].get<int64_t>(),
+            Bytes(row["workspace_bytes"].get<int64_t>()),
+            Duration::Microseconds(row["mean_us"].get<double>())};
   }
 
   static Status CheckOpKey(const std::string& key) {

@@ -21,8 +21,8 @@ using Json = nlohmann::ordered_json;
 static_assert(std::endian::native == std::endian::little, "tensor data is copied as it lies in memory");
 
 constexpr size_t kLengthBytes = 8;
-constexpr size_t kAlignment = 8;                    // of the data, reached by spaces after the header, as Hugging Face's writer does
-constexpr size_t kHeaderBytesMost = 100'000'000;    // the limit of Hugging Face's reader (safetensors, tensor.rs, MAX_HEADER_SIZE)
+constexpr size_t kAlignment = 8;                  // of the data, reached by spaces after the header, as Hugging Face's writer does
+constexpr size_t kHeaderBytesMost = 100'000'000;  // the limit of Hugging Face's reader (safetensors, tensor.rs, MAX_HEADER_SIZE)
 constexpr std::string_view kMetadata = "__metadata__";
 
 constexpr std::pair<ir::DataType, std::string_view> kDtypeNames[] = {
@@ -91,18 +91,21 @@ Result<Entry> ReadEntry(const std::string& name, const Json& value, size_t data_
               .begin = value["data_offsets"][0].get<size_t>(),
               .end = value["data_offsets"][1].get<size_t>()};
   if (entry.begin > entry.end || entry.end > data_bytes) {
-    return error(fmt::format("its bytes {}..{} are not inside the {} bytes of data: is the file cut off?", entry.begin, entry.end, data_bytes));
+    return error(
+        fmt::format("its bytes {}..{} are not inside the {} bytes of data: is the file cut off?", entry.begin, entry.end, data_bytes));
   }
   const std::optional<size_t> count = CountElements(entry.tensor.shape, data_bytes);
   const size_t element_bytes = static_cast<size_t>(ir::ElementBytes(*dtype));
   if (!count || *count * element_bytes != entry.end - entry.begin) {
-    return error(fmt::format("shape [{}] of {} does not take {} bytes", fmt::join(entry.tensor.shape, ", "), dtype_name, entry.end - entry.begin));
+    return error(
+        fmt::format("shape [{}] of {} does not take {} bytes", fmt::join(entry.tensor.shape, ", "), dtype_name, entry.end - entry.begin));
   }
   return entry;
 }
 
 Result<Json> ParseHeader(std::string_view text, const std::string& path) {
-  if (!text.starts_with('{')) return InvalidError(fmt::format("{}: error: not a safetensors file: the header does not begin with '{{'", path));
+  if (!text.starts_with('{'))
+    return InvalidError(fmt::format("{}: error: not a safetensors file: the header does not begin with '{{'", path));
   return ParseJson(text, path);  // an object, since it begins like one; refuses duplicate names
 }
 
@@ -121,8 +124,8 @@ Status CheckNoHoles(const std::vector<Entry>& entries, size_t data_bytes, const 
   size_t end = 0;
   for (const Entry& entry : entries) {
     if (entry.begin != end) {
-      return InvalidError(fmt::format("{}: error: tensor '{}' begins at byte {} of the data, expected {}: tensors overlap or leave a hole", path,
-                                      entry.tensor.name, entry.begin, end));
+      return InvalidError(fmt::format("{}: error: tensor '{}' begins at byte {} of the data, expected {}: tensors overlap or leave a hole",
+                                      path, entry.tensor.name, entry.begin, end));
     }
     end = entry.end;
   }
@@ -179,7 +182,8 @@ Result<TensorFile> ParseSafetensors(std::string_view bytes, const std::string& p
   uint64_t length = 0;
   std::memcpy(&length, bytes.data(), kLengthBytes);
   if (length > kHeaderBytesMost || length > bytes.size() - kLengthBytes) {
-    return InvalidError(fmt::format("{}: error: a header of {} bytes in a file of {}: not a safetensors file, or cut off", path, length, bytes.size()));
+    return InvalidError(
+        fmt::format("{}: error: a header of {} bytes in a file of {}: not a safetensors file, or cut off", path, length, bytes.size()));
   }
   HELM_ASSIGN_OR_RETURN(const Json header, ParseHeader(bytes.substr(kLengthBytes, length), path));
   const std::string_view data = bytes.substr(kLengthBytes + length);

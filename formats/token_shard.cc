@@ -51,17 +51,19 @@ void AppendNarrowed(const std::vector<uint32_t>& tokens, std::string* bytes) {
 
 Result<TokenShard> ParseWithHeader(const HeaderFormat& format, std::string_view bytes, const std::string& path) {
   if (bytes.size() < kHeaderBytes) {
-    return InvalidError(fmt::format("{}: error: token shard is cut off: {} bytes, its header alone has {}", path, bytes.size(), kHeaderBytes));
+    return InvalidError(
+        fmt::format("{}: error: token shard is cut off: {} bytes, its header alone has {}", path, bytes.size(), kHeaderBytes));
   }
   std::array<int32_t, kHeaderWords> header{};
   std::memcpy(header.data(), bytes.data(), kHeaderBytes);
   if (header[1] != format.version) {
-    return InvalidError(fmt::format("{}: error: token shard with magic {} has version {}; known: {}", path, format.magic, header[1], format.version));
+    return InvalidError(
+        fmt::format("{}: error: token shard with magic {} has version {}; known: {}", path, format.magic, header[1], format.version));
   }
   const size_t body = bytes.size() - kHeaderBytes;
   if (header[2] < 0 || static_cast<size_t>(header[2]) * format.token_bytes != body) {
-    return InvalidError(fmt::format("{}: error: the header says {} tokens of {} bytes, but {} bytes follow it: is the file cut off?", path, header[2],
-                                    format.token_bytes, body));
+    return InvalidError(fmt::format("{}: error: the header says {} tokens of {} bytes, but {} bytes follow it: is the file cut off?", path,
+                                    header[2], format.token_bytes, body));
   }
   bytes.remove_prefix(kHeaderBytes);
   return TokenShard{format.kind, format.token_bytes == sizeof(uint16_t) ? Widen<uint16_t>(bytes) : Widen<uint32_t>(bytes)};
@@ -104,8 +106,10 @@ Result<TokenShard> ReadTokenShard(const std::string& path) {
 Status CheckVocabulary(const TokenShard& shard, int64_t vocabulary, const std::string& path) {
   const auto found = std::find_if(shard.tokens.begin(), shard.tokens.end(), [&](uint32_t token) { return token >= vocabulary; });
   if (found == shard.tokens.end()) return OkStatus();
-  return InvalidError(fmt::format("{}: error: token {} at position {} is not below the model's vocabulary of {}: the data were made with another "
-                                  "tokenizer", path, *found, found - shard.tokens.begin(), vocabulary));
+  return InvalidError(
+      fmt::format("{}: error: token {} at position {} is not below the model's vocabulary of {}: the data were made with another "
+                  "tokenizer",
+                  path, *found, found - shard.tokens.begin(), vocabulary));
 }
 
 std::string SerializeTokenShard(const TokenShard& shard) {

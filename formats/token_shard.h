@@ -4,8 +4,8 @@
 //   llm.c, Llama 3           256 x int32 header {20240801, 7, tokens, 0...}, then uint32 tokens at byte 1024
 //   headerless               uint16 tokens from byte 0
 //
-// All little-endian. A file that begins with a known magic is read with its header, any other as headerless. Never guessed around: a size that
-// does not match the header's count, another version, or an odd number of bytes is an error.
+// All little-endian. A file that begins with a known magic is read with its header, any other as headerless. Never guessed around: a size
+// that does not match the header's count, another version, or an odd number of bytes is an error.
 #pragma once
 
 #include <cstdint>

@@ -1,6 +1,6 @@
-// MemoryLowerBound: bytes that a rank needs whatever the order of its operators: parameters, gradients, optimizer state, and the activations
-// that the backward pass of one micro-batch cannot do without. Never more than the simulated peak (property test), so that a strategy
-// whose bound exceeds the capacity can be dropped unsimulated.
+// MemoryLowerBound: bytes that a rank needs whatever the order of its operators: parameters, gradients, optimizer state, and the
+// activations that the backward pass of one micro-batch cannot do without. Never more than the simulated peak (property test), so that a
+// strategy whose bound exceeds the capacity can be dropped unsimulated.
 #pragma once
 
 #include "core/units.h"

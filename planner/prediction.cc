@@ -66,12 +66,9 @@ nlohmann::ordered_json ToJson(const Prediction& prediction) {
   json["model_flops_utilization"] =
       prediction.model_flops_utilization ? nlohmann::ordered_json(*prediction.model_flops_utilization) : nlohmann::ordered_json();
   // Reserved memory and memory outside the allocator are not modelled on a CPU: null, not a copy of what is allocated.
-  json["peak_memory"] = {{"allocated_bytes", prediction.memory_bytes_peak.count()},
-                         {"reserved_bytes", nullptr},
-                         {"total_bytes", nullptr},
-                         {"capacity_bytes", prediction.memory_bytes_capacity.count()},
-                         {"by_category", by_category},
-                         {"rank", 0}};
+  json["peak_memory"] = {
+      {"allocated_bytes", prediction.memory_bytes_peak.count()},    {"reserved_bytes", nullptr},  {"total_bytes", nullptr},
+      {"capacity_bytes", prediction.memory_bytes_capacity.count()}, {"by_category", by_category}, {"rank", 0}};
   json["breakdown_s"] = {{"compute", breakdown.compute.seconds()},
                          {"exposed_communication", breakdown.exposed_communication.seconds()},
                          {"bubble", breakdown.bubble.seconds()},
@@ -109,7 +106,8 @@ std::string ToText(const Prediction& prediction) {
   const sim::Breakdown& breakdown = prediction.breakdown;
   const double memory_share =
       static_cast<double>(prediction.memory_bytes_peak.count()) / static_cast<double>(prediction.memory_bytes_capacity.count());
-  std::string text = fmt::format("step time      {}, {:.0f} tokens/s per device", FormatDuration(step), prediction.tokens_per_second_per_device);
+  std::string text =
+      fmt::format("step time      {}, {:.0f} tokens/s per device", FormatDuration(step), prediction.tokens_per_second_per_device);
   if (prediction.model_flops_utilization) text += fmt::format(", MFU {:.1f} %", 100 * *prediction.model_flops_utilization);
   text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
                       FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");

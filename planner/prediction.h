@@ -20,8 +20,8 @@ struct Prediction {
   Duration step_time;
   double tokens_per_second_per_device = 0;
   std::optional<double> model_flops_utilization;  // none when the device's peak is not known
-  Bytes memory_bytes_peak;      // allocated, of one rank
-  Bytes memory_bytes_capacity;  // that one rank may use
+  Bytes memory_bytes_peak;                        // allocated, of one rank
+  Bytes memory_bytes_capacity;                    // that one rank may use
   sim::MemoryPeak peak;
   sim::Breakdown breakdown;
   sim::SourceShares sources;

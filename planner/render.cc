@@ -96,9 +96,8 @@ std::string RenderText(const Evaluation& evaluation) {
 }
 
 nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {
-  return {{"schema_version", kSchemaVersion},
-          {"strategy", ToJson(evaluation.plan.strategy)},
-          {"prediction", ToJson(evaluation.prediction)}};
+  return {
+      {"schema_version", kSchemaVersion}, {"strategy", ToJson(evaluation.plan.strategy)}, {"prediction", ToJson(evaluation.prediction)}};
 }
 
 }  // namespace helm::planner

@@ -103,7 +103,8 @@ std::string WhyLost(const Prediction& best, const Prediction& other) {
                         {"more bubble", b.bubble - a.bubble},
                         {"more time in the optimizer", b.optimizer - a.optimizer},
                         {"more launching", b.host - a.host}};
-  const Part* largest = std::max_element(std::begin(parts), std::end(parts), [](const Part& x, const Part& y) { return x.extra < y.extra; });
+  const Part* largest =
+      std::max_element(std::begin(parts), std::end(parts), [](const Part& x, const Part& y) { return x.extra < y.extra; });
   const double slower = other.step_time.seconds() / best.step_time.seconds() - 1;
   return fmt::format("{:+.1f} %: {} {}", 100 * slower, FormatDuration(largest->extra), largest->what);
 }
@@ -128,8 +129,8 @@ Status NothingFits(const config::RunConfig& config, const SearchResult& result) 
   std::string message = fmt::format("{}: error: no feasible plan\n", config.path);
   if (!result.unfit.empty()) {
     const Candidate& closest = result.unfit.front();
-    message += fmt::format("  closest: {}\n  memory binds: needs {} per rank, {} more than the {} it may use\n", ir::Describe(closest.strategy),
-                           FormatBytes(closest.prediction.memory_bytes_peak),
+    message += fmt::format("  closest: {}\n  memory binds: needs {} per rank, {} more than the {} it may use\n",
+                           ir::Describe(closest.strategy), FormatBytes(closest.prediction.memory_bytes_peak),
                            FormatBytes(closest.prediction.memory_bytes_peak - capacity), FormatBytes(capacity));
     message += "  fix: use more devices, a smaller micro-batch or batch, or a shorter sequence";
   } else if (!result.pruned.empty()) {
@@ -154,10 +155,10 @@ void KeepClosestPruned(const config::RunConfig& config, const std::vector<ir::St
 
 void Rank(SearchResult& result) {
   std::stable_sort(result.ranked.begin(), result.ranked.end(), Faster);
-  std::stable_sort(result.unfit.begin(), result.unfit.end(), [](const Candidate& a, const Candidate& b) {
-    return a.prediction.memory_bytes_peak < b.prediction.memory_bytes_peak;
-  });
-  for (size_t i = 1; i < result.ranked.size(); ++i) result.ranked[i].reason = WhyLost(result.ranked[0].prediction, result.ranked[i].prediction);
+  std::stable_sort(result.unfit.begin(), result.unfit.end(),
+                   [](const Candidate& a, const Candidate& b) { return a.prediction.memory_bytes_peak < b.prediction.memory_bytes_peak; });
+  for (size_t i = 1; i < result.ranked.size(); ++i)
+    result.ranked[i].reason = WhyLost(result.ranked[0].prediction, result.ranked[i].prediction);
   result.pareto = ParetoFront(result.ranked);
 }
 

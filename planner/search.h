@@ -25,12 +25,12 @@ struct Candidate {
 };
 
 struct SearchResult {
-  Evaluation best;                    // with timeline
-  std::vector<Candidate> ranked;      // all that fit, fastest first; the first is the best
-  std::vector<Candidate> unfit;       // simulated, but over the memory capacity; smallest first
-  std::vector<Rejection> pruned;      // dropped unsimulated
-  std::vector<size_t> pareto;         // indices into ranked: no other is both faster and smaller
-  bool complete = true;               // false: stopped by time limit or interrupt
+  Evaluation best;                // with timeline
+  std::vector<Candidate> ranked;  // all that fit, fastest first; the first is the best
+  std::vector<Candidate> unfit;   // simulated, but over the memory capacity; smallest first
+  std::vector<Rejection> pruned;  // dropped unsimulated
+  std::vector<size_t> pareto;     // indices into ranked: no other is both faster and smaller
+  bool complete = true;           // false: stopped by time limit or interrupt
   bool interrupted = false;
   double search_time_s = 0;
 };
@@ -39,8 +39,8 @@ using EstimatorFactory = std::function<Result<std::unique_ptr<cost::Estimator>>(
 
 struct SearchRun {
   int64_t threads = 1;
-  const std::atomic<bool>* interrupted = nullptr;                  // may be null
-  std::function<void(int64_t done, int64_t total)> progress;       // may be empty; called from one thread at a time
+  const std::atomic<bool>* interrupted = nullptr;             // may be null
+  std::function<void(int64_t done, int64_t total)> progress;  // may be empty; called from one thread at a time
 };
 
 // kInfeasible when nothing fits: the message names the closest plan, how much is missing and which constraint binds.

@@ -74,9 +74,10 @@ Space EnumerateStrategies(const config::RunConfig& config) {
 Status CheckFixedStrategy(const config::RunConfig& config) {
   const int64_t world = config.strategy.world_size();
   if (world != config.cluster.devices_used) {
-    return InvalidError(fmt::format("{}: error: the strategy ({}) uses {} of the cluster's {} devices\n"
-                                    "  fix: give degrees whose product is {} (data x tensor x context x pipeline), or another number of devices",
-                                    config.path, ir::Describe(config.strategy), world, config.cluster.devices_used, config.cluster.devices_used));
+    return InvalidError(
+        fmt::format("{}: error: the strategy ({}) uses {} of the cluster's {} devices\n"
+                    "  fix: give degrees whose product is {} (data x tensor x context x pipeline), or another number of devices",
+                    config.path, ir::Describe(config.strategy), world, config.cluster.devices_used, config.cluster.devices_used));
   }
   if (Status status = model::CheckStrategy(config.model, config.workload, config.strategy); !status.ok()) {
     return InvalidError(fmt::format("{}: error: {}", config.path, status.message()));

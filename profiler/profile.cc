@@ -167,8 +167,7 @@ class Session {
     HELM_ASSIGN_OR_RETURN(const double per_op, world_.AllReduceMaximum(costs->per_op.seconds()));
     HELM_ASSIGN_OR_RETURN(const double per_collective, world_.AllReduceMaximum(costs->per_collective.seconds()));
     HELM_ASSIGN_OR_RETURN(const double per_wait, world_.AllReduceMaximum(costs->per_wait.seconds()));
-    result_.table.host =
-        cost::HostMeasurement{Duration::Seconds(per_op), Duration::Seconds(per_collective), Duration::Seconds(per_wait)};
+    result_.table.host = cost::HostMeasurement{Duration::Seconds(per_op), Duration::Seconds(per_collective), Duration::Seconds(per_wait)};
     return OkStatus();
   }
 

@@ -25,8 +25,8 @@
 namespace helm::profiler {
 
 struct WorkList {
-  std::vector<ir::OpSignature> ops;                 // distinct
-  std::vector<ir::CollectiveSignature> collectives; // distinct
+  std::vector<ir::OpSignature> ops;                  // distinct
+  std::vector<ir::CollectiveSignature> collectives;  // distinct
 };
 
 std::string ToText(const WorkList& work);  // one signature a line
@@ -42,7 +42,7 @@ struct ProfileOptions {
   // On rank 0, now and then: a chance to write the table so far, so that a killed run loses seconds, not minutes. May be empty.
   std::function<Status(const cost::CostTable&)> checkpoint;
   std::chrono::seconds checkpoint_interval{10};
-  const std::atomic<bool>* interrupted = nullptr;                                     // on rank 0; may be null
+  const std::atomic<bool>* interrupted = nullptr;  // on rank 0; may be null
 };
 
 struct ProfileResult {

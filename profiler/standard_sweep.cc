@@ -20,7 +20,8 @@ Status Add(const std::string& text, WorkList& work) {
 
 // The three products of a linear layer with `inputs` and `outputs` features: forward, input gradient, weight gradient.
 Status AddLinear(const char* dtype, int64_t tokens, int64_t inputs, int64_t outputs, WorkList& work) {
-  const std::string forward = "aten.mm(" + Matrix(dtype, tokens, inputs, false, false) + ", " + Matrix(dtype, inputs, outputs, true, true) + ")";
+  const std::string forward =
+      "aten.mm(" + Matrix(dtype, tokens, inputs, false, false) + ", " + Matrix(dtype, inputs, outputs, true, true) + ")";
   const std::string input_gradient =
       "aten.mm(" + Matrix(dtype, tokens, outputs, false, false) + ", " + Matrix(dtype, outputs, inputs, true, false) + ")";
   const std::string weight_gradient =

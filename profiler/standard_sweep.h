@@ -1,5 +1,5 @@
-// The standard sweep: a list of ops and collectives that covers the sizes of small and middling transformers, for a table that is made once per
-// machine and interpolated in. A configuration's own list (planner's cost queries) is always the better one: it holds the exact shapes.
+// The standard sweep: a list of ops and collectives that covers the sizes of small and middling transformers, for a table that is made once
+// per machine and interpolated in. A configuration's own list (planner's cost queries) is always the better one: it holds the exact shapes.
 #pragma once
 
 #include "core/status.h"

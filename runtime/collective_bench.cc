@@ -58,9 +58,9 @@ class GroupCollectiveBench final : public CollectiveBench {
   }
 
  private:
-  // In a step a collective follows computation: the threads that move data sleep, the caches hold something else, and the ranks arrive a little
-  // apart. Collectives called back to back, or right after a barrier, took from a third to three times as long. The collective itself keeps the
-  // ranks together, so that no barrier is needed. About 3 ms on one CPU core.
+  // In a step a collective follows computation: the threads that move data sleep, the caches hold something else, and the ranks arrive a
+  // little apart. Collectives called back to back, or right after a barrier, took from a third to three times as long. The collective
+  // itself keeps the ranks together, so that no barrier is needed. About 3 ms on one CPU core.
   void Compute() {
     if (!left_.defined()) {
       const c10::Device device = device_->torch_device();

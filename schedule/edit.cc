@@ -40,7 +40,8 @@ Status CheckClosed(const ir::Program& program, const std::vector<bool>& keep, co
     if (!keep[i]) continue;
     for (const ir::TensorId tensor : ir::TensorArguments(program.ops[i])) {
       if (to.Of(tensor).valid()) continue;
-      return InternalError(fmt::format("op {} ({}) stays, but reads '{}', whose producer goes", i, program.ops[i].target, program.tensor(tensor).name));
+      return InternalError(
+          fmt::format("op {} ({}) stays, but reads '{}', whose producer goes", i, program.ops[i].target, program.tensor(tensor).name));
     }
     for (const ir::Argument& argument : program.ops[i].arguments) {
       const auto* start = std::get_if<ir::OpId>(&argument);

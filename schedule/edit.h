@@ -1,5 +1,5 @@
-// Edits of programs that renumber ops and keep everything that refers to them right. Building blocks of passes, of the executor's gradient pass
-// and of tests; they choose nothing.
+// Edits of programs that renumber ops and keep everything that refers to them right. Building blocks of passes, of the executor's gradient
+// pass and of tests; they choose nothing.
 #pragma once
 
 #include <vector>

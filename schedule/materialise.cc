@@ -23,9 +23,10 @@ Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program) {
 Status CheckHash(const ir::Program& program, const std::string& expected) {
   const std::string found = ir::ProgramHash(program);
   if (expected.empty() || found == expected) return OkStatus();
-  return InvalidError(fmt::format("plan: error: its program has hash {}, the plan was made for {}: it was edited, or made by another version of "
-                                  "HELM.\nfix: make the plan again with helm-plan, or remove 'program_hash' to run it as this version understands it",
-                                  found, expected));
+  return InvalidError(
+      fmt::format("plan: error: its program has hash {}, the plan was made for {}: it was edited, or made by another version of "
+                  "HELM.\nfix: make the plan again with helm-plan, or remove 'program_hash' to run it as this version understands it",
+                  found, expected));
 }
 
 }  // namespace

@@ -1,7 +1,8 @@
 // Materialise: plan -> program. The only way from decisions to the work they mean, for simulator, executor, profiler and report.
 //
-// A pure function: reads the plan's model and cluster documents, lowers, applies the passes of the overlap word, verifies. When the plan holds a
-// program hash, the program must have it: a plan made by another version that lowers differently is refused, not run as something else.
+// A pure function: reads the plan's model and cluster documents, lowers, applies the passes of the overlap word, verifies. When the plan
+// holds a program hash, the program must have it: a plan made by another version that lowers differently is refused, not run as something
+// else.
 //
 // Overlap words: `none` is the program as lowered; `serial` moves every wait directly behind its start (schedule/serial.h).
 #pragma once

@@ -1,5 +1,5 @@
-// Passes by name, as `helm-opt --pass` and a plan's log call them. A pass takes a program and returns a legal rewrite of it; after each that
-// changed something the program is verified, and the error of a wrong one names the pass.
+// Passes by name, as `helm-opt --pass` and a plan's log call them. A pass takes a program and returns a legal rewrite of it; after each
+// that changed something the program is verified, and the error of a wrong one names the pass.
 #pragma once
 
 #include <string>

@@ -1,4 +1,5 @@
-// The pass of the overlap word `serial`: every wait directly behind the start that it names, so that no communication runs beside computation.
+// The pass of the overlap word `serial`: every wait directly behind the start that it names, so that no communication runs beside
+// computation.
 //
 //     start A, mm, start B, add, wait A, wait B      ->      start A, wait A, mm, start B, wait B, add
 //

@@ -18,10 +18,12 @@ std::string Losses(const std::vector<double>& losses) {
 }
 
 std::string VerifyText(const exec::VerifyResult& verify) {
-  std::string text = fmt::format("verify         {}: {} tensors and {} losses against the unsplit model (AdamW epsilon {:g} on both sides)\n",
-                                 verify.passed() ? "passed" : "FAILED", verify.tensors, verify.steps, exec::kVerifyEpsilon);
+  std::string text =
+      fmt::format("verify         {}: {} tensors and {} losses against the unsplit model (AdamW epsilon {:g} on both sides)\n",
+                  verify.passed() ? "passed" : "FAILED", verify.tensors, verify.steps, exec::kVerifyEpsilon);
   for (const exec::VerifyError& error : verify.by_kind) {
-    text += fmt::format("  worst {:<9} {:.2e} (bound {:.0e})  {}\n", exec::Name(error.kind), error.error, verify.bounds.Of(error.kind), error.tensor);
+    text += fmt::format("  worst {:<9} {:.2e} (bound {:.0e})  {}\n", exec::Name(error.kind), error.error, verify.bounds.Of(error.kind),
+                        error.tensor);
   }
   return text;
 }
@@ -61,7 +63,8 @@ std::string ExecText(const exec::RunResult& result, const Result<planner::Evalua
   std::string text = fmt::format("ran            {}, {} steps ({} of them warm-up) on {}\n", result.timeline.plan, result.losses.size(),
                                  result.warm_up_steps, result.data);
   text += fmt::format("loss           {}\n", Losses(result.losses));
-  text += fmt::format("measured       step {} (median), peak memory {}\n", FormatDuration(result.step_time), FormatBytes(result.memory_bytes_peak));
+  text += fmt::format("measured       step {} (median), peak memory {}\n", FormatDuration(result.step_time),
+                      FormatBytes(result.memory_bytes_peak));
   if (result.verify) text += VerifyText(*result.verify);
   if (!predicted.ok()) return text + fmt::format("no prediction  {}\n", predicted.status().message());
   if (const auto comparison = CompareWith(result, predicted)) text += "\n" + report::RenderText(*comparison, {.colour = colour});
@@ -101,8 +104,9 @@ Status VerifyFailure(const exec::VerifyResult& verify) {
 Status CheckTolerance(const ir::Tolerance& tolerance, const exec::RunResult& result, const planner::Evaluation& predicted) {
   const auto exceeded = [](const char* what, const std::optional<double>& error, double allowed) {
     if (allowed <= 0 || !error || std::abs(*error) <= allowed) return OkStatus();
-    return Status(StatusCode::kToleranceExceeded, fmt::format("error: the predicted {} is off by {:+.1f} %, the plan's tolerance is {:.1f} %", what,
-                                                              100 * *error, 100 * allowed));
+    return Status(
+        StatusCode::kToleranceExceeded,
+        fmt::format("error: the predicted {} is off by {:+.1f} %, the plan's tolerance is {:.1f} %", what, 100 * *error, 100 * allowed));
   };
   HELM_RETURN_IF_ERROR(exceeded("step time", StepTimeError(result, predicted), tolerance.step_time));
   return exceeded("peak memory", PeakMemoryError(result, predicted), tolerance.peak_memory);

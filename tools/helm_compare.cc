@@ -1,8 +1,8 @@
 // helm-compare: holds a predicted timeline against a measured one (or two plans' timelines against each other).
 #include <cmath>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "core/file.h"
 #include "ir/timeline.h"
@@ -32,7 +32,8 @@ Status CheckTolerance(const char* what, const std::optional<double>& error, doub
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const ir::Timeline predicted, ir::ReadTimeline(arguments.predicted));
   HELM_ASSIGN_OR_RETURN(const ir::Timeline measured, ir::ReadTimeline(arguments.measured));
-  HELM_ASSIGN_OR_RETURN(const report::Comparison comparison, report::Compare(predicted, measured, {.across_plans = arguments.across_plans}));
+  HELM_ASSIGN_OR_RETURN(const report::Comparison comparison,
+                        report::Compare(predicted, measured, {.across_plans = arguments.across_plans}));
   if (!arguments.html.empty()) {
     HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.html, report::RenderHtml(comparison, predicted, measured)));
     tools::PrintNote(fmt::format("wrote {}", arguments.html));
@@ -58,7 +59,8 @@ int main(int argc, char** argv) {
   app.add_flag("--json", arguments.json, "print one JSON document");
   app.add_flag("--across-plans", arguments.across_plans, "the timelines are of two different plans: match ops by what they are");
   app.add_option("--step-time-tolerance", arguments.step_time_tolerance, "exit 4 when the error of the step time exceeds this fraction");
-  app.add_option("--peak-memory-tolerance", arguments.peak_memory_tolerance, "exit 4 when the error of the peak memory exceeds this fraction");
+  app.add_option("--peak-memory-tolerance", arguments.peak_memory_tolerance,
+                 "exit 4 when the error of the peak memory exceeds this fraction");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
   const helm::Status status = helm::Run(arguments);
   return status.ok() ? 0 : helm::tools::Fail(status);

@@ -1,8 +1,8 @@
 // helm-exec: runs a plan on real processes, then holds what was measured against what was predicted.
 #include <cmath>
 
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "cluster/cluster_reader.h"
 #include "core/stamp.h"
@@ -55,7 +55,8 @@ exec::RunOptions WithReporting(const Arguments& arguments, tools::Progress& prog
   return options;
 }
 
-Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunResult& result, const Result<planner::Evaluation>& predicted) {
+Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunResult& result,
+              const Result<planner::Evaluation>& predicted) {
   HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.timeline));
   if (predicted.ok()) HELM_RETURN_IF_ERROR(tools::WriteTimelines({arguments.predicted_trace, ""}, predicted->simulation.timeline));
   if (arguments.json) {
@@ -89,9 +90,11 @@ int main(int argc, char** argv) {
   app.add_option("plan", arguments.plan, "plan that helm-plan wrote")->required();
   app.add_option("--steps", arguments.run.steps, "training steps")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   app.add_flag("--verify", arguments.run.verify, "also run the unsplit model and compare losses, gradients and parameters (exit 7)");
-  app.add_option("--dump-state", arguments.run.dump_state, "write initial state, tokens, gradients and updated parameters into this folder");
+  app.add_option("--dump-state", arguments.run.dump_state,
+                 "write initial state, tokens, gradients and updated parameters into this folder");
   app.add_option("--data", arguments.run.data, "token shard or a folder of them (docs/formats/token_shard.md)");
-  app.add_option("--timeout", arguments.timeout_s, "seconds without progress of a rank after which the run ends")->check(CLI::Range(1.0, 1e6));
+  app.add_option("--timeout", arguments.timeout_s, "seconds without progress of a rank after which the run ends")
+      ->check(CLI::Range(1.0, 1e6));
   app.add_option("--cost-table", arguments.cost_tables, "measured costs for the prediction, beside the plan's own");
   helm::tools::AddTimelineOptions(app, arguments.outputs);
   app.add_option("--predicted-trace", arguments.predicted_trace, "write the predicted timeline of this plan");

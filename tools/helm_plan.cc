@@ -1,6 +1,6 @@
 // helm-plan: searches the space of a run configuration and writes the best plan.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "core/stamp.h"
 #include "planner/render.h"
@@ -53,7 +53,8 @@ Status Run(const Arguments& arguments) {
   HELM_RETURN_IF_ERROR(ir::WritePlan(plan, arguments.out));
   HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.best.simulation.timeline));
   Print(arguments, config, result);
-  if (result.interrupted) return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};
+  if (result.interrupted)
+    return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};
   return OkStatus();
 }
 

@@ -1,6 +1,7 @@
-// helm-profile: measures on this machine the ops and collectives that a configuration's search needs (or a standard sweep) into a cost table.
-#include <CLI/CLI.hpp>
+// helm-profile: measures on this machine the ops and collectives that a configuration's search needs (or a standard sweep) into a cost
+// table.
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "core/file.h"
 #include "core/stamp.h"
@@ -51,8 +52,8 @@ Result<cost::CostTable> TableToExtend(const Arguments& arguments, const cost::De
   if (!FileExists(arguments.out)) return table;
   HELM_ASSIGN_OR_RETURN(table, cost::ReadCostTable(arguments.out));
   if (table.device != device) {
-    return InvalidError(fmt::format("{}: error: this table is of another device: {}\n  this run measures: {}\n  fix: choose another --out", arguments.out,
-                                    cost::ToText(table.device), cost::ToText(device)));
+    return InvalidError(fmt::format("{}: error: this table is of another device: {}\n  this run measures: {}\n  fix: choose another --out",
+                                    arguments.out, cost::ToText(table.device), cost::ToText(device)));
   }
   return table;
 }

@@ -1,6 +1,6 @@
 // helm-sim: prices one strategy, of a run configuration or of a plan, without searching.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 
 #include "cluster/cluster_reader.h"
 #include "core/file.h"

@@ -41,7 +41,8 @@ std::vector<std::string> AbsolutePaths(const std::vector<std::string>& paths) {
 Result<config::RunConfig> ReadConfig(const ConfigArguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const auto machine, cluster::ReadMachineFacts());
   HELM_ASSIGN_OR_RETURN(config::RunConfig config,
-                        config::ReadRunConfig(arguments.path, arguments.overrides, {MakePresetPath(std::getenv("HELM_CONFIG_DIR"), ExecutableFolder()), machine}));
+                        config::ReadRunConfig(arguments.path, arguments.overrides,
+                                              {MakePresetPath(std::getenv("HELM_CONFIG_DIR"), ExecutableFolder()), machine}));
   config.cost_tables.insert(config.cost_tables.end(), arguments.cost_tables.begin(), arguments.cost_tables.end());
   return config;
 }

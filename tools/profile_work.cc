@@ -15,12 +15,15 @@ namespace {
 Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const config::RunConfig config, ReadConfig(arguments));
   if (!config.cluster.local) {
-    return UnavailableError(fmt::format("{}: error: this configuration is for {}, not for this machine\n"
-                                        "  fix: run helm-profile on a node of that cluster with `cluster: {{local: N}}`", config.path, config.cluster.name));
+    return UnavailableError(
+        fmt::format("{}: error: this configuration is for {}, not for this machine\n"
+                    "  fix: run helm-profile on a node of that cluster with `cluster: {{local: N}}`",
+                    config.path, config.cluster.name));
   }
   const planner::Space space = planner::EnumerateStrategies(config);
   if (space.candidates.empty()) {
-    return InvalidError(fmt::format("{}: error: no strategy is possible, so there is nothing to measure; `helm-plan --explain` says why", config.path));
+    return InvalidError(
+        fmt::format("{}: error: no strategy is possible, so there is nothing to measure; `helm-plan --explain` says why", config.path));
   }
   std::vector<ir::Plan> plans;
   for (const ir::Strategy& strategy : space.candidates) plans.push_back(planner::MakePlan(config, strategy));
@@ -50,8 +53,9 @@ Status CheckDevice(const std::string& device) {
   if (device != "cuda") return OkStatus();
   HELM_ASSIGN_OR_RETURN(const auto machine, runtime::DescribeMachine());
   if (machine.gpus.empty()) {
-    return UnavailableError("error: --device cuda: this machine has no usable GPU\n  found: no NVIDIA driver, or a driver without a device\n"
-                            "  fix: run on a machine with an NVIDIA GPU, or use --device cpu");
+    return UnavailableError(
+        "error: --device cuda: this machine has no usable GPU\n  found: no NVIDIA driver, or a driver without a device\n"
+        "  fix: run on a machine with an NVIDIA GPU, or use --device cpu");
   }
   return UnavailableError("error: --device cuda: this version measures CPUs only\n  fix: use --device cpu");
 }
@@ -59,11 +63,11 @@ Status CheckDevice(const std::string& device) {
 std::string ClusterFileOf(const runtime::MachineDescription& machine) {
   nlohmann::ordered_json description;
   description["local"] = machine.gpus.empty() ? machine.cpu_cores : static_cast<int64_t>(machine.gpus.size());
-  std::string text = fmt::format("# {}: {}, {} cores, {:.1f} GiB of memory; torch {}\n", machine.hostname, machine.cpu_name, machine.cpu_cores,
-                                 machine.memory.gibibytes(), machine.torch_version);
+  std::string text = fmt::format("# {}: {}, {} cores, {:.1f} GiB of memory; torch {}\n", machine.hostname, machine.cpu_name,
+                                 machine.cpu_cores, machine.memory.gibibytes(), machine.torch_version);
   for (const runtime::GpuDescription& gpu : machine.gpus) {
-    text += fmt::format("# GPU: {}, {} SMs, {:.1f} GiB, compute capability {}.{}; driver {}\n", gpu.name, gpu.multiprocessors, gpu.memory.gibibytes(),
-                        gpu.compute_capability_major, gpu.compute_capability_minor, machine.driver_version);
+    text += fmt::format("# GPU: {}, {} SMs, {:.1f} GiB, compute capability {}.{}; driver {}\n", gpu.name, gpu.multiprocessors,
+                        gpu.memory.gibibytes(), gpu.compute_capability_major, gpu.compute_capability_minor, machine.driver_version);
   }
   if (machine.gpus.empty()) text += "# no GPU\n";
   return text + "cluster:\n  " + EmitYaml(description);

@@ -20,7 +20,9 @@ namespace {
 
 constexpr const char* kVariable = "HELM_PROFILE_RANK";
 
-std::string Encode(const RankRole& role) { return fmt::format("{},{},{},{},{}", role.rank, role.ranks, role.port, role.threads, role.device); }
+std::string Encode(const RankRole& role) {
+  return fmt::format("{},{},{},{},{}", role.rank, role.ranks, role.port, role.threads, role.device);
+}
 
 Result<pid_t> Spawn(const RankRole& role) {
   const std::string setting = fmt::format("{}={}", kVariable, Encode(role));

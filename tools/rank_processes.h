@@ -18,9 +18,9 @@ namespace helm::tools {
 struct RankRole {
   int64_t rank = 0;
   int64_t ranks = 1;
-  int port = 0;             // of the store on the loopback interface
+  int port = 0;  // of the store on the loopback interface
   int64_t threads = 1;
-  std::string device;       // "cpu" or "cuda"
+  std::string device;  // "cpu" or "cuda"
 };
 
 class RankProcesses {

@@ -1,7 +1,7 @@
 // What the command-line tools share: how results, progress and errors reach the person. Results go to stdout, everything else to stderr.
 //
-// Only tools/ prints or exits. Progress is a single rewritten line with an ETA when stderr is a terminal, and nothing otherwise; colour only
-// on a terminal without NO_COLOR.
+// Only tools/ prints or exits. Progress is a single rewritten line with an ETA when stderr is a terminal, and nothing otherwise; colour
+// only on a terminal without NO_COLOR.
 #pragma once
 
 #include <atomic>
@@ -19,9 +19,9 @@ namespace helm::tools {
 // Prints the message of a failure on stderr, "error: " first where the message names no file; returns the exit code.
 int Fail(const Status& status);
 
-void PrintResult(std::string_view text);                    // stdout, as it is
-void PrintJson(const nlohmann::ordered_json& document);     // stdout, indented, with a newline
-void PrintNote(std::string_view line);                      // stderr, one line
+void PrintResult(std::string_view text);                 // stdout, as it is
+void PrintJson(const nlohmann::ordered_json& document);  // stdout, indented, with a newline
+void PrintNote(std::string_view line);                   // stderr, one line
 
 bool ColourWanted();  // stdout is a terminal and NO_COLOR is not set
 

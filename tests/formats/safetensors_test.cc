@@ -33,8 +33,8 @@ std::string ErrorOf(const std::string& bytes) {
 TEST(Safetensors, RoundTripsEveryDtype) {
   TensorFile file;
   file.metadata = {{"format", "pt"}};
-  for (const auto dtype : {ir::DataType::kFloat32, ir::DataType::kBFloat16, ir::DataType::kFloat16, ir::DataType::kInt64, ir::DataType::kInt32,
-                           ir::DataType::kBool, ir::DataType::kUInt8}) {
+  for (const auto dtype : {ir::DataType::kFloat32, ir::DataType::kBFloat16, ir::DataType::kFloat16, ir::DataType::kInt64,
+                           ir::DataType::kInt32, ir::DataType::kBool, ir::DataType::kUInt8}) {
     NamedTensor tensor{.name = "tensor." + std::string(ir::Name(dtype)), .dtype = dtype, .shape = {3, 1, 5}, .data = {}};
     for (int64_t i = 0; i < 15 * ir::ElementBytes(dtype); ++i) tensor.data.push_back(static_cast<std::byte>(7 * i + 1));
     file.tensors.push_back(std::move(tensor));
@@ -47,7 +47,8 @@ TEST(Safetensors, RoundTripsEveryDtype) {
   EXPECT_EQ(FloatValues(read->tensors[7]), std::vector<float>{-2.5F});
 }
 
-// The bytes by hand: one F32 tensor of two elements, 1.0 = 0x3f800000 and -2.0 = 0xc0000000, little-endian; header padded to a multiple of 8.
+// The bytes by hand: one F32 tensor of two elements, 1.0 = 0x3f800000 and -2.0 = 0xc0000000, little-endian; header padded to a multiple
+// of 8.
 TEST(Safetensors, WritesTheDocumentedBytes) {
   TensorFile file;
   file.tensors.push_back(FloatTensor("a", {2}, std::vector<float>{1.0F, -2.0F}));
@@ -77,17 +78,21 @@ TEST(Safetensors, NamesTheFileAndWhatIsWrong) {
   EXPECT_THAT(ErrorOf(FileOf(good, 8).substr(0, 20)), HasSubstr("a header of 54 bytes in a file of 20"));
   EXPECT_THAT(ErrorOf(FileOf("[]", 0)), HasSubstr("does not begin with '{'"));
   EXPECT_THAT(ErrorOf(FileOf("{\"a\":", 0)), HasSubstr("weights.safetensors:1:"));
-  EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F8","shape":[2],"data_offsets":[0,8]}})", 8)), HasSubstr("dtype 'F8' is not read; allowed: F32,"));
-  EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8)), HasSubstr("shape [3] of F32 does not take 8 bytes"));
+  EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F8","shape":[2],"data_offsets":[0,8]}})", 8)),
+              HasSubstr("dtype 'F8' is not read; allowed: F32,"));
+  EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}})", 8)),
+              HasSubstr("shape [3] of F32 does not take 8 bytes"));
   EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F32","shape":[-2],"data_offsets":[0,8]}})", 8)), HasSubstr("'shape' is not a list"));
-  EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})", 8)), HasSubstr("does not take"));
+  EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}})", 8)),
+              HasSubstr("does not take"));
   EXPECT_THAT(ErrorOf(FileOf(R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8],"x":1}})", 8)), HasSubstr("unknown key 'x'"));
   EXPECT_THAT(ErrorOf(FileOf(R"({"__metadata__":{"k":1}})", 0)), HasSubstr("the value of 'k' is not a string"));
 }
 
 TEST(Safetensors, RefusesHolesOverlapsAndDuplicates) {
   const auto two = [](const std::string& second, const std::string& offsets) {
-    return R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},")" + second + R"(":{"dtype":"F32","shape":[1],"data_offsets":)" + offsets + "}}";
+    return R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},")" + second + R"(":{"dtype":"F32","shape":[1],"data_offsets":)" +
+           offsets + "}}";
   };
   EXPECT_EQ(ErrorOf(FileOf(two("b", "[8,12]"), 12)), "no error");
   EXPECT_THAT(ErrorOf(FileOf(two("b", "[12,16]"), 16)), HasSubstr("tensor 'b' begins at byte 12 of the data, expected 8"));

@@ -56,7 +56,8 @@ TEST(TokenShard, ReadsHeaderlessTokens) {
 }
 
 TEST(TokenShard, RefusesWhatDoesNotAddUp) {
-  EXPECT_THAT(ErrorOf(Words({20240520, 1, 3}) + std::string(4, '\0')), HasSubstr("shard.bin: error: the header says 3 tokens of 2 bytes, but 4 bytes"));
+  EXPECT_THAT(ErrorOf(Words({20240520, 1, 3}) + std::string(4, '\0')),
+              HasSubstr("shard.bin: error: the header says 3 tokens of 2 bytes, but 4 bytes"));
   EXPECT_THAT(ErrorOf(Words({20240520, 1, 1}) + std::string(4, '\0')), HasSubstr("the header says 1 tokens of 2 bytes, but 4 bytes"));
   EXPECT_THAT(ErrorOf(Words({20240520, 1, -1})), HasSubstr("the header says -1 tokens"));
   EXPECT_THAT(ErrorOf(Words({20240520, 2, 0})), HasSubstr("magic 20240520 has version 2; known: 1"));
@@ -104,7 +105,8 @@ TEST_F(TokenFolder, EmptyOrMissingFolderIsAnError) {
 TEST_F(TokenFolder, ReadsWhatTheScriptMakes) {
   const std::string text = "To be, or not to be.\n";
   ASSERT_TRUE(WriteFileAtomically(folder_ + "/text.txt", text).ok());
-  const std::string command = "python3 scripts/make_text_corpus.py --out " + folder_ + "/text.bin " + folder_ + "/text.txt > " + folder_ + "/log";
+  const std::string command =
+      "python3 scripts/make_text_corpus.py --out " + folder_ + "/text.bin " + folder_ + "/text.txt > " + folder_ + "/log";
   ASSERT_EQ(std::system(command.c_str()), 0);
   const Result<TokenShard> shard = ReadTokenShard(folder_ + "/text.bin");
   ASSERT_TRUE(shard.ok()) << shard.status().message();

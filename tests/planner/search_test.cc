@@ -10,7 +10,8 @@ namespace {
 
 Prediction Priced(const config::RunConfig& config, const ir::Strategy& strategy) {
   const BytesEstimator estimator;
-  auto evaluation = Evaluate(MakePlan(config, strategy), config.model, config.cluster, estimator, {.memory_fraction = 1, .record_timeline = false});
+  auto evaluation =
+      Evaluate(MakePlan(config, strategy), config.model, config.cluster, estimator, {.memory_fraction = 1, .record_timeline = false});
   EXPECT_TRUE(evaluation.ok()) << evaluation.status().message();
   return evaluation->prediction;
 }
