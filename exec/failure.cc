@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <tuple>
 #include <vector>
 
 #include <fmt/format.h>
@@ -44,9 +45,16 @@ bool LostPeer(const RankObservation& rank) {
 int Order(const RankObservation& rank, std::chrono::milliseconds timeout) {
   if (rank.ended) return 0;
   if (rank.reported && !rank.reported->ok() && !LostPeer(rank)) return 1;
-  if (!rank.reported && (rank.stopped || rank.since_progress >= timeout)) return 2;
-  if (LostPeer(rank)) return 3;
-  return 4;
+  if (!rank.reported && rank.stopped) return 2;
+  if (!rank.reported && rank.since_progress >= timeout) return 3;
+  if (LostPeer(rank)) return 4;
+  return 5;
+}
+
+// Of two that hang, the one that is behind: the other waits for it. In what order they came to a halt cannot be told, since they are looked at
+// only now and then.
+bool Nearer(const RankObservation& a, const RankObservation& b, std::chrono::milliseconds timeout) {
+  return std::tuple(Order(a, timeout), a.stage, a.step, a.op, a.rank) < std::tuple(Order(b, timeout), b.stage, b.step, b.op, b.rank);
 }
 
 Status Describe(const ir::Program& program, const RankObservation& rank, std::chrono::milliseconds timeout) {
@@ -66,12 +74,7 @@ Status Describe(const ir::Program& program, const RankObservation& rank, std::ch
 
 Status Diagnose(const ir::Program& program, std::span<const RankObservation> ranks, std::chrono::milliseconds timeout) {
   HELM_CHECK(!ranks.empty(), "a job has ranks");
-  // Of two that hang, the one that has been still for longer; the others wait for it.
-  const auto nearer = [&](const RankObservation& a, const RankObservation& b) {
-    const int order_a = Order(a, timeout);
-    const int order_b = Order(b, timeout);
-    return order_a != order_b ? order_a < order_b : a.since_progress > b.since_progress;
-  };
+  const auto nearer = [&](const RankObservation& a, const RankObservation& b) { return Nearer(a, b, timeout); };
   return Describe(program, *std::min_element(ranks.begin(), ranks.end(), nearer), timeout);
 }
 

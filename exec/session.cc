@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <span>
 #include <utility>
 
@@ -23,6 +24,8 @@ namespace helm::exec {
 namespace {
 
 using nlohmann::ordered_json;
+
+constexpr int64_t kRecordsKept = 100;  // steps
 
 // The tokens of one step, as the program's inputs of one rank.
 class Feeder {
@@ -125,7 +128,8 @@ class Session {
       HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep());
       HELM_RETURN_IF_ERROR(CheckLoss(step, *interpreter));
       memory_bytes_peak_ = std::max(memory_bytes_peak_, record.memory_bytes_peak);
-      records_.push_back(std::move(record));
+      makespans_.push_back(record.makespan);
+      Keep(step, std::move(record));
       if (context_.on_step) context_.on_step(step, losses_.back());
     }
     if (!job_.keep_state) return OkStatus();
@@ -148,15 +152,21 @@ class Session {
     return OkStatus();
   }
 
+  // A record has a few numbers for each op: a long run keeps those of its last steps.
+  void Keep(int64_t step, runtime::StepRecord record) {
+    records_.emplace(step, std::move(record));
+    if (static_cast<int64_t>(records_.size()) > kRecordsKept) records_.erase(records_.begin());
+  }
+
   // Rank 0's record, of all ranks. Collective.
   Result<std::optional<JobRecord>> Gather() {
     JobRecord record{.data = loader_.description(), .losses = losses_};
     HELM_ASSIGN_OR_RETURN(record.makespans, SlowestMakespans());
-    const auto measured_from = static_cast<std::ptrdiff_t>(job_.warm_up_steps);
-    const std::vector<Duration> measured(record.makespans.begin() + measured_from, record.makespans.end());
-    const size_t median = static_cast<size_t>(job_.warm_up_steps) + MedianIndex(measured);
+    const int64_t kept_from = std::max(job_.warm_up_steps, records_.begin()->first);
+    const std::vector<Duration> kept(record.makespans.begin() + kept_from, record.makespans.end());
+    const int64_t median = kept_from + static_cast<int64_t>(MedianIndex(kept));
 
-    const ir::Timeline own = TimelineOf(program_, rank_, records_[median], memory_bytes_peak_);
+    const ir::Timeline own = TimelineOf(program_, rank_, records_.at(median), memory_bytes_peak_);
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> texts, Exchange(ir::ToJson(own).dump()));
     if (rank_ != 0) return std::optional<JobRecord>();
     std::vector<ir::Timeline> timelines;
@@ -166,8 +176,8 @@ class Session {
       HELM_ASSIGN_OR_RETURN(timelines.emplace_back(), ir::TimelineFromJson(document, name));
     }
     record.timeline = Merge(timelines);
-    record.timeline.steps = measured;
-    record.timeline.makespan = record.makespans[median];
+    record.timeline.steps.assign(record.makespans.begin() + job_.warm_up_steps, record.makespans.end());
+    record.timeline.makespan = record.makespans[static_cast<size_t>(median)];
     record.timeline.plan = ir::Describe(job_.plan.strategy);
     record.timeline.program_hash = ir::ProgramHash(program_);
     record.memory_bytes_peak = ir::PeakBytes(record.timeline);
@@ -176,7 +186,7 @@ class Session {
 
   Result<std::vector<Duration>> SlowestMakespans() {
     std::vector<int64_t> own;
-    for (const runtime::StepRecord& record : records_) own.push_back(record.makespan.picoseconds());
+    for (const Duration makespan : makespans_) own.push_back(makespan.picoseconds());
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> texts, Exchange(ordered_json(own).dump()));
     std::vector<Duration> slowest(own.size());
     for (const std::string& text : texts) {
@@ -195,7 +205,8 @@ class Session {
   const DataLoader loader_;
   const Feeder feeder_;
   std::vector<double> losses_;
-  std::vector<runtime::StepRecord> records_;
+  std::vector<Duration> makespans_;               // by step, of this rank
+  std::map<int64_t, runtime::StepRecord> records_;  // by step, the last ones
   Bytes memory_bytes_peak_;
 };
 
