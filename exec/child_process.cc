@@ -20,7 +20,9 @@ namespace {
 
 constexpr int kFirstFreeDescriptor = 16;  // above those that the child gets, so that no copy overwrites the next one's source
 
-Status SystemError(std::string_view what, int error) { return UnavailableError(fmt::format("error: cannot {}: {}", what, std::strerror(error))); }
+Status SystemError(std::string_view what, int error) {
+  return UnavailableError(fmt::format("error: cannot {}: {}", what, std::strerror(error)));
+}
 
 // The descriptor under a higher number, closed on exec.
 FileDescriptor MoveUp(int descriptor) {

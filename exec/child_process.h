@@ -1,7 +1,7 @@
 // ChildProcess: one process of this executable, spawned as a rank, with a socket to talk to it and its standard error in a pipe.
 //
-// Invariants: the child gets SIGKILL when the parent dies (exec/rank_process.cc asks for it); destruction kills and reaps a child that still
-// runs. The child inherits nothing but the descriptors named here.
+// Invariants: the child gets SIGKILL when the parent dies (exec/rank_process.cc asks for it); destruction kills and reaps a child that
+// still runs. The child inherits nothing but the descriptors named here.
 #pragma once
 
 #include <sys/types.h>
@@ -56,7 +56,7 @@ class ChildProcess {
 
   // How it ended (the status of waitpid), once it has.
   std::optional<int> Reap();
-  void Kill();           // and reap
+  void Kill();                         // and reap
   void CloseTalk() { talk_.Close(); }  // a rank that waits for work then exits
 
  private:

@@ -51,18 +51,24 @@ double Excess(const VerifyError& error, const VerifyBounds& bounds) { return Rat
 
 std::string_view Name(VerifyKind kind) {
   switch (kind) {
-    case VerifyKind::kLoss: return "loss";
-    case VerifyKind::kGradient: return "gradient";
-    case VerifyKind::kParameter: return "parameter";
+    case VerifyKind::kLoss:
+      return "loss";
+    case VerifyKind::kGradient:
+      return "gradient";
+    case VerifyKind::kParameter:
+      return "parameter";
   }
   return "";
 }
 
 double VerifyBounds::Of(VerifyKind kind) const {
   switch (kind) {
-    case VerifyKind::kLoss: return loss;
-    case VerifyKind::kGradient: return gradient;
-    case VerifyKind::kParameter: return parameter;
+    case VerifyKind::kLoss:
+      return loss;
+    case VerifyKind::kGradient:
+      return gradient;
+    case VerifyKind::kParameter:
+      return parameter;
   }
   return 0;
 }
@@ -85,7 +91,8 @@ void Comparison::AddLosses(std::span<const double> losses, std::span<const doubl
   }
 }
 
-void Comparison::AddState(VerifyKind kind, const ir::Program& program, int64_t rank, const RankState& state, const UnsplitState& reference) {
+void Comparison::AddState(VerifyKind kind, const ir::Program& program, int64_t rank, const RankState& state,
+                          const UnsplitState& reference) {
   const double smallest_scale = kSmallTensorShare * LargestMagnitude(reference);
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   for (size_t s = 0; s < program.segments.size(); ++s) {

@@ -1,4 +1,5 @@
-// Comparison: collects the errors of a split run against an unsplit one, rank by rank, into a VerifyResult (exec/verify.h has the definition).
+// Comparison: collects the errors of a split run against an unsplit one, rank by rank, into a VerifyResult (exec/verify.h has the
+// definition).
 //
 // Plain arithmetic; knows nothing of processes. Usage: AddLosses once, AddState for every rank and kind, then Finish.
 #pragma once

@@ -49,8 +49,8 @@ Result<DataLoader> DataLoader::Open(const std::string& data, int64_t vocabulary,
     return loader;
   }
   if (static_cast<int64_t>(loader.corpus_.size()) <= workload.sequence_length) {
-    return InvalidError(fmt::format("{}: error: {} tokens are too few for one sequence of {} and its last label", data.empty() ? "shipped text" : data,
-                                    loader.corpus_.size(), workload.sequence_length));
+    return InvalidError(fmt::format("{}: error: {} tokens are too few for one sequence of {} and its last label",
+                                    data.empty() ? "shipped text" : data, loader.corpus_.size(), workload.sequence_length));
   }
   return loader;
 }
@@ -66,7 +66,8 @@ void DataLoader::LoadSequence(int64_t number, Batch* batch) const {
   if (corpus_.empty()) {
     const RandomStream stream(workload_.seed, "tokens");
     const auto token = [&](int64_t position) {
-      return static_cast<int64_t>(stream.Uniform(static_cast<uint64_t>(number * (length + 1) + position), static_cast<uint64_t>(vocabulary_)));
+      return static_cast<int64_t>(
+          stream.Uniform(static_cast<uint64_t>(number * (length + 1) + position), static_cast<uint64_t>(vocabulary_)));
     };
     for (int64_t i = 0; i < length; ++i) batch->tokens.push_back(token(i));
     for (int64_t i = 0; i < length; ++i) batch->labels.push_back(token(i + 1));
@@ -82,7 +83,8 @@ Batch ShareOf(const Batch& batch, const ir::Workload& workload, const ir::Strate
   const int64_t first = data_rank * (workload.global_batch / strategy.data) + micro_batch * strategy.micro_batch;
   const int64_t begin = first * workload.sequence_length;
   const int64_t end = begin + strategy.micro_batch * workload.sequence_length;
-  HELM_CHECK(batch.tokens.size() == batch.labels.size() && end <= static_cast<int64_t>(batch.tokens.size()), "the share lies inside the global batch");
+  HELM_CHECK(batch.tokens.size() == batch.labels.size() && end <= static_cast<int64_t>(batch.tokens.size()),
+             "the share lies inside the global batch");
   return {{batch.tokens.begin() + begin, batch.tokens.begin() + end}, {batch.labels.begin() + begin, batch.labels.begin() + end}};
 }
 

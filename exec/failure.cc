@@ -37,9 +37,7 @@ std::string HowEnded(int status) {
 }
 
 bool Diverged(const RankObservation& rank) { return rank.reported && rank.reported->message().starts_with(kDiverged); }
-bool LostPeer(const RankObservation& rank) {
-  return rank.reported && rank.reported->code() == StatusCode::kRankFailed && !Diverged(rank);
-}
+bool LostPeer(const RankObservation& rank) { return rank.reported && rank.reported->code() == StatusCode::kRankFailed && !Diverged(rank); }
 
 // Lower is nearer to the cause.
 int Order(const RankObservation& rank, std::chrono::milliseconds timeout) {
@@ -51,8 +49,8 @@ int Order(const RankObservation& rank, std::chrono::milliseconds timeout) {
   return 5;
 }
 
-// Of two that hang, the one that is behind: the other waits for it. In what order they came to a halt cannot be told, since they are looked at
-// only now and then.
+// Of two that hang, the one that is behind: the other waits for it. In what order they came to a halt cannot be told, since they are looked
+// at only now and then.
 bool Nearer(const RankObservation& a, const RankObservation& b, std::chrono::milliseconds timeout) {
   return std::tuple(Order(a, timeout), a.stage, a.step, a.op, a.rank) < std::tuple(Order(b, timeout), b.stage, b.step, b.op, b.rank);
 }

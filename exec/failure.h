@@ -1,8 +1,8 @@
 // Diagnose: why a run failed, from what could be seen of its ranks. A pure function, so that each kind of failure has a test.
 //
-// One failure makes others: when a rank dies, its peers report a lost connection. So causes are ranked: a rank that died comes before one whose
-// training diverged or that found an error of its own, then one that is stopped, then one that makes no progress (of several, the one that is
-// behind in the program), and last one that lost a peer.
+// One failure makes others: when a rank dies, its peers report a lost connection. So causes are ranked: a rank that died comes before one
+// whose training diverged or that found an error of its own, then one that is stopped, then one that makes no progress (of several, the one
+// that is behind in the program), and last one that lost a peer.
 #pragma once
 
 #include <chrono>

@@ -25,9 +25,8 @@ void DropUnreadViews(const ir::Program& program, std::vector<bool>* keep) {
 }  // namespace
 
 Result<ir::Program> GradientPass(const ir::Program& program) {
-  const auto first = std::find_if(program.ops.begin(), program.ops.end(), [](const ir::Op& op) {
-    return op.phase == ir::Phase::kOptimizer && op.kind == ir::OpKind::kCompute;
-  });
+  const auto first = std::find_if(program.ops.begin(), program.ops.end(),
+                                  [](const ir::Op& op) { return op.phase == ir::Phase::kOptimizer && op.kind == ir::OpKind::kCompute; });
   const size_t end = static_cast<size_t>(first - program.ops.begin());
   std::vector<bool> keep(program.ops.size());
   for (size_t i = 0; i < program.ops.size(); ++i) {

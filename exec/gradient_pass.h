@@ -6,8 +6,8 @@
 
 namespace helm::exec {
 
-// The program's ops up to the first computation of phase optimizer (the last reductions of gradients come before it), and the waits that end what
-// was started before it.
+// The program's ops up to the first computation of phase optimizer (the last reductions of gradients come before it), and the waits that
+// end what was started before it.
 Result<ir::Program> GradientPass(const ir::Program& program);
 
 }  // namespace helm::exec

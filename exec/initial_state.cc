@@ -18,8 +18,12 @@ void FillPiece(const ir::ParameterPiece& piece, const std::vector<ElementRun>& r
   for (const ElementRun& run : runs) {
     float* output = segment->data() + run.in_segment;
     switch (piece.initialization) {
-      case ir::Initialization::kZeros: std::fill_n(output, run.count, 0.0F); break;
-      case ir::Initialization::kOnes: std::fill_n(output, run.count, 1.0F); break;
+      case ir::Initialization::kZeros:
+        std::fill_n(output, run.count, 0.0F);
+        break;
+      case ir::Initialization::kOnes:
+        std::fill_n(output, run.count, 1.0F);
+        break;
       case ir::Initialization::kNormal:
         stream.FillNormal(static_cast<uint64_t>(run.in_parameter), run.count, 0.0, piece.standard_deviation, output);
         break;
@@ -99,7 +103,8 @@ Result<RankState> ReadParameters(const ir::Program& program, const runtime::Inte
 Result<RankState> ReadGradients(const ir::Program& program, const runtime::Interpreter& interpreter) {
   RankState state;
   for (const ir::ParameterSegment& segment : program.segments) {
-    HELM_ASSIGN_OR_RETURN(state.segments.emplace_back(), ReadFloats(segment.gradient, segment.gradient_offset, segment.elements, interpreter));
+    HELM_ASSIGN_OR_RETURN(state.segments.emplace_back(),
+                          ReadFloats(segment.gradient, segment.gradient_offset, segment.elements, interpreter));
   }
   return state;
 }

@@ -1,8 +1,8 @@
 // Job: what one or more ranks are asked to run, and JobRecord: what came out of it. Both travel between processes as JSON.
 //
-// A job is a plan with the number of steps; or, for checks that must change what runs, a program in text form that is run instead of the one that
-// the plan gives. Private files of a job lie in its folder: "TAG.gradients.RANK.safetensors", "TAG.parameters.RANK.safetensors" (a rank's
-// segments, exec/parameter_state.h).
+// A job is a plan with the number of steps; or, for checks that must change what runs, a program in text form that is run instead of the
+// one that the plan gives. Private files of a job lie in its folder: "TAG.gradients.RANK.safetensors", "TAG.parameters.RANK.safetensors" (a
+// rank's segments, exec/parameter_state.h).
 #pragma once
 
 #include <chrono>
@@ -24,23 +24,23 @@ namespace helm::exec {
 
 struct Job {
   ir::Plan plan;
-  std::string plan_path;          // in messages
-  std::string program;            // text form; empty: the plan's
-  std::string data;               // see RunOptions
+  std::string plan_path;  // in messages
+  std::string program;    // text form; empty: the plan's
+  std::string data;       // see RunOptions
   int64_t steps = 1;
   int64_t warm_up_steps = 0;
-  bool keep_state = false;        // write gradients of the first step and parameters after the last one
-  std::string folder;             // private to the run; exists
-  std::string tag;                // of the job in the folder: "split", "unsplit"
-  int64_t threads_per_rank = 0;   // 0: leave as it is
+  bool keep_state = false;       // write gradients of the first step and parameters after the last one
+  std::string folder;            // private to the run; exists
+  std::string tag;               // of the job in the folder: "split", "unsplit"
+  int64_t threads_per_rank = 0;  // 0: leave as it is
 };
 
 struct JobRecord {
   std::string data;
-  std::vector<double> losses;      // by step
-  std::vector<Duration> makespans; // by step, of the slowest rank
-  Bytes memory_bytes_peak;         // of the rank with the most
-  ir::Timeline timeline;           // of the median step behind the warm-up
+  std::vector<double> losses;       // by step
+  std::vector<Duration> makespans;  // by step, of the slowest rank
+  Bytes memory_bytes_peak;          // of the rank with the most
+  ir::Timeline timeline;            // of the median step behind the warm-up
 };
 
 nlohmann::ordered_json ToJson(const Job& job);

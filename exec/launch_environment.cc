@@ -35,8 +35,10 @@ class Reader {
  private:
   void Complain(const std::string& what) {
     if (!status_.ok()) return;
-    status_ = InvalidError(fmt::format("error: {}\nfix: start with torchrun, which sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, or unset "
-                                       "RANK and WORLD_SIZE to let helm-exec spawn the ranks itself", what));
+    status_ = InvalidError(
+        fmt::format("error: {}\nfix: start with torchrun, which sets RANK, WORLD_SIZE, LOCAL_RANK, MASTER_ADDR and MASTER_PORT, or unset "
+                    "RANK and WORLD_SIZE to let helm-exec spawn the ranks itself",
+                    what));
   }
 
   const std::function<const char*(const char*)>& variable_;

@@ -72,7 +72,8 @@ void Add(const std::vector<ElementRun>& runs, const std::vector<float>& segment,
 
 }  // namespace
 
-std::vector<ElementRun> RunsOf(const ir::ParameterPiece& piece, const std::vector<ir::MeshDimension>& mesh, const std::vector<int64_t>& coordinates) {
+std::vector<ElementRun> RunsOf(const ir::ParameterPiece& piece, const std::vector<ir::MeshDimension>& mesh,
+                               const std::vector<int64_t>& coordinates) {
   const size_t dimensions = piece.global_shape.size();
   HELM_CHECK(piece.box_offset.size() == dimensions && piece.box_shape.size() == dimensions, "a box has the dimensions of its parameter");
   const ir::Shape parameter_strides = ir::ContiguousStrides(piece.global_shape);
@@ -121,7 +122,8 @@ Result<UnsplitState> Unsplit(const ir::Program& program, std::span<const RankSta
   }
   for (const auto& [name, given] : assembly.given) {
     const auto missing = std::find(given.begin(), given.end(), false);
-    if (missing != given.end()) return InternalError(fmt::format("no rank holds element {} of parameter '{}'", missing - given.begin(), name));
+    if (missing != given.end())
+      return InternalError(fmt::format("no rank holds element {} of parameter '{}'", missing - given.begin(), name));
   }
   return std::move(assembly.tensors);
 }
@@ -132,7 +134,8 @@ formats::TensorFile ToTensorFile(const UnsplitState& state) {
   for (const auto& [name, tensor] : state) {
     if (tensor.transposed) {
       HELM_CHECK(tensor.shape.size() == 2, "only matrices are stored transposed");
-      file.tensors.push_back(formats::FloatTensor(name, {tensor.shape[1], tensor.shape[0]}, Transposed(tensor.values, tensor.shape[0], tensor.shape[1])));
+      file.tensors.push_back(
+          formats::FloatTensor(name, {tensor.shape[1], tensor.shape[0]}, Transposed(tensor.values, tensor.shape[0], tensor.shape[1])));
     } else {
       file.tensors.push_back(formats::FloatTensor(name, tensor.shape, tensor.values));
     }

@@ -25,7 +25,8 @@ struct ElementRun {
 };
 
 // Where the piece of the rank with these mesh coordinates lies, without the padding that reaches past the unsplit parameter.
-std::vector<ElementRun> RunsOf(const ir::ParameterPiece& piece, const std::vector<ir::MeshDimension>& mesh, const std::vector<int64_t>& coordinates);
+std::vector<ElementRun> RunsOf(const ir::ParameterPiece& piece, const std::vector<ir::MeshDimension>& mesh,
+                               const std::vector<int64_t>& coordinates);
 
 // By segment of the program: one float per element of the segment.
 struct RankState {

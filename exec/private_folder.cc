@@ -14,8 +14,8 @@ Result<std::unique_ptr<PrivateFolder>> PrivateFolder::Make() {
   const char* parent = std::getenv("TMPDIR");
   std::string path = fmt::format("{}/helm-exec.XXXXXX", parent != nullptr && *parent != '\0' ? parent : "/tmp");
   if (mkdtemp(path.data()) == nullptr) {
-    return UnavailableError(fmt::format("error: cannot make a temporary folder '{}': {}\nfix: set TMPDIR to a folder that can be written", path,
-                                        std::strerror(errno)));
+    return UnavailableError(fmt::format("error: cannot make a temporary folder '{}': {}\nfix: set TMPDIR to a folder that can be written",
+                                        path, std::strerror(errno)));
   }
   return std::unique_ptr<PrivateFolder>(new PrivateFolder(std::move(path)));
 }

@@ -13,13 +13,20 @@ namespace helm::exec {
 
 std::string_view Name(RankStage stage) {
   switch (stage) {
-    case RankStage::kIdle: return "waiting for work";
-    case RankStage::kJoining: return "joining the other ranks";
-    case RankStage::kPreparing: return "preparing the program";
-    case RankStage::kInitialising: return "initialising parameters";
-    case RankStage::kGradients: return "computing the first gradients";
-    case RankStage::kTraining: return "training";
-    case RankStage::kWriting: return "writing its state";
+    case RankStage::kIdle:
+      return "waiting for work";
+    case RankStage::kJoining:
+      return "joining the other ranks";
+    case RankStage::kPreparing:
+      return "preparing the program";
+    case RankStage::kInitialising:
+      return "initialising parameters";
+    case RankStage::kGradients:
+      return "computing the first gradients";
+    case RankStage::kTraining:
+      return "training";
+    case RankStage::kWriting:
+      return "writing its state";
   }
   return "";
 }

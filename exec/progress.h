@@ -1,5 +1,5 @@
-// ProgressBoard: a page of memory that a parent and its rank processes share, in which each rank writes where it is. It outlives the ranks, so
-// that the parent can say what a rank was doing when it died, and sees a rank that does not get on without any help of that rank.
+// ProgressBoard: a page of memory that a parent and its rank processes share, in which each rank writes where it is. It outlives the ranks,
+// so that the parent can say what a rank was doing when it died, and sees a rank that does not get on without any help of that rank.
 #pragma once
 
 #include <atomic>
@@ -17,7 +17,7 @@ std::string_view Name(RankStage stage);  // "waiting for work", "joining the oth
 struct RankProgress {
   std::atomic<int64_t> stage{0};
   std::atomic<int64_t> step{0};
-  std::atomic<int64_t> op{-1};  // of the program, while in kGradients or kTraining
+  std::atomic<int64_t> op{-1};   // of the program, while in kGradients or kTraining
   std::atomic<int64_t> beat{0};  // goes up with each piece of other work
 
   void Enter(RankStage next) {

@@ -18,9 +18,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds kLook{100};       // between two looks at the ranks' progress
-constexpr milliseconds kGrace{1000};     // after the first failure, for the others to say what they saw
-constexpr milliseconds kGoodbye{1000};   // for idle ranks to exit by themselves
+constexpr milliseconds kLook{100};      // between two looks at the ranks' progress
+constexpr milliseconds kGrace{1000};    // after the first failure, for the others to say what they saw
+constexpr milliseconds kGoodbye{1000};  // for idle ranks to exit by themselves
 
 constexpr const char* kOwnExecutable = "/proc/self/exe";
 
@@ -43,7 +43,8 @@ Result<std::unique_ptr<RankPool>> RankPool::Start(PoolOptions options) {
   for (int64_t rank = 0; rank < pool->options_.ranks; ++rank) {
     Rank& added = pool->ranks_.emplace_back();
     added.seen.rank = rank;
-    HELM_ASSIGN_OR_RETURN(added.process, ChildProcess::Spawn(pool->options_.executable, rank, pool->options_.ranks, pool->board_->file_descriptor()));
+    HELM_ASSIGN_OR_RETURN(added.process,
+                          ChildProcess::Spawn(pool->options_.executable, rank, pool->options_.ranks, pool->board_->file_descriptor()));
   }
   return pool;
 }
@@ -108,9 +109,11 @@ Status RankPool::Supervise(const ir::Program& program, const StepObserver& obser
     const bool any_failed = std::any_of(seen.begin(), seen.end(), [](const auto& rank) { return rank.failed(); });
     const bool all_ended = std::all_of(seen.begin(), seen.end(), ended);
     if (all_ended && !any_failed) return OkStatus();
-    if (options_.interrupted != nullptr && options_.interrupted->load()) return {StatusCode::kInterrupted, "interrupted: all ranks were stopped"};
+    if (options_.interrupted != nullptr && options_.interrupted->load())
+      return {StatusCode::kInterrupted, "interrupted: all ranks were stopped"};
     if (any_failed && !give_up) give_up = Clock::now() + kGrace;
-    const bool hangs = std::any_of(seen.begin(), seen.end(), [&](const auto& rank) { return !ended(rank) && rank.since_progress >= options_.timeout; });
+    const bool hangs =
+        std::any_of(seen.begin(), seen.end(), [&](const auto& rank) { return !ended(rank) && rank.since_progress >= options_.timeout; });
     if (hangs || (any_failed && (all_ended || Clock::now() >= *give_up))) return Diagnose(program, seen, options_.timeout);
   }
 }

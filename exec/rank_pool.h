@@ -1,8 +1,8 @@
-// RankPool: processes of this executable that wait for jobs and run them as ranks. helm-exec starts one for its plan (and the unsplit model after
-// it); the parity tests keep one for many plans.
+// RankPool: processes of this executable that wait for jobs and run them as ranks. helm-exec starts one for its plan (and the unsplit model
+// after it); the parity tests keep one for many plans.
 //
-// The parent supervises: a rank that dies, hangs or diverges ends the job with the rank, the op and the cause. When a rank did not live to say so
-// itself, all processes are ended too, and the pool takes no more jobs. No process outlives the pool.
+// The parent supervises: a rank that dies, hangs or diverges ends the job with the rank, the op and the cause. When a rank did not live to
+// say so itself, all processes are ended too, and the pool takes no more jobs. No process outlives the pool.
 #pragma once
 
 #include <atomic>
@@ -24,9 +24,9 @@ namespace helm::exec {
 
 struct PoolOptions {
   int64_t ranks = 1;
-  std::string executable;  // empty: this process's own
-  std::chrono::milliseconds timeout{60000};  // without progress of a rank
-  std::function<void(std::string_view line)> log;                  // what ranks write on stderr, with "[rank N] " before it
+  std::string executable;                          // empty: this process's own
+  std::chrono::milliseconds timeout{60000};        // without progress of a rank
+  std::function<void(std::string_view line)> log;  // what ranks write on stderr, with "[rank N] " before it
   const std::atomic<bool>* interrupted = nullptr;
 };
 

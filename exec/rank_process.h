@@ -1,5 +1,5 @@
-// The rank's side of a RankPool: waits for the path of a request on its socket, runs it, answers, until the socket is closed. And the messages
-// that pool and rank exchange: one line each, a path one way, JSON the other.
+// The rank's side of a RankPool: waits for the path of a request on its socket, runs it, answers, until the socket is closed. And the
+// messages that pool and rank exchange: one line each, a path one way, JSON the other.
 #pragma once
 
 #include <chrono>

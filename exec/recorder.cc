@@ -36,7 +36,8 @@ Rows RowsOf(const ir::Program& program) {
     rows.compute.push_back(add(ir::Stream::Kind::kCompute, k, k == 0 ? "compute" : "compute." + std::to_string(k)));
   }
   for (size_t g = 0; g < program.groups.size(); ++g) {
-    rows.group.push_back(communicates[g] ? add(ir::Stream::Kind::kCommunication, static_cast<int32_t>(g), "communication." + program.groups[g].name) : -1);
+    rows.group.push_back(
+        communicates[g] ? add(ir::Stream::Kind::kCommunication, static_cast<int32_t>(g), "communication." + program.groups[g].name) : -1);
   }
   return rows;
 }
@@ -45,7 +46,8 @@ class EventList {
  public:
   EventList(int64_t rank, size_t streams) : rank_(static_cast<int32_t>(rank)), free_from_(streams) {}
 
-  // Clocks of different threads and collectives that were in flight together may overlap by their measurement: a row's events follow each other.
+  // Clocks of different threads and collectives that were in flight together may overlap by their measurement: a row's events follow each
+  // other.
   void Add(int32_t stream, ir::OpId op, const runtime::OpTime& time) {
     Duration& free_from = free_from_[static_cast<size_t>(stream)];
     const Duration start = std::max(time.start, free_from);

@@ -30,7 +30,8 @@ struct Request {
   Job job;  // of the plan itself
 };
 
-// Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's epsilon.
+// Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
+// epsilon.
 Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));
   HELM_ASSIGN_OR_RETURN(schedule::PlanParts parts, schedule::ReadParts(plan));
@@ -91,7 +92,8 @@ Result<RunResult> Finish(const Request& request, const JobRecord& record, const 
   }
   if (!request.options.dump_state.empty()) {
     HELM_ASSIGN_OR_RETURN(const StateDump dump, CollectDump(split));
-    HELM_ASSIGN_OR_RETURN(const DataLoader loader, DataLoader::Open(request.job.data, request.parts.model.vocab, request.job.plan.workload));
+    HELM_ASSIGN_OR_RETURN(const DataLoader loader,
+                          DataLoader::Open(request.job.data, request.parts.model.vocab, request.job.plan.workload));
     HELM_RETURN_IF_ERROR(WriteStateDump(request.options.dump_state, dump, loader, request.job.plan));
   }
   return result;
@@ -99,9 +101,10 @@ Result<RunResult> Finish(const Request& request, const JobRecord& record, const 
 
 Status CheckLocal(const Request& request) {
   if (request.parts.cluster.local) return OkStatus();
-  return InvalidError(fmt::format("{}: error: the plan is for the cluster '{}', not for this machine alone\nfix: start it there with torchrun "
-                                  "--no-python helm-exec PLAN, or make a plan with cluster: {{local: N}}", request.job.plan_path,
-                                  request.parts.cluster.name));
+  return InvalidError(
+      fmt::format("{}: error: the plan is for the cluster '{}', not for this machine alone\nfix: start it there with torchrun "
+                  "--no-python helm-exec PLAN, or make a plan with cluster: {{local: N}}",
+                  request.job.plan_path, request.parts.cluster.name));
 }
 
 Result<RunResult> RunAsParent(Request request) {
@@ -122,9 +125,10 @@ Result<RunResult> RunAsParent(Request request) {
 Status CheckWorldSize(const Request& request, const LaunchEnvironment& environment) {
   const int64_t needed = request.job.plan.strategy.world_size();
   if (needed == environment.world_size) return OkStatus();
-  return InvalidError(fmt::format("{}: error: the plan is for {} ranks ({}), but the launcher started {} (WORLD_SIZE)\nfix: torchrun "
-                                  "--nproc-per-node {} on one machine", request.job.plan_path, needed, ir::Describe(request.job.plan.strategy),
-                                  environment.world_size, needed));
+  return InvalidError(
+      fmt::format("{}: error: the plan is for {} ranks ({}), but the launcher started {} (WORLD_SIZE)\nfix: torchrun "
+                  "--nproc-per-node {} on one machine",
+                  request.job.plan_path, needed, ir::Describe(request.job.plan.strategy), environment.world_size, needed));
 }
 
 // A folder that all ranks see, made by rank 0. Collective.
@@ -136,8 +140,10 @@ Result<std::unique_ptr<PrivateFolder>> AgreeOnFolder(runtime::World& world, std:
   HELM_ASSIGN_OR_RETURN(const std::vector<std::string> paths, world.AllGatherText(folder == nullptr ? "" : folder->path()));
   *path = paths[0];
   if (!FolderExists(*path)) {
-    return InvalidError(fmt::format("error: rank {} does not see the folder '{}' of rank 0, which --verify and --dump-state need\nfix: set TMPDIR to a "
-                                    "folder on a file system that all machines share", world.rank(), *path));
+    return InvalidError(
+        fmt::format("error: rank {} does not see the folder '{}' of rank 0, which --verify and --dump-state need\nfix: set TMPDIR to a "
+                    "folder on a file system that all machines share",
+                    world.rank(), *path));
   }
   return folder;
 }

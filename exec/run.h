@@ -1,10 +1,11 @@
-// Run: executes a plan as real processes and gives back what happened: losses, the measured timeline, memory, and the comparison with the unsplit
-// model. What `helm-exec` is apart from its command line.
+// Run: executes a plan as real processes and gives back what happened: losses, the measured timeline, memory, and the comparison with the
+// unsplit model. What `helm-exec` is apart from its command line.
 //
 // A process that calls Run is one of three things:
-//  * the parent of local ranks (usual): it spawns world-size copies of this executable, which must call RunSpawnedRank first thing in main (below),
-//    serves their store, watches them, and returns;
-//  * a rank of a job that torchrun started (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT are set): it joins the others; rank 0 gets the results;
+//  * the parent of local ranks (usual): it spawns world-size copies of this executable, which must call RunSpawnedRank first thing in
+//    main (below), serves their store, watches them, and returns;
+//  * a rank of a job that torchrun started (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT are set): it joins the others; rank 0 gets the
+//    results;
 //  * nothing else: Run neither prints nor exits, and leaves no process and no half-written file behind, whatever fails.
 //
 //     int main(int argc, char** argv) {
@@ -50,13 +51,13 @@ struct RunEvent {
 };
 
 struct RunOptions {
-  std::string plan_path;       // used in messages
-  int64_t steps = 20;          // training steps
-  bool verify = false;         // also run the unsplit model and compare (AdamW epsilon 1e-4 on both sides)
-  std::string dump_state;      // folder (docs/formats/state_dump.md); empty: none
-  std::string data;            // token shard or folder of shards (docs/formats/token_shard.md); empty: shipped text or random tokens
+  std::string plan_path;   // used in messages
+  int64_t steps = 20;      // training steps
+  bool verify = false;     // also run the unsplit model and compare (AdamW epsilon 1e-4 on both sides)
+  std::string dump_state;  // folder (docs/formats/state_dump.md); empty: none
+  std::string data;        // token shard or folder of shards (docs/formats/token_shard.md); empty: shipped text or random tokens
   std::chrono::milliseconds timeout{60000};  // without progress of a rank
-  std::string executable;      // that the ranks run; empty: this process's own
+  std::string executable;                    // that the ranks run; empty: this process's own
   std::function<void(const RunEvent&)> observer;
   std::function<void(std::string_view line)> log;  // lines that ranks wrote on stderr, "[rank 1] ..."
   const std::atomic<bool>* interrupted = nullptr;  // set by a signal handler: stop
@@ -65,12 +66,12 @@ struct RunOptions {
 struct RunResult {
   // False on the ranks of a torchrun job other than 0: everything below is then empty, and there is nothing to print.
   bool is_reporter = true;
-  std::string data;                // what was trained on: "token shards of DIR", "shipped text", "random tokens"
-  std::vector<double> losses;      // by step
-  int64_t warm_up_steps = 0;       // at the start, left out of all times: WarmUpSteps(steps)
-  Duration step_time;              // median over the steps after warm-up of the slowest rank's makespan
-  Bytes memory_bytes_peak;         // of the rank with the most, allocated, over all steps: persistent and transient tensors
-  ir::Timeline timeline;           // of the step with the median time; title "measured"
+  std::string data;                    // what was trained on: "token shards of DIR", "shipped text", "random tokens"
+  std::vector<double> losses;          // by step
+  int64_t warm_up_steps = 0;           // at the start, left out of all times: WarmUpSteps(steps)
+  Duration step_time;                  // median over the steps after warm-up of the slowest rank's makespan
+  Bytes memory_bytes_peak;             // of the rank with the most, allocated, over all steps: persistent and transient tensors
+  ir::Timeline timeline;               // of the step with the median time; title "measured"
   std::optional<VerifyResult> verify;  // when asked for; !verify->passed(): exit code 7
 };
 

@@ -1,5 +1,5 @@
-// What is made of finished jobs: the comparison of a split run with the unsplit one, and the content of a state dump. Reads the ranks' private
-// files; runs nothing.
+// What is made of finished jobs: the comparison of a split run with the unsplit one, and the content of a state dump. Reads the ranks'
+// private files; runs nothing.
 #pragma once
 
 #include "core/status.h"

@@ -30,7 +30,8 @@ constexpr int64_t kRecordsKept = 100;  // steps
 // The tokens of one step, as the program's inputs of one rank.
 class Feeder {
  public:
-  Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank) : job_(job), program_(program), loader_(loader) {
+  Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank)
+      : job_(job), program_(program), loader_(loader) {
     const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
     for (size_t d = 0; d < program.mesh.size(); ++d) {
       if (program.mesh[d].name == "data") data_rank_ = coordinates[d];
@@ -89,8 +90,8 @@ class Session {
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> hashes, Exchange(ir::ProgramHash(program_)));
     for (size_t rank = 1; rank < hashes.size(); ++rank) {
       if (hashes[rank] == hashes[0]) continue;
-      return InvalidError(fmt::format("{}: error: rank {} has program {}, rank 0 has {}: they run different plans or versions of HELM", job_.plan_path,
-                                      rank, hashes[rank], hashes[0]));
+      return InvalidError(fmt::format("{}: error: rank {} has program {}, rank 0 has {}: they run different plans or versions of HELM",
+                                      job_.plan_path, rank, hashes[rank], hashes[0]));
     }
     return OkStatus();
   }
@@ -147,7 +148,8 @@ class Session {
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(FormatDouble(loss[0])));
     for (size_t rank = 1; rank < all.size(); ++rank) {
       if (all[rank] == all[0]) continue;
-      return RankFailedError(fmt::format("{}rank {} has the loss {} after step {}, rank 0 has {}", kDiverged, rank, all[rank], step, all[0]));
+      return RankFailedError(
+          fmt::format("{}rank {} has the loss {} after step {}, rank 0 has {}", kDiverged, rank, all[rank], step, all[0]));
     }
     return OkStatus();
   }
@@ -205,7 +207,7 @@ class Session {
   const DataLoader loader_;
   const Feeder feeder_;
   std::vector<double> losses_;
-  std::vector<Duration> makespans_;               // by step, of this rank
+  std::vector<Duration> makespans_;                 // by step, of this rank
   std::map<int64_t, runtime::StepRecord> records_;  // by step, the last ones
   Bytes memory_bytes_peak_;
 };
@@ -214,8 +216,10 @@ Status CheckWorldSize(const Job& job, const ir::Program& program, const runtime:
   const int64_t needed = ir::WorldSize(program.mesh);
   const int64_t found = world == nullptr ? 1 : world->size();
   if (needed == found) return OkStatus();
-  return InvalidError(fmt::format("{}: error: the plan is for {} ranks ({}), but {} were started\nfix: start as many processes as the plan has ranks, or "
-                                  "run helm-exec without a launcher", job.plan_path, needed, ir::Describe(job.plan.strategy), found));
+  return InvalidError(
+      fmt::format("{}: error: the plan is for {} ranks ({}), but {} were started\nfix: start as many processes as the plan has ranks, or "
+                  "run helm-exec without a launcher",
+                  job.plan_path, needed, ir::Describe(job.plan.strategy), found));
 }
 
 // All ranks of a local cluster are on this machine, so the rank is the local rank.

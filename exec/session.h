@@ -1,9 +1,10 @@
 // Session: one rank's part of a job: materialise, initialise, run the steps, record, and leave the state where it was asked for.
 //
-// Not the making of processes (exec/rank_pool.h) nor of the world (the caller joins it). All ranks of the world call RunSession with the same job.
+// Not the making of processes (exec/rank_pool.h) nor of the world (the caller joins it). All ranks of the world call RunSession with the
+// same job.
 //
-// Before each step the ranks meet, so that their clocks' zeros agree; that time is not part of the step. After each step they compare losses:
-// one that is not finite, or that differs between ranks, ends the run.
+// Before each step the ranks meet, so that their clocks' zeros agree; that time is not part of the step. After each step they compare
+// losses: one that is not finite, or that differs between ranks, ends the run.
 #pragma once
 
 #include <cstdint>
@@ -18,8 +19,8 @@
 namespace helm::exec {
 
 struct SessionContext {
-  runtime::World* world = nullptr;  // null: the only rank
-  RankProgress* progress = nullptr;  // where this rank says what it does
+  runtime::World* world = nullptr;                         // null: the only rank
+  RankProgress* progress = nullptr;                        // where this rank says what it does
   std::function<void(int64_t step, double loss)> on_step;  // may be empty
 };
 

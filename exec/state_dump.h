@@ -1,5 +1,5 @@
-// State dump: the folder that `--dump-state` leaves (docs/formats/state_dump.md): initial parameters, tokens and labels, gradients of the first
-// step, parameters after the last step, unsplit and under Hugging Face names, and the losses.
+// State dump: the folder that `--dump-state` leaves (docs/formats/state_dump.md): initial parameters, tokens and labels, gradients of the
+// first step, parameters after the last step, unsplit and under Hugging Face names, and the losses.
 #pragma once
 
 #include <string>

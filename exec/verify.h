@@ -1,9 +1,10 @@
 // Verify: compares a run of a split model with a run of the unsplit one: the loss of every step, every gradient of the first step (before
 // clipping) and every parameter after the last step.
 //
-// The error of a tensor is max|a-b| / max(max|b|, 1e-3 x the largest |b| of that kind in the model), of a loss |a-b| / |b|; b is the unsplit
-// run. Every replica on every rank is compared, not one of each. AdamW runs with epsilon 1e-4 on both sides: with the usual 1e-8 the first
-// update of an element is its learning rate times the *sign* of the gradient, so rounding of a gradient near zero would be a large difference.
+// The error of a tensor is max|a-b| / max(max|b|, 1e-3 x the largest |b| of that kind in the model), of a loss |a-b| / |b|; b is the
+// unsplit run. Every replica on every rank is compared, not one of each. AdamW runs with epsilon 1e-4 on both sides: with the usual 1e-8
+// the first update of an element is its learning rate times the *sign* of the gradient, so rounding of a gradient near zero would be a
+// large difference.
 #pragma once
 
 #include <cstdint>
@@ -42,9 +43,9 @@ struct VerifyError {
 struct VerifyResult {
   int64_t steps = 0;
   VerifyBounds bounds;
-  VerifyError worst;                // the largest error in relation to its bound
+  VerifyError worst;                 // the largest error in relation to its bound
   std::vector<VerifyError> by_kind;  // the worst of each kind: loss, gradient, parameter
-  int64_t tensors = 0;              // compared, gradients and parameters together
+  int64_t tensors = 0;               // compared, gradients and parameters together
   bool passed() const { return worst.error <= bounds.Of(worst.kind); }
 };
 

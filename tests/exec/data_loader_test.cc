@@ -93,9 +93,11 @@ TEST(DataLoader, RandomTokensDependOnTheSeedAlone) {
   const Batch batch = DataLoader::Open("", 50, workload)->Load(7);
   EXPECT_EQ(batch, DataLoader::Open("", 50, workload)->Load(7));
   EXPECT_NE(batch, DataLoader::Open("", 50, workload)->Load(8));
-  EXPECT_EQ(std::vector<int64_t>(batch.tokens.begin() + 1, batch.tokens.begin() + 50), std::vector<int64_t>(batch.labels.begin(), batch.labels.begin() + 49));
+  EXPECT_EQ(std::vector<int64_t>(batch.tokens.begin() + 1, batch.tokens.begin() + 50),
+            std::vector<int64_t>(batch.labels.begin(), batch.labels.begin() + 49));
   for (const int64_t token : batch.tokens) EXPECT_TRUE(token >= 0 && token < 50);
-  EXPECT_GT(std::set<int64_t>(batch.tokens.begin(), batch.tokens.end()).size(), 40U);  // of 50, with 150 draws: all but 50 (49/50)^150 = 2.4
+  EXPECT_GT(std::set<int64_t>(batch.tokens.begin(), batch.tokens.end()).size(),
+            40U);  // of 50, with 150 draws: all but 50 (49/50)^150 = 2.4
   workload.seed += 1;
   EXPECT_NE(batch, DataLoader::Open("", 50, workload)->Load(7));
 }

@@ -12,8 +12,8 @@ using std::chrono::milliseconds;
 using ::testing::HasSubstr;
 
 constexpr milliseconds kTimeout{60000};
-constexpr int kKilledBy9 = 9;          // as waitpid says it: the signal in the low seven bits
-constexpr int kExitedWith3 = 3 << 8;   // the code in the second byte
+constexpr int kKilledBy9 = 9;         // as waitpid says it: the signal in the low seven bits
+constexpr int kExitedWith3 = 3 << 8;  // the code in the second byte
 
 // One op: aten.mm of layer 1's feed-forward.
 ir::Program OneOp() {
@@ -42,8 +42,9 @@ TEST(Diagnose, ADeadRankIsTheCauseOfLostPeers) {
   lost.reported = RankFailedError("op 7: connection closed by peer");
   RankObservation dead = Training(1, 4, milliseconds(900));
   dead.ended = kKilledBy9;
-  EXPECT_EQ(Message({lost, dead}),
-            "error: rank 1 was killed by signal 9 (Killed) while training, in step 4, at op 0 aten.mm (mlp.up, forward, layer 1, micro-batch 0)");
+  EXPECT_EQ(
+      Message({lost, dead}),
+      "error: rank 1 was killed by signal 9 (Killed) while training, in step 4, at op 0 aten.mm (mlp.up, forward, layer 1, micro-batch 0)");
 }
 
 TEST(Diagnose, SaysTheExitCode) {
@@ -53,7 +54,8 @@ TEST(Diagnose, SaysTheExitCode) {
 }
 
 TEST(Diagnose, TheRankThatIsBehindHangs) {
-  const std::string message = Message({Training(0, 10, milliseconds(60001)), Training(1, 9, milliseconds(60000)), Training(2, 10, milliseconds(60010))});
+  const std::string message =
+      Message({Training(0, 10, milliseconds(60001)), Training(1, 9, milliseconds(60000)), Training(2, 10, milliseconds(60010))});
   EXPECT_THAT(message, HasSubstr("rank 1 hangs while training, in step 9, at op 0 aten.mm"));
   EXPECT_THAT(message, HasSubstr("no progress for 60 s (--timeout)"));
 }

@@ -18,7 +18,11 @@ Result<std::optional<LaunchEnvironment>> Read(const std::map<std::string, std::s
 }
 
 std::map<std::string, std::string> Torchrun() {
-  return {{"RANK", "3"}, {"WORLD_SIZE", "4"}, {"LOCAL_RANK", "1"}, {"MASTER_ADDR", "node1"}, {"MASTER_PORT", "29500"},
+  return {{"RANK", "3"},
+          {"WORLD_SIZE", "4"},
+          {"LOCAL_RANK", "1"},
+          {"MASTER_ADDR", "node1"},
+          {"MASTER_PORT", "29500"},
           {"TORCHELASTIC_USE_AGENT_STORE", "True"}};
 }
 

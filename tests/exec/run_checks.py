@@ -52,7 +52,8 @@ def torchrun(helm_exec, writer, folder):
         assert document["verify"]["steps"] == 3, document
     losses = {name: json.loads((dump / "loss.json").read_text()) for name, dump in dumps.items()}
     assert losses["alone"] == losses["torchrun"], losses
-    done = subprocess.run([str(part) for part in (TORCHRUN, "--no-python", "--nproc-per-node", 3, helm_exec, plan)], capture_output=True, text=True, timeout=300)
+    three = [TORCHRUN, "--no-python", "--nproc-per-node", 3, helm_exec, plan]
+    done = subprocess.run([str(part) for part in three], capture_output=True, text=True, timeout=300)
     assert done.returncode != 0 and "the plan is for 2 ranks" in done.stderr, done
     alone = run([helm_exec, plan, "--steps", 0], expect=2)
     assert "--steps" in alone.stderr, alone
@@ -60,6 +61,11 @@ def torchrun(helm_exec, writer, folder):
 
 def children(process):
     return [int(pid) for pid in pathlib.Path(f"/proc/{process}/task/{process}/children").read_text().split()]
+
+
+def lives(process):
+    status = pathlib.Path(f"/proc/{process}/status")
+    return status.exists() and "State:\tZ" not in status.read_text()
 
 
 def orphans(helm_exec, writer, folder):
@@ -76,7 +82,7 @@ def orphans(helm_exec, writer, folder):
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     time.sleep(1)
-    left = [pid for pid in ranks if pathlib.Path(f"/proc/{pid}").exists() and "State:\tZ" not in pathlib.Path(f"/proc/{pid}/status").read_text()]
+    left = [pid for pid in ranks if lives(pid)]
     assert not left, f"ranks {left} outlived helm-exec"
 
 

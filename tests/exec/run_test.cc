@@ -62,7 +62,8 @@ TEST_F(RunTest, TrainsAndRecords) {
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_EQ(result->data, "shipped text");
   ASSERT_EQ(result->losses.size(), 8U);
-  // Untrained: near the logarithm of the vocabulary, log 264 = 5.576. Learning rate 1e-2 on text that repeats letters: clearly lower after 8 steps.
+  // Untrained: near the logarithm of the vocabulary, log 264 = 5.576. Learning rate 1e-2 on text that repeats letters: clearly lower after
+  // 8 steps.
   EXPECT_NEAR(result->losses.front(), 5.576, 0.05);
   EXPECT_LT(result->losses.back(), 4.5);
   EXPECT_EQ(result->warm_up_steps, 2);
@@ -80,7 +81,8 @@ TEST_F(RunTest, VerifiesAndDumps) {
   const Result<RunResult> result = RunWatched(plan, {.steps = 3, .verify = true, .dump_state = dump});
   ASSERT_TRUE(result.ok()) << result.status().message();
   ASSERT_TRUE(result->verify.has_value());
-  EXPECT_TRUE(result->verify->passed()) << Name(result->verify->worst.kind) << " " << result->verify->worst.tensor << " " << result->verify->worst.error;
+  EXPECT_TRUE(result->verify->passed()) << Name(result->verify->worst.kind) << " " << result->verify->worst.tensor << " "
+                                        << result->verify->worst.error;
   EXPECT_EQ(result->verify->by_kind.size(), 3U);
 
   const Result<formats::TensorFile> initial = formats::ReadSafetensors(dump + "/initial.safetensors");
@@ -97,8 +99,10 @@ TEST_F(RunTest, VerifiesAndDumps) {
 
 TEST_F(RunTest, NamesTheRankThatIsKilled) {
   const auto started = Clock::now();
-  const Result<RunResult> result = RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 100000, .dump_state = folder_ + "/dump"},
-                                              [&](int64_t step) { if (step == 3) kill(processes_[1], SIGKILL); });
+  const Result<RunResult> result =
+      RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 100000, .dump_state = folder_ + "/dump"}, [&](int64_t step) {
+        if (step == 3) kill(processes_[1], SIGKILL);
+      });
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().code(), StatusCode::kRankFailed);
   EXPECT_THAT(result.status().message(), HasSubstr("rank 1 was killed by signal 9 (Killed) while training, in step "));
@@ -133,8 +137,9 @@ TEST_F(RunTest, NamesTheStepThatDiverges) {
 
 TEST_F(RunTest, StopsWhenInterrupted) {
   std::atomic<bool> interrupted = false;
-  const Result<RunResult> result = RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 100000, .interrupted = &interrupted},
-                                              [&](int64_t step) { interrupted = step >= 2; });
+  const Result<RunResult> result =
+      RunWatched(MakePlan(LlamaModel(), {.strategy = TwoByOne()}), {.steps = 100000, .interrupted = &interrupted},
+                 [&](int64_t step) { interrupted = step >= 2; });
   EXPECT_EQ(result.status().code(), StatusCode::kInterrupted);
 }
 

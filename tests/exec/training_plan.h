@@ -15,15 +15,35 @@ namespace helm::exec {
 
 // Llama with grouped-query attention.
 inline model::ModelSpec LlamaModel() {
-  return {.name = "llama", .family = model::Family::kLlama, .layers = 2, .hidden = 48, .ffn = 88, .heads = 8, .kv_heads = 4, .head_dim = 6, .vocab = 264,
+  return {.name = "llama",
+          .family = model::Family::kLlama,
+          .layers = 2,
+          .hidden = 48,
+          .ffn = 88,
+          .heads = 8,
+          .kv_heads = 4,
+          .head_dim = 6,
+          .vocab = 264,
           .max_positions = 64};
 }
 
 // GPT-2: LayerNorm, GELU, biases, learned positions, tied embeddings.
 inline model::ModelSpec Gpt2Model() {
-  return {.name = "gpt2", .family = model::Family::kGpt, .layers = 2, .hidden = 40, .ffn = 160, .heads = 4, .kv_heads = 4, .head_dim = 10, .vocab = 260,
-          .max_positions = 20, .activation = model::Activation::kGelu, .norm = model::Norm::kLayerNorm, .position = model::Position::kLearned,
-          .bias = true, .tied_embeddings = true};
+  return {.name = "gpt2",
+          .family = model::Family::kGpt,
+          .layers = 2,
+          .hidden = 40,
+          .ffn = 160,
+          .heads = 4,
+          .kv_heads = 4,
+          .head_dim = 10,
+          .vocab = 260,
+          .max_positions = 20,
+          .activation = model::Activation::kGelu,
+          .norm = model::Norm::kLayerNorm,
+          .position = model::Position::kLearned,
+          .bias = true,
+          .tied_embeddings = true};
 }
 
 // Qwen2: bias on query, key and value; here with tied embeddings.

@@ -3,14 +3,17 @@
 #include <cstdlib>
 #include <map>
 
-#include "schedule/materialise.h"
 #include "ir/program_text.h"
+#include "schedule/materialise.h"
 #include "training_plan.h"
 
 int main(int argc, char** argv) {
   using namespace helm;
-  const std::map<std::string, model::ModelSpec> models{
-      {"llama", exec::LlamaModel()}, {"gpt2", exec::Gpt2Model()}, {"qwen2", exec::Qwen2Model()}, {"qwen3", exec::Qwen3Model()}, {"padded", exec::PaddedModel()}};
+  const std::map<std::string, model::ModelSpec> models{{"llama", exec::LlamaModel()},
+                                                       {"gpt2", exec::Gpt2Model()},
+                                                       {"qwen2", exec::Qwen2Model()},
+                                                       {"qwen3", exec::Qwen3Model()},
+                                                       {"padded", exec::PaddedModel()}};
   if (argc != 6 || !models.contains(argv[1])) return 2;
   exec::PlanSettings settings;
   settings.strategy.data = std::atoi(argv[2]);

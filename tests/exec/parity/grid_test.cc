@@ -1,4 +1,5 @@
-// All combinations: five models x fp32 and bf16 x data x tensor x sequence parallelism on up to eight ranks x micro-batches. By hand: ctest -L grid.
+// All combinations: five models x fp32 and bf16 x data x tensor x sequence parallelism on up to eight ranks x micro-batches. By hand: ctest
+// -L grid.
 #include <gtest/gtest.h>
 
 #include <iostream>
@@ -19,9 +20,10 @@ std::vector<ParityCase> Grid(const model::ModelSpec& model) {
         for (const bool sequence_parallel : {false, true}) {
           if (sequence_parallel && tensor == 1) continue;
           for (const auto& [micro_batch, micro_batches] : {std::pair(1, 1), std::pair(1, 3), std::pair(2, 2)}) {
-            grid.push_back(MakeCase(model, {.strategy = {.data = data, .tensor = tensor, .sequence_parallel = sequence_parallel, .micro_batch = micro_batch},
-                                            .dtype = dtype,
-                                            .global_batch = data * micro_batch * micro_batches}));
+            grid.push_back(MakeCase(
+                model, {.strategy = {.data = data, .tensor = tensor, .sequence_parallel = sequence_parallel, .micro_batch = micro_batch},
+                        .dtype = dtype,
+                        .global_batch = data * micro_batch * micro_batches}));
           }
         }
       }

@@ -35,10 +35,12 @@ inline std::string NameOf(const model::ModelSpec& model, const PlanSettings& set
          (settings.dtype == ir::DataType::kFloat32 ? " fp32" : " bf16");
 }
 
-inline ParityCase MakeCase(const model::ModelSpec& model, const PlanSettings& settings) { return {NameOf(model, settings), model, settings}; }
+inline ParityCase MakeCase(const model::ModelSpec& model, const PlanSettings& settings) {
+  return {NameOf(model, settings), model, settings};
+}
 
-// Parameters that begin at one or zero hide what they multiply or are added to (a norm's weight left out changes nothing at first): here they
-// begin at random values, in split and unsplit runs alike.
+// Parameters that begin at one or zero hide what they multiply or are added to (a norm's weight left out changes nothing at first): here
+// they begin at random values, in split and unsplit runs alike.
 inline ir::Program WithoutSpecialValues(ir::Program program) {
   for (ir::ParameterSegment& segment : program.segments) {
     for (ir::ParameterPiece& piece : segment.pieces) {
@@ -99,7 +101,12 @@ class ParityRunner {
   }
 
   Job JobOf(ir::Plan plan, std::string tag) const {
-    return {.plan = std::move(plan), .plan_path = "parity", .steps = kParitySteps, .keep_state = true, .folder = folder_->path(), .tag = std::move(tag),
+    return {.plan = std::move(plan),
+            .plan_path = "parity",
+            .steps = kParitySteps,
+            .keep_state = true,
+            .folder = folder_->path(),
+            .tag = std::move(tag),
             .threads_per_rank = 1};
   }
 

@@ -14,7 +14,8 @@ namespace {
 
 constexpr double kBf16ParameterBound = 1e-2;  // twice the largest error of the covering set, half of the smallest that a mutation makes
 
-PlanSettings Split(int64_t data, int64_t tensor, bool sequence_parallel, int64_t micro_batch, int64_t global_batch, const std::string& dtype = "fp32") {
+PlanSettings Split(int64_t data, int64_t tensor, bool sequence_parallel, int64_t micro_batch, int64_t global_batch,
+                   const std::string& dtype = "fp32") {
   return {.strategy = {.data = data, .tensor = tensor, .sequence_parallel = sequence_parallel, .micro_batch = micro_batch},
           .dtype = dtype == "fp32" ? ir::DataType::kFloat32 : ir::DataType::kBFloat16,
           .global_batch = global_batch};
@@ -23,26 +24,16 @@ PlanSettings Split(int64_t data, int64_t tensor, bool sequence_parallel, int64_t
 // Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
 std::vector<ParityCase> CoveringSet() {
   return {
-      MakeCase(LlamaModel(), Split(2, 1, false, 1, 4)),
-      MakeCase(LlamaModel(), Split(1, 2, false, 2, 4)),
-      MakeCase(LlamaModel(), Split(1, 2, true, 1, 2)),
-      MakeCase(LlamaModel(), Split(2, 4, true, 2, 8)),
-      MakeCase(LlamaModel(), Split(8, 1, false, 1, 8)),
-      MakeCase(Gpt2Model(), Split(3, 1, false, 1, 6)),
-      MakeCase(Gpt2Model(), Split(1, 2, false, 1, 2)),
-      MakeCase(Gpt2Model(), Split(1, 4, true, 2, 4)),
-      MakeCase(Gpt2Model(), Split(2, 2, true, 1, 4)),
-      MakeCase(Qwen2Model(), Split(1, 2, false, 1, 2)),
-      MakeCase(Qwen2Model(), Split(2, 2, true, 2, 8)),
-      MakeCase(Qwen3Model(), Split(1, 4, false, 1, 2)),
-      MakeCase(Qwen3Model(), Split(2, 2, true, 1, 4)),
-      MakeCase(PaddedModel(), Split(1, 2, false, 1, 2)),
-      MakeCase(PaddedModel(), Split(3, 2, true, 1, 6)),
-      MakeCase(PaddedModel(), Split(1, 4, true, 1, 2)),
-      MakeCase(LlamaModel(), Split(2, 2, true, 1, 4, "bf16")),
-      MakeCase(Gpt2Model(), Split(1, 2, false, 2, 4, "bf16")),
-      MakeCase(Qwen2Model(), Split(2, 1, false, 2, 8, "bf16")),
-      MakeCase(Qwen3Model(), Split(4, 2, false, 1, 8, "bf16")),
+      MakeCase(LlamaModel(), Split(2, 1, false, 1, 4)),         MakeCase(LlamaModel(), Split(1, 2, false, 2, 4)),
+      MakeCase(LlamaModel(), Split(1, 2, true, 1, 2)),          MakeCase(LlamaModel(), Split(2, 4, true, 2, 8)),
+      MakeCase(LlamaModel(), Split(8, 1, false, 1, 8)),         MakeCase(Gpt2Model(), Split(3, 1, false, 1, 6)),
+      MakeCase(Gpt2Model(), Split(1, 2, false, 1, 2)),          MakeCase(Gpt2Model(), Split(1, 4, true, 2, 4)),
+      MakeCase(Gpt2Model(), Split(2, 2, true, 1, 4)),           MakeCase(Qwen2Model(), Split(1, 2, false, 1, 2)),
+      MakeCase(Qwen2Model(), Split(2, 2, true, 2, 8)),          MakeCase(Qwen3Model(), Split(1, 4, false, 1, 2)),
+      MakeCase(Qwen3Model(), Split(2, 2, true, 1, 4)),          MakeCase(PaddedModel(), Split(1, 2, false, 1, 2)),
+      MakeCase(PaddedModel(), Split(3, 2, true, 1, 6)),         MakeCase(PaddedModel(), Split(1, 4, true, 1, 2)),
+      MakeCase(LlamaModel(), Split(2, 2, true, 1, 4, "bf16")),  MakeCase(Gpt2Model(), Split(1, 2, false, 2, 4, "bf16")),
+      MakeCase(Qwen2Model(), Split(2, 1, false, 2, 8, "bf16")), MakeCase(Qwen3Model(), Split(4, 2, false, 1, 8, "bf16")),
       MakeCase(PaddedModel(), Split(1, 4, true, 1, 2, "bf16")),
   };
 }
@@ -57,8 +48,8 @@ bool IsTensorAddition(const ir::Op& op) {
   return (op.target == "aten.add.Tensor" || op.target == "aten.add_.Tensor") && std::holds_alternative<ir::TensorId>(op.arguments[1]);
 }
 
-// Writes its first argument in place, as a computation of its own. Not the copies to bf16 parameters: where an update is below bf16's resolution
-// (norm weights near one), leaving one out changes nothing. Not the clamp of the clip coefficient, which is below one here.
+// Writes its first argument in place, as a computation of its own. Not the copies to bf16 parameters: where an update is below bf16's
+// resolution (norm weights near one), leaving one out changes nothing. Not the clamp of the clip coefficient, which is below one here.
 bool IsInPlace(const ir::Program& program, const ir::Op& op) {
   if (op.target == "aten.copy_" || op.target == "aten.clamp_max_") return false;
   const bool named = op.target.ends_with("_") || op.target.find("_.") != std::string::npos;
@@ -84,14 +75,18 @@ std::vector<ir::OpId> Candidates(const ir::Program& program, Kind kind) {
 Mutation Mutate(const ir::Program& program, Kind kind, ir::OpId op) {
   const std::string where = program.op(op).target + " (" + program.op(op).label + ", " + std::string(ir::Name(program.op(op).phase)) + ")";
   switch (kind) {
-    case Kind::kDrop: return {"without op " + where, DropOp(program, op)};
-    case Kind::kFlip: return {"other sign in " + where, FlipSign(program, op)};
-    case Kind::kCopy: return {"copy instead of " + where, CopyInsteadOfCollective(program, op)};
+    case Kind::kDrop:
+      return {"without op " + where, DropOp(program, op)};
+    case Kind::kFlip:
+      return {"other sign in " + where, FlipSign(program, op)};
+    case Kind::kCopy:
+      return {"copy instead of " + where, CopyInsteadOfCollective(program, op)};
   }
   return {};
 }
 
-// One candidate, chosen by the case's name; the next one where the edit leaves a program that is not valid (an op that nothing reads any more).
+// One candidate, chosen by the case's name; the next one where the edit leaves a program that is not valid (an op that nothing reads any
+// more).
 Mutation ChooseMutation(const ir::Program& program, Kind kind, const std::string& name) {
   const std::vector<ir::OpId> candidates = Candidates(program, kind);
   const size_t first = Hash64(name, static_cast<uint64_t>(kind)) % candidates.size();
