@@ -30,8 +30,7 @@ constexpr int64_t kRecordsKept = 100;  // steps
 // The tokens of one step, as the program's inputs of one rank.
 class Feeder {
  public:
-  Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank)
-      : job_(job), program_(program), loader_(loader) {
+  Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank) : job_(job), loader_(loader) {
     const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
     for (size_t d = 0; d < program.mesh.size(); ++d) {
       if (program.mesh[d].name == "data") data_rank_ = coordinates[d];
@@ -50,7 +49,6 @@ class Feeder {
 
  private:
   const Job& job_;
-  const ir::Program& program_;
   const DataLoader& loader_;
   int64_t data_rank_ = 0;
 };
