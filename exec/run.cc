@@ -103,7 +103,7 @@ Status CheckLocal(const Request& request) {
   if (request.parts.cluster.local) return OkStatus();
   return InvalidError(
       fmt::format("{}: error: the plan is for the cluster '{}', not for this machine alone\nfix: start it there with torchrun "
-                  "--no-python helm-exec PLAN, or make a plan with cluster: {{local: N}}",
+                  "--no-python, mpirun or srun, or make a plan with cluster: {{local: N}}",
                   request.job.plan_path, request.parts.cluster.name));
 }
 
@@ -126,9 +126,10 @@ Status CheckWorldSize(const Request& request, const LaunchEnvironment& environme
   const int64_t needed = request.job.plan.strategy.world_size();
   if (needed == environment.world_size) return OkStatus();
   return InvalidError(
-      fmt::format("{}: error: the plan is for {} ranks ({}), but the launcher started {} (WORLD_SIZE)\nfix: torchrun "
+      fmt::format("{}: error: the plan is for {} ranks ({}), but {} started {}\nfix: start {}, for example torchrun "
                   "--nproc-per-node {} on one machine",
-                  request.job.plan_path, needed, ir::Describe(request.job.plan.strategy), environment.world_size, needed));
+                  request.job.plan_path, needed, ir::Describe(request.job.plan.strategy), Name(environment.launcher),
+                  environment.world_size, needed, needed));
 }
 
 // A folder that all ranks see, made by rank 0. Collective.
