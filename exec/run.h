@@ -4,7 +4,7 @@
 // A process that calls Run is one of three things:
 //  * the parent of local ranks (usual): it spawns world-size copies of this executable, which must call RunSpawnedRank first thing in
 //    main (below), serves their store, watches them, and returns;
-//  * a rank of a job that torchrun started (RANK, WORLD_SIZE, MASTER_ADDR, MASTER_PORT are set): it joins the others; rank 0 gets the
+//  * a rank of a job that a launcher started (torchrun, mpirun, srun: exec/launch_environment.h): it joins the others; rank 0 gets the
 //    results;
 //  * nothing else: Run neither prints nor exits, and leaves no process and no half-written file behind, whatever fails.
 //
@@ -35,7 +35,7 @@
 
 namespace helm::exec {
 
-// What the observer of a run hears, in order, on the thread that called Run. (On a rank that torchrun started: only kStep.)
+// What the observer of a run hears, in order, on the thread that called Run. (On a rank that a launcher started: only kStep.)
 struct RunEvent {
   enum class Kind : uint8_t {
     kStarted,    // `processes` run
@@ -64,7 +64,7 @@ struct RunOptions {
 };
 
 struct RunResult {
-  // False on the ranks of a torchrun job other than 0: everything below is then empty, and there is nothing to print.
+  // False on the ranks of a launcher's job other than 0: everything below is then empty, and there is nothing to print.
   bool is_reporter = true;
   std::string data;                    // what was trained on: "token shards of DIR", "shipped text", "random tokens"
   std::vector<double> losses;          // by step

@@ -10,13 +10,10 @@
 #include "core/check.h"
 #include "runtime/device.h"
 #include "runtime/process_group.h"
+#include "runtime/rendezvous.h"
 
 namespace helm::runtime {
 namespace {
-
-constexpr const char* kLoopback = "127.0.0.1";
-
-bool IsLoopback(const std::string& host) { return host == kLoopback || host == "localhost" || host == "::1"; }
 
 class TcpStoreServer final : public StoreServer {
  public:
@@ -30,6 +27,11 @@ class TcpStoreServer final : public StoreServer {
 class StoreWorld final : public World {
  public:
   StoreWorld(const Rendezvous& rendezvous, c10::intrusive_ptr<c10d::Store> store) : rendezvous_(rendezvous), store_(std::move(store)) {}
+  ~StoreWorld() override {
+    if (!lost_) TakeLeave(*store_, rendezvous_);
+  }
+  StoreWorld(const StoreWorld&) = delete;
+  StoreWorld& operator=(const StoreWorld&) = delete;
 
   int64_t rank() const override { return rendezvous_.rank; }
   int64_t size() const override { return rendezvous_.world_size; }
@@ -48,6 +50,7 @@ class StoreWorld final : public World {
       if (round >= 2) store_->deleteKey(Key(round - 2, rank()));
       return texts;
     } catch (const std::exception& error) {
+      lost_ = true;
       return RankFailedError("error: rank " + std::to_string(rank()) + ": lost the store at " + rendezvous_.host + ":" +
                              std::to_string(rendezvous_.port) + ": " + error.what());
     }
@@ -94,6 +97,7 @@ class StoreWorld final : public World {
         if (!store_->check({Key(round, other)})) missing += (missing.empty() ? "" : ", ") + std::to_string(other);
       }
       if (missing.empty()) throw;
+      lost_ = true;
       return RankFailedError("error: rank " + std::to_string(rank()) + " waited " + std::to_string(rendezvous_.timeout.count() / 1000) +
                              " s at a barrier for rank " + missing);
     }
@@ -103,36 +107,20 @@ class StoreWorld final : public World {
   c10::intrusive_ptr<c10d::Store> store_;
   int64_t round_ = 0;
   int64_t groups_ = 0;
+  bool lost_ = false;  // a rank or the store: nobody waits for the others at the end
 };
 
 }  // namespace
 
 Result<std::unique_ptr<StoreServer>> StoreServer::Start() {
-  try {
-    c10d::TCPStoreOptions options;
-    options.port = 0;
-    options.isServer = true;
-    options.waitWorkers = false;
-    return std::unique_ptr<StoreServer>(std::make_unique<TcpStoreServer>(c10::make_intrusive<c10d::TCPStore>(kLoopback, options)));
-  } catch (const std::exception& error) {
-    return UnavailableError(std::string("error: cannot serve a store on the loopback interface: ") + error.what());
-  }
+  HELM_ASSIGN_OR_RETURN(auto store, ServeOnLoopback(0));
+  return std::unique_ptr<StoreServer>(std::make_unique<TcpStoreServer>(std::move(store)));
 }
 
 Result<std::unique_ptr<World>> World::Join(const Rendezvous& rendezvous, ir::DeviceKind) {
-  try {
-    c10d::TCPStoreOptions options;
-    options.port = static_cast<uint16_t>(rendezvous.port);
-    options.isServer = !rendezvous.external_store && rendezvous.rank == 0;
-    options.waitWorkers = false;
-    options.timeout = rendezvous.timeout;
-    auto server = c10::make_intrusive<c10d::TCPStore>(rendezvous.host, options);
-    auto store = c10::make_intrusive<c10d::PrefixStore>("helm", std::move(server));
-    return std::unique_ptr<World>(std::make_unique<StoreWorld>(rendezvous, std::move(store)));
-  } catch (const std::exception& error) {
-    return RankFailedError("error: rank " + std::to_string(rendezvous.rank) + " cannot reach the store at " + rendezvous.host + ":" +
-                           std::to_string(rendezvous.port) + ": " + error.what());
-  }
+  HELM_ASSIGN_OR_RETURN(auto store, ConnectStore(rendezvous));
+  HELM_RETURN_IF_ERROR(CallRoll(*store, rendezvous));
+  return std::unique_ptr<World>(std::make_unique<StoreWorld>(rendezvous, std::move(store)));
 }
 
 Result<std::unique_ptr<ProcessGroup>> MakeProcessGroup(World& world, const Device& device, const std::string& name,

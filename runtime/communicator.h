@@ -38,6 +38,7 @@ class StoreServer {
 // The rendezvous of one rank: key-value exchange between ranks, and barriers.
 class World {
  public:
+  // Waits for every rank; the error after `timeout` names those that never came.
   static Result<std::unique_ptr<World>> Join(const Rendezvous& rendezvous, ir::DeviceKind device);
   virtual ~World() = default;
   virtual int64_t rank() const = 0;
