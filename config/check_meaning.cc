@@ -2,6 +2,7 @@
 
 #include "config/sections.h"
 #include "model/lower.h"
+#include "model/supported.h"
 
 namespace helm::config {
 namespace {
@@ -11,6 +12,13 @@ class Checker {
  public:
   Checker(const RunConfig& config, const YamlValue& document, Diagnostics& diagnostics)
       : config_(config), document_(document), diagnostics_(diagnostics) {}
+
+  // What the lowering cannot do yet, at the key that asks for it.
+  void CheckFeatures() {
+    for (const model::Unsupported& item : model::UnsupportedFeatures(config_.model, config_.workload, config_.software, config_.strategy)) {
+      Unsupported(Where(item.section.c_str(), item.key.c_str()), item.what, item.allowed, diagnostics_);
+    }
+  }
 
   void Run() {
     CheckWorld();
@@ -29,10 +37,19 @@ class Checker {
     return value == nullptr ? mapping->where : value->where;
   }
 
+  // "data 2 x tensor 4 = 8", with context and pipeline where they are used.
+  std::string Degrees() const {
+    const ir::Strategy& strategy = config_.strategy;
+    std::string text = fmt::format("data {} x tensor {}", strategy.data, strategy.tensor);
+    if (strategy.context > 1) text += fmt::format(" x context {}", strategy.context);
+    if (strategy.pipeline > 1) text += fmt::format(" x pipeline {}", strategy.pipeline);
+    return text + fmt::format(" = {}", strategy.world_size());
+  }
+
   void CheckWorld() {
     const int64_t devices = config_.cluster.devices_used;
     const int64_t world = config_.strategy.world_size();  // degrees that were not given count 1
-    const std::string degrees = fmt::format("data {} x tensor {} = {}", config_.strategy.data, config_.strategy.tensor, world);
+    const std::string degrees = Degrees();
     const char* key = Given("tensor") ? "tensor" : "data";
     if (Given("data") && Given("tensor") && world != devices) {
       diagnostics_.Error(
@@ -108,12 +125,13 @@ class Checker {
 
 void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostics& diagnostics) {
   const size_t errors_before = diagnostics.error_count();
-  Checker(config, document, diagnostics).Run();
+  Checker checker(config, document, diagnostics);
+  checker.CheckFeatures();
   if (diagnostics.error_count() > errors_before) return;
-  // Everything given and nothing found: the lowering has the last word.
-  for (const char* key : {"data", "tensor", "sequence_parallel", "micro_batch"}) {
-    if (!config.strategy_given.contains(key)) return;
-  }
+  checker.Run();
+  if (diagnostics.error_count() > errors_before) return;
+  // Nothing found: the lowering has the last word, unless that word depends on a micro-batch that is chosen later.
+  if (config.strategy.sequence_parallel && !config.strategy_given.contains("micro_batch")) return;
   const Status status = model::CheckStrategy(config.model, config.workload, config.strategy);
   if (!status.ok()) diagnostics.Error({document.where.source, 0, 0}, "the strategy is not possible for this model", {status.message()});
 }

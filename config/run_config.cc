@@ -8,6 +8,7 @@
 #include "cluster/cluster_reader.h"
 #include "config/sections.h"
 #include "core/file.h"
+#include "ir/strategy_text.h"
 #include "model/model_reader.h"
 
 namespace helm::config {
@@ -28,6 +29,14 @@ std::vector<std::string> ReadCostTables(MappingReader& reader, const std::string
   return files;
 }
 
+// The schedule of a pipeline that names none.
+ir::Strategy ReadStrategy(const YamlValue& value, RunConfig& config, Diagnostics& diagnostics) {
+  ir::Strategy strategy = ir::ReadStrategy(value, &config.strategy_given, diagnostics);
+  if (strategy.pipeline > 1 && !config.strategy_given.contains("schedule"))
+    strategy.schedule = strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
+  return strategy;
+}
+
 // The whole document. REQUIRES: it is a mapping.
 RunConfig ReadDocument(const YamlValue& document, const std::string& path, const ConfigContext& context, Diagnostics& diagnostics) {
   RunConfig config;
@@ -41,12 +50,11 @@ RunConfig ReadDocument(const YamlValue& document, const std::string& path, const
     cluster = cluster::ReadCluster(*value, {context.presets, folder, context.machine}, diagnostics);
   }
   config.cost_tables = ReadCostTables(reader, folder);
-  // Where the cluster is wrong, nothing is said about the framework that it would need.
-  config.software = ReadSoftware(reader.Value("software"), !cluster || cluster->local, document.where, diagnostics);
+  config.software = ReadSoftware(reader.Value("software"), !cluster || cluster->local, {context.presets, folder}, diagnostics);
   const YamlValue* workload = reader.RequireValue("workload");
   const size_t errors_before = diagnostics.error_count();
   if (workload != nullptr) config.workload = ReadWorkload(*workload, diagnostics);
-  if (const YamlValue* value = reader.Value("strategy")) config.strategy = ReadStrategy(*value, config.strategy_given, diagnostics);
+  if (const YamlValue* value = reader.Value("strategy")) config.strategy = ReadStrategy(*value, config, diagnostics);
   const bool sizes_known = model && cluster && workload != nullptr && diagnostics.error_count() == errors_before;
   if (const YamlValue* value = reader.Value("search")) config.search = ReadSearch(*value, diagnostics);
   if (const YamlValue* value = reader.Value("tolerance")) config.tolerance = ReadTolerance(*value, diagnostics);
@@ -61,6 +69,11 @@ RunConfig ReadDocument(const YamlValue& document, const std::string& path, const
 Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& path, const std::vector<std::string>& overrides,
                                  const ConfigContext& context) {
   HELM_ASSIGN_OR_RETURN(YamlValue document, ParseYaml(text, path));
+  return ReadRunConfigTree(std::move(document), path, overrides, context);
+}
+
+Result<RunConfig> ReadRunConfigTree(YamlValue document, const std::string& path, const std::vector<std::string>& overrides,
+                                    const ConfigContext& context) {
   Diagnostics diagnostics;
   if (!document.is_mapping()) {
     diagnostics.Error(document.where, "a run configuration must be a mapping (`key: value` lines)");

@@ -13,6 +13,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/machine_facts.h"
+#include "core/located_yaml.h"
 #include "core/preset.h"
 #include "core/status.h"
 #include "ir/strategy.h"
@@ -57,6 +58,10 @@ struct ConfigContext {
 Result<RunConfig> ReadRunConfig(const std::string& path, const std::vector<std::string>& overrides, const ConfigContext& context);
 Result<RunConfig> ParseRunConfig(std::string_view text, const std::string& path, const std::vector<std::string>& overrides,
                                  const ConfigContext& context);
+// The same for a document that is already a tree: another format that is translated into this one (validation/). `path`: what relative
+// paths are relative to, and the name in messages without a place.
+Result<RunConfig> ReadRunConfigTree(YamlValue document, const std::string& path, const std::vector<std::string>& overrides,
+                                    const ConfigContext& context);
 
 // Whether the search must leave this strategy out.
 bool Forbidden(const SearchOptions& search, const ir::Strategy& strategy);

@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "ir/software_text.h"
+#include "ir/strategy_text.h"
 
 namespace helm::config {
 namespace {
@@ -32,17 +34,6 @@ void RefuseKey(MappingReader& reader, const char* key, const std::string& what) 
   if (const YamlValue* value = reader.Value(key)) {
     Unsupported(value->where, fmt::format("'{}' ({})", key, what), fmt::format("fix: remove '{}'", key), reader.diagnostics());
   }
-}
-
-// A number that must have its neutral value in this version.
-void ReadNeutral(MappingReader& reader, const char* key, const std::string& what, int64_t neutral, IntRange range,
-                 std::set<std::string>& given) {
-  const auto number = reader.Int64(key, range);
-  if (!number) return;
-  given.insert(key);
-  if (*number == neutral) return;
-  Unsupported(reader.Where(key), fmt::format("'{}: {}' ({})", key, *number, what), fmt::format("allowed: {}", neutral),
-              reader.diagnostics());
 }
 
 std::optional<ir::OptimizerKind> ReadOptimizerKind(const YamlValue& value, Diagnostics& diagnostics) {
@@ -86,33 +77,6 @@ void ReadSeed(MappingReader& reader, uint64_t& seed) {
   }
 }
 
-void ReadRecompute(MappingReader& reader, ir::Strategy& strategy, std::set<std::string>& given) {
-  const YamlValue* value = reader.Value("recompute");
-  if (value == nullptr) return;
-  if (value->is_mapping()) {
-    Unsupported(value->where, "'recompute' of chosen operators", "allowed: none", reader.diagnostics());
-  } else if (const auto word = ReadWord(reader, "recompute", {"none"}, {"selective", "full"})) {
-    strategy.recompute = *word;
-    given.insert("recompute");
-  }
-}
-
-void ReadOverlap(MappingReader& reader, ir::Strategy& strategy, std::set<std::string>& given) {
-  const YamlValue* value = reader.Value("overlap");
-  if (value == nullptr) return;
-  if (value->is_mapping()) {
-    Unsupported(value->where, "'overlap' by kind of parallelism", "allowed: none, serial", reader.diagnostics());
-  } else if (const auto word = ReadWord(reader, "overlap", {"none", "serial"}, {"helix", "lattice", "strands", "auto"})) {
-    strategy.overlap = *word;
-    given.insert("overlap");
-  }
-}
-
-const Words& SchedulesOfLaterVersions() {
-  static const Words words = {"gpipe", "1f1b", "interleaved-1f1b", "zb-h1", "zb-1p", "zb-h2", "zb-2p", "zb-v", "dualpipe", "dualpipev"};
-  return words;
-}
-
 ForbiddenStrategy ReadForbidden(const YamlValue& value, Diagnostics& diagnostics) {
   ForbiddenStrategy forbidden;
   MappingReader reader(value, "an item of 'forbid'", diagnostics);
@@ -146,58 +110,28 @@ ir::Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
   if (const auto kind = ReadWord(reader, "kind", {"training"}, {"inference", "serving", "prefill", "decode"})) workload.kind = *kind;
   workload.global_batch = reader.RequireInt64("global_batch", kPositive);
   workload.sequence_length = reader.RequireInt64("sequence_length", kPositive);
-  const auto dtype = ReadWord(reader, "dtype", {"fp32", "bf16"}, {"fp16", "fp8", "mxfp8", "nvfp4"});
-  if (dtype) workload.dtype = *dtype == "bf16" ? ir::DataType::kBFloat16 : ir::DataType::kFloat32;
-  if (!reader.Given("dtype")) reader.RequireChoice("dtype", {"fp32", "bf16"});
+  if (const auto dtype = reader.Choice("dtype", ir::DataTypeWords())) ir::SetDataType(*dtype, workload);
+  if (!reader.Given("dtype")) reader.RequireValue("dtype");
   if (const YamlValue* optimizer = reader.Value("optimizer")) workload.optimizer = ReadOptimizer(*optimizer, diagnostics);
-  RefuseKey(reader, "routing", "mixture-of-experts models");
+  if (const YamlValue* routing = reader.Value("routing")) {
+    MappingReader inner(*routing, "'routing'", diagnostics);
+    inner.Read("imbalance", workload.routing_imbalance, {1.0});
+  }
   ReadSeed(reader, workload.seed);
   return workload;
 }
 
-ir::Software ReadSoftware(const YamlValue* value, bool local, const Location& document, Diagnostics& diagnostics) {
-  ir::Software software;
-  software.framework = "helm";
+ir::Software ReadSoftware(const YamlValue* value, bool local, const FrameworkContext& context, Diagnostics& diagnostics) {
   YamlValue nothing;
   nothing.kind = YamlKind::kMapping;
   MappingReader reader(value == nullptr ? nothing : *value, "the software", diagnostics);
-  const auto framework = ReadWord(reader, "framework", {"helm"},
-                                  {"megatron-lm", "megatron-core", "megatron-deepspeed", "deepspeed", "nemo", "fsdp-compile", "torchtitan",
-                                   "nanotron", "composer-fsdp"});
-  if (!framework && !reader.Given("framework") && !local) {
-    Unsupported(value == nullptr ? document : value->where, "'framework: megatron-core', the default where the cluster is not local",
-                "fix: add `software: {framework: helm}`", diagnostics);
-  }
-  reader.Read("flash_attention", software.flash_attention);
-  if (!software.flash_attention) Unsupported(reader.Where("flash_attention"), "'flash_attention: false'", "allowed: true", diagnostics);
-  reader.Read("compile", software.compile);
-  if (software.compile) Unsupported(reader.Where("compile"), "'compile: true'", "allowed: false", diagnostics);
-  reader.Read("gradient_bucket_bytes", software.gradient_bucket_bytes, kPositive);
+  YamlValue framework;
+  framework.kind = YamlKind::kScalar;
+  framework.text = local ? "helm" : "megatron-core";
+  if (const YamlValue* named = reader.Value("framework")) framework = *named;
+  ir::Software software = ReadFramework(framework, context, diagnostics).value_or(ir::Software());
+  ir::ReadSwitches(reader, software);
   return software;
-}
-
-ir::Strategy ReadStrategy(const YamlValue& value, std::set<std::string>& given, Diagnostics& diagnostics) {
-  ir::Strategy strategy;
-  MappingReader reader(value, "the strategy", diagnostics);
-  if (reader.Read("data", strategy.data, kDegree)) given.insert("data");
-  if (reader.Read("tensor", strategy.tensor, kDegree)) given.insert("tensor");
-  if (reader.Read("sequence_parallel", strategy.sequence_parallel)) given.insert("sequence_parallel");
-  ReadNeutral(reader, "context", "context parallelism", 1, kDegree, given);
-  ReadNeutral(reader, "pipeline", "pipeline parallelism", 1, kDegree, given);
-  ReadNeutral(reader, "virtual_pipeline", "interleaved pipelines", 1, kDegree, given);
-  ReadNeutral(reader, "expert", "expert parallelism", 1, kDegree, given);
-  ReadNeutral(reader, "expert_tensor", "expert parallelism", 1, kDegree, given);
-  ReadNeutral(reader, "zero", "sharded optimizer state, gradients or parameters", 0, {0, 3}, given);
-  if (reader.Read("micro_batch", strategy.micro_batch, kPositive)) given.insert("micro_batch");
-  ReadRecompute(reader, strategy, given);
-  if (const auto schedule = ReadWord(reader, "schedule", {"none"}, SchedulesOfLaterVersions())) {
-    strategy.schedule = *schedule;
-    given.insert("schedule");
-  }
-  ReadOverlap(reader, strategy, given);
-  RefuseKey(reader, "stages", "uneven pipelines");
-  RefuseKey(reader, "fsdp", "fully sharded data parallelism");
-  return strategy;
 }
 
 SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics) {

@@ -1,11 +1,11 @@
 // The sections of a run configuration, each read by a function of its own. Private to config/.
 #pragma once
 
-#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/framework.h"
 #include "config/run_config.h"
 #include "core/diagnostics.h"
 #include "core/located_yaml.h"
@@ -18,8 +18,8 @@ namespace helm::config {
 void Unsupported(const Location& where, const std::string& what, const std::string& fix, Diagnostics& diagnostics);
 
 ir::Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics);
-ir::Software ReadSoftware(const YamlValue* value, bool local, const Location& document, Diagnostics& diagnostics);
-ir::Strategy ReadStrategy(const YamlValue& value, std::set<std::string>& given, Diagnostics& diagnostics);
+// `local`: the default framework is helm, else megatron-core.
+ir::Software ReadSoftware(const YamlValue* value, bool local, const FrameworkContext& context, Diagnostics& diagnostics);
 SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics);
 ir::Tolerance ReadTolerance(const YamlValue& value, Diagnostics& diagnostics);
 

@@ -1,6 +1,8 @@
 #include "core/preset.h"
 
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <set>
 
 #include <fmt/format.h>
@@ -9,6 +11,23 @@
 #include "core/text.h"
 
 namespace helm {
+
+class DocumentCache {
+ public:
+  std::shared_ptr<const Result<YamlValue>> Read(const std::string& file) {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    std::shared_ptr<const Result<YamlValue>>& entry = documents_[file];
+    if (entry == nullptr) entry = std::make_shared<const Result<YamlValue>>(ReadYamlFile(file));
+    return entry;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::map<std::string, std::shared_ptr<const Result<YamlValue>>> documents_;
+};
+
+std::shared_ptr<DocumentCache> MakeDocumentCache() { return std::make_shared<DocumentCache>(); }
+
 namespace {
 
 bool HasFileEnding(const std::string& text) { return text.ends_with(".yaml") || text.ends_with(".yml") || text.ends_with(".json"); }
@@ -83,7 +102,7 @@ std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::
   }
   const auto file = FileOf(value, what, kind, path, folder, diagnostics);
   if (!file) return std::nullopt;
-  Result<YamlValue> document = ReadYamlFile(*file);
+  Result<YamlValue> document = path.cache == nullptr ? ReadYamlFile(*file) : *path.cache->Read(*file);
   if (!document.ok()) {
     diagnostics.Add(document.status());
     return std::nullopt;

@@ -2,6 +2,7 @@
 // relative to the file that says so), or inline.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,9 +12,15 @@
 
 namespace helm {
 
+// Documents that were read, by file, for a caller that reads many configs against the same presets. Safe for concurrent use. It never looks
+// at a file again, so it must not outlive one run of a command.
+class DocumentCache;
+std::shared_ptr<DocumentCache> MakeDocumentCache();
+
 // Folders that hold models/, clusters/, gpus/, frameworks/ ..., searched in order. A value that callers pass on, not a global.
 struct PresetPath {
   std::vector<std::string> folders;
+  std::shared_ptr<DocumentCache> cache = nullptr;  // may be null: every file is read when it is named
 };
 
 // $HELM_CONFIG_DIR (`config_dir`, if not null or empty), then <executable_folder>/../../configs and ../configs (a build in the source tree)

@@ -1,6 +1,5 @@
 #include "ir/plan.h"
 
-#include <array>
 #include <optional>
 #include <utility>
 
@@ -9,6 +8,8 @@
 #include "core/located_yaml.h"
 #include "core/mapping_reader.h"
 #include "core/text.h"
+#include "ir/software_text.h"
+#include "ir/strategy_text.h"
 
 namespace helm::ir {
 namespace {
@@ -16,9 +17,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr const char* kFormat = "helm-plan/1";
-// In plans and configs dtypes have the names that people write; inside programs those of ir/data_type.h.
-constexpr std::array<std::pair<const char*, DataType>, 3> kDataTypes = {
-    {{"fp32", DataType::kFloat32}, {"bf16", DataType::kBFloat16}, {"fp16", DataType::kFloat16}}};
 
 // ---- writing ----
 
@@ -32,43 +30,15 @@ Json OptimizerToJson(const Optimizer& optimizer) {
           {"clip_norm", optimizer.clip_norm}};
 }
 
-const char* DataTypeWord(DataType type) {
-  for (const auto& [name, value] : kDataTypes) {
-    if (value == type) return name;
-  }
-  HELM_CHECK(false, "a workload computes in fp32, bf16 or fp16");
-}
-
 Json WorkloadToJson(const Workload& workload) {
-  return {{"kind", workload.kind},
-          {"global_batch", workload.global_batch},
-          {"sequence_length", workload.sequence_length},
-          {"dtype", DataTypeWord(workload.dtype)},
-          {"optimizer", OptimizerToJson(workload.optimizer)},
-          {"seed", workload.seed}};
-}
-
-Json SoftwareToJson(const Software& software) {
-  return {{"framework", software.framework},
-          {"flash_attention", software.flash_attention},
-          {"compile", software.compile},
-          {"gradient_bucket_bytes", software.gradient_bucket_bytes}};
-}
-
-Json StrategyToJson(const Strategy& strategy) {
-  return {{"data", strategy.data},
-          {"tensor", strategy.tensor},
-          {"sequence_parallel", strategy.sequence_parallel},
-          {"context", strategy.context},
-          {"pipeline", strategy.pipeline},
-          {"virtual_pipeline", strategy.virtual_pipeline},
-          {"expert", strategy.expert},
-          {"expert_tensor", strategy.expert_tensor},
-          {"zero", strategy.zero},
-          {"micro_batch", strategy.micro_batch},
-          {"recompute", strategy.recompute},
-          {"schedule", strategy.schedule},
-          {"overlap", strategy.overlap}};
+  Json json = {{"kind", workload.kind},
+               {"global_batch", workload.global_batch},
+               {"sequence_length", workload.sequence_length},
+               {"dtype", DataTypeWord(workload)},
+               {"optimizer", OptimizerToJson(workload.optimizer)},
+               {"seed", workload.seed}};
+  if (workload.routing_imbalance != Workload().routing_imbalance) json["routing"] = {{"imbalance", workload.routing_imbalance}};
+  return json;
 }
 
 Json PassesToJson(const std::vector<PassRecord>& passes) {
@@ -116,10 +86,13 @@ Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
   if (const auto kind = reader.Choice("kind", {"training"})) workload.kind = *kind;
   workload.global_batch = reader.RequireInt64("global_batch", kPositive);
   workload.sequence_length = reader.RequireInt64("sequence_length", kPositive);
-  const auto dtype = reader.Enum<DataType>("dtype", {kDataTypes[0], kDataTypes[1], kDataTypes[2]});
-  if (dtype) workload.dtype = *dtype;
+  if (const auto dtype = reader.Choice("dtype", DataTypeWords())) SetDataType(*dtype, workload);
   if (const YamlValue* optimizer = reader.Value("optimizer")) workload.optimizer = ReadOptimizer(*optimizer, diagnostics);
   ReadSeed(reader, workload.seed);
+  if (const YamlValue* routing = reader.Value("routing")) {
+    MappingReader inner(*routing, "'routing'", diagnostics);
+    inner.Read("imbalance", workload.routing_imbalance, {1.0});
+  }
   return workload;
 }
 
@@ -127,31 +100,8 @@ Software ReadSoftware(const YamlValue& value, Diagnostics& diagnostics) {
   Software software;
   MappingReader reader(value, "the software", diagnostics);
   software.framework = reader.RequireString("framework");
-  reader.Read("flash_attention", software.flash_attention);
-  reader.Read("compile", software.compile);
-  reader.Read("gradient_bucket_bytes", software.gradient_bucket_bytes, kPositive);
+  ReadSwitches(reader, software);
   return software;
-}
-
-Strategy ReadStrategy(const YamlValue& value, Diagnostics& diagnostics) {
-  Strategy strategy;
-  MappingReader reader(value, "the strategy", diagnostics);
-  for (const auto& [key, degree] : {std::pair{"data", &strategy.data},
-                                    {"tensor", &strategy.tensor},
-                                    {"context", &strategy.context},
-                                    {"pipeline", &strategy.pipeline},
-                                    {"virtual_pipeline", &strategy.virtual_pipeline},
-                                    {"expert", &strategy.expert},
-                                    {"expert_tensor", &strategy.expert_tensor},
-                                    {"micro_batch", &strategy.micro_batch}}) {
-    reader.Read(key, *degree, kPositive);
-  }
-  reader.Read("sequence_parallel", strategy.sequence_parallel);
-  reader.Read("zero", strategy.zero, {0, 3});
-  reader.Read("recompute", strategy.recompute);
-  reader.Read("schedule", strategy.schedule);
-  reader.Read("overlap", strategy.overlap);
-  return strategy;
 }
 
 Tolerance ReadTolerance(const YamlValue& value, Diagnostics& diagnostics) {
@@ -218,7 +168,7 @@ Plan ReadDocument(const YamlValue& document, Diagnostics& diagnostics) {
   plan.cluster = ReadInline(reader, "cluster");
   if (const YamlValue* value = reader.RequireValue("workload")) plan.workload = ReadWorkload(*value, diagnostics);
   if (const YamlValue* value = reader.RequireValue("software")) plan.software = ReadSoftware(*value, diagnostics);
-  if (const YamlValue* value = reader.RequireValue("strategy")) plan.strategy = ReadStrategy(*value, diagnostics);
+  if (const YamlValue* value = reader.RequireValue("strategy")) plan.strategy = ReadStrategy(*value, nullptr, diagnostics);
   if (const YamlValue* value = reader.Value("tolerance")) plan.tolerance = ReadTolerance(*value, diagnostics);
   if (const YamlValue* value = reader.Value("passes")) plan.passes = ReadPasses(*value, diagnostics);
   plan.program_hash = reader.RequireString("program_hash");
@@ -235,8 +185,8 @@ std::string ToYaml(const Plan& plan) {
                    {"model", plan.model},
                    {"cluster", plan.cluster},
                    {"workload", WorkloadToJson(plan.workload)},
-                   {"software", SoftwareToJson(plan.software)},
-                   {"strategy", StrategyToJson(plan.strategy)},
+                   {"software", Differences(plan.software, Software())},
+                   {"strategy", ToJson(plan.strategy)},
                    {"tolerance", {{"step_time", plan.tolerance.step_time}, {"peak_memory", plan.tolerance.peak_memory}}},
                    {"passes", PassesToJson(plan.passes)},
                    {"program_hash", plan.program_hash},

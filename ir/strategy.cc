@@ -13,6 +13,16 @@ void AppendUnless(std::string& text, const char* name, const std::string& value,
   if (value != usual) text += std::string(", ") + name + " " + value;
 }
 
+// "custom(norm+mlp, 4 layers)"
+std::string DescribeRecompute(const Strategy& strategy) {
+  if (strategy.recompute != "custom") return strategy.recompute;
+  std::string text;
+  for (const std::string& part : strategy.recompute_ops) text += (text.empty() ? "" : "+") + part;
+  if (text.empty()) text = "layers";
+  if (strategy.recompute_layers > 0) text += ", " + std::to_string(strategy.recompute_layers) + " layers";
+  return "custom(" + text + ")";
+}
+
 }  // namespace
 
 std::string Describe(const Strategy& strategy) {
@@ -26,11 +36,25 @@ std::string Describe(const Strategy& strategy) {
   AppendUnless(text, "expert", strategy.expert, usual.expert);
   AppendUnless(text, "expert_tensor", strategy.expert_tensor, usual.expert_tensor);
   AppendUnless(text, "zero", strategy.zero, usual.zero);
+  AppendUnless(text, "fsdp_shard", strategy.fsdp_shard, usual.fsdp_shard);
+  AppendUnless(text, "fsdp_replicate", strategy.fsdp_replicate, usual.fsdp_replicate);
   AppendNumber(text, "micro_batch", strategy.micro_batch);
-  AppendUnless(text, "recompute", strategy.recompute, usual.recompute);
+  AppendUnless(text, "recompute", DescribeRecompute(strategy), usual.recompute);
   AppendUnless(text, "schedule", strategy.schedule, usual.schedule);
   AppendUnless(text, "overlap", strategy.overlap, usual.overlap);
+  if (!strategy.stages.empty()) {
+    text += ", stages of";
+    for (const Stage& stage : strategy.stages) text += " " + std::to_string(stage.layers());
+  }
+  AppendUnless(text, "head_stage", strategy.head_stage, usual.head_stage);
   return text;
+}
+
+const std::vector<std::string>& RecomputeParts() {
+  static const std::vector<std::string> parts = {
+      "norm",           "qkv_projection", "rope", "core_attention", "attention_output", "mla_up_projection", "mlp", "mlp_up",
+      "mlp_activation", "mlp_down",       "moe",  "moe_activation", "shared_experts"};
+  return parts;
 }
 
 std::vector<MeshDimension> MeshOf(const Strategy& strategy) {

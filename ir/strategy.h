@@ -1,5 +1,5 @@
-// Strategy, Workload, Software: the decisions that turn a model into programs. Plain values; reading them from YAML and checking their
-// meaning is the run configuration's job (config/).
+// Strategy, Workload: the decisions that turn a model into programs (with Software, ir/software.h). Plain values; ir/strategy_text.h reads
+// and writes them; checking their meaning is the run configuration's job (config/), and what the lowering can do is its own to say.
 #pragma once
 
 #include <cstdint>
@@ -8,8 +8,17 @@
 
 #include "ir/data_type.h"
 #include "ir/program.h"
+#include "ir/software.h"
 
 namespace helm::ir {
+
+// Layers of one pipeline chunk: [first, end) in the model's order. A chunk may have none (only the embedding, only the head).
+struct Stage {
+  int64_t layer_first = 0;
+  int64_t layer_end = 0;
+  int64_t layers() const { return layer_end - layer_first; }
+  bool operator==(const Stage&) const = default;
+};
 
 // Degrees of parallelism and the rest of DESIGN section 4's `strategy` mapping.
 struct Strategy {
@@ -22,14 +31,27 @@ struct Strategy {
   int64_t expert = 1;
   int64_t expert_tensor = 1;
   int64_t zero = 0;
-  int64_t micro_batch = 1;         // sequences of one forward pass of one data-parallel rank
-  std::string recompute = "none";  // none | selective | full
-  std::string schedule = "none";   // none at pipeline 1
-  std::string overlap = "none";    // serial | none | ...
+  // Fully sharded data parallelism by layer (FSDP; `zero` 2: parameters stay gathered after forward, 3: they are dropped): shards over
+  // `fsdp_shard` neighbouring ranks of data x context, `fsdp_replicate` copies. 0: not used.
+  int64_t fsdp_shard = 0;
+  int64_t fsdp_replicate = 1;
+  int64_t micro_batch = 1;                 // sequences of one forward pass of one data-parallel rank
+  std::string recompute = "none";          // none | selective (core attention) | full | custom
+  std::vector<std::string> recompute_ops;  // custom: parts of a layer, of RecomputeParts(); empty: the whole layer
+  int64_t recompute_layers = 0;            // custom: only the first so many layers of a chunk; 0: all
+  std::string schedule = "none";           // none at pipeline 1
+  std::string overlap = "none";            // serial | none | ...
+  // Chunks of the pipeline in the model's order where they are not all equal: pipeline x virtual_pipeline, or empty. Chunk i is on rank
+  // i mod pipeline; with zb-v up the ranks and down again.
+  std::vector<Stage> stages;
+  int64_t head_stage = -1;  // rank of the pipeline with final norm and head; -1: the last. The loss is always on the last
   bool operator==(const Strategy&) const = default;
 
   int64_t world_size() const { return data * tensor * context * pipeline; }
 };
+
+// Parts of a layer that `recompute: {ops: [...]}` may name, each of which keeps only its input and is computed again in backward.
+const std::vector<std::string>& RecomputeParts();
 
 // "data 2, tensor 4, sequence_parallel, micro_batch 1": what differs from the defaults, with data, tensor and micro_batch always.
 std::string Describe(const Strategy& strategy);
@@ -50,13 +72,18 @@ struct Optimizer {
   bool operator==(const Optimizer&) const = default;
 };
 
+// Matrix products whose operands are cast to 8 or 4 bits; everything else stays in `dtype`, bf16.
+enum class Quantization : uint8_t { kNone, kFp8, kMxFp8, kNvFp4 };
+
 struct Workload {
   std::string kind = "training";
   int64_t global_batch = 1;  // sequences a step
   int64_t sequence_length = 0;
   DataType dtype = DataType::kFloat32;  // of compute; fp32 master weights where it is narrower
+  Quantization quantization = Quantization::kNone;
   Optimizer optimizer;
   uint64_t seed = 1234;
+  double routing_imbalance = 1.0;  // tokens of the fullest expert over the mean
   bool operator==(const Workload&) const = default;
 };
 
@@ -64,15 +91,6 @@ struct Workload {
 inline int64_t MicroBatches(const Workload& workload, const Strategy& strategy) {
   return workload.global_batch / (strategy.micro_batch * strategy.data);
 }
-
-struct Software {
-  std::string framework;  // a file in configs/frameworks/; "helm" is HELM's own executor
-  bool flash_attention = true;
-  bool compile = false;
-  int64_t gradient_bucket_bytes =
-      25 * 1024 * 1024;  // gradients are reduced in buckets of at least this size (PyTorch DDP's default, 25 MiB)
-  bool operator==(const Software&) const = default;
-};
 
 struct Tolerance {
   double step_time = 0.0;  // fractions; 0: none asked for

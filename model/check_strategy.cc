@@ -5,6 +5,7 @@
 
 #include "core/text.h"
 #include "model/lower.h"
+#include "model/supported.h"
 
 namespace helm::model {
 
@@ -81,10 +82,20 @@ void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const i
                   model.sliding_window, workload.sequence_length, model.sliding_window));
 }
 
+// What the formats can say and the lowering cannot do yet; the software is checked with it.
+Status CheckFeatures(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
+  std::vector<std::string> lines;
+  for (const Unsupported& item : UnsupportedFeatures(model, workload, {}, strategy)) {
+    lines.push_back(fmt::format("error: {}.{}: {} is not supported by this version; {}", item.section, item.key, item.what, item.allowed));
+  }
+  return lines.empty() ? OkStatus() : InvalidError(Join(lines, "\n"));
+}
+
 }  // namespace
 
 Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
   HELM_RETURN_IF_ERROR(ValidateModel(model));
+  HELM_RETURN_IF_ERROR(CheckFeatures(model, workload, strategy));
   Problems problems;
   CheckPositive(workload, strategy, problems);
   CheckSupported(workload, strategy, problems);

@@ -16,7 +16,7 @@ namespace {
 ModelSpec FamilyDefaults(Family family) {
   ModelSpec model;
   model.family = family;
-  if (family == Family::kLlama) return model;
+  if (family != Family::kGpt) return model;
   model.activation = Activation::kGelu;
   model.norm = Norm::kLayerNorm;
   model.position = Position::kLearned;
@@ -25,24 +25,9 @@ ModelSpec FamilyDefaults(Family family) {
   return model;
 }
 
-constexpr const char* kNotSupported = "is not supported by this version";
-
-// A word that DESIGN's inline form has but this version cannot run is refused by name, so that it is not taken for a slip.
-bool RefuseWord(MappingReader& reader, const char* key, const std::vector<std::string>& words, const std::vector<std::string>& allowed) {
-  const YamlValue* value = reader.Value(key);
-  if (value == nullptr || !value->is_scalar()) return false;
-  for (const std::string& word : words) {
-    if (value->text != word) continue;
-    reader.Error(key, fmt::format("`{}: {}` {}", key, word, kNotSupported), {"allowed: " + Join(allowed, ", ")});
-    return true;
-  }
-  return false;
-}
-
 Family ReadFamily(MappingReader& reader) {
-  if (RefuseWord(reader, "family", {"moe"}, {"gpt", "llama"})) return Family::kLlama;
   reader.RequireValue("family");
-  return reader.Enum<Family>("family", {{"gpt", Family::kGpt}, {"llama", Family::kLlama}}).value_or(Family::kLlama);
+  return reader.Enum<Family>("family", {{"gpt", Family::kGpt}, {"llama", Family::kLlama}, {"moe", Family::kMoe}}).value_or(Family::kLlama);
 }
 
 void ReadSizes(MappingReader& reader, ModelSpec& model) {
@@ -56,7 +41,9 @@ void ReadSizes(MappingReader& reader, ModelSpec& model) {
     model.ffn = reader.RequireInt64("ffn", kPositive);
   }
   model.kv_heads = reader.Int64("kv_heads", kPositive).value_or(model.heads);
+  model.padded_vocab = reader.Int64("padded_vocab", kPositive).value_or(0);
   model.max_positions = reader.Int64("max_positions", kPositive).value_or(0);
+  model.mtp_layers = reader.Int64("mtp_layers", kNotNegative).value_or(0);
   model.sliding_window = reader.Int64("sliding_window", kNotNegative).value_or(0);
   if (const auto head_dim = reader.Int64("head_dim", kPositive)) {
     model.head_dim = *head_dim;
@@ -76,14 +63,15 @@ void ReadKinds(MappingReader& reader, ModelSpec& model) {
                                                           {"swiglu", Activation::kSwiGlu},
                                                           {"squared_relu", Activation::kSquaredRelu}})
                          .value_or(model.activation);
-  if (!RefuseWord(reader, "norm", {"layernorm1p"}, {"layernorm", "rmsnorm"})) {
-    model.norm = reader.Enum<Norm>("norm", {{"layernorm", Norm::kLayerNorm}, {"rmsnorm", Norm::kRmsNorm}}).value_or(model.norm);
-  }
-  if (!RefuseWord(reader, "position", {"alibi"}, {"learned", "rope", "none"})) {
-    model.position =
-        reader.Enum<Position>("position", {{"learned", Position::kLearned}, {"rope", Position::kRope}, {"none", Position::kNone}})
-            .value_or(model.position);
-  }
+  model.norm =
+      reader.Enum<Norm>("norm", {{"layernorm", Norm::kLayerNorm}, {"layernorm1p", Norm::kLayerNorm1p}, {"rmsnorm", Norm::kRmsNorm}})
+          .value_or(model.norm);
+  model.position =
+      reader
+          .Enum<Position>(
+              "position",
+              {{"learned", Position::kLearned}, {"rope", Position::kRope}, {"alibi", Position::kAlibi}, {"none", Position::kNone}})
+          .value_or(model.position);
   reader.Read("norm_epsilon", model.norm_epsilon, kPositiveNumber);
   reader.Read("rope_theta", model.rope_theta, kPositiveNumber);
   reader.Read("init_std", model.init_std, kPositiveNumber);
@@ -93,10 +81,47 @@ void ReadKinds(MappingReader& reader, ModelSpec& model) {
   reader.Read("tied_embeddings", model.tied_embeddings);
 }
 
-void RefuseUnsupported(MappingReader& reader) {
-  for (const char* key : {"moe", "mla"}) {
-    if (reader.Given(key)) reader.Error(key, fmt::format("`{}` {}", key, kNotSupported), {"fix: remove it, or take a dense model"});
-  }
+void ReadExperts(MappingReader& model, MixtureOfExperts& moe) {
+  const YamlValue* value = model.Value("moe");
+  if (value == nullptr) return;
+  MappingReader reader(*value, "'moe'", model.diagnostics());
+  moe.experts = reader.RequireInt64("experts", kPositive);
+  moe.top_k = reader.RequireInt64("top_k", kPositive);
+  moe.ffn = reader.RequireInt64("ffn", kPositive);
+  reader.Read("shared_ffn", moe.shared_ffn, kNotNegative);
+  reader.Read("dense_layers", moe.dense_layers, kNotNegative);
+  reader.Read("layer_freq", moe.layer_freq, kPositive);
+  reader.Read("capacity_factor", moe.capacity_factor, kPositiveNumber);
+  reader.Read("pad_to_capacity", moe.pad_to_capacity);
+  reader.Read("aux_loss", moe.aux_loss, kNotNegativeNumber);
+}
+
+void ReadLatentAttention(MappingReader& model, LatentAttention& mla) {
+  const YamlValue* value = model.Value("mla");
+  if (value == nullptr) return;
+  MappingReader reader(*value, "'mla'", model.diagnostics());
+  reader.Read("q_lora", mla.q_lora, kNotNegative);
+  mla.kv_lora = reader.RequireInt64("kv_lora", kPositive);
+  mla.qk_nope = reader.RequireInt64("qk_nope", kPositive);
+  mla.qk_rope = reader.RequireInt64("qk_rope", kNotNegative);
+  mla.v = reader.RequireInt64("v", kPositive);
+}
+
+nlohmann::ordered_json ToJson(const MixtureOfExperts& moe) {
+  nlohmann::ordered_json json = {{"experts", moe.experts},
+                                 {"top_k", moe.top_k},
+                                 {"ffn", moe.ffn},
+                                 {"shared_ffn", moe.shared_ffn},
+                                 {"dense_layers", moe.dense_layers},
+                                 {"layer_freq", moe.layer_freq},
+                                 {"pad_to_capacity", moe.pad_to_capacity},
+                                 {"aux_loss", moe.aux_loss}};
+  if (moe.capacity_factor > 0) json["capacity_factor"] = moe.capacity_factor;
+  return json;
+}
+
+nlohmann::ordered_json ToJson(const LatentAttention& mla) {
+  return {{"q_lora", mla.q_lora}, {"kv_lora", mla.kv_lora}, {"qk_nope", mla.qk_nope}, {"qk_rope", mla.qk_rope}, {"v", mla.v}};
 }
 
 // ValidateModel's lines, at the mapping.
@@ -120,7 +145,8 @@ std::optional<ModelSpec> ReadInlineModel(const YamlValue& value, const std::stri
   ReadSizes(reader, model);
   ReadKinds(reader, model);
   model.notes = reader.StringList("notes").value_or(std::vector<std::string>{});
-  RefuseUnsupported(reader);
+  ReadExperts(reader, model.moe);
+  ReadLatentAttention(reader, model.mla);
   reader.Finish();
   if (diagnostics.error_count() == errors_before) ReportInvalid(model, value.where, diagnostics);
   if (diagnostics.error_count() != errors_before) return std::nullopt;
@@ -145,6 +171,7 @@ nlohmann::ordered_json ToJson(const ModelSpec& model) {
   document["kv_heads"] = model.kv_heads;
   document["head_dim"] = model.head_dim;
   document["vocab"] = model.vocab;
+  if (model.padded_vocab > 0) document["padded_vocab"] = model.padded_vocab;
   if (model.max_positions > 0) document["max_positions"] = model.max_positions;
   document["activation"] = Name(model.activation);
   document["norm"] = Name(model.norm);
@@ -157,6 +184,9 @@ nlohmann::ordered_json ToJson(const ModelSpec& model) {
   document["sliding_window"] = model.sliding_window;
   document["tied_embeddings"] = model.tied_embeddings;
   document["init_std"] = model.init_std;
+  if (model.moe.experts > 0) document["moe"] = ToJson(model.moe);
+  if (model.mla.kv_lora > 0) document["mla"] = ToJson(model.mla);
+  if (model.mtp_layers > 0) document["mtp_layers"] = model.mtp_layers;
   if (!model.notes.empty()) document["notes"] = model.notes;
   return document;
 }

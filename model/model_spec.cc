@@ -1,5 +1,6 @@
 #include "model/model_spec.h"
 
+#include <functional>
 #include <vector>
 
 #include <fmt/format.h>
@@ -9,7 +10,17 @@
 
 namespace helm::model {
 
-std::string_view Name(Family family) { return family == Family::kGpt ? "gpt" : "llama"; }
+std::string_view Name(Family family) {
+  switch (family) {
+    case Family::kGpt:
+      return "gpt";
+    case Family::kLlama:
+      return "llama";
+    case Family::kMoe:
+      return "moe";
+  }
+  HELM_CHECK(false, "a family");
+}
 
 std::string_view Name(Activation activation) {
   switch (activation) {
@@ -25,7 +36,17 @@ std::string_view Name(Activation activation) {
   HELM_CHECK(false, "an activation");
 }
 
-std::string_view Name(Norm norm) { return norm == Norm::kLayerNorm ? "layernorm" : "rmsnorm"; }
+std::string_view Name(Norm norm) {
+  switch (norm) {
+    case Norm::kLayerNorm:
+      return "layernorm";
+    case Norm::kLayerNorm1p:
+      return "layernorm1p";
+    case Norm::kRmsNorm:
+      return "rmsnorm";
+  }
+  HELM_CHECK(false, "a norm");
+}
 
 std::string_view Name(Position position) {
   switch (position) {
@@ -33,6 +54,8 @@ std::string_view Name(Position position) {
       return "learned";
     case Position::kRope:
       return "rope";
+    case Position::kAlibi:
+      return "alibi";
     case Position::kNone:
       return "none";
   }
@@ -43,38 +66,99 @@ namespace {
 
 bool IsGatedActivation(const ModelSpec& model) { return model.activation == Activation::kSwiGlu || model.activation == Activation::kGeGlu; }
 
-int64_t NormParameters(const ModelSpec& model) { return model.norm == Norm::kLayerNorm ? 2 * model.hidden : model.hidden; }
+int64_t NormParameters(const ModelSpec& model, int64_t width) { return model.norm == Norm::kRmsNorm ? width : 2 * width; }
 
-int64_t LayerParameterCount(const ModelSpec& model) {
+// Elements of the attention's projections, without biases: query, key, value and output; latent attention compresses them
+// (DeepSeek-V2, arXiv 2405.04434, section 2.1).
+int64_t AttentionWeights(const ModelSpec& model) {
+  const int64_t h = model.hidden, heads = model.heads;
+  const LatentAttention& mla = model.mla;
+  if (mla.kv_lora == 0) return h * (model.heads + 2 * model.kv_heads) * model.head_dim + h * heads * model.head_dim;
+  const int64_t query_width = heads * (mla.qk_nope + mla.qk_rope);
+  const int64_t query = mla.q_lora > 0 ? mla.q_lora * (h + query_width) : h * query_width;
+  return query + h * (mla.kv_lora + mla.qk_rope) + mla.kv_lora * heads * (mla.qk_nope + mla.v) + heads * mla.v * h;
+}
+
+int64_t AttentionParameterCount(const ModelSpec& model) {
+  int64_t count = AttentionWeights(model);
   const int64_t qkv = (model.heads + 2 * model.kv_heads) * model.head_dim;
-  const int64_t width = model.heads * model.head_dim;
-  const int64_t up = model.ffn * (IsGatedActivation(model) ? 2 : 1);
-  int64_t count = model.hidden * (qkv + width + up + model.ffn) + 2 * NormParameters(model);
-  if (model.bias) count += qkv + model.hidden + up + model.hidden;
+  if (model.bias) count += qkv + model.hidden;
   if (model.attention_bias && !model.bias) count += qkv;
   if (model.qk_norm) count += 2 * model.head_dim;
+  if (model.mla.kv_lora > 0) count += model.mla.kv_lora + model.mla.q_lora;  // norms of the compressed vectors
   return count;
+}
+
+int64_t GateFactor(const ModelSpec& model) { return IsGatedActivation(model) ? 2 : 1; }
+
+// Of one feed-forward network of this width.
+int64_t MlpParameterCount(const ModelSpec& model, int64_t ffn) {
+  const int64_t up = ffn * GateFactor(model);
+  return model.hidden * (up + ffn) + (model.bias ? up + model.hidden : 0);
+}
+
+int64_t LayerParameterCount(const ModelSpec& model, int64_t layer) {
+  const int64_t common = AttentionParameterCount(model) + 2 * NormParameters(model, model.hidden);
+  if (!HasExperts(model, layer)) return common + MlpParameterCount(model, model.ffn);
+  const MixtureOfExperts& moe = model.moe;
+  const int64_t shared = moe.shared_ffn > 0 ? MlpParameterCount(model, moe.shared_ffn) : 0;
+  return common + model.hidden * moe.experts + moe.experts * MlpParameterCount(model, moe.ffn) + shared;
+}
+
+// Multiply-adds of a token in the layer's products, the attention core apart: only the experts it goes to.
+int64_t ActiveWeights(const ModelSpec& model, int64_t layer) {
+  const auto mlp = [&](int64_t ffn) { return model.hidden * ffn * (GateFactor(model) + 1); };
+  if (!HasExperts(model, layer)) return AttentionWeights(model) + mlp(model.ffn);
+  const MixtureOfExperts& moe = model.moe;
+  return AttentionWeights(model) + model.hidden * moe.experts + moe.top_k * mlp(moe.ffn) + mlp(moe.shared_ffn);
+}
+
+void CheckExperts(const ModelSpec& model, const std::function<void(bool, std::string)>& require) {
+  const MixtureOfExperts& moe = model.moe;
+  if (moe.experts == 0) {
+    require(model.family != Family::kMoe, "model family moe needs `moe: {experts: ..., top_k: ..., ffn: ...}`");
+    return;
+  }
+  require(moe.top_k >= 1 && moe.top_k <= moe.experts,
+          fmt::format("model moe.top_k is {}; it must be from 1 to moe.experts {}", moe.top_k, moe.experts));
+  require(moe.ffn >= 1, fmt::format("model moe.ffn is {}; it must be at least 1", moe.ffn));
+  require(moe.dense_layers <= model.layers, fmt::format("model moe.dense_layers {} exceeds layers {}", moe.dense_layers, model.layers));
 }
 
 }  // namespace
 
+bool HasExperts(const ModelSpec& model, int64_t layer) {
+  if (model.moe.experts == 0 || layer < model.moe.dense_layers) return false;
+  return (layer - model.moe.dense_layers) % model.moe.layer_freq == 0;
+}
+
 int64_t ParameterCount(const ModelSpec& model) {
   const int64_t table = model.vocab * model.hidden;
-  int64_t count = model.layers * LayerParameterCount(model) + NormParameters(model) + table;
+  int64_t count = NormParameters(model, model.hidden) + table;
+  for (int64_t layer = 0; layer < model.layers; ++layer) count += LayerParameterCount(model, layer);
+  // Each layer of multi-token prediction also has two norms and the projection that joins hidden state and embedding
+  // (DeepSeek-V3, arXiv 2412.19437, section 2.2).
+  const int64_t joint = 2 * NormParameters(model, model.hidden) + 2 * model.hidden * model.hidden;
+  if (model.mtp_layers > 0) count += model.mtp_layers * (LayerParameterCount(model, model.layers - 1) + joint);
   if (!model.tied_embeddings) count += table;
   if (model.position == Position::kLearned) count += model.max_positions * model.hidden;
   return count;
 }
 
-// techniques.md 4.6, per token: projections 2 h (a + 2k) d + 2 a d h, causal core 2 s a d, feed-forward 4 h f (6 h f when gated), head 2 h
-// V.
+// techniques.md 4.6, per token: two operations for each multiply-add of the projections and the feed-forward network, causal core 2 s a d,
+// head 2 h V. Latent attention's heads are qk_nope + qk_rope wide for the scores and v for the values.
 Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_length) {
-  const auto h = static_cast<double>(model.hidden);
-  const double width = static_cast<double>(model.heads) * static_cast<double>(model.head_dim);
-  const double qkv = static_cast<double>((model.heads + 2 * model.kv_heads) * model.head_dim);
-  const double ffn = static_cast<double>(model.ffn) * (IsGatedActivation(model) ? 1.5 : 1.0);
-  const double layer = 2 * h * qkv + 2 * width * h + 2 * static_cast<double>(sequence_length) * width + 4 * h * ffn;
-  const double forward = static_cast<double>(model.layers) * layer + 2 * h * static_cast<double>(model.vocab);
+  const LatentAttention& mla = model.mla;
+  const int64_t width = mla.kv_lora > 0 ? mla.qk_nope + mla.qk_rope + mla.v : 2 * model.head_dim;
+  const double core = static_cast<double>(sequence_length) * static_cast<double>(model.heads * width);
+  const double head = 2.0 * static_cast<double>(model.hidden) * static_cast<double>(model.vocab);
+  double forward = head;
+  for (int64_t layer = 0; layer < model.layers; ++layer) forward += 2.0 * static_cast<double>(ActiveWeights(model, layer)) + core;
+  const double joint = 4.0 * static_cast<double>(model.hidden) * static_cast<double>(model.hidden);
+  if (model.mtp_layers > 0) {
+    const double layer = 2.0 * static_cast<double>(ActiveWeights(model, model.layers - 1)) + core;
+    forward += static_cast<double>(model.mtp_layers) * (layer + joint + head);
+  }
   return Flops(3 * forward * static_cast<double>(sequences) * static_cast<double>(sequence_length));
 }
 
@@ -95,6 +179,9 @@ Status ValidateModel(const ModelSpec& model) {
     require(model.position != Position::kLearned || model.max_positions > 0, "model max_positions is missing; learned positions need it");
     require(!model.qk_norm || model.norm == Norm::kRmsNorm, "model qk_norm needs norm: rmsnorm");
     require(model.norm_epsilon > 0, "model norm_epsilon must be above 0");
+    require(model.padded_vocab == 0 || model.padded_vocab >= model.vocab,
+            fmt::format("model padded_vocab {} is below vocab {}", model.padded_vocab, model.vocab));
+    CheckExperts(model, require);
     require(model.sliding_window >= 0, "model sliding_window must be 0 (none) or more");
   }
   return problems.empty() ? OkStatus() : InvalidError(Join(problems, "\n"));

@@ -14,10 +14,34 @@
 
 namespace helm::model {
 
-enum class Family : uint8_t { kGpt, kLlama };
+enum class Family : uint8_t { kGpt, kLlama, kMoe };  // kMoe: a llama with experts
 enum class Activation : uint8_t { kGelu, kGeGlu, kSwiGlu, kSquaredRelu };
-enum class Norm : uint8_t { kLayerNorm, kRmsNorm };
-enum class Position : uint8_t { kLearned, kRope, kNone };
+enum class Norm : uint8_t { kLayerNorm, kLayerNorm1p, kRmsNorm };  // 1p: the weight is stored less one
+enum class Position : uint8_t { kLearned, kRope, kAlibi, kNone };
+
+// Mixture of experts in place of the feed-forward layer. experts 0: none.
+struct MixtureOfExperts {
+  int64_t experts = 0;
+  int64_t top_k = 0;           // experts a token goes to
+  int64_t ffn = 0;             // of one expert
+  int64_t shared_ffn = 0;      // of the experts that every token goes to, together; 0: none
+  int64_t dense_layers = 0;    // the first so many layers have a plain feed-forward layer of ModelSpec::ffn
+  int64_t layer_freq = 1;      // of the others each n-th has experts
+  double capacity_factor = 0;  // tokens an expert takes over the mean; 0: no limit
+  bool pad_to_capacity = false;
+  double aux_loss = 0;
+  bool operator==(const MixtureOfExperts&) const = default;
+};
+
+// Latent attention (DeepSeek). kv_lora 0: none; q_lora 0: queries are projected directly.
+struct LatentAttention {
+  int64_t q_lora = 0;
+  int64_t kv_lora = 0;
+  int64_t qk_nope = 0;
+  int64_t qk_rope = 0;
+  int64_t v = 0;
+  bool operator==(const LatentAttention&) const = default;
+};
 
 struct ModelSpec {
   std::string name;
@@ -29,6 +53,7 @@ struct ModelSpec {
   int64_t kv_heads = 0;
   int64_t head_dim = 0;
   int64_t vocab = 0;
+  int64_t padded_vocab = 0;  // rows of embedding and head after padding; 0: by the rule of the framework
   int64_t max_positions = 0;
   Activation activation = Activation::kSwiGlu;
   Norm norm = Norm::kRmsNorm;
@@ -40,18 +65,24 @@ struct ModelSpec {
   bool qk_norm = false;         // RMSNorm on each head's query and key (Qwen3)
   bool tied_embeddings = false;
   double init_std = 0.02;
-  int64_t sliding_window = 0;      // 0: none
+  int64_t sliding_window = 0;  // 0: none
+  MixtureOfExperts moe;
+  LatentAttention mla;
+  int64_t mtp_layers = 0;          // multi-token prediction: further layers behind the last, each with a loss
   std::vector<std::string> notes;  // where the model as HELM runs it differs from the file it was read from: "attn_pdrop 0.1: no dropout"
   bool operator==(const ModelSpec&) const = default;
 };
 
-std::string_view Name(Family family);          // "gpt", "llama"
+std::string_view Name(Family family);          // "gpt", "llama", "moe"
 std::string_view Name(Activation activation);  // "gelu", "geglu", "swiglu", "squared_relu"; GELU is the tanh approximation
-std::string_view Name(Norm norm);              // "layernorm", "rmsnorm"
-std::string_view Name(Position position);      // "learned", "rope", "none"
+std::string_view Name(Norm norm);              // "layernorm", "layernorm1p", "rmsnorm"
+std::string_view Name(Position position);      // "learned", "rope", "alibi", "none"
 
 // Every combination of fields that no model has, or that HELM cannot run, one line each ("error: ..."); ok when there is none.
 Status ValidateModel(const ModelSpec& model);
+
+// Whether the layer has experts. REQUIRES: 0 <= layer < model.layers.
+bool HasExperts(const ModelSpec& model, int64_t layer);
 
 // Parameters of the unsplit model without vocabulary padding (tied embeddings counted once).
 int64_t ParameterCount(const ModelSpec& model);

@@ -80,22 +80,6 @@ nlohmann::ordered_json ToJson(const Prediction& prediction) {
   return json;
 }
 
-nlohmann::ordered_json ToJson(const ir::Strategy& strategy) {
-  return {{"data", strategy.data},
-          {"tensor", strategy.tensor},
-          {"sequence_parallel", strategy.sequence_parallel},
-          {"context", strategy.context},
-          {"pipeline", strategy.pipeline},
-          {"virtual_pipeline", strategy.virtual_pipeline},
-          {"expert", strategy.expert},
-          {"expert_tensor", strategy.expert_tensor},
-          {"zero", strategy.zero},
-          {"micro_batch", strategy.micro_batch},
-          {"recompute", strategy.recompute},
-          {"schedule", strategy.schedule},
-          {"overlap", strategy.overlap}};
-}
-
 ir::PlanPrediction Summary(const Prediction& prediction) {
   return {prediction.step_time.seconds(), prediction.memory_bytes_peak.count(), prediction.sources.measured,
           prediction.sources.interpolated, prediction.sources.analytic};

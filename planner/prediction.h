@@ -34,7 +34,6 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
                           const cluster::Cluster& cluster, double memory_fraction);
 
 nlohmann::ordered_json ToJson(const Prediction& prediction);
-nlohmann::ordered_json ToJson(const ir::Strategy& strategy);
 // For the plan file.
 ir::PlanPrediction Summary(const Prediction& prediction);
 

@@ -5,6 +5,8 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "ir/strategy_text.h"
+#include "model/supported.h"
 
 namespace helm::planner {
 namespace {
@@ -46,6 +48,13 @@ std::string Everything(const SearchResult& result) {
   return text;
 }
 
+// What the framework does and the prediction leaves out, each with what stands in its place.
+std::string NotModelled(const ir::Software& software) {
+  std::string text;
+  for (const std::string& words : model::UnmodelledSwitches(software)) text += fmt::format("not modelled   {}\n", words);
+  return text;
+}
+
 nlohmann::ordered_json CandidateJson(const Candidate& candidate) {
   nlohmann::ordered_json json{{"strategy", ToJson(candidate.strategy)}, {"prediction", ToJson(candidate.prediction)}};
   if (!candidate.reason.empty()) json["reason"] = candidate.reason;
@@ -60,6 +69,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
                       config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
                       config.workload.sequence_length, ir::Name(config.workload.dtype));
   text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
+  text += NotModelled(config.software);
   text += ToText(result.best.prediction);
   text += fmt::format("searched       {} simulated, {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
                       result.pruned.size(), result.search_time_s,
@@ -92,7 +102,8 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
 }
 
 std::string RenderText(const Evaluation& evaluation) {
-  return fmt::format("strategy       {}\n", ir::Describe(evaluation.plan.strategy)) + ToText(evaluation.prediction);
+  return fmt::format("strategy       {}\nsoftware       {}\n", ir::Describe(evaluation.plan.strategy), evaluation.plan.software.framework) +
+         NotModelled(evaluation.plan.software) + ToText(evaluation.prediction);
 }
 
 nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {

@@ -144,18 +144,11 @@ TEST(RunConfig, RequiredKeysAreAllNamed) {
 
 TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"{pipeline: 2}", "'pipeline: 2' (pipeline parallelism)"},
-      {"{context: 2}", "'context: 2' (context parallelism)"},
-      {"{virtual_pipeline: 2}", "'virtual_pipeline: 2' (interleaved pipelines)"},
-      {"{expert: 2}", "'expert: 2' (expert parallelism)"},
-      {"{expert_tensor: 2}", "'expert_tensor: 2' (expert parallelism)"},
-      {"{zero: 1}", "'zero: 1' (sharded optimizer state, gradients or parameters)"},
-      {"{recompute: full}", "'recompute: full'"},
-      {"{recompute: {ops: [aten.mm], layers: 2}}", "'recompute' of chosen operators"},
-      {"{schedule: 1f1b}", "'schedule: 1f1b'"},
+      {"{recompute: {ops: [norm], layers: 2}}", "'recompute' of chosen parts"},
       {"{overlap: helix}", "'overlap: helix'"},
       {"{overlap: {tensor: helix}}", "'overlap' by kind of parallelism"},
       {"{stages: [{layers: [0, 2]}]}", "'stages' (uneven pipelines)"},
+      {"{head_stage: 0}", "'head_stage' (a head that is not on the last stage)"},
       {"{fsdp: {shard: 2, replicate: 2}}", "'fsdp' (fully sharded data parallelism)"},
   };
   for (const auto& [strategy, what] : cases) {
@@ -163,24 +156,52 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
     EXPECT_NE(message.find("error: not supported by this version: " + what + "\n"), std::string::npos) << message;
     EXPECT_TRUE(message.starts_with("runs/f.yaml:4:")) << message;
   }
-  EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: fp8, routing: {imbalance: 1.0}, kind: serving, optimizer: sgd}"),
-            "runs/f.yaml:3:57: error: not supported by this version: 'dtype: fp8'\n  allowed: fp32, bf16\n"
-            "runs/f.yaml:3:71: error: not supported by this version: 'routing' (mixture-of-experts models)\n  fix: remove 'routing'\n"
-            "runs/f.yaml:3:95: error: not supported by this version: 'kind: serving'\n  allowed: training\n"
-            "runs/f.yaml:3:115: error: not supported by this version: 'optimizer: sgd'\n  allowed: adamw, adam\n");
-  EXPECT_EQ(
-      Brief(std::string(kModel) + kCluster + kWorkload +
-            "software: {framework: megatron-lm, flash_attention: false, compile: true}\nsearch: {objective: cost, price_per_gpu_hour: "
-            "2.5}\n"),
-      "runs/f.yaml:4:23: error: not supported by this version: 'framework: megatron-lm'\n  allowed: helm\n"
-      "runs/f.yaml:4:53: error: not supported by this version: 'flash_attention: false'\n  allowed: true\n"
-      "runs/f.yaml:4:69: error: not supported by this version: 'compile: true'\n  allowed: false\n"
-      "runs/f.yaml:5:21: error: not supported by this version: 'objective: cost'\n  allowed: step_time\n"
-      "runs/f.yaml:5:47: error: not supported by this version: 'price_per_gpu_hour' (plans by cost)\n  fix: remove 'price_per_gpu_hour'\n");
-  EXPECT_EQ(
-      Brief(std::string(kModel) + "cluster: h100-sxm-x8\n" + kWorkload),
-      "runs/f.yaml:1:1: error: not supported by this version: 'framework: megatron-core', the default where the cluster is not local\n"
-      "  fix: add `software: {framework: helm}`\n");
+  EXPECT_NE(BriefStrategy("{context: 2}").find("strategy.context 2 is not supported by this version"), std::string::npos);
+  EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: fp8, kind: serving, optimizer: sgd}"),
+            "runs/f.yaml:3:68: error: not supported by this version: 'kind: serving'\n  allowed: training\n"
+            "runs/f.yaml:3:88: error: not supported by this version: 'optimizer: sgd'\n  allowed: adamw, adam\n");
+  EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: fp8}"),
+            "runs/f.yaml:3:57: error: not supported by this version: 'dtype: fp8'\n  allowed: fp32, bf16\n");
+  EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload + "search: {objective: cost, price_per_gpu_hour: 2.5}\n"),
+            "runs/f.yaml:4:21: error: not supported by this version: 'objective: cost'\n  allowed: step_time\n"
+            "runs/f.yaml:4:47: error: not supported by this version: 'price_per_gpu_hour' (plans by cost)\n  fix: remove "
+            "'price_per_gpu_hour'\n");
+  EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload + "software: {flash_attention: false, compile: true}\n"),
+            "runs/f.yaml:4:29: error: not supported by this version: 'flash_attention: false'\n  allowed: true\n"
+            "runs/f.yaml:4:45: error: not supported by this version: 'compile: true'\n  allowed: false\n");
+}
+
+TEST(RunConfig, TheFrameworkSetsSwitchesThatTheConfigurationMayChange) {
+  const std::string text = std::string(kModel) + kWorkload;
+  const auto local = Parse(text + kCluster);
+  ASSERT_TRUE(local.ok()) << local.status().message();
+  EXPECT_EQ(local->software, (ir::Software{.framework = "helm"}));
+  const auto remote = Parse(text + "cluster: h100-sxm-x8\n");
+  ASSERT_TRUE(remote.ok()) << remote.status().message();
+  EXPECT_EQ(remote->software.framework, "megatron-core");
+  EXPECT_TRUE(remote->software.fused.bias_dropout_add);
+  const auto changed = Parse(text + "cluster: h100-sxm-x8\nsoftware: {framework: megatron-core, fused_bias_dropout_add: false}\n");
+  ASSERT_TRUE(changed.ok()) << changed.status().message();
+  EXPECT_FALSE(changed->software.fused.bias_dropout_add);
+  EXPECT_NE(Brief(text + std::string(kCluster) + "software: {framework: megatron}\n").find("there is no framework preset 'megatron'"),
+            std::string::npos);
+}
+
+TEST(RunConfig, APipelineHasASchedule) {
+  for (const auto& [strategy, schedule] : {std::pair{"{pipeline: 2}", "1f1b"},
+                                           {"{pipeline: 2, virtual_pipeline: 2}", "interleaved-1f1b"},
+                                           {"{pipeline: 2, schedule: zb-1p}", "zb-h1"},
+                                           {"{data: 2}", "none"}}) {
+    const auto config = Parse(std::string(kModel) + kCluster + kWorkload + "strategy: " + strategy + "\n");
+    const std::string found = config.ok() ? config->strategy.schedule : config.status().message();
+    // A version that refuses the pipeline says so of the schedule that it got.
+    EXPECT_TRUE(found == schedule || found.find("strategy.schedule '" + std::string(schedule) + "'") != std::string::npos) << found;
+  }
+}
+
+TEST(RunConfig, StagesFollowOneAnother) {
+  EXPECT_NE(BriefStrategy("{stages: [{layers: [0, 1]}, {layers: [2, 2]}]}").find("begin at 1"), std::string::npos);
+  EXPECT_NE(BriefStrategy("{stages: [{layers: [0, 1], tensor: 2}]}").find("stages that differ in 'tensor'"), std::string::npos);
 }
 
 TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
@@ -188,7 +209,7 @@ TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: float32}"),
-            "runs/f.yaml:3:57: error: 'dtype' cannot be 'float32'\n  allowed: fp32, bf16\n");
+            "runs/f.yaml:3:57: error: 'dtype' cannot be 'float32'\n  allowed: fp32, bf16, fp16, fp8, mxfp8, nvfp4\n");
 }
 
 TEST(RunConfig, ChecksTheWorldSize) {

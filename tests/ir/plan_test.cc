@@ -9,7 +9,7 @@ Plan Sample() {
   Plan plan;
   plan.model = {{"family", "llama"}, {"layers", 4}, {"hidden", 384}, {"norm_epsilon", 1e-5}, {"bias", false}, {"name", "007"}};
   plan.cluster = {{"local", 2}, {"device", {{"name", "Test CPU: 3.0"}, {"peak_tflops", {{"fp32", 0.25}}}}}};
-  plan.workload = {"training", 8, 256, DataType::kBFloat16, {}, 18446744073709551615u};
+  plan.workload = {.global_batch = 8, .sequence_length = 256, .dtype = DataType::kBFloat16, .seed = 18446744073709551615u};
   plan.workload.optimizer.learning_rate = 0.1;
   plan.software.framework = "helm";
   plan.strategy.tensor = 2;
@@ -36,6 +36,29 @@ TEST(Plan, ReadsBack) {
   EXPECT_EQ(read->cluster, plan.cluster);
   EXPECT_EQ(*read, plan);
   EXPECT_EQ(ToYaml(*read), ToYaml(plan));
+}
+
+// Every key that is written only where it is used, and switches that are not HELM's own.
+TEST(Plan, ReadsBackWhatOnlySomePlansHave) {
+  Plan plan = Sample();
+  plan.workload.quantization = Quantization::kMxFp8;
+  plan.workload.routing_imbalance = 1.5;
+  plan.strategy.fsdp_shard = 8;
+  plan.strategy.fsdp_replicate = 2;
+  plan.strategy.recompute = "custom";
+  plan.strategy.recompute_ops = {"norm", "mlp_activation"};
+  plan.strategy.recompute_layers = 3;
+  plan.strategy.stages = {{0, 1}, {1, 4}, {4, 4}};
+  plan.strategy.head_stage = 1;
+  plan.software.framework = "megatron-lm";
+  plan.software.flash_attention = false;
+  plan.software.fused.masked_softmax = true;
+  plan.software.attention_dropout = 0.1;
+  plan.software.optimizer_kernel = OptimizerKernel::kForeach;
+  plan.software.gradient_bucket_elements = 40000000;
+  const Result<Plan> read = ParsePlan(ToYaml(plan), "plan.yaml");
+  ASSERT_TRUE(read.ok()) << read.status().message() << "\n" << ToYaml(plan);
+  EXPECT_EQ(*read, plan);
 }
 
 TEST(Plan, BeginsWithWhatItIs) {

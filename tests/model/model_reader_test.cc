@@ -58,12 +58,26 @@ TEST(ModelReader, EveryPresetSurvivesJson) {
 
 TEST(ModelReader, AllProblemsTogether) {
   const std::string errors =
-      ErrorsOf("family: llama\nlayers: 0\nhiden: 24\nffn: 40\nheads: 4\nvocab: many\nmoe: {experts: 8}\nposition: alibi\n");
-  for (const char* expected :
-       {"m.yaml:2:9: error:", "m.yaml:3:1: error:", "did you mean 'hidden'?", "m.yaml:6:8: error:", "`moe` is not supported",
-        "`position: alibi` is not supported by this version", "allowed: learned, rope, none"}) {
+      ErrorsOf("family: llama\nlayers: 0\nhiden: 24\nffn: 40\nheads: 4\nvocab: many\nmoe: {experts: 8}\nposition: alibo\n");
+  for (const char* expected : {"m.yaml:2:9: error:", "m.yaml:3:1: error:", "did you mean 'hidden'?", "m.yaml:6:8: error:",
+                               "'moe' needs the key 'top_k'", "'position' cannot be 'alibo'", "allowed: learned, rope, alibi, none"}) {
     EXPECT_NE(errors.find(expected), std::string::npos) << expected << " in\n" << errors;
   }
+}
+
+TEST(ModelReader, ExpertsAndLatentAttentionSurviveJson) {
+  const auto model = Read(
+      "{family: moe, layers: 4, hidden: 24, ffn: 40, heads: 4, vocab: 50, padded_vocab: 64, norm: layernorm1p, position: alibi, "
+      "mtp_layers: 1, "
+      "moe: {experts: 8, top_k: 2, ffn: 16, shared_ffn: 8, dense_layers: 1, layer_freq: 2, capacity_factor: 1.25, pad_to_capacity: true, "
+      "aux_loss: 0.01}, mla: {q_lora: 12, kv_lora: 8, qk_nope: 6, qk_rope: 2, v: 4}}");
+  ASSERT_TRUE(model.has_value());
+  EXPECT_EQ(model->moe, (MixtureOfExperts{8, 2, 16, 8, 1, 2, 1.25, true, 0.01}));
+  EXPECT_EQ(model->mla, (LatentAttention{12, 8, 6, 2, 4}));
+  const auto again = ModelFromJson(ToJson(*model));
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(*again, *model);
+  EXPECT_NE(ErrorsOf("{family: moe, layers: 1, hidden: 8, ffn: 4, heads: 2, vocab: 5}").find("needs `moe:"), std::string::npos);
 }
 
 TEST(ModelReader, HeadsMustDivideHidden) {

@@ -27,6 +27,31 @@ TEST(ParameterCount, PublishedModels) {
   for (const auto& [name, count] : published) EXPECT_EQ(ParameterCount(Preset(name)), count) << name;
 }
 
+// DeepSeek-V3 (arXiv 2412.19437, section 4.2): 671 B parameters in all, 37 B active; DeepSeek-V2 (arXiv 2405.04434): 236 B. Shapes of their
+// config.json.
+TEST(ParameterCount, ExpertsAndLatentAttention) {
+  ModelSpec model;
+  model.family = Family::kMoe;
+  model.layers = 61;
+  model.hidden = 7168;
+  model.ffn = 18432;
+  model.heads = model.kv_heads = 128;
+  model.head_dim = 128;
+  model.vocab = 129280;
+  model.moe = {.experts = 256, .top_k = 8, .ffn = 2048, .shared_ffn = 2048, .dense_layers = 3};
+  model.mla = {.q_lora = 1536, .kv_lora = 512, .qk_nope = 128, .qk_rope = 64, .v = 128};
+  EXPECT_NEAR(static_cast<double>(ParameterCount(model)), 671e9, 0.5e9);
+  // Six operations for each active parameter and token, without the embedding, which is a look-up; the attention core is small at length 1.
+  const double embedding = 129280.0 * 7168.0;
+  EXPECT_NEAR(TrainingFlops(model, 1, 1).count() / 6 + embedding, 37.5e9, 0.5e9);
+  model.layers = 60;
+  model.hidden = 5120;
+  model.ffn = 12288;
+  model.vocab = 102400;
+  model.moe = {.experts = 160, .top_k = 6, .ffn = 1536, .shared_ffn = 3072, .dense_layers = 1};
+  EXPECT_NEAR(static_cast<double>(ParameterCount(model)), 236e9, 0.5e9);
+}
+
 // One layer, hidden 4, 2 heads of 2, 1 key-value head, SwiGLU of 6, 10 tokens; per token of a sequence of 3:
 //   query/key/value 2*4*(2+2)*2 = 64, out 2*4*4 = 32, causal core 2*3*4 = 24, feed-forward 4*4*6*1.5 = 144, head 2*4*10 = 80: 344 in all;
 // 3 x forward x 5 sequences x 3 tokens = 15480.

@@ -1,0 +1,207 @@
+#include "ir/strategy_text.h"
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "core/check.h"
+#include "core/mapping_reader.h"
+
+namespace helm::ir {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+constexpr IntRange kDegree{1, 1 << 22};
+
+struct DataTypeName {
+  const char* word;
+  DataType dtype;
+  Quantization quantization;
+};
+// In configs and plans dtypes have the names that people write; inside programs those of ir/data_type.h.
+constexpr std::array<DataTypeName, 6> kDataTypes = {{{"fp32", DataType::kFloat32, Quantization::kNone},
+                                                     {"bf16", DataType::kBFloat16, Quantization::kNone},
+                                                     {"fp16", DataType::kFloat16, Quantization::kNone},
+                                                     {"fp8", DataType::kBFloat16, Quantization::kFp8},
+                                                     {"mxfp8", DataType::kBFloat16, Quantization::kMxFp8},
+                                                     {"nvfp4", DataType::kBFloat16, Quantization::kNvFp4}}};
+
+// Remembers which keys were given.
+class Keys {
+ public:
+  Keys(MappingReader& reader, std::set<std::string>* given) : reader_(reader), given_(given) {}
+
+  // A key is given when it has a value, also one that is wrong.
+  MappingReader& Mark(const char* key) {
+    if (reader_.Given(key) && given_ != nullptr) given_->insert(key);
+    return reader_;
+  }
+
+ private:
+  MappingReader& reader_;
+  std::set<std::string>* given_;
+};
+
+void ReadWord(MappingReader& reader, const char* key, const std::vector<std::string>& words, std::string& target) {
+  if (const auto word = reader.Choice(key, words)) target = *word;
+}
+
+void ReadFsdp(MappingReader& reader, Strategy& strategy) {
+  const YamlValue* value = reader.Value("fsdp");
+  if (value == nullptr) return;
+  MappingReader fsdp(*value, "'fsdp'", reader.diagnostics());
+  strategy.fsdp_shard = fsdp.RequireInt64("shard", kDegree);
+  fsdp.Read("replicate", strategy.fsdp_replicate, kDegree);
+}
+
+void ReadRecompute(MappingReader& reader, Strategy& strategy) {
+  const YamlValue* value = reader.Value("recompute");
+  if (value == nullptr) return;
+  if (!value->is_mapping()) {
+    ReadWord(reader, "recompute", {"none", "selective", "full"}, strategy.recompute);
+    return;
+  }
+  strategy.recompute = "custom";
+  MappingReader custom(*value, "'recompute'", reader.diagnostics());
+  if (const YamlValue* ops = custom.Value("ops")) {
+    if (!ops->is_sequence()) custom.Error("ops", "'ops' must be a list of parts of a layer", {"fix: write [norm, mlp_activation]"});
+    for (const YamlValue& item : ops->items) {
+      if (const auto part = ReadChoice(item, "a part of a layer", reader.diagnostics(), RecomputeParts()))
+        strategy.recompute_ops.push_back(*part);
+    }
+  }
+  custom.Read("layers", strategy.recompute_layers, kPositive);
+  if (!custom.Given("ops") && !custom.Given("layers")) {
+    reader.Error("recompute", "'recompute' says nothing", {"fix: write a word, or a mapping with 'ops', 'layers' or both"});
+  }
+}
+
+void ReadStages(MappingReader& reader, Strategy& strategy) {
+  const YamlValue* value = reader.Value("stages");
+  if (value == nullptr) return;
+  if (!value->is_sequence()) {
+    reader.Error("stages", "'stages' must be a list of mappings", {"fix: write [{layers: [0, 12]}, {layers: [12, 24]}]"});
+    return;
+  }
+  for (const YamlValue& item : value->items) {
+    MappingReader stage(item, "a stage", reader.diagnostics());
+    for (const char* later : {"group", "data", "tensor", "recompute", "share"}) {
+      if (!stage.Given(later)) continue;
+      stage.Error(later, std::string("not supported by this version: stages that differ in '") + later + "'",
+                  {"fix: give a stage only 'layers'"});
+    }
+    const auto layers = stage.Int64List("layers", kNotNegative);
+    if (!stage.Given("layers")) stage.RequireValue("layers");
+    if (!layers) continue;
+    const int64_t expected = strategy.stages.empty() ? 0 : strategy.stages.back().layer_end;
+    if (layers->size() != 2 || (*layers)[0] != expected || (*layers)[1] < expected) {
+      stage.Error("layers", "'layers' of a stage must be [first, end], the first where the stage before ends",
+                  {"fix: begin at " + std::to_string(expected)});
+      continue;
+    }
+    strategy.stages.push_back({(*layers)[0], (*layers)[1]});
+  }
+}
+
+void ReadOverlap(MappingReader& reader, Strategy& strategy) {
+  const YamlValue* value = reader.Value("overlap");
+  if (value == nullptr) return;
+  if (value->is_mapping()) {
+    reader.Error("overlap", "not supported by this version: 'overlap' by kind of parallelism", {"allowed: none, serial"});
+    return;
+  }
+  for (const char* later : {"helix", "lattice", "strands", "auto"}) {
+    if (!value->is_scalar() || value->text != later) continue;
+    reader.Error("overlap", "not supported by this version: 'overlap: " + value->text + "'", {"allowed: none, serial"});
+    return;
+  }
+  ReadWord(reader, "overlap", {"none", "serial"}, strategy.overlap);
+}
+
+}  // namespace
+
+Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diagnostics& diagnostics) {
+  Strategy strategy;
+  MappingReader reader(value, "the strategy", diagnostics);
+  Keys keys(reader, given);
+  keys.Mark("data").Read("data", strategy.data, kDegree);
+  keys.Mark("tensor").Read("tensor", strategy.tensor, kDegree);
+  keys.Mark("sequence_parallel").Read("sequence_parallel", strategy.sequence_parallel);
+  keys.Mark("context").Read("context", strategy.context, kDegree);
+  keys.Mark("pipeline").Read("pipeline", strategy.pipeline, kDegree);
+  keys.Mark("virtual_pipeline").Read("virtual_pipeline", strategy.virtual_pipeline, kDegree);
+  keys.Mark("expert").Read("expert", strategy.expert, kDegree);
+  keys.Mark("expert_tensor").Read("expert_tensor", strategy.expert_tensor, kDegree);
+  keys.Mark("zero").Read("zero", strategy.zero, {0, 3});
+  keys.Mark("micro_batch").Read("micro_batch", strategy.micro_batch, kPositive);
+  ReadRecompute(keys.Mark("recompute"), strategy);
+  ReadWord(keys.Mark("schedule"), "schedule", ScheduleWords(), strategy.schedule);
+  if (strategy.schedule == "zb-1p") strategy.schedule = "zb-h1";
+  if (strategy.schedule == "zb-2p") strategy.schedule = "zb-h2";
+  ReadOverlap(keys.Mark("overlap"), strategy);
+  ReadStages(keys.Mark("stages"), strategy);
+  keys.Mark("head_stage").Read("head_stage", strategy.head_stage, {-1, kDegree.high});
+  ReadFsdp(keys.Mark("fsdp"), strategy);
+  return strategy;
+}
+
+Json ToJson(const Strategy& strategy) {
+  Json json = {{"data", strategy.data},
+               {"tensor", strategy.tensor},
+               {"sequence_parallel", strategy.sequence_parallel},
+               {"context", strategy.context},
+               {"pipeline", strategy.pipeline},
+               {"virtual_pipeline", strategy.virtual_pipeline},
+               {"expert", strategy.expert},
+               {"expert_tensor", strategy.expert_tensor},
+               {"zero", strategy.zero},
+               {"micro_batch", strategy.micro_batch},
+               {"recompute", strategy.recompute},
+               {"schedule", strategy.schedule},
+               {"overlap", strategy.overlap}};
+  if (strategy.recompute == "custom") {
+    Json custom = Json::object();
+    if (!strategy.recompute_ops.empty()) custom["ops"] = strategy.recompute_ops;
+    if (strategy.recompute_layers > 0) custom["layers"] = strategy.recompute_layers;
+    json["recompute"] = custom;
+  }
+  if (strategy.fsdp_shard > 0) json["fsdp"] = {{"shard", strategy.fsdp_shard}, {"replicate", strategy.fsdp_replicate}};
+  for (const Stage& stage : strategy.stages) json["stages"].push_back({{"layers", {stage.layer_first, stage.layer_end}}});
+  if (strategy.head_stage >= 0) json["head_stage"] = strategy.head_stage;
+  return json;
+}
+
+std::string DataTypeWord(const Workload& workload) {
+  for (const DataTypeName& name : kDataTypes) {
+    if (name.dtype == workload.dtype && name.quantization == workload.quantization) return name.word;
+  }
+  HELM_CHECK(false, "a workload computes in fp32, bf16 or fp16, and quantizes from bf16");
+}
+
+void SetDataType(const std::string& word, Workload& workload) {
+  for (const DataTypeName& name : kDataTypes) {
+    if (word != name.word) continue;
+    workload.dtype = name.dtype;
+    workload.quantization = name.quantization;
+    return;
+  }
+  HELM_CHECK(false, "a word of DataTypeWords");
+}
+
+const std::vector<std::string>& DataTypeWords() {
+  static const std::vector<std::string> words = [] {
+    std::vector<std::string> list;
+    for (const DataTypeName& name : kDataTypes) list.emplace_back(name.word);
+    return list;
+  }();
+  return words;
+}
+
+const std::vector<std::string>& ScheduleWords() {
+  static const std::vector<std::string> words = {"none",  "gpipe", "1f1b", "interleaved-1f1b", "zb-h1",    "zb-1p",
+                                                 "zb-h2", "zb-2p", "zb-v", "dualpipe",         "dualpipev"};
+  return words;
+}
+
+}  // namespace helm::ir

@@ -1,0 +1,30 @@
+// How Strategy and Workload are written in files: the `strategy` and `workload` mappings of run configurations and plans (DESIGN section
+// 4), and of `--json`. Strict about form (keys, words, types, ranges); what the values mean together is for who knows model and cluster.
+#pragma once
+
+#include <set>
+#include <string>
+
+#include <nlohmann/json.hpp>
+
+#include "core/diagnostics.h"
+#include "core/located_yaml.h"
+#include "ir/strategy.h"
+
+namespace helm::ir {
+
+// `given` (may be null): the keys that the mapping gives.
+Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diagnostics& diagnostics);
+// Keys beyond the degrees (fsdp, stages, head_stage) only where they are used.
+nlohmann::ordered_json ToJson(const Strategy& strategy);
+
+// "fp32", "bf16", "fp16", "fp8", "mxfp8", "nvfp4".
+std::string DataTypeWord(const Workload& workload);
+// Sets dtype and quantization. REQUIRES: `word` is one of those.
+void SetDataType(const std::string& word, Workload& workload);
+const std::vector<std::string>& DataTypeWords();
+
+// Words of `schedule`; zb-1p and zb-2p are other names of zb-h1 and zb-h2 and are read as those.
+const std::vector<std::string>& ScheduleWords();
+
+}  // namespace helm::ir

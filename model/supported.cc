@@ -1,0 +1,88 @@
+#include "model/supported.h"
+
+#include <fmt/format.h>
+
+#include "ir/software_text.h"
+#include "ir/strategy_text.h"
+
+namespace helm::model {
+namespace {
+
+class List {
+ public:
+  explicit List(const char* section) : section_(section) {}
+  void Refuse(bool asked, const char* key, std::string what, std::string allowed) {
+    if (asked) items_.push_back({section_, key, std::move(what), std::move(allowed)});
+  }
+  // A key that only has to be left out.
+  void RefuseKey(bool asked, const char* key, const char* meaning) {
+    Refuse(asked, key, fmt::format("'{}' ({})", key, meaning), fmt::format("fix: remove '{}'", key));
+  }
+  void AppendTo(std::vector<Unsupported>& all) const { all.insert(all.end(), items_.begin(), items_.end()); }
+
+ private:
+  const char* section_;
+  std::vector<Unsupported> items_;
+};
+
+List CheckModel(const ModelSpec& model) {
+  List list("model");
+  list.RefuseKey(model.moe.experts > 0, "moe", "mixture of experts");
+  list.RefuseKey(model.mla.kv_lora > 0, "mla", "latent attention");
+  list.RefuseKey(model.mtp_layers > 0, "mtp_layers", "multi-token prediction");
+  list.Refuse(model.norm == Norm::kLayerNorm1p, "norm", "'norm: layernorm1p'", "allowed: layernorm, rmsnorm");
+  list.Refuse(model.position == Position::kAlibi, "position", "'position: alibi'", "allowed: learned, rope, none");
+  list.RefuseKey(model.padded_vocab > 0, "padded_vocab", "a vocabulary padded to a given size");
+  return list;
+}
+
+List CheckWorkload(const ir::Workload& workload) {
+  List list("workload");
+  list.Refuse(workload.quantization != ir::Quantization::kNone || workload.dtype == ir::DataType::kFloat16, "dtype",
+              fmt::format("'dtype: {}'", ir::DataTypeWord(workload)), "allowed: fp32, bf16");
+  return list;
+}
+
+List CheckStrategyFeatures(const ir::Strategy& strategy) {
+  List list("strategy");
+  list.RefuseKey(strategy.fsdp_shard > 0, "fsdp", "fully sharded data parallelism");
+  list.RefuseKey(!strategy.stages.empty(), "stages", "uneven pipelines");
+  list.RefuseKey(strategy.head_stage >= 0, "head_stage", "a head that is not on the last stage");
+  list.Refuse(strategy.recompute == "custom", "recompute", "'recompute' of chosen parts", "allowed: none, selective, full");
+  return list;
+}
+
+List CheckSoftware(const ir::Software& software) {
+  List list("software");
+  list.Refuse(!software.flash_attention, "flash_attention", "'flash_attention: false'", "allowed: true");
+  list.Refuse(software.compile, "compile", "'compile: true'", "allowed: false");
+  return list;
+}
+
+}  // namespace
+
+std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                                             const ir::Strategy& strategy) {
+  std::vector<Unsupported> all;
+  CheckModel(model).AppendTo(all);
+  CheckWorkload(workload).AppendTo(all);
+  CheckStrategyFeatures(strategy).AppendTo(all);
+  CheckSoftware(software).AppendTo(all);
+  return all;
+}
+
+std::vector<std::string> UnmodelledSwitches(const ir::Software& software) {
+  const ir::Software modelled;
+  nlohmann::ordered_json asked = ir::Differences(software, modelled);
+  // Honoured, or refused above.
+  for (const char* key : {"framework", "flash_attention", "compile", "gradient_bucket_bytes"}) asked.erase(key);
+  const nlohmann::ordered_json usual = ir::ToJson(modelled);
+  std::vector<std::string> words;
+  for (const auto& [key, value] : asked.items()) {
+    const auto text = [](const nlohmann::ordered_json& item) { return item.is_string() ? item.get<std::string>() : item.dump(); };
+    words.push_back(fmt::format("{} {}: predicted with {}", key, text(value), text(usual.at(key))));
+  }
+  return words;
+}
+
+}  // namespace helm::model
