@@ -5,7 +5,10 @@
 #   *_slow_test.cc   helm_<module>_slow_tests    label slow   (minutes in all; CI runs them once)
 #   *_grid_test.cc   helm_<module>_grid_tests    label grid   (only by hand)
 #   *_gpu_test.cc    helm_<module>_gpu_tests     label gpu    (skip themselves, visibly, without a GPU)
+# `ninja helm_module_tests` builds the last kind of every module, and nothing that only other tests need.
 # Tests run in the source folder, so files are named from there: "configs/runs/demo.yaml".
+add_custom_target(helm_module_tests)
+
 function(helm_test module)
   cmake_parse_arguments(PARSE_ARGV 1 T "" "" "DEPS;LIBS")
   file(GLOB all CONFIGURE_DEPENDS "${CMAKE_SOURCE_DIR}/tests/${module}/*_test.cc")
@@ -17,6 +20,9 @@ function(helm_test module)
     helm_test_executable(helm_${module}_${kind}_tests LABEL ${kind} SRCS ${sources} MODULES ${module} ${T_DEPS} LIBS ${T_LIBS})
   endforeach()
   helm_test_executable(helm_${module}_tests LABEL ${module} SRCS ${rest} MODULES ${module} ${T_DEPS} LIBS ${T_LIBS})
+  if(TARGET helm_${module}_tests)
+    add_dependencies(helm_module_tests helm_${module}_tests)
+  endif()
 endfunction()
 
 function(helm_test_executable target)
