@@ -23,6 +23,14 @@ struct Device {
   std::optional<BytesPerSecond> memory_bandwidth;
   std::map<std::string, FlopsPerSecond> peak;  // by dtype name (ir::Name): dense
   int64_t multiprocessors = 0;
+  // Which kernel tables may stand in for it (cost/kernel_table.h); empty: unknown.
+  std::string architecture;
+  std::optional<Bytes> l2;
+  std::optional<BytesPerSecond> nvlink;  // all its links, one direction
+  double power_watts = 0;                // 0: unknown
+  double clock_mhz = 0;                  // of tensor products at the rates of `peak`; 0: unknown
+  // The share of the measured kernel rates that it holds through a training step, when power and heat limit it. Fitted: docs/cost_model.md.
+  double sustained_clock = 1.0;
   bool operator==(const Device&) const = default;
 };
 

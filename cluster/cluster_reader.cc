@@ -23,8 +23,14 @@ constexpr DoubleRange kGigabytesPerSecond{0.0, 1e5, true};
 constexpr DoubleRange kGigabitsPerSecond{0.0, 1e5, true};
 constexpr DoubleRange kTeraflops{0.0, 1e6, true};
 constexpr DoubleRange kGibibytes{0.0, 1e6, true};
+constexpr DoubleRange kMebibytes{0.0, 1e5, true};
+constexpr DoubleRange kWatts{0.0, 1e5, true};
+constexpr DoubleRange kMegahertz{0.0, 1e5, true};
+constexpr DoubleRange kShare{0.0, 1.0, true};
 constexpr DoubleRange kMicroseconds{0.0, 1e6};
 constexpr IntRange kDevices{1, 1 << 22};
+
+const std::vector<std::string> kArchitectures = {"ampere", "ada", "hopper", "blackwell", "cdna3"};
 
 void ReadMemory(MappingReader& reader, Device& device) {
   const auto gibibytes = reader.Double("memory_gib", kGibibytes);
@@ -54,6 +60,12 @@ Device ReadDeviceMapping(const YamlValue& value, const std::string& name, const 
     device.memory_bandwidth = BytesPerSecond::Gigabytes(*rate);
   if (const YamlValue* peak = reader.Value("peak_tflops")) ReadPeak(*peak, device, diagnostics);
   reader.Read("multiprocessors", device.multiprocessors, kPositive);
+  if (const auto architecture = reader.Choice("architecture", kArchitectures)) device.architecture = *architecture;
+  if (const auto l2 = reader.Double("l2_mib", kMebibytes)) device.l2 = Bytes::Gibibytes(*l2 / 1024);
+  if (const auto rate = reader.Double("nvlink_gbytes_per_s", kGigabytesPerSecond)) device.nvlink = BytesPerSecond::Gigabytes(*rate);
+  reader.Read("power_watts", device.power_watts, kWatts);
+  reader.Read("clock_mhz", device.clock_mhz, kMegahertz);
+  reader.Read("sustained_clock", device.sustained_clock, kShare);
   return device;
 }
 
@@ -203,6 +215,12 @@ Json ToJson(const Device& device) {
     if (rate != device.peak.end()) json["peak_tflops"][key] = Invert(rate->second.value(), 1e12, FlopsPerSecond::Tera);
   }
   if (device.multiprocessors > 0) json["multiprocessors"] = device.multiprocessors;
+  if (!device.architecture.empty()) json["architecture"] = device.architecture;
+  if (device.l2) json["l2_mib"] = device.l2->gibibytes() * 1024;
+  if (device.nvlink) json["nvlink_gbytes_per_s"] = GigabytesOf(*device.nvlink);
+  if (device.power_watts > 0) json["power_watts"] = device.power_watts;
+  if (device.clock_mhz > 0) json["clock_mhz"] = device.clock_mhz;
+  if (device.sustained_clock < 1.0) json["sustained_clock"] = device.sustained_clock;
   return json;
 }
 

@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "cost/analytic.h"
+#include "cost/gpu_estimator.h"
 #include "cost/table_estimator.h"
 
 namespace helm::cost {
@@ -25,6 +26,17 @@ Status CheckDevice(const CostTable& table, const DeviceKey& wanted) {
 
 Status NotMeasured(const std::string& key) {
   return UnavailableError(fmt::format("{}: not measured, and only measured costs are allowed", key));
+}
+
+// What a prediction rests on when there are no tables.
+std::string WithoutTables(const cluster::Cluster& cluster) {
+  if (cluster.device.is_cpu) return "every time is a data-sheet bound that no real kernel reaches";
+  const cluster::Device& device = cluster.device;
+  const KernelTable* table = ProductTablesFor(device.name, device.architecture);
+  if (table == nullptr) return "its kernels are taken to be as efficient as an H100's";
+  if (table->device == device.name)
+    return "its products and attention come from published kernel measurements, the rest from its data sheet";
+  return fmt::format("its kernels are taken to be as efficient as those of '{}', the rest comes from its data sheet", table->device);
 }
 
 }  // namespace
@@ -104,6 +116,7 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     HELM_ASSIGN_OR_RETURN(TableEstimator estimator, TableEstimator::Create(std::move(all)));
     links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
   }
+  if (!cluster.device.is_cpu) links.push_back(std::make_unique<GpuEstimator>(cluster.device));
   links.push_back(std::make_unique<AnalyticEstimator>(cluster));
   return std::make_unique<ChainEstimator>(std::move(links), options);
 }
@@ -112,10 +125,8 @@ std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::ve
   std::vector<std::string> warnings;
   const auto empty = [](const CostTable& table) { return table.ops.empty() && table.collectives.empty(); };
   if (std::ranges::all_of(tables, empty)) {
-    warnings.push_back(fmt::format(
-        "nothing was measured on {}: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give "
-        "the table with --cost-table",
-        ToText(DeviceKeyOf(cluster))));
+    warnings.push_back(fmt::format("nothing was measured on {}: {}; measure with helm-profile and give the table with --cost-table",
+                                   ToText(DeviceKeyOf(cluster)), WithoutTables(cluster)));
   } else if (std::ranges::none_of(tables, [](const CostTable& table) { return table.host.has_value(); })) {
     warnings.push_back("no cost table holds the launch costs of the host thread: they are published lower bounds");
   }

@@ -1,0 +1,84 @@
+#include "cost/attention_model.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+
+namespace helm::cost {
+namespace {
+
+constexpr double kLaunchSeconds = 2e-6;
+constexpr size_t kCoordinates = 4;
+
+// Backward recomputes the scores and forms four gradients: five products where forward has two (techniques.md 4.6).
+constexpr double kBackwardFlops = 2.5;
+// Its efficiency against that of forward at twice the number of heads (it splits the keys, not the queries, and has more work for each
+// block, so that few heads hurt it less). Medians over 44 pairs measured on A100 and B200 (SimuMax, system configurations, Apache-2.0:
+// sdp_fwd and sdp_bwd): 0.89, half of the pairs between 0.81 and 1.05. docs/cost_model.md.
+constexpr double kBackwardEfficiency = 0.89;
+constexpr int64_t kBackwardHeads = 2;
+
+// Kernels exist for head sizes that are multiples of 32 up to 128, of 64 above; others are padded up (FlashAttention-2, README).
+int64_t PaddedHeadSize(int64_t size) {
+  const int64_t step = size <= 128 ? 32 : 64;
+  return (size + step - 1) / step * step;
+}
+
+double Log(int64_t value) { return std::log(static_cast<double>(std::max<int64_t>(value, 1))); }
+
+std::vector<double> Coordinates(int64_t length, int64_t batch_heads, int64_t sharing, int64_t head_size) {
+  return {Log(length), Log(batch_heads), Log(sharing), Log(head_size)};
+}
+
+double CausalFlops(const AttentionRow& row) {
+  return 2.0 * static_cast<double>(row.batch * row.heads) * static_cast<double>(row.length) * static_cast<double>(row.length) *
+         static_cast<double>(row.head_size);
+}
+
+}  // namespace
+
+AttentionModel::AttentionModel(const KernelTable& table, cluster::Device device)
+    : device_(std::move(device)),
+      own_table_(table.device == device_.name),
+      low_(kCoordinates, std::numeric_limits<double>::infinity()),
+      high_(kCoordinates, -std::numeric_limits<double>::infinity()) {
+  const auto peak = table.peak.find("bf16");
+  HELM_CHECK(peak != table.peak.end() && !table.attention_forward.empty(), "a table with attention of bf16");
+  for (const AttentionRow& row : table.attention_forward) {
+    const double efficiency =
+        table.attention_level * CausalFlops(row) / (static_cast<double>(row.nanoseconds) * 1e-9) / peak->second.value();
+    points_.push_back({Coordinates(row.length, row.batch * row.heads, row.heads / row.kv_heads, row.head_size), std::log(efficiency)});
+    for (size_t i = 0; i < kCoordinates; ++i) {
+      low_[i] = std::min(low_[i], points_.back().coordinates[i]);
+      high_[i] = std::max(high_[i], points_.back().coordinates[i]);
+    }
+  }
+}
+
+double AttentionModel::Efficiency(const AttentionShape& shape) const {
+  const int64_t heads = shape.batch * shape.heads * (shape.backward ? kBackwardHeads : 1);
+  const int64_t size = PaddedHeadSize(std::max(shape.head_size, shape.value_size));
+  std::vector<double> query = Coordinates(shape.key_length, heads, shape.heads / std::max<int64_t>(shape.kv_heads, 1), size);
+  for (size_t i = 0; i < kCoordinates; ++i) query[i] = std::clamp(query[i], low_[i], high_[i]);
+  const auto log_efficiency = InterpolateScattered(points_, query);
+  HELM_CHECK(log_efficiency.has_value(), "a query inside the box has neighbours");
+  return std::exp(*log_efficiency) * (shape.backward ? kBackwardEfficiency : 1.0);
+}
+
+Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {
+  const auto peak = device_.peak.find(shape.dtype);
+  if (peak == device_.peak.end()) {
+    return UnavailableError(fmt::format("device '{}' of the cluster description has no peak rate for {}", device_.name, shape.dtype));
+  }
+  const double scores = static_cast<double>(shape.batch * shape.heads) * static_cast<double>(shape.query_length) *
+                        static_cast<double>(shape.key_length) * (shape.causal ? 0.5 : 1.0);
+  const double sizes = static_cast<double>(PaddedHeadSize(shape.head_size) + PaddedHeadSize(shape.value_size));
+  const double flops = 2.0 * scores * sizes * (shape.backward ? kBackwardFlops : 1.0);
+  return kLaunchSeconds + flops / (peak->second.value() * Efficiency(shape));
+}
+
+}  // namespace helm::cost

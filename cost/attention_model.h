@@ -1,0 +1,46 @@
+// AttentionModel: the time of fused (flash) attention on a GPU from the measured attention kernels of a kernel table.
+//
+// The efficiency (FLOPs at the peak rate / measured time, causal work counted half) is interpolated between measured rows in the logarithms
+// of length, batch x heads, sharing of key-value heads, and head size; outside the measured box it keeps the value of the edge.
+// Not for attention that writes its score matrix: that is products and a softmax (cost/product_model.h, cost/memory_model.h).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "cluster/cluster.h"
+#include "core/status.h"
+#include "cost/interpolation.h"
+#include "cost/kernel_table.h"
+
+namespace helm::cost {
+
+struct AttentionShape {
+  int64_t batch = 1, heads = 1, kv_heads = 1;
+  int64_t query_length = 1, key_length = 1;
+  int64_t head_size = 1;  // of query and key; `value_size` of value and output
+  int64_t value_size = 1;
+  bool causal = true;
+  bool backward = false;
+  std::string dtype = "bf16";
+};
+
+class AttentionModel {
+ public:
+  // `table` has attention rows; it is read once, here.
+  AttentionModel(const KernelTable& table, cluster::Device device);
+
+  Result<double> Seconds(const AttentionShape& shape) const;
+  bool own_table() const { return own_table_; }
+
+ private:
+  double Efficiency(const AttentionShape& shape) const;
+
+  cluster::Device device_;
+  bool own_table_ = false;
+  std::vector<ScatteredPoint> points_;  // logarithms of length, batch x heads, heads / kv_heads, head size
+  std::vector<double> low_, high_;      // the box of the points
+};
+
+}  // namespace helm::cost

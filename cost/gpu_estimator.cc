@@ -1,0 +1,134 @@
+#include "cost/gpu_estimator.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include <fmt/format.h>
+
+#include "cost/memory_model.h"
+#include "ir/target.h"
+
+namespace helm::cost {
+namespace {
+
+using ir::TensorSignature;
+
+// What an H100 is taken for where a device has no table and no relative: the largest set of measurements.
+constexpr std::string_view kGeneralArchitecture = "hopper";
+
+const TensorSignature* TensorAt(const ir::OpSignature& op, size_t at) {
+  return at < op.arguments.size() ? std::get_if<TensorSignature>(&op.arguments[at]) : nullptr;
+}
+
+bool BoolAt(const ir::OpSignature& op, size_t at) {
+  const auto* value = at < op.arguments.size() ? std::get_if<bool>(&op.arguments[at]) : nullptr;
+  return value != nullptr && *value;
+}
+
+int64_t BytesOf(const TensorSignature& tensor) { return ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype); }
+
+// The largest power of two up to 16 that divides the distance of rows (or columns) of a matrix in bytes.
+int64_t AlignmentOf(const TensorSignature& matrix) {
+  int64_t alignment = 16;
+  for (size_t i = 0; i < matrix.shape.size(); ++i) {
+    if (matrix.shape[i] == 1 || matrix.strides[i] <= 1) continue;
+    while (alignment > 1 && matrix.strides[i] * ir::ElementBytes(matrix.dtype) % alignment != 0) alignment /= 2;
+  }
+  return alignment;
+}
+
+int64_t AlignmentOfRow(int64_t elements, ir::DataType dtype) { return AlignmentOf({dtype, {2, elements}, {elements, 1}, false, 0}); }
+
+struct ProductOp {
+  std::string_view name;
+  size_t left_at;  // which argument is the left matrix: after the addend, where there is one
+};
+constexpr std::array<ProductOp, 4> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}}};
+
+struct AttentionOp {
+  std::string_view name;
+  size_t query_at;   // query [batch, heads, s, d], then key and value
+  size_t causal_at;  // the argument is_causal
+  bool backward;
+};
+constexpr std::array<AttentionOp, 2> kAttention = {
+    {{"_scaled_dot_product_flash_attention", 0, 4, false}, {"_scaled_dot_product_flash_attention_backward", 1, 11, true}}};
+
+}  // namespace
+
+std::optional<ProductShape> ProductShapeOf(const ir::OpSignature& op) {
+  const auto known = std::ranges::find(kProducts, ir::BaseName(op.target), &ProductOp::name);
+  if (known == kProducts.end()) return std::nullopt;
+  const TensorSignature* left = TensorAt(op, known->left_at);
+  const TensorSignature* right = TensorAt(op, known->left_at + 1);
+  if (left == nullptr || right == nullptr || left->shape.size() < 2 || left->shape.size() != right->shape.size()) return std::nullopt;
+  const size_t last = left->shape.size() - 1;
+  ProductShape shape{last == 2 ? left->shape[0] : 1, left->shape[last - 1], right->shape[last], left->shape[last], {}};
+  shape.dtype = ir::Name(left->dtype);
+  shape.alignment_bytes = std::min({AlignmentOf(*left), AlignmentOf(*right), AlignmentOfRow(shape.n, left->dtype)});
+  // An addend of the product's size is read; it is written in its own element type.
+  if (const TensorSignature* addend = known->left_at == 1 ? TensorAt(op, 0) : nullptr; addend != nullptr && addend->shape.size() > 1) {
+    const double product = static_cast<double>(shape.batch * shape.m * shape.n * ir::ElementBytes(left->dtype));
+    shape.extra_bytes_written = 2.0 * static_cast<double>(BytesOf(*addend)) - product;
+  }
+  return shape;
+}
+
+std::optional<AttentionShape> AttentionShapeOf(const ir::OpSignature& op) {
+  const auto known = std::ranges::find(kAttention, ir::BaseName(op.target), &AttentionOp::name);
+  if (known == kAttention.end()) return std::nullopt;
+  const TensorSignature* query = TensorAt(op, known->query_at);
+  const TensorSignature* key = TensorAt(op, known->query_at + 1);
+  const TensorSignature* value = TensorAt(op, known->query_at + 2);
+  if (query == nullptr || key == nullptr || value == nullptr) return std::nullopt;
+  if (query->shape.size() != 4 || key->shape.size() != 4 || value->shape.size() != 4) return std::nullopt;
+  AttentionShape shape{query->shape[0], query->shape[1], key->shape[1], query->shape[2], key->shape[2], query->shape[3], value->shape[3]};
+  shape.causal = BoolAt(op, known->causal_at);
+  shape.backward = known->backward;
+  shape.dtype = ir::Name(query->dtype);
+  return shape;
+}
+
+GpuEstimator::GpuEstimator(cluster::Device device) : device_(std::move(device)) {
+  const auto or_general = [this](auto find) {
+    const KernelTable* table = find(device_.name, device_.architecture);
+    return table != nullptr ? table : find({}, kGeneralArchitecture);
+  };
+  if (const KernelTable* table = or_general(ProductTablesFor)) products_.emplace(*table, device_);
+  if (const KernelTable* table = or_general(AttentionTableFor)) attention_.emplace(*table, device_);
+}
+
+Result<Estimate> GpuEstimator::EstimateProduct(const ProductShape& shape) const {
+  if (!products_) return UnavailableError("no kernel table is built in");
+  HELM_ASSIGN_OR_RETURN(const double seconds, products_->Seconds(shape));
+  return Estimate{Duration::Seconds(seconds), products_->own_table() ? Source::kInterpolated : Source::kAnalytic, Bytes()};
+}
+
+Result<Estimate> GpuEstimator::EstimateAttention(const AttentionShape& shape) const {
+  if (!attention_) return UnavailableError("no kernel table is built in");
+  HELM_ASSIGN_OR_RETURN(const double seconds, attention_->Seconds(shape));
+  const bool measured = attention_->own_table() && !shape.backward;  // no backward kernel was measured
+  return Estimate{Duration::Seconds(seconds), measured ? Source::kInterpolated : Source::kAnalytic, Bytes()};
+}
+
+Result<Estimate> GpuEstimator::EstimateOp(const ir::OpSignature& op) const {
+  const auto named = [&](Result<Estimate> estimate) -> Result<Estimate> {
+    if (estimate.ok()) return estimate;
+    return UnavailableError(fmt::format("{}: {}", ir::ToText(op), estimate.status().message()));
+  };
+  if (const auto product = ProductShapeOf(op)) return named(EstimateProduct(*product));
+  if (const auto attention = AttentionShapeOf(op)) return named(EstimateAttention(*attention));
+  const Traffic traffic = TrafficOf(op);
+  const auto seconds = TransferSeconds(device_, traffic.read + traffic.written);
+  if (!seconds.ok()) return named(seconds.status());
+  return Estimate{Duration::Seconds(*seconds), Source::kAnalytic, Bytes()};
+}
+
+Result<Estimate> GpuEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
+  return UnavailableError(fmt::format("{}: the kernel tables hold no collectives", ir::ToText(collective)));
+}
+
+Result<HostCosts> GpuEstimator::EstimateHost() const { return UnavailableError("the kernel tables hold no launch costs"); }
+
+}  // namespace helm::cost

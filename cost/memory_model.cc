@@ -1,0 +1,99 @@
+#include "cost/memory_model.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cost/analytic.h"
+#include "ir/target.h"
+
+namespace helm::cost {
+namespace {
+
+using ir::TensorSignature;
+
+// The share of the data sheet's bandwidth that large streaming kernels reach: copies of 4.3 of 4.8 TB/s on H200 (techniques.md 6.1) are the
+// best case, kernels that read several operands or reduce stay below.
+constexpr double kBandwidthShare = 0.82;
+// From the end of one small kernel to the end of the next on the device (techniques.md 6.3: 2 to 4 us).
+constexpr double kKernelSeconds = 2.5e-6;
+
+std::vector<const TensorSignature*> TensorsOf(const ir::OpSignature& op) {
+  std::vector<const TensorSignature*> tensors;
+  for (const auto& argument : op.arguments) {
+    if (const auto* tensor = std::get_if<TensorSignature>(&argument)) tensors.push_back(tensor);
+    if (const auto* list = std::get_if<std::vector<TensorSignature>>(&argument)) {
+      for (const TensorSignature& tensor : *list) tensors.push_back(&tensor);
+    }
+  }
+  return tensors;
+}
+
+int64_t BytesOf(const TensorSignature& tensor) { return ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype); }
+
+bool IsOneOf(std::string_view name, std::initializer_list<std::string_view> names) { return std::ranges::find(names, name) != names.end(); }
+
+// The dtype argument of a conversion.
+std::optional<ir::DataType> ConvertedType(const ir::OpSignature& op) {
+  for (const auto& argument : op.arguments) {
+    if (const auto* type = std::get_if<ir::DataType>(&argument)) return *type;
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+Traffic TrafficOf(const ir::OpSignature& op) {
+  const std::string base = ir::BaseName(op.target);
+  const auto tensors = TensorsOf(op);
+  Traffic traffic{ir::BytesRead(op), BytesWritten(op)};
+  if (tensors.empty()) return traffic;
+  const TensorSignature& first = *tensors.front();
+  // A lookup reads the rows that it returns, not the whole table.
+  if (base == "embedding") traffic.read = traffic.written;
+  // Zeroes the gradient of the whole table, then reads and adds the rows: gradient [.., hidden], the number of rows is an argument.
+  if (base == "embedding_dense_backward" && op.arguments.size() > 2) {
+    const auto* rows = std::get_if<int64_t>(&op.arguments[2]);
+    const int64_t hidden = first.shape.empty() ? 1 : first.shape.back();
+    if (rows != nullptr) traffic.written = Bytes(*rows * hidden * ir::ElementBytes(first.dtype) + BytesOf(first));
+  }
+  if (base == "_to_copy") {
+    const auto type = ConvertedType(op);
+    if (type) traffic.written = Bytes(ir::ElementCount(first.shape) * ir::ElementBytes(*type));
+  }
+  // Overwrites the first argument without reading it.
+  if (IsOneOf(base, {"copy", "fill", "zero"})) {
+    traffic.read = traffic.read - Bytes(BytesOf(first));
+    traffic.written = Bytes(BytesOf(first));
+  }
+  // Reductions write next to nothing.
+  if (IsOneOf(base, {"sum", "mean", "amax", "linalg_vector_norm", "dot", "nll_loss_forward"})) traffic.written = Bytes(0);
+  // Parameters, gradients and two moments are read, all but the gradients written: three quarters where all have one element type.
+  if (base == "_fused_adamw") traffic.written = Bytes(traffic.read.count() / 4 * 3);
+  // Gradients of weight and bias take a second pass over both large operands.
+  if (IsOneOf(base, {"native_layer_norm_backward", "_fused_rms_norm_backward"})) traffic.read += traffic.read;
+  return traffic;
+}
+
+Result<double> TransferSeconds(const cluster::Device& device, Bytes bytes) {
+  if (!device.memory_bandwidth) {
+    return UnavailableError(fmt::format("device '{}' of the cluster description has no memory bandwidth", device.name));
+  }
+  return kKernelSeconds + static_cast<double>(bytes.count()) / (device.memory_bandwidth->value() * kBandwidthShare);
+}
+
+Result<double> FusedKernelSeconds(const cluster::Device& device, const Traffic& traffic, Flops flops) {
+  HELM_ASSIGN_OR_RETURN(const double transfer, TransferSeconds(device, traffic.read + traffic.written));
+  if (flops.count() <= 0) return transfer;
+  const auto peak = device.peak.find("f32");
+  if (peak == device.peak.end()) {
+    return UnavailableError(fmt::format("device '{}' of the cluster description has no peak rate for f32", device.name));
+  }
+  return std::max(transfer, kKernelSeconds + flops.count() / peak->second.value());
+}
+
+}  // namespace helm::cost

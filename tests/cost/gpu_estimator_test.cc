@@ -1,0 +1,160 @@
+#include "cost/gpu_estimator.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fmt/format.h>
+
+#include <string>
+
+#include "cost/memory_model.h"
+
+namespace helm::cost {
+namespace {
+
+using testing::HasSubstr;
+
+cluster::Device A100() {
+  cluster::Device device;
+  device.name = "a100-sxm-80gb";
+  device.architecture = "ampere";
+  device.peak = {{"f32", FlopsPerSecond::Tera(19.5)}, {"bf16", FlopsPerSecond::Tera(312)}, {"f16", FlopsPerSecond::Tera(312)}};
+  device.memory_bandwidth = BytesPerSecond::Gigabytes(2039);
+  device.multiprocessors = 108;
+  return device;
+}
+
+ir::OpSignature Op(const std::string& key) { return *ir::ParseOpSignature(key); }
+
+Estimate EstimateOf(const cluster::Device& device, const std::string& key) {
+  const auto estimate = GpuEstimator(device).EstimateOp(Op(key));
+  HELM_CHECK(estimate.ok(), estimate.status().message().c_str());
+  return *estimate;
+}
+
+TEST(ProductShapeOf, ReadsSizesBatchAndAddend) {
+  const auto plain = ProductShapeOf(Op("aten.mm(bf16[64,128], bf16[128,256])"));
+  ASSERT_TRUE(plain.has_value());
+  EXPECT_EQ(plain->m, 64);
+  EXPECT_EQ(plain->n, 256);
+  EXPECT_EQ(plain->k, 128);
+  EXPECT_EQ(plain->alignment_bytes, 16);
+  const auto batched = ProductShapeOf(Op("aten.bmm(f16[12,64,150], f16[12,150,64])"));
+  ASSERT_TRUE(batched.has_value());
+  EXPECT_EQ(batched->batch, 12);
+  EXPECT_EQ(batched->dtype, "f16");
+  EXPECT_EQ(batched->alignment_bytes, 4);  // rows of 150 elements are 300 bytes, which 4 divides, but not 8
+  // An fp32 sum over micro-batches: the addend is read and written in fp32 (2 * 64 * 256 * 4), not written in bf16 (64 * 256 * 2).
+  const auto added = ProductShapeOf(Op("aten.addmm_(f32[64,256], bf16[64,128], bf16[128,256])"));
+  ASSERT_TRUE(added.has_value());
+  EXPECT_DOUBLE_EQ(added->extra_bytes_written, 2 * 65536 - 32768);
+  EXPECT_FALSE(ProductShapeOf(Op("aten.neg(f32[64])")).has_value());
+}
+
+// 4096^3 takes 539.5 us in the table of this device (traces/kernels/a100-sxm-80gb.json); fp16 is priced like bf16.
+TEST(GpuEstimator, PricesProductsFromTheTable) {
+  const Estimate estimate = EstimateOf(A100(), "aten.mm(bf16[4096,4096], bf16[4096,4096])");
+  EXPECT_EQ(estimate.source, Source::kInterpolated);
+  EXPECT_NEAR(estimate.duration.microseconds(), 539.5, 0.5);
+  EXPECT_EQ(EstimateOf(A100(), "aten.mm(f16[4096,4096], f16[4096,4096])").duration, estimate.duration);
+}
+
+// fp32 at 19.5 TFLOP/s: sixteen times as long, as far as FLOPs bound it.
+TEST(GpuEstimator, ScalesByThePeakOfTheElementType) {
+  const double bf16 = EstimateOf(A100(), "aten.mm(bf16[4096,4096], bf16[4096,4096])").duration.microseconds();
+  EXPECT_NEAR(EstimateOf(A100(), "aten.mm(f32[4096,4096], f32[4096,4096])").duration.microseconds() / bf16, 16, 0.5);
+}
+
+TEST(GpuEstimator, SaysThatARelativeIsNotMeasured) {
+  cluster::Device device = A100();
+  device.name = "a800-sxm-80gb";
+  const Estimate estimate = EstimateOf(device, "aten.mm(bf16[4096,4096], bf16[4096,4096])");
+  EXPECT_EQ(estimate.source, Source::kAnalytic);
+  EXPECT_NEAR(estimate.duration.microseconds(), 539.5, 0.5);
+}
+
+constexpr char kForward[] =
+    "aten._scaled_dot_product_flash_attention(bf16[{0},{1},{2},128], bf16[{0},{1},{2},128], bf16[{0},{1},{2},128], 0.0, true)";
+
+double ForwardMicroseconds(int64_t batch, int64_t heads, int64_t length) {
+  return EstimateOf(A100(), fmt::format(fmt::runtime(kForward), batch, heads, length)).duration.microseconds();
+}
+
+// FlashAttention-2 on A100 reaches 150 TFLOP/s and more at 2048 tokens and close to 200 at 16384 when the batch is large (arXiv 2307.08691,
+// figure 5, causal, head size 128); with 32 heads in all less at 2048. 2 * 32 * 2048^2 * 128 FLOPs are 34.4 GFLOP.
+TEST(GpuEstimator, AttentionGetsMoreEfficientWithLength) {
+  const double short_rate = 34.4e9 / ForwardMicroseconds(1, 32, 2048) * 1e-6;
+  const double long_rate = 64 * 34.4e9 / ForwardMicroseconds(1, 32, 16384) * 1e-6;
+  EXPECT_GT(short_rate, 100);
+  EXPECT_LT(short_rate, 150);
+  EXPECT_GT(long_rate, 170);
+  EXPECT_LT(long_rate, 205);
+}
+
+TEST(GpuEstimator, AttentionNeverGetsFasterWithMoreWork) {
+  for (int64_t length = 512; length < 32768; length *= 2)
+    EXPECT_LT(ForwardMicroseconds(1, 16, length), ForwardMicroseconds(1, 16, 2 * length));
+  for (int64_t heads = 4; heads < 128; heads *= 2) EXPECT_LT(ForwardMicroseconds(2, heads, 2048), ForwardMicroseconds(2, 2 * heads, 2048));
+}
+
+// 2.5 times the FLOPs of forward at 0.89 of its efficiency, where heads are many.
+TEST(GpuEstimator, AttentionBackwardFollowsForward) {
+  const std::string backward = fmt::format(
+      "aten._scaled_dot_product_flash_attention_backward(bf16[{0}], bf16[{0}], bf16[{0}], bf16[{0}], bf16[{0}], f32[4,64,4096], none, "
+      "none, "
+      "4096, 4096, 0.0, true)",
+      "4,64,4096,128");
+  const Estimate estimate = EstimateOf(A100(), backward);
+  EXPECT_EQ(estimate.source, Source::kAnalytic);
+  EXPECT_NEAR(estimate.duration.microseconds() / ForwardMicroseconds(4, 64, 4096), 2.5 / 0.89, 0.15);
+}
+
+// A head size of 72 is computed as 96: the same time.
+TEST(GpuEstimator, AttentionPadsHeadSizes) {
+  const auto time = [](const char* size) {
+    const std::string tensor = fmt::format("bf16[4,16,2048,{}]", size);
+    return EstimateOf(A100(), fmt::format("aten._scaled_dot_product_flash_attention({0}, {0}, {0}, 0.0, true)", tensor)).duration;
+  };
+  EXPECT_EQ(time("72"), time("96"));
+  EXPECT_LT(time("64"), time("96"));
+}
+
+// 32 MiB read and as much written at 0.82 of 2039 GB/s, after 2.5 us: 42.6 us.
+TEST(GpuEstimator, PointwiseOpsAreTheirBytes) {
+  const Estimate estimate = EstimateOf(A100(), "aten.gelu(bf16[4096,4096])");
+  EXPECT_EQ(estimate.source, Source::kAnalytic);
+  EXPECT_NEAR(estimate.duration.microseconds(), 2.5 + 2 * 33554432 / (2039e9 * 0.82) * 1e6, 0.01);
+}
+
+TEST(GpuEstimator, NamesWhatTheDeviceLacks) {
+  cluster::Device device = A100();
+  device.memory_bandwidth.reset();
+  const auto estimate = GpuEstimator(device).EstimateOp(Op("aten.neg(f32[64])"));
+  ASSERT_FALSE(estimate.ok());
+  EXPECT_THAT(estimate.status().message(), HasSubstr("no memory bandwidth"));
+}
+
+// What each kernel touches, in bytes; 1024 x 512 elements are 512 Ki.
+TEST(TrafficOf, CountsWhatTheKernelTouches) {
+  constexpr int64_t kElements = 1024 * 512;
+  const auto traffic = [](const std::string& key) {
+    const Traffic t = TrafficOf(Op(key));
+    return std::pair(t.read.count(), t.written.count());
+  };
+  EXPECT_EQ(traffic("aten._to_copy(bf16[1024,512], f32)"), std::pair(2 * kElements, 4 * kElements));
+  EXPECT_EQ(traffic("aten.copy_(f32[1024,512], bf16[1024,512])"), std::pair(2 * kElements, 4 * kElements));
+  EXPECT_EQ(traffic("aten.sum.dim_IntList(f32[1024,512], [1], false)"), std::pair(4 * kElements, int64_t{0}));
+  EXPECT_EQ(traffic("aten.add_.Tensor(f32[1024,512], f32[1024,512])"), std::pair(8 * kElements, 4 * kElements));
+  // A lookup of 1024 rows in a table of 50000 reads 1024 rows.
+  EXPECT_EQ(traffic("aten.embedding(bf16[50000,512], i64[1024]<50000)"), std::pair(2 * kElements, 2 * kElements));
+}
+
+// 1 MB in, 1 MB out and 1 GFLOP at 19.5 TFLOP/s: the FLOPs take 51 us, the bytes 1.2 us.
+TEST(FusedKernelSeconds, IsBoundByBytesOrFlops) {
+  const Traffic traffic{Bytes(1000000), Bytes(1000000)};
+  EXPECT_NEAR(*FusedKernelSeconds(A100(), traffic, Flops(0)) * 1e6, 3.7, 0.05);
+  EXPECT_NEAR(*FusedKernelSeconds(A100(), traffic, Flops(1e9)) * 1e6, 53.8, 0.05);
+}
+
+}  // namespace
+}  // namespace helm::cost
