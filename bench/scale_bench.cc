@@ -1,8 +1,8 @@
 // How long the simulation of a training step takes as the cluster and the model grow: unfolded (every rank its own tasks, every collective
 // of every group its own task) and folded (one rank of each class), and what jumping over a pipeline's steady state saves.
 //
-//   scale_bench                  growth with GPUs (64 ... 16,384; 24 layers), then with layers (4,096 GPUs), then the pipelines
-//   scale_bench GPUS LAYERS      one row; its peak of memory is then that of this row alone
+//   scale_bench                  growth with GPUs (64 ... 16,384; 24 layers), with layers (4,096 GPUs); drifting ranks; ring steps;
+//   pipelines scale_bench GPUS LAYERS      one row of the first table; its peak of memory is then that of this row alone
 //
 // The step, per layer: forward compute; an all-reduce of 48 MiB over TP 8, waited for at once; backward compute; an all-reduce of 432 MiB
 // over the data-parallel group, beside the backward compute of the layers before, waited for at the end. Ring costs, 2 (n - 1) / n x bytes
@@ -15,11 +15,13 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
+#include <array>
 #include <cstdint>
 #include <cstdlib>
+#include <ctime>
 #include <functional>
 #include <numeric>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -95,13 +97,13 @@ RankStep MakeStep(int layers) {
   return step;
 }
 
-// The best of three runs: what the machine can do when others leave it alone.
+// Processor time, so that what others do on the machine disturbs less; the best of three runs.
 double Milliseconds(const std::function<void()>& work) {
   double best = 0;
   for (int run = 0; run < 3; ++run) {
-    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t begin = std::clock();
     work();
-    const double time = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
+    const double time = 1e3 * static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
     best = run == 0 ? time : std::min(best, time);
   }
   return best;
@@ -172,6 +174,72 @@ void RunRow(uint32_t gpus, int layers) {
              shared_ms, fold_ms, folded_ms, PeakMebibytes(), static_cast<double>(makespan) * 1e-9);
 }
 
+// Every rank a color of its own, its compute up to 1 % longer.
+void LetDrift(Cluster& cluster, RankStep& step) {
+  const std::vector<int64_t> even = step.compute[0];
+  step.compute.assign(cluster.colors.size(), even);
+  for (uint32_t rank = 0; rank < cluster.colors.size(); ++rank) {
+    cluster.colors[rank] = rank;
+    for (int64_t& time : step.compute[rank])
+      time += time / 100000 * static_cast<int64_t>(rank * 2654435761U % 1000);  // Knuth's multiplicative hash
+  }
+}
+
+// Adds a collective as ring steps after `before`, and a task without work at its end, which is returned.
+uint32_t AddRing(EventGraph& graph, uint32_t members, int64_t duration, const std::vector<uint32_t>& before) {
+  EventTask task;
+  task.predecessors = before;
+  const std::vector<uint32_t> start(members, AddTask(graph, task));
+  std::vector<uint32_t> last = start;
+  task.work = duration / (2 * (members - 1));
+  for (uint32_t ring_step = 0; ring_step < 2 * (members - 1); ++ring_step) {
+    const std::vector<uint32_t> step_before = last;
+    for (uint32_t member = 0; member < members; ++member) {
+      const std::array<uint32_t, 2> own_and_neighbour = {step_before[member], step_before[(member + members - 1) % members]};
+      task.predecessors = std::span<const uint32_t>(own_and_neighbour).first(ring_step == 0 ? 1 : 2);
+      last[member] = AddTask(graph, task);
+    }
+  }
+  task.work = 0;
+  task.predecessors = last;
+  return AddTask(graph, task);
+}
+
+// The event engine's graph with collectives as ring steps. All ranks of a collective start it together, as where it is one task.
+EventGraph WithRingSteps(const RankStep& step, const Cells& cells) {
+  EventGraph graph;
+  const auto cell_count = static_cast<uint32_t>(cells.colors.size());
+  for (uint32_t cell = 0; cell < cell_count; ++cell) AddStream(graph, StreamOrder::kInOrder);
+  std::vector<uint32_t> last_of_group(cells.groups.size(), kNone);
+  AddRankStep(step, cells, [&](uint32_t stream, int64_t duration, const std::vector<uint32_t>& predecessors) {
+    if (stream < cell_count) {
+      EventTask task;
+      task.work = duration;
+      task.stream = stream;
+      task.predecessors = predecessors;
+      return AddTask(graph, task);
+    }
+    uint32_t& last = last_of_group[stream - cell_count];
+    std::vector<uint32_t> before = predecessors;
+    if (last != kNone) before.push_back(last);
+    return last = AddRing(graph, cells.groups[stream - cell_count].size, duration, before);
+  });
+  return graph;
+}
+
+void RunDrifting(uint32_t gpus, bool ring_steps) {
+  Cluster cluster = MakeCluster(gpus);
+  RankStep step = MakeStep(24);
+  LetDrift(cluster, step);
+  const Cells cells = AllRanks(cluster.colors, cluster.groups, kKinds);
+  const EventGraph graph = ring_steps ? WithRingSteps(step, cells) : EventStep(step, cells);
+  const Successors successors = SuccessorsOf(graph);
+  EventTimes times;
+  const double event_ms = Milliseconds([&] { times = RunEvents(graph, successors); });
+  fmt::print("{:>6} {:>9} {:>9} {:>9.1f} {:>9.1f} {:>9.0f} {:>9.1f} ms\n", gpus, ring_steps ? "steps" : "one task", graph.size(), event_ms,
+             static_cast<double>(times.events) / event_ms * 1e-3, PeakMebibytes(), static_cast<double>(times.makespan) * 1e-9);
+}
+
 // 8 stages of slightly different speed; written out against jumped.
 void RunPipeline(int64_t micro_batches) {
   const PipelineTimes times{{101, 100, 100, 100, 100, 100, 100, 107}, {203, 200, 200, 200, 200, 200, 200, 211}, 7};
@@ -194,6 +262,10 @@ void RunAll() {
   fmt::print("\n");
   PrintHead();
   for (const int layers : {12, 24, 48, 96}) RunRow(4096, layers);
+  fmt::print("\ndrifting ranks, 24 layers\n{:>6} {:>9} {:>9} {:>9} {:>9} {:>9} {:>12}\n", "GPUs", "rings", "tasks", "event ms", "M event/s",
+             "peak MiB", "step time");
+  for (const uint32_t gpus : {64, 256, 1024, 4096, 16384}) RunDrifting(gpus, false);
+  for (const uint32_t gpus : {64, 256, 1024}) RunDrifting(gpus, true);
   fmt::print("\n{:>13} {:>18} {:>10} {:>15}\n", "micro-batches", "simulated repeats", "jump ms", "written out ms");
   for (const int64_t micro_batches : {8, 100, 1000, 10000, 100000, 1000000, 1000000000}) RunPipeline(micro_batches);
 }
