@@ -7,6 +7,7 @@
 
 #include "core/text.h"
 #include "report/compare.h"
+#include "report/pace.h"
 
 namespace helm::tools {
 namespace {
@@ -57,6 +58,16 @@ nlohmann::ordered_json VerifyJson(const exec::VerifyResult& verify) {
             {"bound", verify.bounds.Of(verify.worst.kind)}}}};
 }
 
+std::optional<report::Pace> PaceOfRun(const exec::RunResult& result, const Result<planner::Evaluation>& predicted) {
+  const auto comparison = CompareWith(result, predicted);
+  return comparison ? report::PaceOf(*comparison) : std::nullopt;
+}
+
+nlohmann::ordered_json PaceJson(const std::optional<report::Pace>& pace) {
+  if (!pace) return nullptr;
+  return {{"compute_slowdown", pace->slowdown}, {"ops", pace->ops}, {"disturbed", pace->disturbed()}};
+}
+
 }  // namespace
 
 std::string ExecText(const exec::RunResult& result, const Result<planner::Evaluation>& predicted, bool colour) {
@@ -86,12 +97,25 @@ nlohmann::ordered_json ExecJson(const exec::RunResult& result, const Result<plan
     json["error"]["step_time"] = OrNull(StepTimeError(result, *predicted));
     json["error"]["peak_memory"] = OrNull(PeakMemoryError(result, *predicted));
   }
+  json["pace"] = PaceJson(PaceOfRun(result, predicted));
   json["steps"] = result.losses.size();
   json["warm_up_steps"] = result.warm_up_steps;
   json["data"] = result.data;
   json["losses"] = result.losses;
   if (result.verify) json["verify"] = VerifyJson(*result.verify);
   return json;
+}
+
+std::string PaceWarning(const exec::RunResult& result, const Result<planner::Evaluation>& predicted) {
+  const std::optional<report::Pace> pace = PaceOfRun(result, predicted);
+  if (!pace || !pace->disturbed()) return "";
+  const bool slow = pace->slowdown > 1;
+  return fmt::format(
+      "warning: compute ops ran {:.2f} x as {} as their measured rows (median of {} ops, by time): the machine was busy {}; fix: {}",
+      slow ? pace->slowdown : 1 / pace->slowdown, slow ? "slow" : "fast", pace->ops,
+      slow ? "with something else now" : "with something else when the cost table was measured",
+      slow ? "run again on an idle machine; if that changes nothing, measure a new table with helm-profile"
+           : "measure a new table with helm-profile on an idle machine");
 }
 
 Status VerifyFailure(const exec::VerifyResult& verify) {

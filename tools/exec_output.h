@@ -15,6 +15,9 @@ namespace helm::tools {
 std::string ExecText(const exec::RunResult& result, const Result<planner::Evaluation>& predicted, bool colour);
 nlohmann::ordered_json ExecJson(const exec::RunResult& result, const Result<planner::Evaluation>& predicted);
 
+// One line of warning when the machine did not compute as it did for the cost table (report/pace.h); empty otherwise.
+std::string PaceWarning(const exec::RunResult& result, const Result<planner::Evaluation>& predicted);
+
 // kVerifyFailed, naming the worst tensor. REQUIRES: the check did not pass.
 Status VerifyFailure(const exec::VerifyResult& verify);
 

@@ -64,6 +64,7 @@ Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunR
   } else {
     tools::PrintResult(tools::ExecText(result, predicted, tools::ColourWanted()));
   }
+  if (const std::string warning = tools::PaceWarning(result, predicted); !warning.empty()) tools::PrintNote(warning);
   if (result.verify && !result.verify->passed()) return tools::VerifyFailure(*result.verify);
   return predicted.ok() ? tools::CheckTolerance(plan.tolerance, result, *predicted) : OkStatus();
 }
