@@ -1,7 +1,8 @@
 // Comparison: collects the errors of a split run against an unsplit one, rank by rank, into a VerifyResult (exec/verify.h has the
 // definition).
 //
-// Plain arithmetic; knows nothing of processes. Usage: AddLosses once, AddState for every rank and kind, then Finish.
+// Plain arithmetic; knows nothing of processes. Usage: AddLosses once, AddState (or AddUpdates) for every rank and kind,
+// then Finish.
 #pragma once
 
 #include <map>
@@ -21,6 +22,8 @@ class Comparison {
   void AddLosses(std::span<const double> losses, std::span<const double> reference);
   // One rank's share of the gradients or parameters. REQUIRES: `reference` holds every parameter of the program.
   void AddState(VerifyKind kind, const ir::Program& program, int64_t rank, const RankState& state, const UnsplitState& reference);
+  // One rank's share of the parameters, in units of `largest_update`: learning rate x steps.
+  void AddUpdates(const ir::Program& program, int64_t rank, const RankState& state, const UnsplitState& reference, double largest_update);
 
   VerifyResult Finish() const;
 

@@ -34,7 +34,12 @@ Result<VerifyResult> CompareRuns(const FinishedJob& split, const FinishedJob& un
     HELM_ASSIGN_OR_RETURN(const UnsplitState reference, CollectUnsplit(unsplit.job, unsplit_program, kind));
     for (int64_t rank = 0; rank < ir::WorldSize(program.mesh); ++rank) {
       HELM_ASSIGN_OR_RETURN(const RankState state, ReadState(split.job, program, kind, rank));
-      comparison.AddState(kind, program, rank, state, reference);
+      if (kind == VerifyKind::kParameter && bounds.parameter_by_update) {
+        const double largest_update = split.job.plan.workload.optimizer.learning_rate * static_cast<double>(split.job.steps);
+        comparison.AddUpdates(program, rank, state, reference, largest_update);
+      } else {
+        comparison.AddState(kind, program, rank, state, reference);
+      }
     }
   }
   return comparison.Finish();

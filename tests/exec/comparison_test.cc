@@ -68,6 +68,26 @@ TEST(Comparison, NotANumberExceedsEveryBound) {
   EXPECT_FALSE(Compare({10, nan, 0.001F, 0}, {10, -20, 0.001F, 0}).passed());
 }
 
+VerifyError UpdateError(const std::vector<float>& rank0) {
+  Comparison comparison({.parameter = 3e-2, .parameter_by_update = true}, 1);
+  comparison.AddUpdates(TwoParameters(), 0, RankState{{rank0}}, Reference(), /*largest_update=*/0.01);
+  return comparison.Finish().worst;
+}
+
+// "small" is off by 0.0003 and 0.0004: sqrt((9 + 16) e-8 / 2) = 3.54e-4, in units of 0.01: 3.54e-2. "large" is off by 0.0002 in one
+// element: 1.41e-2. The size of the parameters does not matter.
+TEST(Comparison, UpdatesAreMeasuredInLearningRates) {
+  const VerifyError worst = UpdateError({10.0002F, -20, 0.0013F, 0.0004F});
+  EXPECT_EQ(worst.kind, VerifyKind::kParameter);
+  EXPECT_EQ(worst.tensor, "small");
+  EXPECT_NEAR(worst.error, std::sqrt(12.5e-8) / 0.01, 1e-7);
+  EXPECT_EQ(UpdateError({10, -20, 0.001F, 0}).error, 0);
+}
+
+TEST(Comparison, AnUpdateThatIsNotANumberExceedsEveryBound) {
+  EXPECT_TRUE(std::isinf(UpdateError({10, -20, std::numeric_limits<float>::quiet_NaN(), 0}).error));
+}
+
 // |5.05 - 5| / 5 = 0.01 in step 1.
 TEST(Comparison, LossesAreRelative) {
   Comparison comparison(kBounds, 2);

@@ -9,8 +9,6 @@
 namespace helm::exec {
 namespace {
 
-constexpr double kBf16ParameterBound = 3e-2;  // twice the largest error seen
-
 std::vector<ParityCase> Grid(const model::ModelSpec& model) {
   std::vector<ParityCase> grid;
   for (const ir::DataType dtype : {ir::DataType::kFloat32, ir::DataType::kBFloat16}) {
@@ -35,7 +33,7 @@ std::vector<ParityCase> Grid(const model::ModelSpec& model) {
 class ParityGrid : public testing::TestWithParam<model::ModelSpec> {};
 
 TEST_P(ParityGrid, SplitTrainingIsUnsplitTraining) {
-  Result<std::unique_ptr<ParityRunner>> runner = ParityRunner::Start(kBf16ParameterBound);
+  Result<std::unique_ptr<ParityRunner>> runner = ParityRunner::Start();
   ASSERT_TRUE(runner.ok()) << runner.status().message();
   for (const ParityCase& parity : Grid(GetParam())) {
     const Result<VerifyResult> result = (*runner)->Check(parity);

@@ -54,10 +54,8 @@ inline ir::Program WithoutSpecialValues(ir::Program program) {
 
 class ParityRunner {
  public:
-  // In bf16 the parameters can be held closer together than in a user's run, since none begins at zero; how close is the caller's.
-  static Result<std::unique_ptr<ParityRunner>> Start(double bf16_parameter_bound) {
+  static Result<std::unique_ptr<ParityRunner>> Start() {
     std::unique_ptr<ParityRunner> runner(new ParityRunner);
-    runner->bf16_parameter_bound_ = bf16_parameter_bound;
     HELM_ASSIGN_OR_RETURN(runner->folder_, PrivateFolder::Make());
     HELM_RETURN_IF_ERROR(runner->StartPool());
     return runner;
@@ -80,7 +78,7 @@ class ParityRunner {
       HELM_ASSIGN_OR_RETURN(split.program, ProgramTextOf(split.plan));
     }
     HELM_ASSIGN_OR_RETURN(const JobRecord record, pool_->Run(split, {}));
-    return CompareRuns({split, record}, {reference->job, reference->record}, Bounds(parity.settings.dtype));
+    return CompareRuns({split, record}, {reference->job, reference->record}, BoundsFor(parity.settings.dtype));
   }
 
  private:
@@ -88,12 +86,6 @@ class ParityRunner {
     Job job;
     JobRecord record;
   };
-
-  VerifyBounds Bounds(ir::DataType dtype) const {
-    VerifyBounds bounds = BoundsFor(dtype);
-    if (dtype == ir::DataType::kBFloat16) bounds.parameter = bf16_parameter_bound_;
-    return bounds;
-  }
 
   Status StartPool() {
     HELM_ASSIGN_OR_RETURN(pool_, RankPool::Start({.ranks = kParityRanks, .log = [](std::string_view line) { std::cerr << line << "\n"; }}));
@@ -126,7 +118,6 @@ class ParityRunner {
     return static_cast<const Reference*>(&(references_[key] = {std::move(job), std::move(record)}));
   }
 
-  double bf16_parameter_bound_ = 0;
   std::unique_ptr<PrivateFolder> folder_;
   std::unique_ptr<RankPool> pool_;
   std::map<std::string, Reference> references_;

@@ -12,8 +12,6 @@
 namespace helm::exec {
 namespace {
 
-constexpr double kBf16ParameterBound = 1e-2;  // twice the largest error of the covering set, half of the smallest that a mutation makes
-
 PlanSettings Split(int64_t data, int64_t tensor, bool sequence_parallel, int64_t micro_batch, int64_t global_batch,
                    const std::string& dtype = "fp32") {
   return {.strategy = {.data = data, .tensor = tensor, .sequence_parallel = sequence_parallel, .micro_batch = micro_batch},
@@ -100,7 +98,7 @@ Mutation ChooseMutation(const ir::Program& program, Kind kind, const std::string
 class Parity : public testing::Test {
  protected:
   void SetUp() override {
-    Result<std::unique_ptr<ParityRunner>> runner = ParityRunner::Start(kBf16ParameterBound);
+    Result<std::unique_ptr<ParityRunner>> runner = ParityRunner::Start();
     ASSERT_TRUE(runner.ok()) << runner.status().message();
     runner_ = std::move(runner).value();
   }
