@@ -65,15 +65,18 @@ void PendingEvents::TakeBucket(size_t bucket) {
   } else {
     base_ = TimeOf(*std::min_element(keys.begin(), keys.end()));
     near_end_ = base_ + 1;
+    run_.clear();
+    run_next_ = 0;
     for (const EventKey key : keys) {
       if (TimeOf(key) == base_) {
-        near_.Push(key);
+        run_.push_back(key);
       } else {
         PushFar(key);
       }
     }
+    if (!std::is_sorted(run_.begin(), run_.end())) std::sort(run_.begin(), run_.end());
   }
-  HELM_CHECK(!near_.empty(), "the lowest bucket holds the earliest event");
+  HELM_CHECK(!empty(), "the lowest bucket holds the earliest event");
   keys.clear();
   if (buckets_[bucket].empty()) buckets_[bucket] = std::move(keys);  // keep its memory
 }

@@ -4,7 +4,9 @@
 // and it lets the queue stay fast when it is large:
 //   few events    a 4-ary heap of 16-byte keys (time, task, stamp packed, so that one comparison decides and four siblings fill a cache
 //                 line);
-//   many events   a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990): bucket b holds the events whose time first differs from a base in bit
+//   many at once  when a large bucket is split, the events at its earliest time are sorted once and taken from the front: ranks in lock
+//   step; many events   a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990): bucket b holds the events whose time first differs from a base
+//   in bit
 //                 b - 1. Only the lowest bucket is ever split, and a bucket that fits the first-level cache goes into the 4-ary heap.
 // The first form is the second one with all buckets empty. The order of pops is that of std::priority_queue on (time, task, stamp).
 //
@@ -86,9 +88,9 @@ class FourAryHeap {
 
 class PendingEvents {
  public:
-  bool empty() const { return near_.empty(); }  // near_ is empty only when everything is
-  size_t size() const { return near_.size() + far_count_; }
-  PendingEvent top() const { return UnpackEvent(near_.top()); }
+  bool empty() const { return near_.empty() && !InRun(); }  // the buckets are empty when both are
+  size_t size() const { return near_.size() + run_.size() - run_next_ + far_count_; }
+  PendingEvent top() const { return UnpackEvent(RunIsFirst() ? run_[run_next_] : near_.top()); }
 
   // REQUIRES: event.time >= the time of the last event popped, and >= 0.
   void Push(const PendingEvent& event) {
@@ -103,8 +105,12 @@ class PendingEvents {
 
   // REQUIRES: !empty().
   void Pop() {
-    near_.Pop();
-    if (near_.empty() && far_count_ > 0) Refill();
+    if (RunIsFirst()) {
+      ++run_next_;
+    } else {
+      near_.Pop();
+    }
+    if (near_.empty() && far_count_ > 0 && !InRun()) Refill();
   }
 
  private:
@@ -116,6 +122,8 @@ class PendingEvents {
   static constexpr size_t kHeapMost = 256;
   static constexpr uint64_t kNoEnd = std::numeric_limits<uint64_t>::max();
 
+  bool InRun() const { return run_next_ < run_.size(); }
+  bool RunIsFirst() const { return InRun() && (near_.empty() || run_[run_next_] < near_.top()); }
   void PushFar(EventKey key);
   void Spread();
   void Refill();
@@ -125,6 +133,8 @@ class PendingEvents {
   uint64_t near_end_ = kNoEnd;                     // kNoEnd: the buckets are empty
   uint64_t base_ = 0;                              // the buckets are relative to this time; far events are later
   size_t far_count_ = 0;                           // events in the buckets
+  std::vector<EventKey> run_;                      // events at one time, in order
+  size_t run_next_ = 0;                            // the first of run_ that has not been popped
   std::array<std::vector<EventKey>, 65> buckets_;  // [0] stays empty: events at base_ are near
 };
 

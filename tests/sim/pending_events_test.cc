@@ -76,6 +76,21 @@ TEST(PendingEvents, ManyEventsAtOneTime) {
   EXPECT_TRUE(queues.DrainAgrees());
 }
 
+// Ranks in lock step: 40 times with 500 events each, and while they are taken more come at the same time with lower and higher numbers, and
+// at the next times.
+TEST(PendingEvents, ManyEventsAtEachOfManyTimes) {
+  std::minstd_rand random(6);  // NOLINT
+  BothQueues queues;
+  for (uint32_t i = 0; i < 20000; ++i) queues.Push(1000 * (1 + i % 40), random() % 100000);
+  for (int i = 0; i < 15000; ++i) {
+    ASSERT_TRUE(queues.PopAgrees());
+    if (i % 3 == 0) queues.Push(queues.now, random() % 100000);
+    if (i % 7 == 0) queues.Push(queues.now + 1000 * (random() % 3), random() % 100000);
+    if (i % 11 == 0) queues.Push(queues.now + random() % 1000, random() % 100000);
+  }
+  EXPECT_TRUE(queues.DrainAgrees());
+}
+
 // Grows to 5,000 events (buckets), shrinks to 100 (heap), and again: both changes of form are crossed with events in flight.
 TEST(PendingEvents, ChangesOfFormKeepTheOrder) {
   std::minstd_rand random(4);  // NOLINT
