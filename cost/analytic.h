@@ -10,9 +10,13 @@
 
 namespace helm::cost {
 
+// What runs on the host thread of a rank on GPUs: HELM's interpreter or a compiled program, or a training framework in Python, op by op.
+enum class HostThread : uint8_t { kInterpreter, kPython };
+
 class AnalyticEstimator : public Estimator {
  public:
-  explicit AnalyticEstimator(cluster::Cluster cluster) : cluster_(std::move(cluster)) {}
+  explicit AnalyticEstimator(cluster::Cluster cluster, HostThread host = HostThread::kInterpreter)
+      : cluster_(std::move(cluster)), host_(host) {}
 
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;
@@ -25,6 +29,7 @@ class AnalyticEstimator : public Estimator {
   Result<Duration> GpuCollective(const ir::CollectiveSignature& collective) const;
 
   cluster::Cluster cluster_;
+  HostThread host_;
 };
 
 // Bytes that the op writes: known for matrix products and lookups, for others as much as its largest operand.

@@ -21,6 +21,9 @@ constexpr double kBackwardFlops = 2.5;
 // sdp_fwd and sdp_bwd): 0.89, half of the pairs between 0.81 and 1.05. docs/cost_model.md.
 constexpr double kBackwardEfficiency = 0.89;
 constexpr int64_t kBackwardHeads = 2;
+// FlashAttention-2 on H100 against the native kernels of its rows: 370 of 530 TFLOP/s at 16384 tokens (arXiv 2407.08608, figure 5; the
+// rows), and 0.74 fitted over 46 training runs (docs/cost_model.md).
+constexpr double kFlash2OnHopper = 0.72;
 
 // Kernels exist for head sizes that are multiples of 32 up to 128, of 64 above; others are padded up (FlashAttention-2, README).
 int64_t PaddedHeadSize(int64_t size) {
@@ -44,6 +47,7 @@ double CausalFlops(const AttentionRow& row) {
 AttentionModel::AttentionModel(const KernelTable& table, cluster::Device device)
     : device_(std::move(device)),
       own_table_(table.device == device_.name),
+      flash2_level_(table.architecture == "hopper" ? kFlash2OnHopper : 1.0),
       low_(kCoordinates, std::numeric_limits<double>::infinity()),
       high_(kCoordinates, -std::numeric_limits<double>::infinity()) {
   const auto peak = table.peak.find("bf16");
@@ -66,7 +70,8 @@ double AttentionModel::Efficiency(const AttentionShape& shape) const {
   for (size_t i = 0; i < kCoordinates; ++i) query[i] = std::clamp(query[i], low_[i], high_[i]);
   const auto log_efficiency = InterpolateScattered(points_, query);
   HELM_CHECK(log_efficiency.has_value(), "a query inside the box has neighbours");
-  return std::exp(*log_efficiency) * (shape.backward ? kBackwardEfficiency : 1.0);
+  return std::exp(*log_efficiency) * (shape.backward ? kBackwardEfficiency : 1.0) *
+         (shape.kernel == AttentionKernel::kFlash2 ? flash2_level_ : 1.0);
 }
 
 Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {

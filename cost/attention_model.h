@@ -16,6 +16,10 @@
 
 namespace helm::cost {
 
+// Which library's kernel runs. FlashAttention-2 (also PyTorch's own flash attention) uses the instructions of Ampere on every chip;
+// cuDNN's, which Transformer Engine prefers from Hopper on, FlashAttention-3 and TensorRT-LLM's use those of the chip.
+enum class AttentionKernel : uint8_t { kFlash2, kNative };
+
 struct AttentionShape {
   int64_t batch = 1, heads = 1, kv_heads = 1;
   int64_t query_length = 1, key_length = 1;
@@ -24,6 +28,7 @@ struct AttentionShape {
   bool causal = true;
   bool backward = false;
   std::string dtype = "bf16";
+  AttentionKernel kernel = AttentionKernel::kNative;
 };
 
 class AttentionModel {
@@ -39,6 +44,7 @@ class AttentionModel {
 
   cluster::Device device_;
   bool own_table_ = false;
+  double flash2_level_ = 1.0;           // its efficiency against the rows'
   std::vector<ScatteredPoint> points_;  // logarithms of length, batch x heads, heads / kv_heads, head size
   std::vector<double> low_, high_;      // the box of the points
 };

@@ -117,7 +117,7 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
   }
   if (!cluster.device.is_cpu) links.push_back(std::make_unique<GpuEstimator>(cluster.device));
-  links.push_back(std::make_unique<AnalyticEstimator>(cluster));
+  links.push_back(std::make_unique<AnalyticEstimator>(cluster, options.host));
   return std::make_unique<ChainEstimator>(std::move(links), options);
 }
 

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "cluster/cluster.h"
+#include "cost/analytic.h"
 #include "cost/cost_table.h"
 #include "cost/estimator.h"
 
@@ -20,7 +21,8 @@ namespace helm::cost {
 DeviceKey DeviceKeyOf(const cluster::Cluster& cluster);
 
 struct ChainOptions {
-  bool require_measured = false;  // anything but a measured row is an error
+  bool require_measured = false;               // anything but a measured row is an error
+  HostThread host = HostThread::kInterpreter;  // whose launch costs, where no table has them
 };
 
 // What was asked for so far, by key (ir::ToText): on what the answer rests, or why there was none. Sorted by key.

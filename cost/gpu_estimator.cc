@@ -51,9 +51,13 @@ struct AttentionOp {
   size_t query_at;   // query [batch, heads, s, d], then key and value
   size_t causal_at;  // the argument is_causal
   bool backward;
+  AttentionKernel kernel;
 };
-constexpr std::array<AttentionOp, 2> kAttention = {
-    {{"_scaled_dot_product_flash_attention", 0, 4, false}, {"_scaled_dot_product_flash_attention_backward", 1, 11, true}}};
+constexpr std::array<AttentionOp, 4> kAttention = {
+    {{"_scaled_dot_product_flash_attention", 0, 4, false, AttentionKernel::kFlash2},
+     {"_scaled_dot_product_flash_attention_backward", 1, 11, true, AttentionKernel::kFlash2},
+     {"_scaled_dot_product_cudnn_attention", 0, 6, false, AttentionKernel::kNative},
+     {"_scaled_dot_product_cudnn_attention_backward", 1, 14, true, AttentionKernel::kNative}}};
 
 }  // namespace
 
@@ -86,6 +90,7 @@ std::optional<AttentionShape> AttentionShapeOf(const ir::OpSignature& op) {
   AttentionShape shape{query->shape[0], query->shape[1], key->shape[1], query->shape[2], key->shape[2], query->shape[3], value->shape[3]};
   shape.causal = BoolAt(op, known->causal_at);
   shape.backward = known->backward;
+  shape.kernel = known->kernel;
   shape.dtype = ir::Name(query->dtype);
   return shape;
 }

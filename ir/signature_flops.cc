@@ -34,11 +34,13 @@ struct AttentionOp {
 };
 // The backward of flash attention computes the scores again and four gradients: five products where forward has two (techniques.md 4.6).
 constexpr double kBackward = 2.5;
-constexpr std::array<AttentionOp, 4> kAttention = {{
+constexpr std::array<AttentionOp, 6> kAttention = {{
     {"_scaled_dot_product_flash_attention", 0, 4, 1.0},
     {"_scaled_dot_product_flash_attention_for_cpu", 0, 4, 1.0},
     {"_scaled_dot_product_flash_attention_backward", 1, 11, kBackward},
     {"_scaled_dot_product_flash_attention_for_cpu_backward", 1, 7, kBackward},
+    {"_scaled_dot_product_cudnn_attention", 0, 6, 1.0},
+    {"_scaled_dot_product_cudnn_attention_backward", 1, 14, kBackward},
 }};
 
 bool BoolAt(const OpSignature& op, size_t at) {

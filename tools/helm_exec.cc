@@ -32,7 +32,7 @@ struct Arguments {
 // The prediction for the plan as it stands; analytic where its tables do not reach.
 Result<planner::Evaluation> Predict(const ir::Plan& plan, const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const auto cluster, cluster::ClusterFromJson(plan.cluster));
-  tools::PricingOptions pricing{plan.cost_tables, false};
+  tools::PricingOptions pricing{plan.cost_tables, false, plan.software};
   pricing.cost_tables.insert(pricing.cost_tables.end(), arguments.cost_tables.begin(), arguments.cost_tables.end());
   HELM_ASSIGN_OR_RETURN(const auto make_estimator, tools::MakeEstimatorFactory(cluster, pricing));
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());

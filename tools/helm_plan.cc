@@ -36,7 +36,7 @@ Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(config::RunConfig config, tools::ReadConfig(arguments.config));
   if (arguments.time_limit_s > 0) config.search.time_limit_s = arguments.time_limit_s;
   HELM_ASSIGN_OR_RETURN(const auto make_estimator,
-                        tools::MakeEstimatorFactory(config.cluster, {config.cost_tables, arguments.require_measured}));
+                        tools::MakeEstimatorFactory(config.cluster, {config.cost_tables, arguments.require_measured, config.software}));
   tools::Progress progress("searching");
   planner::SearchRun run;
   run.threads = arguments.threads;

@@ -57,8 +57,9 @@ Status WriteProgram(const Arguments& arguments, const ir::Program& program) {
 
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const Subject subject, ReadSubject(arguments));
-  HELM_ASSIGN_OR_RETURN(const auto make_estimator,
-                        tools::MakeEstimatorFactory(subject.cluster, {subject.plan.cost_tables, arguments.require_measured}));
+  HELM_ASSIGN_OR_RETURN(
+      const auto make_estimator,
+      tools::MakeEstimatorFactory(subject.cluster, {subject.plan.cost_tables, arguments.require_measured, subject.plan.software}));
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                         planner::EvaluatePlan(subject.plan, *estimator, {.memory_fraction = subject.memory_fraction}));

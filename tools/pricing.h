@@ -9,6 +9,7 @@
 #include "config/run_config.h"
 #include "core/status.h"
 #include "cost/cost_table.h"
+#include "ir/software.h"
 #include "planner/search.h"
 
 namespace helm::tools {
@@ -16,6 +17,7 @@ namespace helm::tools {
 struct PricingOptions {
   std::vector<std::string> cost_tables;  // files, in order: later rows replace earlier ones
   bool require_measured = false;
+  ir::Software software;  // whose host thread launches
 };
 
 // Reads and merges the tables and makes a factory of estimators for the cluster. Tables of another device are refused. Prints a warning

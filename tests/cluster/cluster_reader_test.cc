@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <gtest/gtest.h>
+
 #include <rapidcheck/gtest.h>
+#include <cmath>
 
 #include "core/text.h"
 
@@ -96,6 +98,22 @@ TEST(ReadCluster, ReadsEveryShippedPreset) {
     EXPECT_TRUE(device->memory_bandwidth.has_value());
     EXPECT_TRUE(device->peak.contains("bf16"));
     EXPECT_TRUE(device->peak.contains("f32"));
+    EXPECT_GT(device->power_watts, 0);
+    EXPECT_LT(device->sustained_clock, 1);
+  }
+}
+
+// A multiprocessor does a power of two of bf16 operations in a cycle (1024 on GA102 and AD102, 2048 on GA100 and CDNA 3, 4096 on GH100,
+// 8192 on Blackwell): a rate, a clock and a number of multiprocessors that do not fit each other are a wrong number in a preset.
+TEST(ReadCluster, ShippedRatesFitClockAndMultiprocessors) {
+  for (const std::string& name : PresetNames({{"configs"}}, "gpus")) {
+    Diagnostics diagnostics;
+    const auto device = ReadDevice(ParseYaml(name, "f.yaml").value(), Context(), diagnostics);
+    ASSERT_TRUE(device);
+    const double per_cycle = device->peak.at("bf16").value() / (static_cast<double>(device->multiprocessors) * device->clock_mhz * 1e6);
+    EXPECT_NEAR(std::log2(per_cycle), std::round(std::log2(per_cycle)), 0.01) << name << ": " << per_cycle;
+    EXPECT_EQ(device->peak.at("bf16"), device->peak.at("f16"));
+    EXPECT_NEAR(device->peak.at("bf16").value() / device->peak.at("tf32").value(), 2, 0.03) << name;
   }
 }
 
@@ -140,9 +158,10 @@ std::string Brief(const std::string& text) {
 
 TEST(ReadCluster, SaysWhatIsWrong) {
   EXPECT_EQ(Brief("h100-sxm-x46"),
-            "f.yaml:1:1: error: there is no cluster preset 'h100-sxm-x46'\n  did you mean 'h100-sxm-x64'?\n"
-            "  allowed: a100-sxm-80gb-x8, h100-sxm-x64, h100-sxm-x8\n  fix: give a preset's name, a file (with its ending), or an inline "
-            "mapping\n");
+            std::string("f.yaml:1:1: error: there is no cluster preset 'h100-sxm-x46'\n  did you mean 'h100-sxm-x64'?\n"
+                        "  allowed: ") +
+                Join(PresetNames({{"configs"}}, "clusters"), ", ") +
+                "\n  fix: give a preset's name, a file (with its ending), or an inline mapping\n");
   EXPECT_EQ(Brief("../clusters/none.yaml"),
             "f.yaml:1:1: error: cluster file '../clusters/none.yaml' does not exist\n  looked for: configs/clusters/none.yaml\n"
             "  fix: paths are relative to the file that names them\n");

@@ -109,6 +109,22 @@ TEST(GpuEstimator, AttentionBackwardFollowsForward) {
   EXPECT_NEAR(estimate.duration.microseconds() / ForwardMicroseconds(4, 64, 4096), 2.5 / 0.89, 0.15);
 }
 
+// On Hopper FlashAttention-2 stays behind the kernels that use its instructions; on Ampere there is nothing to stay behind of.
+TEST(GpuEstimator, AttentionDependsOnTheKernel) {
+  const auto ratio = [](cluster::Device device) {
+    const std::string operands = "bf16[2,16,4096,128], bf16[2,16,4096,128], bf16[2,16,4096,128]";
+    const Estimate flash = EstimateOf(device, fmt::format("aten._scaled_dot_product_flash_attention({}, 0.0, true)", operands));
+    const Estimate native =
+        EstimateOf(device, fmt::format("aten._scaled_dot_product_cudnn_attention({}, none, true, 0.0, true)", operands));
+    return native.duration.seconds() / flash.duration.seconds();
+  };
+  EXPECT_DOUBLE_EQ(ratio(A100()), 1.0);
+  cluster::Device hopper = A100();
+  hopper.name = "h100-sxm-80gb";
+  hopper.architecture = "hopper";
+  EXPECT_NEAR(ratio(hopper), 0.72, 0.01);
+}
+
 // A head size of 72 is computed as 96: the same time.
 TEST(GpuEstimator, AttentionPadsHeadSizes) {
   const auto time = [](const char* size) {
