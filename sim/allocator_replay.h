@@ -1,0 +1,30 @@
+// ReplayAllocator: what PyTorch's caching allocator holds through the steps of a program: allocated and reserved, with fragmentation.
+//
+// Launch order by the lifetimes of ir/lifetime.h, one stream (collectives take their tensors from the compute stream's pool and are waited
+// for). Not what lies outside the allocator. The first step differs from later ones: an optimizer creates its state lazily, in the first
+// update, when gradients are there already and activations have come and gone; so replay at least two.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/status.h"
+#include "ir/program.h"
+#include "sim/caching_allocator.h"
+#include "sim/task_costs.h"
+
+namespace helm::sim {
+
+struct AllocatorReplayOptions {
+  CachingAllocatorOptions allocator;
+  int64_t steps = 2;
+  // Optimizer state is allocated by the first op that uses it, as torch.optim does. Otherwise before the first step.
+  bool lazy_optimizer_state = true;
+};
+
+// Usage after each step; peaks are since the start. Persistent storages are allocated first, in program order; outputs go at the end of
+// their step. Fails when the device is full, naming step and op. REQUIRES: Verify(program) is ok, device=cuda, steps >= 1.
+Result<std::vector<AllocatorUsage>> ReplayAllocator(const ir::Program& program, const TaskCosts& costs,
+                                                    const AllocatorReplayOptions& options);
+
+}  // namespace helm::sim
