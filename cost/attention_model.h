@@ -44,6 +44,7 @@ class AttentionModel {
 
   cluster::Device device_;
   bool own_table_ = false;
+  std::string architecture_;            // of the table
   double flash2_level_ = 1.0;           // its efficiency against the rows'
   std::vector<ScatteredPoint> points_;  // logarithms of length, batch x heads, heads / kv_heads, head size
   std::vector<double> low_, high_;      // the box of the points

@@ -16,6 +16,7 @@ namespace {
 constexpr double kLaunchSeconds = 2e-6;  // of a kernel that follows another at once
 constexpr double kWaveSeconds = 1e-6;    // prologue and epilogue of a tile (techniques.md 6.2)
 constexpr std::array<std::pair<int64_t, int64_t>, 2> kTiles = {{{256, 128}, {128, 256}}};
+constexpr int64_t kRowsOfBatch = 128;  // of a tile, in products of a batch
 constexpr std::array<int64_t, 3> kSplits = {1, 2, 4};
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -118,15 +119,17 @@ Result<double> ProductModel::Seconds(const ProductShape& shape) const {
   const ProductFacts measured{table_.peak.at(products->dtype).value(), table_.memory_bandwidth.value(), table_.multiprocessors, waves};
   const ProductFacts facts{peak->second.value() * device_.sustained_clock, device_.memory_bandwidth->value(),
                            device_.multiprocessors > 0 ? device_.multiprocessors : table_.multiprocessors, waves};
-  // A batch is one product with more rows: as many tiles, as many FLOPs. The table is of [m, k] x [n, k]^T; a product is as fast as its
-  // transpose, and the mean of the two halves the scatter of single measurements.
-  ProductShape rows{1, shape.batch * shape.m, shape.n, shape.k, shape.dtype};
-  ProductShape transposed{1, shape.batch * shape.n, shape.m, shape.k, shape.dtype};
+  // A batch is one product with more rows, those of each member filled up to whole tiles: as many tiles, as many FLOPs. The table is of [m,
+  // k] x [n, k]^T; a product is as fast as its transpose, and the mean of the two halves the scatter of single measurements.
+  ProductShape padded = shape;
+  if (shape.batch > 1) padded.m = DivideUp(shape.m, kRowsOfBatch) * kRowsOfBatch;
+  const ProductShape rows{1, padded.batch * padded.m, padded.n, padded.k, shape.dtype};
+  const ProductShape transposed{1, padded.batch * padded.n, padded.m, padded.k, shape.dtype};
   const auto one = LogEfficiency(*products, measured, rows);
   const auto other = LogEfficiency(*products, measured, transposed);
   if (!one && !other) return UnavailableError(fmt::format("no measured product is near {} x {} x {}", shape.m, shape.n, shape.k));
   const double log_efficiency = one && other ? (*one + *other) / 2 : one ? *one : *other;
-  return IdealProductSeconds(facts, shape) / std::exp(log_efficiency) * AlignmentSlowdown(shape.alignment_bytes);
+  return IdealProductSeconds(facts, padded) / std::exp(log_efficiency) * AlignmentSlowdown(shape.alignment_bytes);
 }
 
 }  // namespace helm::cost

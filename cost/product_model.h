@@ -16,7 +16,7 @@
 
 namespace helm::cost {
 
-// batch times [m, k] x [k, n]; `dtype` of the operands.
+// batch times [m, k] x [k, n]; `dtype` of the operands. A grouped product (one for each expert) is a batch with the mean of their rows.
 struct ProductShape {
   int64_t batch = 1, m = 1, n = 1, k = 1;
   std::string dtype = "bf16";

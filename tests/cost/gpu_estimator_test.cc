@@ -133,6 +133,8 @@ TEST(GpuEstimator, AttentionPadsHeadSizes) {
   };
   EXPECT_EQ(time("72"), time("96"));
   EXPECT_LT(time("64"), time("96"));
+  // Half the FLOPs at 0.93 of the efficiency, after 2 us.
+  EXPECT_NEAR((time("64").microseconds() - 2) / (time("128").microseconds() - 2), 0.5 / 0.93, 0.01);
 }
 
 // 32 MiB read and as much written at 0.82 of 2039 GB/s, after 2.5 us: 42.6 us.
