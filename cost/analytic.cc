@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cost/collective_model.h"
+#include "cost/nccl_tuner.h"
 #include "ir/target.h"
 
 namespace helm::cost {
@@ -59,6 +60,47 @@ struct RingProtocol {
   double bandwidth_share;
 };
 constexpr std::array<RingProtocol, 3> kRingProtocols = {{{6.6, 0.6, 1.0, 0.5}, {14.0, 1.9, 2.5, 0.92}, {8.4, 3.4, 5.7, 1.0}}};
+
+std::optional<NcclCollective> NcclCollectiveOf(std::string_view kind) {
+  if (kind == "all_reduce") return NcclCollective::kAllReduce;
+  if (kind == "all_gather") return NcclCollective::kAllGather;
+  if (kind == "reduce_scatter") return NcclCollective::kReduceScatter;
+  if (kind == "broadcast") return NcclCollective::kBroadcast;
+  return std::nullopt;
+}
+
+std::optional<NcclArchitecture> NcclArchitectureOf(std::string_view architecture) {
+  if (architecture == "ampere") return NcclArchitecture::kAmpere;
+  if (architecture == "hopper") return NcclArchitecture::kHopper;
+  if (architecture == "blackwell") return NcclArchitecture::kBlackwell;
+  return std::nullopt;
+}
+
+// NCCL's own model where all of a node's GPUs are connected by NVLink switches; nothing where its graphs are not known. The NICs of a node
+// serve its GPUs evenly.
+std::optional<Duration> TunerTime(const cluster::Cluster& cluster, const ir::CollectiveSignature& collective) {
+  const auto kind = NcclCollectiveOf(collective.kind);
+  const auto architecture = NcclArchitectureOf(cluster.device.architecture);
+  if (!kind || !architecture || !cluster.intra_node || cluster.intra_node->kind != "nvswitch") return std::nullopt;
+  if (collective.ranks < 2 || collective.ranks % collective.ranks_per_node != 0) return std::nullopt;
+  NcclCommunicator communicator;
+  communicator.architecture = *architecture;
+  communicator.nodes = collective.ranks / collective.ranks_per_node;
+  communicator.ranks_per_node = collective.ranks_per_node;
+  BytesPerSecond share;
+  if (communicator.nodes > 1) {
+    const cluster::InterNodeLink& link = *cluster.inter_node;
+    share = BytesPerSecond::Of(link.bandwidth.value() * static_cast<double>(link.nics) / static_cast<double>(cluster.devices_per_node));
+  }
+  SetSwitchGraphs(communicator, collective.ranks_per_node, share);
+  // GPUs with fewer links than the architecture's best (A800, H800): no channel gets more than its part of them.
+  for (NcclGraph* graph : {&communicator.ring, &communicator.tree, &communicator.nvls}) {
+    if (graph->channels == 0) continue;
+    const double part = cluster.intra_node->bandwidth.gigabytes() / static_cast<double>(graph->channels);
+    graph->intra_gbytes_per_s = std::min(graph->intra_gbytes_per_s, part);
+  }
+  return ChooseNccl(communicator, *kind, collective.bytes).time;
+}
 
 // Launching an op through the dispatcher takes 0.8 us (measured, DESIGN section 3); a raw CUDA launch 4 us and more, an NCCL enqueue 10 us
 // and more (techniques.md 6.4, the lower of the published numbers).
@@ -125,6 +167,7 @@ Result<Duration> AnalyticEstimator::GpuCollective(const ir::CollectiveSignature&
   const bool between = collective.ranks > collective.ranks_per_node;
   if (inside && !cluster_.intra_node) return UnavailableError("the cluster description has no intra_node link");
   if (between && !cluster_.inter_node) return UnavailableError("the cluster description has no inter_node link");
+  if (const auto tuned = TunerTime(cluster_, collective)) return *tuned;
   std::optional<Duration> best;
   for (const RingProtocol& protocol : kRingProtocols) {
     RingPlacement placement{collective.ranks, collective.ranks_per_node, {}, {}};

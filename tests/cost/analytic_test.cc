@@ -89,6 +89,22 @@ TEST(Analytic, NicsAreSharedByTheGpusOfANode) {
   EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "all_gather f32 ranks=2 per_node=1 bytes=400000000"), 8013.4, 1e-6);
 }
 
+// NCCL's model of 8 H100 behind switches: 1 MiB with LL takes 6.6 + 14 * 0.6 + 1048576 / (141e3 * 8 / 14) = 28.0 us
+// (tests/cost/nccl_tuner_test.cc).
+TEST(Analytic, SwitchedGpusHaveNcclsOwnModel) {
+  cluster::Cluster cluster = Gpus();
+  cluster.device.architecture = "hopper";
+  cluster.intra_node->bandwidth = BytesPerSecond::Gigabytes(450);
+  EXPECT_NEAR(CollectiveMicroseconds(cluster, "all_reduce bf16 ranks=8 per_node=8 bytes=1048576"), 28.0, 0.05);
+}
+
+// Links of 100 GB/s: a gather over 8 ranks of 800 MB, Simple: 8.4 + 7 * 3.4 + 800e6 / (100e3 * 8 / 7) us.
+TEST(Analytic, SwitchedGpusWithFewerLinksAreSlower) {
+  cluster::Cluster cluster = Gpus();
+  cluster.device.architecture = "hopper";
+  EXPECT_NEAR(CollectiveMicroseconds(cluster, "all_gather bf16 ranks=8 per_node=8 bytes=800000000"), 32.2 + 7000, 0.01);
+}
+
 // Two ranks have 50 GB/s each, a byte passes memory four times: 12.5 GB/s; 2 * 1 * 4 MB.
 TEST(Analytic, CpuRanksTalkThroughMemory) {
   EXPECT_NEAR(CollectiveMicroseconds(Cpu(2), "all_reduce f32 ranks=2 per_node=2 bytes=8000000"), 640, 1e-6);
