@@ -65,8 +65,8 @@ std::optional<Duration> NcclTime(const NcclCommunicator& communicator, NcclColle
 // The fastest. Ties: the first in the order of the enumerations.
 NcclChoice ChooseNccl(const NcclCommunicator& communicator, NcclCollective collective, Bytes bytes);
 
-// The graphs that NCCL's search gives for GPUs all connected by NVLink switches with all links of their architecture; `nics` network cards of
-// `nic` each serve the group. Rates of the search: techniques.md 5.1 "Graph presets".
+// The graphs that NCCL's search gives for GPUs all connected by NVLink switches with all links of their architecture; `nics` network cards
+// of `nic` each serve the group. Rates of the search: techniques.md 5.1 "Graph presets".
 void SetSwitchGraphs(NcclCommunicator& communicator, int64_t nics, BytesPerSecond nic);
 
 }  // namespace helm::cost
