@@ -44,7 +44,7 @@ struct ProductOp {
   std::string_view name;
   size_t left_at;  // which argument is the left matrix: after the addend, where there is one
 };
-constexpr std::array<ProductOp, 4> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}}};
+constexpr std::array<ProductOp, 5> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
 
 struct AttentionOp {
   std::string_view name;
@@ -59,9 +59,31 @@ constexpr std::array<AttentionOp, 4> kAttention = {
      {"_scaled_dot_product_cudnn_attention", 0, 6, false, AttentionKernel::kNative},
      {"_scaled_dot_product_cudnn_attention_backward", 1, 14, true, AttentionKernel::kNative}}};
 
+// How the rates of `peak` and the tables name the operands' type: one byte is fp8.
+std::string RateName(ir::DataType type) { return ir::ElementBytes(type) == 1 ? "fp8" : std::string(ir::Name(type)); }
+
+// [rows, k] x [groups, k, n] with the rows spread over the groups, or [m, rows] x [rows, n] cut along the rows, offsets [groups].
+std::optional<ProductShape> GroupedShapeOf(const ir::OpSignature& op) {
+  const TensorSignature* left = TensorAt(op, 0);
+  const TensorSignature* right = TensorAt(op, 1);
+  const TensorSignature* offsets = TensorAt(op, 2);
+  if (left == nullptr || right == nullptr || offsets == nullptr || left->shape.size() != 2 || offsets->shape.size() != 1)
+    return std::nullopt;
+  const int64_t groups = std::max<int64_t>(offsets->shape[0], 1);
+  const bool along_rows = right->shape.size() == 2;
+  if (!along_rows && right->shape.size() != 3) return std::nullopt;
+  const int64_t rows = left->shape[along_rows ? 1 : 0];
+  const int64_t mean = std::max<int64_t>((rows + groups - 1) / groups, 1);
+  ProductShape shape{groups, along_rows ? left->shape[0] : mean, right->shape.back(), along_rows ? mean : left->shape[1], {}};
+  shape.dtype = RateName(left->dtype);
+  shape.alignment_bytes = std::min({AlignmentOf(*left), AlignmentOf(*right), AlignmentOfRow(shape.n, left->dtype)});
+  return shape;
+}
+
 }  // namespace
 
 std::optional<ProductShape> ProductShapeOf(const ir::OpSignature& op) {
+  if (ir::BaseName(op.target) == "_grouped_mm") return GroupedShapeOf(op);
   const auto known = std::ranges::find(kProducts, ir::BaseName(op.target), &ProductOp::name);
   if (known == kProducts.end()) return std::nullopt;
   const TensorSignature* left = TensorAt(op, known->left_at);
@@ -69,7 +91,7 @@ std::optional<ProductShape> ProductShapeOf(const ir::OpSignature& op) {
   if (left == nullptr || right == nullptr || left->shape.size() < 2 || left->shape.size() != right->shape.size()) return std::nullopt;
   const size_t last = left->shape.size() - 1;
   ProductShape shape{last == 2 ? left->shape[0] : 1, left->shape[last - 1], right->shape[last], left->shape[last], {}};
-  shape.dtype = ir::Name(left->dtype);
+  shape.dtype = RateName(left->dtype);
   shape.alignment_bytes = std::min({AlignmentOf(*left), AlignmentOf(*right), AlignmentOfRow(shape.n, left->dtype)});
   // An addend of the product's size is read; it is written in its own element type.
   if (const TensorSignature* addend = known->left_at == 1 ? TensorAt(op, 0) : nullptr; addend != nullptr && addend->shape.size() > 1) {

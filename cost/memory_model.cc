@@ -45,6 +45,18 @@ std::optional<ir::DataType> ConvertedType(const ir::OpSignature& op) {
   return std::nullopt;
 }
 
+// An index, the element it names and what is written for it.
+Traffic TrafficOfIndexed(const std::vector<const TensorSignature*>& tensors) {
+  Traffic traffic;
+  for (const TensorSignature* tensor : tensors) {
+    if (ir::IsFloatingPoint(tensor->dtype)) continue;
+    const int64_t elements = ir::ElementCount(tensor->shape) * ir::ElementBytes(tensors.front()->dtype);
+    traffic.read += Bytes(BytesOf(*tensor) + elements);
+    traffic.written += Bytes(elements);
+  }
+  return traffic;
+}
+
 }  // namespace
 
 Traffic TrafficOf(const ir::OpSignature& op) {
@@ -55,6 +67,8 @@ Traffic TrafficOf(const ir::OpSignature& op) {
   const TensorSignature& first = *tensors.front();
   // A lookup reads the rows that it returns, not the whole table.
   if (base == "embedding") traffic.read = traffic.written;
+  // Touch one element for each index, not the whole operand.
+  if (IsOneOf(base, {"gather", "scatter_add", "nll_loss_forward"})) traffic = TrafficOfIndexed(tensors);
   // Zeroes the gradient of the whole table, then reads and adds the rows: gradient [.., hidden], the number of rows is an argument.
   if (base == "embedding_dense_backward" && op.arguments.size() > 2) {
     const auto* rows = std::get_if<int64_t>(&op.arguments[2]);
@@ -71,7 +85,7 @@ Traffic TrafficOf(const ir::OpSignature& op) {
     traffic.written = Bytes(BytesOf(first));
   }
   // Reductions write next to nothing.
-  if (IsOneOf(base, {"sum", "mean", "amax", "linalg_vector_norm", "dot", "nll_loss_forward"})) traffic.written = Bytes(0);
+  if (IsOneOf(base, {"sum", "mean", "amax", "linalg_vector_norm", "dot"})) traffic.written = Bytes(0);
   // Parameters, gradients and two moments are read, all but the gradients written: three quarters where all have one element type.
   if (base == "_fused_adamw") traffic.written = Bytes(traffic.read.count() / 4 * 3);
   // Gradients of weight and bias take a second pass over both large operands.

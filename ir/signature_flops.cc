@@ -20,11 +20,19 @@ double ProductFlops(const OpSignature& op, size_t left_at) {
   return 2.0 * static_cast<double>(ElementCount(left->shape)) * static_cast<double>(right->shape.back());
 }
 
+// _grouped_mm(self, mat2, offs): each row of [rows, k] meets one member of [groups, k, n]; or, for weight gradients, [m, rows] x [rows, n]
+// cut along the rows into groups. Both multiply every row once.
+double GroupedFlops(const OpSignature& op) {
+  const TensorSignature* right = TensorAt(op, 1);
+  if (right == nullptr || right->shape.size() < 2) return 0;
+  return ProductFlops(op, 0);
+}
+
 struct ProductOp {
   std::string_view name;
   size_t left_at;  // which argument is the left matrix: after the addend, where there is one
 };
-constexpr std::array<ProductOp, 4> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}}};
+constexpr std::array<ProductOp, 5> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
 
 struct AttentionOp {
   std::string_view name;
@@ -65,6 +73,7 @@ Flops FlopsOf(const OpSignature& signature) {
   const std::string base = BaseName(signature.target);
   const auto product = std::ranges::find(kProducts, base, &ProductOp::name);
   if (product != kProducts.end()) return Flops(ProductFlops(signature, product->left_at));
+  if (base == "_grouped_mm") return Flops(GroupedFlops(signature));
   const auto attention = std::ranges::find(kAttention, base, &AttentionOp::name);
   if (attention != kAttention.end()) return Flops(AttentionFlops(signature, *attention));
   return Flops(0);

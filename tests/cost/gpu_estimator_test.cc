@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include <string>
+#include <tuple>
+#include <utility>
 
 #include "cost/memory_model.h"
 
@@ -49,6 +51,17 @@ TEST(ProductShapeOf, ReadsSizesBatchAndAddend) {
   ASSERT_TRUE(added.has_value());
   EXPECT_DOUBLE_EQ(added->extra_bytes_written, 2 * 65536 - 32768);
   EXPECT_FALSE(ProductShapeOf(Op("aten.neg(f32[64])")).has_value());
+}
+
+// 8192 rows over 8 experts; their weight gradients; operands of one byte are fp8.
+TEST(ProductShapeOf, ReadsGroupsAndFp8) {
+  const auto forward = ProductShapeOf(Op("aten._grouped_mm(bf16[8192,512], bf16[8,512,256], i32[8])"));
+  ASSERT_TRUE(forward.has_value());
+  EXPECT_EQ(std::tuple(forward->batch, forward->m, forward->n, forward->k), std::tuple(8, 1024, 256, 512));
+  const auto gradient = ProductShapeOf(Op("aten._grouped_mm(bf16[512,8192], bf16[8192,256], i32[8])"));
+  ASSERT_TRUE(gradient.has_value());
+  EXPECT_EQ(std::tuple(gradient->batch, gradient->m, gradient->n, gradient->k), std::tuple(8, 512, 256, 1024));
+  EXPECT_EQ(ProductShapeOf(Op("aten._scaled_mm(u8[64,128], u8[128,64], f32[], f32[])"))->dtype, "fp8");
 }
 
 // 4096^3 takes 539.5 us in the table of this device (traces/kernels/a100-sxm-80gb.json); fp16 is priced like bf16.
@@ -163,6 +176,8 @@ TEST(TrafficOf, CountsWhatTheKernelTouches) {
   EXPECT_EQ(traffic("aten.copy_(f32[1024,512], bf16[1024,512])"), std::pair(2 * kElements, 4 * kElements));
   EXPECT_EQ(traffic("aten.sum.dim_IntList(f32[1024,512], [1], false)"), std::pair(4 * kElements, int64_t{0}));
   EXPECT_EQ(traffic("aten.add_.Tensor(f32[1024,512], f32[1024,512])"), std::pair(8 * kElements, 4 * kElements));
+  // One number of 1024 rows, by 1024 indices of 8 bytes.
+  EXPECT_EQ(traffic("aten.gather(f32[1024,512], 1, i64[1024,1]<512)"), std::pair(int64_t{1024 * (8 + 4)}, int64_t{1024 * 4}));
   // A lookup of 1024 rows in a table of 50000 reads 1024 rows.
   EXPECT_EQ(traffic("aten.embedding(bf16[50000,512], i64[1024]<50000)"), std::pair(2 * kElements, 2 * kElements));
 }

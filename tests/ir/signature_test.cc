@@ -113,6 +113,10 @@ TEST(Signature, BytesReadAreThoseOfAllTensors) {
 // 2 m n k for a product; attention: two products of 2 s s d for each batch and head, half of it when causal, 5/2 of it backward.
 TEST(Flops, OfProductsAndAttention) {
   EXPECT_EQ(FlopsOfText("aten.mm(f32[5,7], f32[7,3])"), 2.0 * 5 * 7 * 3);
+  EXPECT_EQ(FlopsOfText("aten._scaled_mm(u8[5,7], u8[7,3], f32[], f32[])"), 2.0 * 5 * 7 * 3);
+  // Ten rows, each meets one of four experts; the weight gradients of those experts.
+  EXPECT_EQ(FlopsOfText("aten._grouped_mm(bf16[10,7], bf16[4,7,3], i32[4])"), 2.0 * 10 * 7 * 3);
+  EXPECT_EQ(FlopsOfText("aten._grouped_mm(bf16[7,10], bf16[10,3], i32[4])"), 2.0 * 10 * 7 * 3);
   EXPECT_EQ(FlopsOfText("aten.mm.out(f32[5,7], f32[7,3], f32[5,3])"), 2.0 * 5 * 7 * 3);
   EXPECT_EQ(FlopsOfText("aten.addmm(f32[3], f32[5,7], f32[7,3])"), 2.0 * 5 * 7 * 3);
   EXPECT_EQ(FlopsOfText("aten.addmm_(f32[5,3], f32[5,7], f32[7,3])"), 2.0 * 5 * 7 * 3);
@@ -128,6 +132,10 @@ TEST(Flops, OfProductsAndAttention) {
             full / 2 * 2.5);
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_backward(f32[2,3,16,8], " + qkv +
                         ", f32[2,3,16,8], f32[2,3,16], none, none, 16, 16, 0.0, true, i64[], i64[])"),
+            full / 2 * 2.5);
+  EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_cudnn_attention(" + qkv + ", none, true, 0.0, true)"), full / 2);
+  EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_cudnn_attention_backward(f32[2,3,16,8], " + qkv +
+                        ", f32[2,3,16,8], f32[2,3,16], i64[], i64[], none, none, none, 16, 16, 0.0, true)"),
             full / 2 * 2.5);
   EXPECT_EQ(FlopsOfText("aten.add.Tensor(f32[5,7], f32[5,7])"), 0.0);
 }
