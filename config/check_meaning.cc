@@ -24,6 +24,7 @@ class Checker {
     CheckWorld();
     CheckBatch();
     CheckTensorSplit();
+    CheckPipeline();
     CheckSequence();
   }
 
@@ -99,6 +100,29 @@ class Checker {
                                    "'sequence_length' {} = {})",
                                    strategy.tensor, strategy.micro_batch, config_.workload.sequence_length, tokens),
                        {"fix: change one of the three"});
+  }
+
+  void CheckPipeline() {
+    const ir::Strategy& strategy = config_.strategy;
+    const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
+    if (strategy.stages.empty() && config_.model.layers % chunks != 0) {
+      diagnostics_.Error(Where("strategy", Given("virtual_pipeline") ? "virtual_pipeline" : "pipeline"),
+                         fmt::format("'pipeline' {} x 'virtual_pipeline' {} does not divide the model's layers ({})", strategy.pipeline,
+                                     strategy.virtual_pipeline, config_.model.layers),
+                         {fmt::format("fix: choose degrees whose product divides {}", config_.model.layers)});
+    }
+    if (Given("schedule") && Given("pipeline") && (strategy.pipeline == 1) != (strategy.schedule == "none")) {
+      diagnostics_.Error(Where("strategy", "schedule"),
+                         fmt::format("'schedule: {}' does not go with 'pipeline' {}", strategy.schedule, strategy.pipeline),
+                         {strategy.pipeline == 1 ? "fix: remove 'schedule', or choose a larger 'pipeline'"
+                                                 : "fix: choose another schedule, such as 1f1b"});
+    }
+    if (strategy.virtual_pipeline > 1 && Given("schedule") && strategy.schedule != "interleaved-1f1b") {
+      diagnostics_.Error(Where("strategy", "virtual_pipeline"),
+                         fmt::format("'virtual_pipeline' {} needs 'schedule: interleaved-1f1b', not {}", strategy.virtual_pipeline,
+                                     strategy.schedule),
+                         {"fix: remove one of the two"});
+    }
   }
 
   void CheckSequence() {

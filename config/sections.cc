@@ -80,10 +80,11 @@ void ReadSeed(MappingReader& reader, uint64_t& seed) {
 ForbiddenStrategy ReadForbidden(const YamlValue& value, Diagnostics& diagnostics) {
   ForbiddenStrategy forbidden;
   MappingReader reader(value, "an item of 'forbid'", diagnostics);
-  for (const char* key : {"data", "tensor", "micro_batch"}) {
+  for (const char* key : {"data", "tensor", "pipeline", "zero", "micro_batch"}) {
     if (const auto number = reader.Int64(key, kDegree)) forbidden.values.emplace_back(key, fmt::format("{}", *number));
   }
   if (const auto flag = reader.Bool("sequence_parallel")) forbidden.values.emplace_back("sequence_parallel", *flag ? "true" : "false");
+  if (const auto word = reader.Choice("recompute", {"none", "selective", "full"})) forbidden.values.emplace_back("recompute", *word);
   if (const auto word = reader.Choice("overlap", {"none", "serial"})) forbidden.values.emplace_back("overlap", *word);
   if (value.is_mapping() && value.entries.empty()) diagnostics.Error(value.where, "an empty item of 'forbid' would forbid everything");
   return forbidden;
@@ -92,6 +93,9 @@ ForbiddenStrategy ReadForbidden(const YamlValue& value, Diagnostics& diagnostics
 std::string ValueOf(const ir::Strategy& strategy, const std::string& key) {
   if (key == "data") return fmt::format("{}", strategy.data);
   if (key == "tensor") return fmt::format("{}", strategy.tensor);
+  if (key == "pipeline") return fmt::format("{}", strategy.pipeline);
+  if (key == "zero") return fmt::format("{}", strategy.zero);
+  if (key == "recompute") return strategy.recompute;
   if (key == "micro_batch") return fmt::format("{}", strategy.micro_batch);
   if (key == "sequence_parallel") return strategy.sequence_parallel ? "true" : "false";
   HELM_CHECK(key == "overlap", "ReadForbidden reads no other key");

@@ -70,10 +70,11 @@ Status Describe(const ir::Program& program, const RankObservation& rank, std::ch
 
 }  // namespace
 
-Status Diagnose(const ir::Program& program, std::span<const RankObservation> ranks, std::chrono::milliseconds timeout) {
+Status Diagnose(const ir::StepPrograms& step, std::span<const RankObservation> ranks, std::chrono::milliseconds timeout) {
   HELM_CHECK(!ranks.empty(), "a job has ranks");
   const auto nearer = [&](const RankObservation& a, const RankObservation& b) { return Nearer(a, b, timeout); };
-  return Describe(program, *std::min_element(ranks.begin(), ranks.end(), nearer), timeout);
+  const RankObservation& cause = *std::min_element(ranks.begin(), ranks.end(), nearer);
+  return Describe(step.OfRank(cause.rank), cause, timeout);
 }
 
 }  // namespace helm::exec

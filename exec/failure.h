@@ -13,7 +13,7 @@
 
 #include "core/status.h"
 #include "exec/progress.h"
-#include "ir/program.h"
+#include "ir/step_programs.h"
 
 namespace helm::exec {
 
@@ -33,6 +33,6 @@ struct RankObservation {
 
 // "rank 1 was killed by signal 9 (Killed) while training, in step 3, at op 412 aten.mm (mlp.up, forward, layer 2, micro-batch 0)".
 // REQUIRES: some rank failed or has made no progress for `timeout`.
-Status Diagnose(const ir::Program& program, std::span<const RankObservation> ranks, std::chrono::milliseconds timeout);
+Status Diagnose(const ir::StepPrograms& step, std::span<const RankObservation> ranks, std::chrono::milliseconds timeout);
 
 }  // namespace helm::exec

@@ -22,7 +22,23 @@ void DropUnreadViews(const ir::Program& program, std::vector<bool>* keep) {
   }
 }
 
+// The newest version, within `pass`, of what the segment's gradients were scattered to.
+ir::TensorId ReducedShard(const ir::Program& pass, const ir::ParameterSegment& segment) {
+  ir::StorageId storage;
+  ir::TensorId newest;
+  for (const ir::Op& op : pass.ops) {
+    const bool scatters = op.target == "c10d.reduce_scatter" && pass.tensor(ir::TensorArguments(op).front()).storage == segment.gradient;
+    if (scatters) storage = pass.tensor(op.results.front()).storage;
+    for (const ir::TensorId result : op.results) {
+      if (result.valid() && storage.valid() && pass.tensor(result).storage == storage && op.kind != ir::OpKind::kView) newest = result;
+    }
+  }
+  return newest;
+}
+
 }  // namespace
+
+std::string ShardOutput(const ir::ParameterSegment& segment) { return "gradient_shard." + segment.name; }
 
 Result<ir::Program> GradientPass(const ir::Program& program) {
   const auto first = std::find_if(program.ops.begin(), program.ops.end(),
@@ -36,6 +52,12 @@ Result<ir::Program> GradientPass(const ir::Program& program) {
   DropUnreadViews(program, &keep);
   HELM_ASSIGN_OR_RETURN(ir::Program pass, schedule::KeepOps(program, keep));
   pass.name += ".gradients";
+  for (const ir::ParameterSegment& segment : pass.segments) {
+    if (segment.sharded_over.empty()) continue;
+    const ir::TensorId shard = ReducedShard(pass, segment);
+    if (!shard.valid()) return InternalError("segment '" + segment.name + "' is sharded, but its gradients are not scattered");
+    pass.outputs[ShardOutput(segment)] = shard;
+  }
   if (const Status status = ir::Verify(pass); !status.ok()) return InternalError(status.message());
   return pass;
 }

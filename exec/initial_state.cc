@@ -1,5 +1,6 @@
 #include "exec/initial_state.h"
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -9,6 +10,7 @@
 
 #include "core/check.h"
 #include "core/random.h"
+#include "exec/gradient_pass.h"
 
 namespace helm::exec {
 namespace {
@@ -44,14 +46,27 @@ Status WritePadded(const ir::Program& program, ir::StorageId id, std::span<const
   return interpreter.WriteStorage(id, bytes);
 }
 
-Status WriteSegment(const ir::Program& program, const ir::ParameterSegment& segment, const std::vector<float>& values,
+// `own`: the elements that the rank's master copy holds.
+Status WriteSegment(const ir::Program& program, const ir::ParameterSegment& segment, const std::vector<float>& values, ElementRange own,
                     runtime::Interpreter& interpreter) {
-  HELM_RETURN_IF_ERROR(WritePadded(program, segment.master, std::as_bytes(std::span(values)), interpreter));
+  const std::span<const float> all(values);
+  const auto master = all.subspan(static_cast<size_t>(own.begin), static_cast<size_t>(own.end - own.begin));
+  HELM_RETURN_IF_ERROR(WritePadded(program, segment.master, std::as_bytes(master), interpreter));
   if (segment.master == segment.parameter) return OkStatus();
+  const bool wide = program.storage(segment.parameter).bytes.count() >= segment.elements * static_cast<int64_t>(sizeof(float));
+  if (wide) return WritePadded(program, segment.parameter, std::as_bytes(all), interpreter);
   std::vector<uint16_t> narrow;
   narrow.reserve(values.size());
   for (const float value : values) narrow.push_back(BFloat16Bits(value));
   return WritePadded(program, segment.parameter, std::as_bytes(std::span(narrow)), interpreter);
+}
+
+// What the rank holds of a segment, at its place among all elements.
+std::vector<float> Placed(const ir::ParameterSegment& segment, ElementRange own, const std::vector<float>& values) {
+  HELM_CHECK(static_cast<int64_t>(values.size()) == own.end - own.begin, "a rank holds its own range");
+  std::vector<float> all(static_cast<size_t>(segment.elements));
+  std::ranges::copy(values, all.begin() + own.begin);
+  return all;
 }
 
 // `elements` floats of a storage, from element `offset` on.
@@ -82,29 +97,40 @@ RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed) 
   return state;
 }
 
-Status WriteState(const ir::Program& program, const RankState& state, runtime::Interpreter& interpreter) {
+Status WriteState(const ir::Program& program, int64_t rank, const RankState& state, runtime::Interpreter& interpreter) {
+  const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   for (size_t id = 0; id < program.storages.size(); ++id) {
     if (program.storages[id].persistent) HELM_RETURN_IF_ERROR(WriteZeros(program, ir::StorageId(id), interpreter));
   }
   for (size_t s = 0; s < program.segments.size(); ++s) {
-    HELM_RETURN_IF_ERROR(WriteSegment(program, program.segments[s], state.segments[s], interpreter));
+    const ElementRange own = OwnRange(program.segments[s], program.mesh, coordinates);
+    HELM_RETURN_IF_ERROR(WriteSegment(program, program.segments[s], state.segments[s], own, interpreter));
   }
   return OkStatus();
 }
 
-Result<RankState> ReadParameters(const ir::Program& program, const runtime::Interpreter& interpreter) {
+Result<RankState> ReadParameters(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter) {
+  const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   RankState state;
   for (const ir::ParameterSegment& segment : program.segments) {
-    HELM_ASSIGN_OR_RETURN(state.segments.emplace_back(), ReadFloats(segment.master, 0, segment.elements, interpreter));
+    const ElementRange own = OwnRange(segment, program.mesh, coordinates);
+    HELM_ASSIGN_OR_RETURN(const std::vector<float> values, ReadFloats(segment.master, 0, own.end - own.begin, interpreter));
+    state.segments.push_back(Placed(segment, own, values));
   }
   return state;
 }
 
-Result<RankState> ReadGradients(const ir::Program& program, const runtime::Interpreter& interpreter) {
+Result<RankState> ReadGradients(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter) {
+  const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   RankState state;
   for (const ir::ParameterSegment& segment : program.segments) {
-    HELM_ASSIGN_OR_RETURN(state.segments.emplace_back(),
-                          ReadFloats(segment.gradient, segment.gradient_offset, segment.elements, interpreter));
+    if (segment.sharded_over.empty()) {
+      HELM_ASSIGN_OR_RETURN(state.segments.emplace_back(),
+                            ReadFloats(segment.gradient, segment.gradient_offset, segment.elements, interpreter));
+      continue;
+    }
+    HELM_ASSIGN_OR_RETURN(const std::vector<double> shard, interpreter.ReadOutput(ShardOutput(segment)));
+    state.segments.push_back(Placed(segment, OwnRange(segment, program.mesh, coordinates), {shard.begin(), shard.end()}));
   }
   return state;
 }

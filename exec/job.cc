@@ -14,7 +14,7 @@ using nlohmann::ordered_json;
 ordered_json ToJson(const Job& job) {
   return {{"plan", ir::ToYaml(job.plan)},
           {"plan_path", job.plan_path},
-          {"program", job.program},
+          {"programs", job.programs},
           {"data", job.data},
           {"steps", job.steps},
           {"warm_up_steps", job.warm_up_steps},
@@ -30,7 +30,7 @@ Result<Job> JobFromJson(const ordered_json& document) {
   HELM_ASSIGN_OR_RETURN(job.plan_path, JsonString(document, "plan_path", kContext));
   HELM_ASSIGN_OR_RETURN(const std::string plan, JsonString(document, "plan", kContext));
   HELM_ASSIGN_OR_RETURN(job.plan, ir::ParsePlan(plan, job.plan_path));
-  HELM_ASSIGN_OR_RETURN(job.program, JsonString(document, "program", kContext));
+  HELM_ASSIGN_OR_RETURN(job.programs, JsonString(document, "programs", kContext));
   HELM_ASSIGN_OR_RETURN(job.data, JsonString(document, "data", kContext));
   HELM_ASSIGN_OR_RETURN(job.steps, JsonInt64(document, "steps", kContext));
   HELM_ASSIGN_OR_RETURN(job.warm_up_steps, JsonInt64(document, "warm_up_steps", kContext));
@@ -65,9 +65,9 @@ Result<JobRecord> JobRecordFromJson(const ordered_json& document, const std::str
   return record;
 }
 
-Result<ir::Program> ProgramOf(const Job& job) {
-  if (job.program.empty()) return schedule::Materialise(job.plan);
-  return ir::ParseProgram(job.program, "program of the job");
+Result<ir::StepPrograms> ProgramsOf(const Job& job) {
+  if (job.programs.empty()) return schedule::Materialise(job.plan);
+  return ir::ParseStepPrograms(job.programs, "programs of the job");
 }
 
 std::string StatePath(const Job& job, VerifyKind kind, int64_t rank) {

@@ -1,7 +1,7 @@
 // Job: what one or more ranks are asked to run, and JobRecord: what came out of it. Both travel between processes as JSON.
 //
-// A job is a plan with the number of steps; or, for checks that must change what runs, a program in text form that is run instead of the
-// one that the plan gives. Private files of a job lie in its folder: "TAG.gradients.RANK.safetensors", "TAG.parameters.RANK.safetensors" (a
+// A job is a plan with the number of steps; or, for checks that must change what runs, programs in text form that are run instead of those
+// that the plan gives. Private files of a job lie in its folder: "TAG.gradients.RANK.safetensors", "TAG.parameters.RANK.safetensors" (a
 // rank's segments, exec/parameter_state.h).
 #pragma once
 
@@ -18,6 +18,7 @@
 #include "exec/parameter_state.h"
 #include "exec/verify.h"
 #include "ir/plan.h"
+#include "ir/step_programs.h"
 #include "ir/timeline.h"
 
 namespace helm::exec {
@@ -25,7 +26,7 @@ namespace helm::exec {
 struct Job {
   ir::Plan plan;
   std::string plan_path;  // in messages
-  std::string program;    // text form; empty: the plan's
+  std::string programs;   // of all rank classes, text form; empty: the plan's
   std::string data;       // see RunOptions
   int64_t steps = 1;
   int64_t warm_up_steps = 0;
@@ -48,8 +49,8 @@ Result<Job> JobFromJson(const nlohmann::ordered_json& document);
 nlohmann::ordered_json ToJson(const JobRecord& record);
 Result<JobRecord> JobRecordFromJson(const nlohmann::ordered_json& document, const std::string& file);
 
-// The program that the job runs.
-Result<ir::Program> ProgramOf(const Job& job);
+// The programs that the job's ranks run.
+Result<ir::StepPrograms> ProgramsOf(const Job& job);
 
 // A rank's file of one kind. REQUIRES: kind is kGradient or kParameter.
 std::string StatePath(const Job& job, VerifyKind kind, int64_t rank);

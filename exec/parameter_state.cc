@@ -45,8 +45,7 @@ struct Assembly {
   std::map<std::string, std::vector<bool>> given;
 };
 
-Assembly EmptyAssembly(const ir::Program& program) {
-  Assembly assembly;
+void AddEmpty(const ir::Program& program, Assembly& assembly) {
   for (const ir::ParameterSegment& segment : program.segments) {
     for (const ir::ParameterPiece& piece : segment.pieces) {
       const size_t count = static_cast<size_t>(ir::ElementCount(piece.global_shape));
@@ -56,7 +55,6 @@ Assembly EmptyAssembly(const ir::Program& program) {
       if (inserted) assembly.given[piece.name].resize(count);
     }
   }
-  return assembly;
 }
 
 void Add(const std::vector<ElementRun>& runs, const std::vector<float>& segment, UnsplitTensor* tensor, std::vector<bool>* given) {
@@ -109,14 +107,38 @@ std::vector<ElementRun> RunsOf(const ir::ParameterPiece& piece, const std::vecto
   return runs;
 }
 
-Result<UnsplitState> Unsplit(const ir::Program& program, std::span<const RankState> ranks) {
-  HELM_CHECK(static_cast<int64_t>(ranks.size()) == ir::WorldSize(program.mesh), "one state per rank");
-  Assembly assembly = EmptyAssembly(program);
+ElementRange OwnRange(const ir::ParameterSegment& segment, const std::vector<ir::MeshDimension>& mesh,
+                      const std::vector<int64_t>& coordinates) {
+  for (size_t d = 0; d < mesh.size(); ++d) {
+    if (mesh[d].name != segment.sharded_over) continue;
+    const int64_t own = segment.elements / mesh[d].size;
+    return {coordinates[d] * own, (coordinates[d] + 1) * own};
+  }
+  return {0, segment.elements};
+}
+
+std::vector<ElementRun> OwnRunsOf(const ir::ParameterSegment& segment, const ir::ParameterPiece& piece,
+                                  const std::vector<ir::MeshDimension>& mesh, const std::vector<int64_t>& coordinates) {
+  const ElementRange own = OwnRange(segment, mesh, coordinates);
+  std::vector<ElementRun> cut;
+  for (const ElementRun& run : RunsOf(piece, mesh, coordinates)) {
+    const int64_t begin = std::max(run.in_segment, own.begin);
+    const int64_t end = std::min(run.in_segment + run.count, own.end);
+    if (begin < end) cut.push_back({begin, run.in_parameter + begin - run.in_segment, end - begin});
+  }
+  return cut;
+}
+
+Result<UnsplitState> Unsplit(const ir::StepPrograms& step, std::span<const RankState> ranks) {
+  HELM_CHECK(static_cast<int64_t>(ranks.size()) == ir::WorldSize(step.mesh()), "one state per rank");
+  Assembly assembly;
+  for (const ir::Program& program : step.classes) AddEmpty(program, assembly);
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
+    const ir::Program& program = step.OfRank(static_cast<int64_t>(rank));
     const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, static_cast<int64_t>(rank));
     for (size_t s = 0; s < program.segments.size(); ++s) {
       for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
-        Add(RunsOf(piece, program.mesh, coordinates), ranks[rank].segments[s], &assembly.tensors[piece.name], &assembly.given[piece.name]);
+        Add(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), ranks[rank].segments[s], &assembly.tensors[piece.name], &assembly.given[piece.name]);
       }
     }
   }

@@ -12,7 +12,7 @@
 
 #include "core/status.h"
 #include "formats/safetensors.h"
-#include "ir/program.h"
+#include "ir/step_programs.h"
 
 namespace helm::exec {
 
@@ -28,7 +28,19 @@ struct ElementRun {
 std::vector<ElementRun> RunsOf(const ir::ParameterPiece& piece, const std::vector<ir::MeshDimension>& mesh,
                                const std::vector<int64_t>& coordinates);
 
-// By segment of the program: one float per element of the segment.
+// The elements of a segment whose gradients and updated values the rank with these coordinates holds: all, or its shard (ZeRO).
+struct ElementRange {
+  int64_t begin = 0;
+  int64_t end = 0;
+};
+ElementRange OwnRange(const ir::ParameterSegment& segment, const std::vector<ir::MeshDimension>& mesh,
+                      const std::vector<int64_t>& coordinates);
+
+// RunsOf, cut to the rank's own range of the segment.
+std::vector<ElementRun> OwnRunsOf(const ir::ParameterSegment& segment, const ir::ParameterPiece& piece,
+                                  const std::vector<ir::MeshDimension>& mesh, const std::vector<int64_t>& coordinates);
+
+// By segment of the program: one float per element of the segment; of gradients and updated parameters only the own range counts.
 struct RankState {
   std::vector<std::vector<float>> segments;
 };
@@ -42,7 +54,7 @@ using UnsplitState = std::map<std::string, UnsplitTensor>;  // by Hugging Face n
 
 // Puts the boxes of all ranks (ranks[r] belongs to rank r) together. Where several ranks hold an element, the lowest rank's value is taken.
 // An element that no rank holds is an internal error: the program's layout does not cover the model.
-Result<UnsplitState> Unsplit(const ir::Program& program, std::span<const RankState> ranks);
+Result<UnsplitState> Unsplit(const ir::StepPrograms& step, std::span<const RankState> ranks);
 
 // Tensors under their names, shapes and orientation as in a Hugging Face checkpoint, in the order of their names.
 formats::TensorFile ToTensorFile(const UnsplitState& state);

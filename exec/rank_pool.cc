@@ -67,13 +67,13 @@ std::vector<int> RankPool::processes() const {
 
 Result<JobRecord> RankPool::Run(const Job& job, const StepObserver& observer) {
   HELM_CHECK(!failed_, "a pool whose ranks failed takes no more jobs");
-  HELM_ASSIGN_OR_RETURN(const ir::Program program, ProgramOf(job));
-  const int64_t world_size = ir::WorldSize(program.mesh);
+  HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, ProgramsOf(job));
+  const int64_t world_size = ir::WorldSize(step.mesh());
   HELM_CHECK(world_size <= options_.ranks, "the pool has enough ranks");
   HELM_ASSIGN_OR_RETURN(const auto store, runtime::StoreServer::Start());
   active_ = static_cast<size_t>(world_size);
-  Status status = Give(job, program, store->port());
-  if (status.ok()) status = Supervise(program, observer);
+  Status status = Give(job, step, store->port());
+  if (status.ok()) status = Supervise(step, observer);
   if (!status.ok()) {
     // Ranks that all answered have come to an end together and can take the next job.
     const auto answered = [](const Rank& rank) { return rank.seen.reported.has_value() && !rank.seen.ended; };
@@ -85,9 +85,9 @@ Result<JobRecord> RankPool::Run(const Job& job, const StepObserver& observer) {
   return JobRecordFromJson(document, path);
 }
 
-Status RankPool::Give(const Job& job, const ir::Program& program, int port) {
+Status RankPool::Give(const Job& job, const ir::StepPrograms& step, int port) {
   const RankRequest request{
-      .job = job, .world_size = ir::WorldSize(program.mesh), .device = program.device, .port = port, .timeout = options_.timeout};
+      .job = job, .world_size = ir::WorldSize(step.mesh()), .device = step.classes.front().device, .port = port, .timeout = options_.timeout};
   const std::string path = fmt::format("{}/{}.job.json", job.folder, job.tag);
   HELM_RETURN_IF_ERROR(WriteJsonFile(path, ToJson(request)));
   for (size_t i = 0; i < active_; ++i) {
@@ -98,7 +98,7 @@ Status RankPool::Give(const Job& job, const ir::Program& program, int port) {
   return OkStatus();
 }
 
-Status RankPool::Supervise(const ir::Program& program, const StepObserver& observer) {
+Status RankPool::Supervise(const ir::StepPrograms& step, const StepObserver& observer) {
   std::optional<Clock::time_point> give_up;
   while (true) {
     WaitForNews();
@@ -114,7 +114,7 @@ Status RankPool::Supervise(const ir::Program& program, const StepObserver& obser
     if (any_failed && !give_up) give_up = Clock::now() + kGrace;
     const bool hangs =
         std::any_of(seen.begin(), seen.end(), [&](const auto& rank) { return !ended(rank) && rank.since_progress >= options_.timeout; });
-    if (hangs || (any_failed && (all_ended || Clock::now() >= *give_up))) return Diagnose(program, seen, options_.timeout);
+    if (hangs || (any_failed && (all_ended || Clock::now() >= *give_up))) return Diagnose(step, seen, options_.timeout);
   }
 }
 

@@ -52,8 +52,8 @@ class RankPool {
   };
 
   explicit RankPool(PoolOptions options) : options_(std::move(options)) {}
-  Status Give(const Job& job, const ir::Program& program, int port);
-  Status Supervise(const ir::Program& program, const StepObserver& observer);
+  Status Give(const Job& job, const ir::StepPrograms& step, int port);
+  Status Supervise(const ir::StepPrograms& step, const StepObserver& observer);
   void Listen(const StepObserver& observer);
   void HandleReply(Rank& rank, const std::string& line, const StepObserver& observer);
   void Observe(Rank& rank);

@@ -6,41 +6,10 @@
 
 #include "core/check.h"
 #include "ir/lifetime.h"
+#include "ir/stream_layout.h"
 
 namespace helm::exec {
 namespace {
-
-constexpr int32_t kHostStream = 0;
-
-// Rows in the simulator's order (sim/program_graph.h).
-struct Rows {
-  std::vector<ir::Stream> streams;
-  std::vector<int32_t> compute;  // by compute stream
-  std::vector<int32_t> group;    // by group; -1: never communicates
-};
-
-Rows RowsOf(const ir::Program& program) {
-  Rows rows;
-  const auto add = [&](ir::Stream::Kind kind, int32_t index, std::string name) {
-    rows.streams.push_back({kind, index, std::move(name)});
-    return static_cast<int32_t>(rows.streams.size()) - 1;
-  };
-  int32_t compute_streams = 1;
-  std::vector<bool> communicates(program.groups.size(), false);
-  for (const ir::Op& op : program.ops) {
-    compute_streams = std::max(compute_streams, op.compute_stream + 1);
-    if (op.kind == ir::OpKind::kCollectiveStart) communicates[op.group.index()] = true;
-  }
-  add(ir::Stream::Kind::kHost, 0, "host");
-  for (int32_t k = 0; k < compute_streams; ++k) {
-    rows.compute.push_back(add(ir::Stream::Kind::kCompute, k, k == 0 ? "compute" : "compute." + std::to_string(k)));
-  }
-  for (size_t g = 0; g < program.groups.size(); ++g) {
-    rows.group.push_back(
-        communicates[g] ? add(ir::Stream::Kind::kCommunication, static_cast<int32_t>(g), "communication." + program.groups[g].name) : -1);
-  }
-  return rows;
-}
 
 class EventList {
  public:
@@ -68,16 +37,17 @@ class EventList {
   std::vector<ir::TimelineEvent> events_;
 };
 
-std::vector<ir::TimelineEvent> EventsOf(const ir::Program& program, int64_t rank, const Rows& rows, const runtime::StepRecord& record) {
+std::vector<ir::TimelineEvent> EventsOf(const ir::Program& program, int64_t rank, size_t first_op, const ir::StreamLayout& layout,
+                                        const runtime::StepRecord& record) {
   const bool one_thread = program.device == ir::DeviceKind::kCpu;
-  EventList events(rank, rows.streams.size());
+  EventList events(rank, layout.streams().size());
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const ir::Op& op = program.ops[i];
-    const int32_t compute = rows.compute[static_cast<size_t>(op.compute_stream)];
+    const ir::OpId id(first_op + i);
     const bool on_compute = op.kind == ir::OpKind::kCompute || op.kind == ir::OpKind::kWait;
-    if (!one_thread || !on_compute) events.Add(kHostStream, ir::OpId(i), record.host[i]);
-    if (on_compute) events.Add(compute, ir::OpId(i), one_thread ? record.host[i] : record.ops[i]);
-    if (op.kind == ir::OpKind::kCollectiveStart) events.Add(rows.group[op.group.index()], ir::OpId(i), record.ops[i]);
+    if (!one_thread || !on_compute) events.Add(layout.host(), id, record.host[i]);
+    if (on_compute) events.Add(layout.compute(op.compute_stream), id, one_thread ? record.host[i] : record.ops[i]);
+    if (op.kind == ir::OpKind::kCollectiveStart) events.Add(layout.communication(program, op), id, record.ops[i]);
   }
   return events.Take();
 }
@@ -88,7 +58,7 @@ int64_t& Of(BytesByRole& bytes, ir::StorageRole role) { return bytes[static_cast
 
 // The allocator counts bytes, not roles: roles are those of the storages that live by the program's lifetimes, and what was counted beyond
 // them (rounding, workspace that an op keeps) is added to the activations.
-std::vector<ir::MemorySample> MemoryOf(const ir::Program& program, int64_t rank, const runtime::StepRecord& record) {
+std::vector<ir::MemorySample> MemoryOf(const ir::Program& program, int64_t rank, size_t first_op, const runtime::StepRecord& record) {
   const ir::Lifetimes lifetimes = ir::ComputeLifetimes(program);
   BytesByRole live{};
   for (const ir::Storage& storage : program.storages) {
@@ -98,7 +68,7 @@ std::vector<ir::MemorySample> MemoryOf(const ir::Program& program, int64_t rank,
   for (size_t i = 0; i < program.ops.size(); ++i) {
     for (const ir::StorageId id : lifetimes.allocated_by[i]) Of(live, program.storage(id).role) += program.storage(id).bytes.count();
     for (const ir::StorageId id : lifetimes.freed_after[i]) Of(live, program.storage(id).role) -= program.storage(id).bytes.count();
-    ir::MemorySample sample{.rank = static_cast<int32_t>(rank), .op = ir::OpId(i), .time = record.host[i].end, .bytes = live};
+    ir::MemorySample sample{.rank = static_cast<int32_t>(rank), .op = ir::OpId(first_op + i), .time = record.host[i].end, .bytes = live};
     const int64_t counted = std::accumulate(live.begin(), live.end(), int64_t{0});
     Of(sample.bytes, ir::StorageRole::kActivation) += record.live_bytes[i] - counted;
     samples.push_back(sample);
@@ -108,17 +78,20 @@ std::vector<ir::MemorySample> MemoryOf(const ir::Program& program, int64_t rank,
 
 }  // namespace
 
-ir::Timeline TimelineOf(const ir::Program& program, int64_t rank, const runtime::StepRecord& record, Bytes memory_bytes_peak) {
+ir::Timeline TimelineOf(const ir::StepPrograms& step, int64_t rank, const runtime::StepRecord& record, Bytes memory_bytes_peak) {
+  const size_t rank_class = ClassOfRank(step, rank);
+  const ir::Program& program = step.classes[rank_class];
   const size_t ops = program.ops.size();
   HELM_CHECK(record.ops.size() == ops && record.host.size() == ops && record.live_bytes.size() == ops, "a record has every op");
-  const Rows rows = RowsOf(program);
+  const ir::StreamLayout layout(step);
+  const size_t first_op = FirstOpOfClass(step, rank_class);
   ir::Timeline timeline;
   timeline.title = "measured";
   timeline.makespan = record.makespan;
-  timeline.streams = rows.streams;
-  timeline.ops = ir::TimelineOps(program, {});
-  timeline.events = EventsOf(program, rank, rows, record);
-  timeline.memory = MemoryOf(program, rank, record);
+  timeline.streams = layout.streams();
+  timeline.ops = ir::TimelineOps(step);
+  timeline.events = EventsOf(program, rank, first_op, layout, record);
+  timeline.memory = MemoryOf(program, rank, first_op, record);
   timeline.ranks = {{static_cast<int32_t>(rank), record.makespan, memory_bytes_peak}};
   return timeline;
 }

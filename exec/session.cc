@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <map>
+#include <optional>
 #include <span>
 #include <utility>
 
@@ -30,7 +32,8 @@ constexpr int64_t kRecordsKept = 100;  // steps
 // The tokens of one step, as the program's inputs of one rank.
 class Feeder {
  public:
-  Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank) : job_(job), loader_(loader) {
+  Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank)
+      : job_(job), program_(program), loader_(loader) {
     const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
     for (size_t d = 0; d < program.mesh.size(); ++d) {
       if (program.mesh[d].name == "data") data_rank_ = coordinates[d];
@@ -41,25 +44,33 @@ class Feeder {
     const Batch batch = loader_.Load(step);
     for (int64_t i = 0; i < ir::MicroBatches(job_.plan.workload, job_.plan.strategy); ++i) {
       const Batch share = ShareOf(batch, job_.plan.workload, job_.plan.strategy, data_rank_, i);
-      HELM_RETURN_IF_ERROR(interpreter.WriteInput(fmt::format("tokens.{}", i), std::as_bytes(std::span(share.tokens))));
-      HELM_RETURN_IF_ERROR(interpreter.WriteInput(fmt::format("labels.{}", i), std::as_bytes(std::span(share.labels))));
+      HELM_RETURN_IF_ERROR(Write(fmt::format("tokens.{}", i), share.tokens, interpreter));
+      HELM_RETURN_IF_ERROR(Write(fmt::format("labels.{}", i), share.labels, interpreter));
     }
     return OkStatus();
   }
 
  private:
+  // A stage of a pipeline has only those inputs that it reads.
+  Status Write(const std::string& input, const std::vector<int64_t>& values, runtime::Interpreter& interpreter) const {
+    if (!program_.inputs.contains(input)) return OkStatus();
+    return interpreter.WriteInput(input, std::as_bytes(std::span(values)));
+  }
+
   const Job& job_;
+  const ir::Program& program_;
   const DataLoader& loader_;
   int64_t data_rank_ = 0;
 };
 
 class Session {
  public:
-  Session(const Job& job, const SessionContext& context, ir::Program program, DataLoader loader)
+  Session(const Job& job, const SessionContext& context, ir::StepPrograms step, DataLoader loader)
       : job_(job),
         context_(context),
         rank_(context.world == nullptr ? 0 : context.world->rank()),
-        program_(std::move(program)),
+        step_(std::move(step)),
+        program_(step_.OfRank(rank_)),
         loader_(std::move(loader)),
         feeder_(job_, program_, loader_, rank_) {}
 
@@ -85,7 +96,7 @@ class Session {
 
   // All ranks run the same program: they may have been started from different files or versions.
   Status CheckAgreement() {
-    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> hashes, Exchange(ir::ProgramHash(program_)));
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> hashes, Exchange(ir::ProgramHash(step_)));
     for (size_t rank = 1; rank < hashes.size(); ++rank) {
       if (hashes[rank] == hashes[0]) continue;
       return InvalidError(fmt::format("{}: error: rank {} has program {}, rank 0 has {}: they run different plans or versions of HELM",
@@ -98,7 +109,7 @@ class Session {
     runtime::InterpreterOptions options;
     if (context_.progress != nullptr) options.current_op = &context_.progress->op;
     HELM_ASSIGN_OR_RETURN(auto interpreter, runtime::Interpreter::Create(program, context_.world, rank_, options));
-    HELM_RETURN_IF_ERROR(WriteState(program, initial, *interpreter));
+    HELM_RETURN_IF_ERROR(WriteState(program, rank_, initial, *interpreter));
     return interpreter;
   }
 
@@ -108,7 +119,7 @@ class Session {
     Enter(RankStage::kGradients);
     HELM_RETURN_IF_ERROR(feeder_.Feed(0, *interpreter));
     HELM_RETURN_IF_ERROR(interpreter->RunStep().status());
-    HELM_ASSIGN_OR_RETURN(const RankState gradients, ReadGradients(gradient_pass, *interpreter));
+    HELM_ASSIGN_OR_RETURN(const RankState gradients, ReadGradients(gradient_pass, rank_, *interpreter));
     return Write(VerifyKind::kGradient, gradients);
   }
 
@@ -132,22 +143,28 @@ class Session {
       if (context_.on_step) context_.on_step(step, losses_.back());
     }
     if (!job_.keep_state) return OkStatus();
-    HELM_ASSIGN_OR_RETURN(const RankState parameters, ReadParameters(program_, *interpreter));
+    HELM_ASSIGN_OR_RETURN(const RankState parameters, ReadParameters(program_, rank_, *interpreter));
     return Write(VerifyKind::kParameter, parameters);
   }
 
+  // In a pipeline only the ranks of the last stage have a loss; all of them the same one.
   Status CheckLoss(int64_t step, const runtime::Interpreter& interpreter) {
-    HELM_ASSIGN_OR_RETURN(const std::vector<double> loss, interpreter.ReadOutput("loss"));
-    HELM_CHECK(loss.size() == 1, "the loss is one number");
-    losses_.push_back(loss[0]);
-    if (!std::isfinite(loss[0])) {
-      return RankFailedError(fmt::format("{}the loss of step {} is {}", kDiverged, step, loss[0]));
+    std::string own;
+    if (program_.outputs.contains("loss")) {
+      HELM_ASSIGN_OR_RETURN(const std::vector<double> loss, interpreter.ReadOutput("loss"));
+      HELM_CHECK(loss.size() == 1, "the loss is one number");
+      own = FormatDouble(loss[0]);
     }
-    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(FormatDouble(loss[0])));
-    for (size_t rank = 1; rank < all.size(); ++rank) {
-      if (all[rank] == all[0]) continue;
-      return RankFailedError(
-          fmt::format("{}rank {} has the loss {} after step {}, rank 0 has {}", kDiverged, rank, all[rank], step, all[0]));
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(own));
+    const size_t first = static_cast<size_t>(std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); }) - all.begin());
+    HELM_CHECK(first < all.size(), "some rank has the loss");
+    const double value = std::strtod(all[first].c_str(), nullptr);  // it may be infinite, or no number
+    losses_.push_back(value);
+    if (!std::isfinite(value)) return RankFailedError(fmt::format("{}the loss of step {} is {}", kDiverged, step, value));
+    for (size_t rank = first + 1; rank < all.size(); ++rank) {
+      if (all[rank].empty() || all[rank] == all[first]) continue;
+      return RankFailedError(fmt::format("{}rank {} has the loss {} after step {}, rank {} has {}", kDiverged, rank, all[rank], step, first,
+                                         all[first]));
     }
     return OkStatus();
   }
@@ -166,7 +183,7 @@ class Session {
     const std::vector<Duration> kept(record.makespans.begin() + kept_from, record.makespans.end());
     const int64_t median = kept_from + static_cast<int64_t>(MedianIndex(kept));
 
-    const ir::Timeline own = TimelineOf(program_, rank_, records_.at(median), memory_bytes_peak_);
+    const ir::Timeline own = TimelineOf(step_, rank_, records_.at(median), memory_bytes_peak_);
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> texts, Exchange(ir::ToJson(own).dump()));
     if (rank_ != 0) return std::optional<JobRecord>();
     std::vector<ir::Timeline> timelines;
@@ -179,7 +196,7 @@ class Session {
     record.timeline.steps.assign(record.makespans.begin() + job_.warm_up_steps, record.makespans.end());
     record.timeline.makespan = record.makespans[static_cast<size_t>(median)];
     record.timeline.plan = ir::Describe(job_.plan.strategy);
-    record.timeline.program_hash = ir::ProgramHash(program_);
+    record.timeline.program_hash = ir::ProgramHash(step_);
     record.memory_bytes_peak = ir::PeakBytes(record.timeline);
     return std::optional<JobRecord>(std::move(record));
   }
@@ -201,7 +218,8 @@ class Session {
   const Job& job_;
   const SessionContext& context_;
   const int64_t rank_;
-  const ir::Program program_;
+  const ir::StepPrograms step_;
+  const ir::Program& program_;  // this rank's
   const DataLoader loader_;
   const Feeder feeder_;
   std::vector<double> losses_;
@@ -210,8 +228,8 @@ class Session {
   Bytes memory_bytes_peak_;
 };
 
-Status CheckWorldSize(const Job& job, const ir::Program& program, const runtime::World* world) {
-  const int64_t needed = ir::WorldSize(program.mesh);
+Status CheckWorldSize(const Job& job, const ir::StepPrograms& step, const runtime::World* world) {
+  const int64_t needed = ir::WorldSize(step.mesh());
   const int64_t found = world == nullptr ? 1 : world->size();
   if (needed == found) return OkStatus();
   return InvalidError(
@@ -232,10 +250,10 @@ Result<std::optional<JobRecord>> RunSession(const Job& job, const SessionContext
   if (context.progress != nullptr) context.progress->Enter(RankStage::kPreparing);
   if (job.threads_per_rank > 0) UseCores(job, context.world);
   HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(job.plan));
-  HELM_ASSIGN_OR_RETURN(ir::Program program, ProgramOf(job));
-  HELM_RETURN_IF_ERROR(CheckWorldSize(job, program, context.world));
+  HELM_ASSIGN_OR_RETURN(ir::StepPrograms step, ProgramsOf(job));
+  HELM_RETURN_IF_ERROR(CheckWorldSize(job, step, context.world));
   HELM_ASSIGN_OR_RETURN(DataLoader loader, DataLoader::Open(job.data, parts.model.vocab, job.plan.workload));
-  return Session(job, context, std::move(program), std::move(loader)).Run();
+  return Session(job, context, std::move(step), std::move(loader)).Run();
 }
 
 }  // namespace helm::exec

@@ -55,6 +55,31 @@ void PlanStorages(const Program& program, const std::vector<int64_t>& last_uses,
   }
 }
 
+// What an op is in order with: the group's collectives (0), or messages to (> 0) or from (< 0) the peer at this offset.
+int64_t ChannelOf(const Program& program, const Op& op) {
+  if (!IsPointToPoint(op)) return 0;
+  return op.target == "c10d.send" ? PeerOffset(program, op) : -PeerOffset(program, op);
+}
+
+// Takes from `open` what a wait for `named` ends.
+std::vector<OpId> End(const Program& program, OpId named, std::vector<OpId>& open) {
+  const int64_t channel = ChannelOf(program, program.op(named));
+  std::vector<OpId> ended;
+  std::vector<int32_t> batches;
+  for (const OpId start : open) {
+    if (start > named || ChannelOf(program, program.op(start)) != channel) continue;
+    ended.push_back(start);
+    if (program.op(start).batch >= 0) batches.push_back(program.op(start).batch);
+  }
+  const auto in_ended_batch = [&](OpId start) { return std::ranges::find(batches, program.op(start).batch) != batches.end(); };
+  for (const OpId start : open) {
+    if (in_ended_batch(start) && std::ranges::find(ended, start) == ended.end()) ended.push_back(start);
+  }
+  std::ranges::sort(ended);
+  std::erase_if(open, [&](OpId start) { return std::ranges::binary_search(ended, start); });
+  return ended;
+}
+
 }  // namespace
 
 std::vector<std::vector<OpId>> EndedBy(const Program& program) {
@@ -65,11 +90,7 @@ std::vector<std::vector<OpId>> EndedBy(const Program& program) {
     if (!op.group.valid()) continue;
     std::vector<OpId>& open = pending[op.group.index()];
     if (op.kind == OpKind::kCollectiveStart) open.push_back(OpId(i));
-    if (op.kind != OpKind::kWait) continue;
-    const OpId start = StartOf(op);
-    const auto first_kept = std::ranges::find_if(open, [&](OpId pending_start) { return pending_start > start; });
-    ended[i].assign(open.begin(), first_kept);
-    open.erase(open.begin(), first_kept);
+    if (op.kind == OpKind::kWait && StartOf(op).valid()) ended[i] = End(program, StartOf(op), open);
   }
   return ended;
 }

@@ -33,7 +33,10 @@ struct ParameterPiece {
 
 struct ParameterSegment {
   std::string name;  // "bucket0.sharded.decay"
-  int64_t elements = 0;
+  int64_t elements = 0;  // with the padding that makes equal shards
+  // Mesh dimension over which the optimizer state is sharded (ZeRO); empty: every rank holds all of it. A rank's master and moment storages
+  // then hold as many-th part of the elements as the dimension has coordinates, the one at its own coordinate.
+  std::string sharded_over;
   bool weight_decay = true;
   bool tensor_replicated = false;  // the same on all ranks of the tensor group (counted once in the gradient norm)
   Id<StorageTag> parameter;        // in the compute dtype

@@ -148,7 +148,25 @@ int64_t WorldSize(const std::vector<MeshDimension>& mesh) {
   return size;
 }
 
+bool IsPointToPoint(const Op& op) { return op.target == "c10d.send" || op.target == "c10d.recv"; }
+
+int64_t PeerOffset(const Program& program, const Op& op) {
+  const size_t place = op.target == "c10d.send" ? 1 : 0;
+  const auto* offset = place < op.arguments.size() ? std::get_if<int64_t>(&op.arguments[place]) : nullptr;
+  HELM_CHECK(offset != nullptr && op.group.valid(), "a point-to-point op names its peer");
+  const int64_t size = GroupSize(program, op.group);
+  return (*offset % size + size) % size;
+}
+
+int64_t TagOf(const Op& op) {
+  const size_t place = op.target == "c10d.send" ? 2 : 1;
+  const auto* tag = place < op.arguments.size() ? std::get_if<int64_t>(&op.arguments[place]) : nullptr;
+  HELM_CHECK(tag != nullptr, "a point-to-point op has a tag");
+  return *tag;
+}
+
 int64_t GroupSize(const Program& program, GroupId group) {
+  if (!program.group(group).coordinates.empty()) return static_cast<int64_t>(program.group(group).coordinates.size());
   int64_t size = 1;
   for (const std::string& name : program.group(group).dimensions) {
     const auto dimension = std::ranges::find(program.mesh, name, &MeshDimension::name);
@@ -171,7 +189,9 @@ std::vector<int64_t> Coordinates(const std::vector<MeshDimension>& mesh, int64_t
 std::vector<int64_t> GroupMembers(const Program& program, GroupId group, int64_t rank) {
   const std::vector<int64_t> own = Coordinates(program.mesh, rank);
   const std::vector<std::string>& dimensions = program.group(group).dimensions;
+  const std::vector<int64_t>& only = program.group(group).coordinates;
   const auto differs = [&](size_t i) { return std::ranges::find(dimensions, program.mesh[i].name) != dimensions.end(); };
+  const auto holds = [&](int64_t coordinate) { return only.empty() || std::ranges::find(only, coordinate) != only.end(); };
 
   // The group's ranks lie on a grid of strides in the rank number; extending by the slowest dimension last keeps them ascending.
   int64_t base = 0;
@@ -179,8 +199,10 @@ std::vector<int64_t> GroupMembers(const Program& program, GroupId group, int64_t
   std::vector<int64_t> offsets = {0};
   for (size_t i = 0; i < program.mesh.size(); ++i) {
     if (differs(i)) {
+      if (!holds(own[i])) return {};
       std::vector<int64_t> extended;
       for (int64_t coordinate = 0; coordinate < program.mesh[i].size; ++coordinate) {
+        if (!holds(coordinate)) continue;
         for (const int64_t offset : offsets) extended.push_back(offset + coordinate * stride);
       }
       offsets = std::move(extended);

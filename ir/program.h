@@ -10,7 +10,8 @@
 //  * every tensor is produced by at most one op; one without a producer must lie on a persistent storage;
 //  * an in-place op produces a new Tensor (version) on the storage it wrote; reading an older version afterwards is an error;
 //  * every collective start is ended by a wait. A wait names one start: it ends that one and every collective started before it on the
-//    same group, and no later one.
+//    same group, and no later one. Point-to-point ops (send, recv) are apart from the group's other collectives: from each rank of a group to
+//    each other one there is a channel whose messages are in order. Those with the same batch id are launched together and end together.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +26,7 @@
 #include "ir/data_type.h"
 #include "ir/parameter_layout.h"
 #include "ir/rank_expression.h"
+#include "ir/schedule.h"
 
 namespace helm::ir {
 
@@ -84,6 +86,9 @@ using Argument = std::variant<NoneArgument, TensorId, std::vector<TensorId>, boo
 struct Group {
   std::string name;                     // e.g. "tensor", "data"; unique
   std::vector<std::string> dimensions;  // names of mesh dimensions
+  // Not empty: only the ranks with these coordinates of the one dimension, ascending (first and last pipeline stage, which share tied
+  // embeddings). A rank with another coordinate is in no group of this name.
+  std::vector<int64_t> coordinates;
 };
 
 struct Op {
@@ -93,7 +98,8 @@ struct Op {
   // Results in schema order. An in-place or out= op lists the new version(s) of what it wrote. An unused result is a none id.
   std::vector<TensorId> results;
   GroupId group;       // collectives and waits
-  int32_t batch = -1;  // point-to-point ops with the same non-negative batch progress together
+  int32_t batch = -1;   // point-to-point ops with the same non-negative batch follow each other and end together
+  int32_t action = -1;  // index into Program::schedule; -1: before the first or behind the last action (tables, optimizer)
   Phase phase = Phase::kForward;
   int32_t layer = -1;        // transformer layer, -1 outside (embedding, head, optimizer)
   int32_t micro_batch = -1;  // -1 for work done once a step
@@ -116,6 +122,7 @@ struct Program {
   DeviceKind device = DeviceKind::kCpu;
   std::vector<MeshDimension> mesh;
   std::vector<Group> groups;
+  Schedule schedule;  // the actions of this rank class, in order; their ops follow each other in the same order
   std::vector<Storage> storages;
   std::vector<Tensor> tensors;
   std::vector<Op> ops;
@@ -165,13 +172,21 @@ std::vector<TensorId> WrittenTensors(const Program& program, const Op& op);
 // The start that a wait names; none when it names none.
 OpId StartOf(const Op& wait);
 
-// Ranks in the group: product of the sizes of its dimensions.
+// c10d.send(tensor, offset, tag) and c10d.recv(offset, tag): the peer's coordinate is `offset` from the own one along the group, around the
+// ring. A send and a recv meet when they name each other and the same tag.
+bool IsPointToPoint(const Op& op);
+// The offset of the peer, 0 <= offset < ranks in the group; the tag. REQUIRES: IsPointToPoint(op), and arguments that Verify accepts.
+int64_t PeerOffset(const Program& program, const Op& op);
+int64_t TagOf(const Op& op);
+
+// Ranks in the group: product of the sizes of its dimensions, or the number of its coordinates.
 int64_t GroupSize(const Program& program, GroupId group);
 // Product of all mesh dimensions.
 int64_t WorldSize(const std::vector<MeshDimension>& mesh);
 // Coordinates of a rank on the mesh, in mesh order. REQUIRES: 0 <= rank < WorldSize.
 std::vector<int64_t> Coordinates(const std::vector<MeshDimension>& mesh, int64_t rank);
-// The global ranks in the same group instance as `rank`, ascending in the group's own order (mesh order).
+// The global ranks in the same group instance as `rank`, ascending in the group's own order (mesh order). Empty when a group with
+// coordinates does not hold the rank's.
 std::vector<int64_t> GroupMembers(const Program& program, GroupId group, int64_t rank);
 
 // Bytes that a collective's price is keyed by: the full tensor (all_gather: the output; reduce_scatter, all_reduce, broadcast, send,

@@ -78,6 +78,7 @@ class ProgramParser {
     if (scanner_.TryWord("program")) return ParseProgramLine();
     if (scanner_.TryWord("mesh")) return ParseMesh();
     if (scanner_.TryWord("group")) return ParseGroup();
+    if (scanner_.TryWord("schedule")) return ParseScheduleLine();
     if (scanner_.TryWord("storage")) return ParseStorage();
     if (scanner_.TryWord("segment")) return ParseSegment();
     if (scanner_.TryWord("piece")) return ParsePiece();
@@ -137,9 +138,21 @@ class ProgramParser {
       if (!group.dimensions.empty() && !scanner_.Punctuation(",")) return false;
       if (!scanner_.Name("the name of a mesh dimension", group.dimensions.emplace_back())) return false;
     }
+    if (scanner_.TryWord("at") && !ParseSizes(scanner_, "a mesh coordinate", group.coordinates)) return false;
     if (!groups_.Declare(groups_.Mention(group.name, at)))
       return scanner_.Fail(at, fmt::format("group '{}' is declared twice", group.name));
     program_.groups.push_back(std::move(group));
+    return true;
+  }
+
+  bool ParseScheduleLine() {
+    const TextPosition at = scanner_.position();
+    if (!program_.schedule.empty()) return scanner_.Fail(at, "a second 'schedule' statement");
+    std::string row;
+    if (!scanner_.QuotedString("the actions in quotes, such as \"0F0,0B0\"", row)) return false;
+    Result<Schedule> schedule = ParseSchedule(row);
+    if (!schedule.ok()) return scanner_.Fail(at, schedule.status().message());
+    program_.schedule = std::move(schedule).value();
     return true;
   }
 
@@ -185,6 +198,7 @@ class ProgramParser {
     if (TryKey("elements")) return ParseSize(scanner_, "a number of elements", segment.elements);
     if (TryKey("weight_decay")) return ParseBool(segment.weight_decay);
     if (TryKey("tensor_replicated")) return ParseBool(segment.tensor_replicated);
+    if (TryKey("sharded_over")) return scanner_.Name("the name of a mesh dimension", segment.sharded_over);
     if (TryKey("gradient_offset")) return ParseSize(scanner_, "a number of elements", segment.gradient_offset);
     if (TryKey("parameter")) return ParseStorageName(segment.parameter);
     if (TryKey("gradient")) return ParseStorageName(segment.gradient);
@@ -192,7 +206,8 @@ class ProgramParser {
     if (TryKey("moment_first")) return ParseStorageName(segment.moment_first);
     if (TryKey("moment_second")) return ParseStorageName(segment.moment_second);
     return scanner_.Expected(
-        "elements, weight_decay, tensor_replicated, parameter, gradient, gradient_offset, master, moment_first or moment_second");
+        "elements, weight_decay, tensor_replicated, sharded_over, parameter, gradient, gradient_offset, master, moment_first or "
+        "moment_second");
   }
 
   bool ParsePiece() {
@@ -451,11 +466,12 @@ class ProgramParser {
     if (TryKey("layer")) return ParseInt32("a layer", op.layer);
     if (TryKey("micro_batch")) return ParseInt32("a micro-batch", op.micro_batch);
     if (TryKey("batch")) return ParseInt32("a batch", op.batch);
+    if (TryKey("action")) return ParseInt32("the number of an action", op.action);
     if (TryKey("tile")) return ParseInt32("a tile", op.tile);
     if (TryKey("strand")) return ParseInt32("a strand", op.strand);
     if (TryKey("stream")) return ParseInt32("a compute stream", op.compute_stream);
     if (TryKey("label")) return scanner_.QuotedString("a label in quotes", op.label);
-    if (!TryKey("group")) return scanner_.Expected("phase, layer, micro_batch, group, batch, tile, strand, stream, label or '}'");
+    if (!TryKey("group")) return scanner_.Expected("phase, layer, micro_batch, group, batch, action, tile, strand, stream, label or '}'");
     const TextPosition at = scanner_.position();
     std::string name;
     if (!scanner_.Name("the name of a group", name)) return false;
@@ -561,5 +577,19 @@ class ProgramParser {
 }  // namespace
 
 Result<Program> ParseProgram(std::string_view text, std::string_view file) { return ProgramParser(text, file).Parse(); }
+
+Result<StepPrograms> ParseStepPrograms(std::string_view text, std::string_view file) {
+  constexpr std::string_view kNext = "\nhelm-program/";
+  StepPrograms step;
+  std::string lines_before;  // empty ones, so that messages name the line of the file
+  while (true) {
+    const size_t next = text.find(kNext);
+    const std::string_view part = text.substr(0, next);
+    HELM_ASSIGN_OR_RETURN(step.classes.emplace_back(), ParseProgram(lines_before + std::string(part), file));
+    if (next == std::string_view::npos) return step;
+    lines_before.append(static_cast<size_t>(std::ranges::count(part, '\n')) + 1, '\n');
+    text.remove_prefix(next + 1);
+  }
+}
 
 }  // namespace helm::ir

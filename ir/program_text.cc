@@ -86,8 +86,11 @@ class Printer {
     for (const Group& group : program_.groups) {
       std::vector<std::string> names;
       for (const std::string& name : group.dimensions) names.push_back(NameText(name));
-      Add("group {} = [{}]\n", NameText(group.name), Join(names, ", "));
+      Add("group {} = [{}]", NameText(group.name), Join(names, ", "));
+      if (!group.coordinates.empty()) Add(" at [{}]", fmt::join(group.coordinates, ", "));
+      text_ += '\n';
     }
+    if (!program_.schedule.empty()) Add("schedule {}\n", QuotedText(ToText(program_.schedule)));
   }
 
   void PrintStorage(StorageId id) {
@@ -100,6 +103,7 @@ class Printer {
   void PrintSegment(const ParameterSegment& segment) {
     Add("segment {} elements={} weight_decay={} tensor_replicated={}", NameText(segment.name), segment.elements, segment.weight_decay,
         segment.tensor_replicated);
+    if (!segment.sharded_over.empty()) Add(" sharded_over={}", NameText(segment.sharded_over));
     PrintStorageField("parameter", segment.parameter);
     PrintStorageField("gradient", segment.gradient);
     Add(" gradient_offset={}", segment.gradient_offset);
@@ -185,6 +189,7 @@ class Printer {
     PrintNumber("micro_batch", op.micro_batch, -1);
     if (op.group.valid()) Add(" group={}", NameText(program_.group(op.group).name));
     PrintNumber("batch", op.batch, -1);
+    PrintNumber("action", op.action, -1);
     PrintNumber("tile", op.tile, 0);
     PrintNumber("strand", op.strand, 0);
     PrintNumber("stream", op.compute_stream, 0);
@@ -223,6 +228,13 @@ class Printer {
 
 std::string ToText(const Program& program) { return Printer(program).Print(); }
 
+std::string ToText(const StepPrograms& step) {
+  std::string text;
+  for (const Program& program : step.classes) text += ToText(program);
+  return text;
+}
+
 std::string ProgramHash(const Program& program) { return Hex16(Hash64(ToText(program))); }
+std::string ProgramHash(const StepPrograms& step) { return Hex16(Hash64(ToText(step))); }
 
 }  // namespace helm::ir

@@ -6,6 +6,7 @@
 
 #include "core/status.h"
 #include "ir/program.h"
+#include "ir/step_programs.h"
 
 namespace helm::ir {
 
@@ -16,7 +17,12 @@ std::string ToText(const Program& program);
 // call Verify. Never aborts, whatever the text.
 Result<Program> ParseProgram(std::string_view text, std::string_view file);
 
+// Of all rank classes: their texts one after the other, each with its own first line. Reading takes one program too.
+std::string ToText(const StepPrograms& step);
+Result<StepPrograms> ParseStepPrograms(std::string_view text, std::string_view file);
+
 // Stable 64-bit hash of the text form, as 16 hexadecimal digits.
 std::string ProgramHash(const Program& program);
+std::string ProgramHash(const StepPrograms& step);
 
 }  // namespace helm::ir

@@ -30,6 +30,15 @@ std::vector<TimelineOp> TimelineOps(const Program& program, const std::vector<st
   return ops;
 }
 
+std::vector<TimelineOp> TimelineOps(const StepPrograms& step) {
+  std::vector<TimelineOp> all;
+  for (const Program& program : step.classes) {
+    const std::vector<TimelineOp> ops = TimelineOps(program, {});
+    all.insert(all.end(), ops.begin(), ops.end());
+  }
+  return all;
+}
+
 Bytes PeakBytes(const Timeline& timeline) {
   Bytes peak;
   for (const RankSummary& rank : timeline.ranks) peak = std::max(peak, rank.memory_bytes_peak);

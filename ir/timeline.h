@@ -14,7 +14,7 @@
 
 #include "core/status.h"
 #include "core/units.h"
-#include "ir/program.h"
+#include "ir/step_programs.h"
 
 namespace helm::ir {
 
@@ -84,8 +84,9 @@ struct Timeline {
   bool operator==(const Timeline&) const = default;
 };
 
-// The op table of a timeline of this program; `sources` may be empty (then "observed").
+// The op table of a timeline of this program; `sources` may be empty (then "observed"). Of a step: of its classes, one after the other.
 std::vector<TimelineOp> TimelineOps(const Program& program, const std::vector<std::string>& sources);
+std::vector<TimelineOp> TimelineOps(const StepPrograms& step);
 
 Bytes PeakBytes(const Timeline& timeline);  // maximum over ranks
 

@@ -33,6 +33,8 @@ Status Verify(const Program& program) {
   CheckPorts(program, problems);
   CheckProducers(program, problems);
   CheckOps(program, problems);
+  CheckActions(program, problems);
+  if (!problems.empty()) return StatusOf(program, problems);  // the other checks ask for peers and what waits end
   CheckOrder(program, problems);
   CheckWaits(program, problems);
   CheckIsolated(program, problems);

@@ -37,6 +37,7 @@ void CheckPorts(const Program& program, Problems& problems);      // inputs and 
 void CheckProducers(const Program& program, Problems& problems);  // every tensor is produced once or bound
 void CheckOps(const Program& program, Problems& problems);        // kind, target, group, results of each op by itself
 void CheckOrder(const Program& program, Problems& problems);      // uses before production, stale versions, collectives in flight
+void CheckActions(const Program& program, Problems& problems);
 void CheckWaits(const Program& program, Problems& problems);
 void CheckIsolated(const Program& program, Problems& problems);
 

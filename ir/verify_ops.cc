@@ -56,6 +56,16 @@ void CheckGathered(const Program& program, OpId id, int64_t numerator, int64_t d
   }
 }
 
+// c10d.all_gather(tensor, into): the result is the new version of `into`.
+void CheckGatherInto(const Program& program, OpId id, Problems& problems) {
+  const Op& op = program.op(id);
+  const Tensor& into = program.tensor(TensorArguments(op)[1]);
+  const bool fits = op.results.size() == 1 && op.results[0].valid() && program.tensor(op.results[0]).storage == into.storage &&
+                    ExtentOf(program.tensor(op.results[0])) == ExtentOf(into);
+  if (!fits) return problems.Add(id, "needs as result the new version of the tensor that it gathers into");
+  CheckGathered(program, id, GroupSize(program, op.group), 1, problems);
+}
+
 void CheckReduction(const Op& op, OpId id, Problems& problems) {
   const auto* reduction = op.arguments.size() < 2 ? nullptr : std::get_if<std::string>(&op.arguments[1]);
   if (reduction == nullptr || (*reduction != "sum" && *reduction != "max"))
@@ -65,6 +75,7 @@ void CheckReduction(const Op& op, OpId id, Problems& problems) {
 void CheckCollectiveShapes(const Program& program, OpId id, Problems& problems) {
   const Op& op = program.op(id);
   const int64_t size = GroupSize(program, op.group);
+  if (op.target == "c10d.all_gather" && TensorArguments(op).size() == 2) return CheckGatherInto(program, id, problems);
   const bool moves_one = TensorArguments(op).size() == 1 && op.results.size() == 1 && op.results[0].valid();
   const bool in_place = moves_one && SharesStorage(program, op, op.results[0]);
   if (op.target == "c10d.all_reduce") {
@@ -84,12 +95,29 @@ void CheckCollectiveShapes(const Program& program, OpId id, Problems& problems) 
   }
 }
 
+// c10d.send(tensor, offset, tag) and result = c10d.recv(offset, tag).
+void CheckPointToPoint(const Program& program, OpId id, Problems& problems) {
+  const Op& op = program.op(id);
+  const bool sends = op.target == "c10d.send";
+  const size_t place = sends ? 1 : 0;
+  const bool complete = op.arguments.size() == place + 2 && std::holds_alternative<int64_t>(op.arguments[place]) &&
+                        std::holds_alternative<int64_t>(op.arguments[place + 1]) &&
+                        (!sends || std::holds_alternative<TensorId>(op.arguments[0]));
+  if (!complete) return problems.Add(id, sends ? "needs a tensor, the offset of the peer and a tag" : "needs the offset of the peer and a tag");
+  if (op.results.size() != (sends ? 0U : 1U) || (!sends && !op.results[0].valid())) {
+    return problems.Add(id, sends ? "sends, so it has no result" : "needs one result, the tensor that it receives");
+  }
+  if (PeerOffset(program, op) == 0) problems.Add(id, "has itself as its peer");
+}
+
 void CheckCollective(const Program& program, OpId id, Problems& problems) {
   const Op& op = program.op(id);
   if (std::ranges::find(kCollectives, op.target) == kCollectives.end()) {
     problems.Add(id, fmt::format("is no collective; known are {}", fmt::join(kCollectives, ", ")));
   }
   if (!op.group.valid()) return problems.Add(id, "is a collective without a group");
+  if (op.batch >= 0 && !IsPointToPoint(op)) problems.Add(id, "is in a batch, but only point-to-point ops are");
+  if (IsPointToPoint(op)) return CheckPointToPoint(program, id, problems);
   CheckCollectiveShapes(program, id, problems);
 }
 
@@ -156,6 +184,14 @@ void CheckProducers(const Program& program, Problems& problems) {
     if (!tensor.producer.valid() && !producer[t].valid() && !program.storage(tensor.storage).persistent) {
       problems.Add(fmt::format("%{} is produced by no op and {} is not persistent", tensor.name, StorageText(program, tensor.storage)));
     }
+  }
+}
+
+void CheckActions(const Program& program, Problems& problems) {
+  const auto count = static_cast<int32_t>(program.schedule.size());
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const int32_t action = program.ops[i].action;
+    if (action < -1 || action >= count) problems.Add(OpId(i), fmt::format("names action {}, of {}", action, count));
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "ir/lifetime.h"
 #include "ir/verify_checks.h"
 
 namespace helm::ir {
@@ -18,7 +19,8 @@ class OrderCheck {
         problems_(problems),
         exists_(program.tensors.size()),
         used_(program.storages.size()),
-        writes_(program.storages.size()) {
+        writes_(program.storages.size()),
+        ended_by_(EndedBy(program)) {
     for (size_t t = 0; t < program.tensors.size(); ++t) exists_[t] = !program.tensors[t].producer.valid();
   }
 
@@ -26,7 +28,7 @@ class OrderCheck {
     for (size_t i = 0; i < program_.ops.size(); ++i) {
       const OpId id(i);
       const Op& op = program_.ops[i];
-      if (op.kind == OpKind::kWait) End(op);
+      if (op.kind == OpKind::kWait) End(id);
       for (const TensorId argument : TensorArguments(op)) Read(id, argument);
       const std::vector<TensorId> written = WrittenTensors(program_, op);
       for (const TensorId result : written) Write(id, result);
@@ -111,9 +113,9 @@ class OrderCheck {
     for (const TensorId argument : TensorArguments(op)) hold(argument, false);
   }
 
-  void End(const Op& wait) {
-    const OpId named = StartOf(wait);
-    std::erase_if(in_flight_, [&](const Held& held) { return program_.op(held.start).group == wait.group && held.start <= named; });
+  void End(OpId wait) {
+    const std::vector<OpId>& ended = ended_by_[wait.index()];
+    std::erase_if(in_flight_, [&](const Held& held) { return std::ranges::binary_search(ended, held.start); });
   }
 
   OpId HeldBy(TensorId id, bool writing) const {
@@ -137,6 +139,7 @@ class OrderCheck {
   std::vector<bool> exists_;                      // by tensor
   std::vector<OpId> used_;                        // by storage: the first op with a result on it
   std::vector<std::vector<WriteRecord>> writes_;  // by storage, in launch order
+  std::vector<std::vector<OpId>> ended_by_;       // by wait
   std::vector<Held> in_flight_;
 };
 

@@ -110,6 +110,33 @@ void CheckOverlaps(const ParameterSegment& segment, Problems& problems) {
   }
 }
 
+void CheckCoordinates(const Program& program, const Group& group, Problems& problems) {
+  if (group.coordinates.empty()) return;
+  if (group.dimensions.size() != 1 || !HasDimension(program, group.dimensions[0])) {
+    return problems.Add(fmt::format("group '{}' lists coordinates, so it needs just one mesh dimension", group.name));
+  }
+  const int64_t size = std::ranges::find(program.mesh, group.dimensions[0], &MeshDimension::name)->size;
+  const bool ascending = std::ranges::adjacent_find(group.coordinates, std::ranges::greater_equal()) == group.coordinates.end();
+  if (!ascending || group.coordinates.back() >= size) {
+    problems.Add(fmt::format("group '{}': the coordinates [{}] must ascend and be less than {}", group.name,
+                             fmt::join(group.coordinates, ", "), size));
+  }
+}
+
+int64_t ShardsOf(const Program& program, const ParameterSegment& segment) {
+  const auto dimension = std::ranges::find(program.mesh, segment.sharded_over, &MeshDimension::name);
+  return dimension == program.mesh.end() ? 1 : dimension->size;
+}
+
+void CheckShards(const Program& program, const ParameterSegment& segment, Problems& problems) {
+  if (segment.sharded_over.empty()) return;
+  if (!HasDimension(program, segment.sharded_over)) {
+    problems.Add(fmt::format("segment '{}': '{}' is no dimension of the mesh ({})", segment.name, segment.sharded_over, MeshText(program)));
+  } else if (segment.elements % ShardsOf(program, segment) != 0) {
+    problems.Add(fmt::format("segment '{}': {} elements are not {} equal shards", segment.name, segment.elements, ShardsOf(program, segment)));
+  }
+}
+
 // Gradients, master weights and moments are fp32; the width of the parameters is that of the compute dtype.
 void CheckSegmentStorages(const Program& program, const ParameterSegment& segment, Problems& problems) {
   struct Part {
@@ -117,9 +144,10 @@ void CheckSegmentStorages(const Program& program, const ParameterSegment& segmen
     StorageId storage;
     int64_t elements;
   };
+  const int64_t own = segment.elements / ShardsOf(program, segment);
   for (const auto& [name, storage, elements] :
-       {Part{"gradient", segment.gradient, segment.gradient_offset + segment.elements}, Part{"master", segment.master, segment.elements},
-        Part{"moment_first", segment.moment_first, segment.elements}, Part{"moment_second", segment.moment_second, segment.elements}}) {
+       {Part{"gradient", segment.gradient, segment.gradient_offset + segment.elements}, Part{"master", segment.master, own},
+        Part{"moment_first", segment.moment_first, own}, Part{"moment_second", segment.moment_second, own}}) {
     const int64_t needed = elements * ElementBytes(DataType::kFloat32);
     if (program.storage(storage).bytes.count() < needed) {
       problems.Add(fmt::format("segment '{}': {} storage {} has {} bytes, needs {}", segment.name, name, StorageText(program, storage),
@@ -169,6 +197,7 @@ void CheckMeshAndGroups(const Program& program, Problems& problems) {
         problems.Add(fmt::format("group '{}': '{}' is no dimension of the mesh ({})", group.name, name, MeshText(program)));
       if (!seen.insert(name).second) problems.Add(fmt::format("group '{}' names dimension '{}' twice", group.name, name));
     }
+    CheckCoordinates(program, group, problems);
   }
   for (size_t i = 0; i < program.ops.size(); ++i) {
     for (const Argument& argument : program.ops[i].arguments) {
@@ -184,6 +213,7 @@ void CheckTensors(const Program& program, Problems& problems) {
 
 void CheckSegments(const Program& program, Problems& problems) {
   for (const ParameterSegment& segment : program.segments) {
+    CheckShards(program, segment, problems);
     CheckSegmentStorages(program, segment, problems);
     for (const ParameterPiece& piece : segment.pieces) CheckPiece(program, segment, piece, problems);
     CheckOverlaps(segment, problems);

@@ -31,6 +31,8 @@ class Problems {
 void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   const std::pair<const char*, int64_t> values[] = {{"strategy.data", strategy.data},
                                                     {"strategy.tensor", strategy.tensor},
+                                                    {"strategy.pipeline", strategy.pipeline},
+                                                    {"strategy.virtual_pipeline", strategy.virtual_pipeline},
                                                     {"strategy.micro_batch", strategy.micro_batch},
                                                     {"workload.global_batch", workload.global_batch},
                                                     {"workload.sequence_length", workload.sequence_length}};
@@ -39,18 +41,15 @@ void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, P
 
 void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   const std::pair<const char*, int64_t> degrees[] = {{"context", strategy.context},
-                                                     {"pipeline", strategy.pipeline},
-                                                     {"virtual_pipeline", strategy.virtual_pipeline},
                                                      {"expert", strategy.expert},
                                                      {"expert_tensor", strategy.expert_tensor}};
   for (const auto& [name, value] : degrees) {
     problems.Require(value == 1, fmt::format("strategy.{} {} is not supported by this version; allowed: 1", name, value));
   }
-  problems.Require(strategy.zero == 0, fmt::format("strategy.zero {} is not supported by this version; allowed: 0", strategy.zero));
-  problems.Require(strategy.recompute == "none",
-                   fmt::format("strategy.recompute '{}' is not supported by this version; allowed: none", strategy.recompute));
-  problems.Require(strategy.schedule == "none",
-                   fmt::format("strategy.schedule '{}' needs pipeline > 1; allowed without it: none", strategy.schedule));
+  problems.Require(strategy.zero == 0 || strategy.zero == 1,
+                   fmt::format("strategy.zero {} is not supported by this version; allowed: 0, 1", strategy.zero));
+  problems.Require(strategy.recompute == "none" || strategy.recompute == "selective" || strategy.recompute == "full",
+                   fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full", strategy.recompute));
   problems.Require(workload.kind == "training",
                    fmt::format("workload.kind '{}' is not supported by this version; allowed: training", workload.kind));
   problems.Require(workload.dtype == ir::DataType::kFloat32 || workload.dtype == ir::DataType::kBFloat16,
@@ -65,6 +64,29 @@ void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, cons
   const int64_t tokens = strategy.micro_batch * workload.sequence_length;
   problems.Divides("with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length)", tokens, "strategy.tensor",
                    strategy.tensor);
+}
+
+void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problems& problems) {
+  const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
+  if (strategy.stages.empty()) {
+    problems.Divides("model layers", model.layers, "strategy.pipeline x strategy.virtual_pipeline", chunks);
+  } else {
+    problems.Require(static_cast<int64_t>(strategy.stages.size()) == chunks,
+                     fmt::format("strategy.stages has {} items; it needs strategy.pipeline x strategy.virtual_pipeline = {}",
+                                 strategy.stages.size(), chunks));
+    int64_t next = 0;
+    for (const ir::Stage& stage : strategy.stages) {
+      problems.Require(stage.layer_first == next && stage.layer_end >= next,
+                       fmt::format("strategy.stages: layers [{}, {}] do not follow the {} layers before", stage.layer_first, stage.layer_end,
+                                   next));
+      next = stage.layer_end;
+    }
+    problems.Require(next == model.layers, fmt::format("strategy.stages hold {} layers, the model has {}", next, model.layers));
+  }
+  problems.Require(strategy.pipeline > 1 || strategy.schedule == "none",
+                   fmt::format("strategy.schedule '{}' needs pipeline > 1; allowed without it: none", strategy.schedule));
+  problems.Require(strategy.pipeline == 1 || strategy.schedule != "none",
+                   "strategy.schedule 'none' cannot run pipeline > 1; name one, such as 1f1b");
 }
 
 void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
@@ -101,6 +123,7 @@ Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const
   CheckSupported(workload, strategy, problems);
   if (!problems.empty()) return problems.ToStatus();
   CheckTensorSplit(model, workload, strategy, problems);
+  CheckPipeline(model, strategy, problems);
   CheckWorkload(model, workload, strategy, problems);
   return problems.ToStatus();
 }

@@ -10,11 +10,12 @@ using ir::DataType;
 using ir::StorageRole;
 using ir::TensorId;
 
-Gradients::Gradients(ProgramBuilder& builder, const ParameterPlan& plan, DataType dtype, ir::GroupId tensor_group, ir::GroupId data_group)
-    : builder_(builder), plan_(plan), tensor_group_(tensor_group), data_group_(data_group) {
+Gradients::Gradients(ProgramBuilder& builder, const ParameterPlan& plan, DataType dtype, int64_t micro_batches, const GradientGroups& groups)
+    : builder_(builder), plan_(plan), micro_batches_(micro_batches), groups_(groups) {
   builder_.program().segments = plan.segments;
   weights_.resize(plan.parameters.size());
   gradients_.resize(plan.parameters.size());
+  written_.resize(plan.parameters.size());
   for (const Bucket& bucket : plan.buckets) {
     AddBucket(bucket, dtype);
     AddParameters(bucket, dtype);
@@ -28,18 +29,22 @@ void Gradients::AddBucket(const Bucket& bucket, DataType dtype) {
   bucket_tensors_.push_back(builder_.AddPersistent(name, DataType::kFloat32, {bucket.elements}, gradient));
   for (const size_t index : bucket.segments) {
     ir::ParameterSegment& segment = builder_.program().segments[index];
-    auto flat = [&](const std::string& kind, DataType type, StorageRole role, ir::StorageId& storage) {
-      storage = builder_.AddStorage(segment.name + "." + kind, segment.elements * ElementBytes(type), role);
-      return builder_.AddPersistent(segment.name + "." + kind, type, {segment.elements}, storage);
+    auto flat = [&](const std::string& kind, DataType type, StorageRole role, int64_t elements, ir::StorageId& storage) {
+      storage = builder_.AddStorage(segment.name + "." + kind, elements * ElementBytes(type), role);
+      return builder_.AddPersistent(segment.name + "." + kind, type, {elements}, storage);
     };
+    const bool sharded = !segment.sharded_over.empty();
+    const int64_t own = sharded ? segment.elements / builder_.Size(groups_.data) : segment.elements;
     SegmentTensors tensors;
     segment.gradient = gradient;
-    tensors.parameter = flat("parameter", dtype, StorageRole::kParameter, segment.parameter);
+    tensors.parameter = flat("parameter", dtype, StorageRole::kParameter, segment.elements, segment.parameter);
     segment.master = segment.parameter;
     tensors.master = tensors.parameter;
-    if (dtype != DataType::kFloat32) tensors.master = flat("master", DataType::kFloat32, StorageRole::kOptimizerState, segment.master);
-    tensors.moment_first = flat("moment_first", DataType::kFloat32, StorageRole::kOptimizerState, segment.moment_first);
-    tensors.moment_second = flat("moment_second", DataType::kFloat32, StorageRole::kOptimizerState, segment.moment_second);
+    if (sharded || dtype != DataType::kFloat32) {
+      tensors.master = flat("master", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.master);
+    }
+    tensors.moment_first = flat("moment_first", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_first);
+    tensors.moment_second = flat("moment_second", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_second);
     segments_.push_back(tensors);
   }
 }
@@ -60,42 +65,49 @@ TensorId Gradients::Target(ParameterIndex index) {
   return gradients_[static_cast<size_t>(index)];
 }
 
-void Gradients::WriteProduct(ParameterIndex index, TensorId output_gradient, TensorId input, Turn turn) {
+void Gradients::WriteProduct(ParameterIndex index, TensorId output_gradient, TensorId input) {
   const TensorId target = Target(index);
   const TensorId transposed = builder_.T(output_gradient);
   if (builder_.dtype(input) != DataType::kFloat32) {
     const TensorId product = builder_.Mm(transposed, input);
-    Written(index, Overwrite(turn) ? builder_.Copy_(target, product) : builder_.Add_(target, product), turn);
+    Written(index, Overwrite(index) ? builder_.Copy_(target, product) : builder_.Add_(target, product));
     return;
   }
-  Written(index, Overwrite(turn) ? builder_.MmOut(transposed, input, target) : builder_.Addmm_(target, transposed, input), turn);
+  Written(index, Overwrite(index) ? builder_.MmOut(transposed, input, target) : builder_.Addmm_(target, transposed, input));
 }
 
 void Gradients::WriteSum(ParameterIndex index, TensorId value) {
   const TensorId target = Target(index);
-  if (Overwrite({})) {
-    Written(index, builder_.SumOut(value, 0, DataType::kFloat32, target), {});
+  if (Overwrite(index)) {
+    Written(index, builder_.SumOut(value, 0, DataType::kFloat32, target));
     return;
   }
-  Written(index, builder_.Add_(target, builder_.Sum(value, 0, false, DataType::kFloat32)), {});
+  Written(index, builder_.Add_(target, builder_.Sum(value, 0, false, DataType::kFloat32)));
 }
 
-void Gradients::WriteValue(ParameterIndex index, TensorId value, Turn turn) {
+void Gradients::WriteValue(ParameterIndex index, TensorId value) {
   const TensorId target = Target(index);
-  Written(index, Overwrite(turn) ? builder_.Copy_(target, value) : builder_.Add_(target, value), turn);
+  Written(index, Overwrite(index) ? builder_.Copy_(target, value) : builder_.Add_(target, value));
 }
 
-void Gradients::Written(ParameterIndex index, TensorId version, Turn turn) {
-  gradients_[static_cast<size_t>(index)] = version;
-  const size_t bucket = plan_.bucket_of[static_cast<size_t>(index)];
+void Gradients::Written(ParameterIndex index, TensorId version) {
+  const auto at = static_cast<size_t>(index);
+  gradients_[at] = version;
+  const size_t bucket = plan_.bucket_of[at];
   bucket_tensors_[bucket] = version;
-  if (!last_ || !turn.final) return;
+  if (++written_[at] < micro_batches_ * plan_.parameters[at].writes) return;
   HELM_CHECK(missing_[bucket] > 0, "every gradient is completed once");
-  if (--missing_[bucket] > 0 || builder_.Size(data_group_) == 1) return;
+  if (--missing_[bucket] == 0) Reduce(bucket);
+}
+
+void Gradients::Reduce(size_t bucket) {
+  if (builder_.Size(groups_.data) == 1) return;
   const std::string label = builder_.label();
   builder_.Label(fmt::format("gradients.{}", plan_.buckets[bucket].name));
-  reductions_.emplace(bucket, builder_.AllReduce(Flat(bucket), data_group_));
-  bucket_tensors_[bucket] = reductions_.at(bucket).result;
+  const TensorId flat = Flat(bucket);
+  const Pending pending = plan_.buckets[bucket].sharded ? builder_.ReduceScatter(flat, groups_.data) : builder_.AllReduce(flat, groups_.data);
+  reductions_.emplace(bucket, pending);
+  bucket_tensors_[bucket] = pending.result;
   builder_.Label(label);
 }
 
@@ -107,12 +119,14 @@ TensorId Gradients::Flat(size_t bucket) {
 
 std::vector<TensorId> Gradients::Finish() {
   std::vector<TensorId> result;
-  for (size_t bucket = 0; bucket < plan_.buckets.size(); ++bucket) {
-    HELM_CHECK(missing_[bucket] == 0, "every gradient was written");
-    builder_.Label(fmt::format("gradients.{}", plan_.buckets[bucket].name));
-    if (const auto at = reductions_.find(bucket); at != reductions_.end()) builder_.Wait(at->second);
-    TensorId flat = Flat(bucket);
-    if (plan_.buckets[bucket].share == Share::kPartial) flat = builder_.Wait(builder_.AllReduce(flat, tensor_group_));
+  for (size_t index = 0; index < plan_.buckets.size(); ++index) {
+    const Bucket& bucket = plan_.buckets[index];
+    HELM_CHECK(missing_[index] == 0, "every gradient was written");
+    builder_.Label(fmt::format("gradients.{}", bucket.name));
+    const auto reduction = reductions_.find(index);
+    TensorId flat = reduction != reductions_.end() ? builder_.Wait(reduction->second) : Flat(index);
+    if (bucket.share == Share::kPartial) flat = builder_.Wait(builder_.AllReduce(flat, groups_.tensor));
+    if (bucket.tied) flat = builder_.Wait(builder_.AllReduce(flat, groups_.embedding));
     result.push_back(flat);
   }
   return result;

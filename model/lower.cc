@@ -1,19 +1,17 @@
 #include "model/lower.h"
 
+#include <string>
 #include <utility>
-#include <vector>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "model/stage_lowering.h"
 #include "model/step.h"
 
 namespace helm::model {
 
 using ir::DataType;
-using ir::Phase;
-using ir::Shape;
-using ir::TensorId;
 
 namespace {
 
@@ -31,67 +29,6 @@ Sizes SizesOf(const ModelSpec& model, const ir::Workload& workload, const ir::St
   return sizes;
 }
 
-struct MicroBatchInput {
-  TensorId tokens, labels;
-};
-
-std::vector<MicroBatchInput> AddInputs(ProgramBuilder& b, const Sizes& sizes) {
-  std::vector<MicroBatchInput> inputs;
-  auto add = [&](const std::string& name) {
-    const ir::StorageId storage = b.AddStorage(name, sizes.tokens * 8, ir::StorageRole::kInput);
-    return b.program().inputs[name] = b.AddPersistent(name, DataType::kInt64, {sizes.sequences, sizes.positions}, storage);
-  };
-  for (int64_t i = 0; i < sizes.micro_batches; ++i) inputs.push_back({add(fmt::format("tokens.{}", i)), add(fmt::format("labels.{}", i))});
-  return inputs;
-}
-
-void MakeTables(Step& step, TensorId like) {
-  step.b.At(Phase::kForward, -1, -1);
-  if (step.model.position == Position::kRope) MakeRopeTables(step, like);
-  if (step.model.position == Position::kLearned) MakePositionRows(step, like);
-  MakePaddingMask(step, like);
-}
-
-// Forward and backward of one micro-batch; returns its share of the loss.
-TensorId LowerMicroBatch(Step& step, int32_t micro_batch, const MicroBatchInput& input) {
-  step.b.At(Phase::kForward, -1, micro_batch);
-  LocalTokens tokens;
-  TensorId rows = EmbeddingForward(step, input.tokens, tokens);
-  std::vector<BlockSaved> saved(static_cast<size_t>(step.model.layers));
-  for (size_t layer = 0; layer < saved.size(); ++layer) {
-    rows = BlockForward(step, static_cast<int64_t>(layer), micro_batch, rows, saved[layer]);
-  }
-  const LossResult loss = LowerLoss(step, micro_batch, rows, input.labels);
-  TensorId gradient = loss.gradient;
-  for (size_t layer = saved.size(); layer-- > 0;) {
-    gradient = BlockBackward(step, static_cast<int64_t>(layer), micro_batch, saved[layer], gradient);
-  }
-  step.b.At(Phase::kWeightGradient, -1, micro_batch);
-  EmbeddingBackward(step, tokens, gradient);
-  return loss.loss;
-}
-
-void LowerStep(Step& step) {
-  ProgramBuilder& b = step.b;
-  const std::vector<MicroBatchInput> inputs = AddInputs(b, step.sizes);
-  MakeTables(step, inputs[0].tokens);
-  TensorId loss;
-  for (size_t i = 0; i < inputs.size(); ++i) {
-    step.gradients.BeginMicroBatch(i == 0, i + 1 == inputs.size());
-    const TensorId share = LowerMicroBatch(step, static_cast<int32_t>(i), inputs[i]);
-    b.At(Phase::kForward, -1, static_cast<int32_t>(i));
-    b.Label("loss");
-    loss = loss.valid() ? b.Add_(loss, share) : share;
-  }
-  Pending reducing;
-  b.At(Phase::kForward, -1, -1);
-  if (step.strategy.data > 1) reducing = b.AllReduce(loss, step.data_group);
-  LowerOptimizer(step);
-  b.At(Phase::kForward, -1, -1);
-  b.Label("loss");
-  b.program().outputs["loss"] = step.strategy.data > 1 ? b.Wait(reducing) : loss;
-}
-
 }  // namespace
 
 int64_t PaddedVocabulary(int64_t vocabulary, int64_t tensor) {
@@ -100,25 +37,66 @@ int64_t PaddedVocabulary(int64_t vocabulary, int64_t tensor) {
   return (vocabulary + unit - 1) / unit * unit;
 }
 
-Result<ir::Program> Lower(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy,
-                          ir::DeviceKind device) {
-  HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
+namespace {
+
+Recompute RecomputeOf(const ir::Strategy& strategy) {
+  if (strategy.recompute == "selective") return Recompute::kSelective;
+  return strategy.recompute == "full" ? Recompute::kFull : Recompute::kNone;
+}
+
+Status CheckSoftware(const ir::Workload& workload, const ir::Software& software, ir::DeviceKind device) {
   if (!software.flash_attention) return InvalidError("error: software.flash_attention: false is not supported; remove it");
   if (software.compile) return InvalidError("error: software.compile: true is not supported; remove it");
   if (device == ir::DeviceKind::kCuda && workload.dtype == DataType::kFloat32) {
     return InvalidError("error: workload.dtype: fp32 is not supported on CUDA, whose flash attention takes only bf16; use dtype: bf16");
   }
-  const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes);
-  ProgramBuilder builder(fmt::format("{} training step", model.name), device, MeshOf(strategy));
-  const ir::GroupId tensor_group = builder.AddGroup("tensor");
-  const ir::GroupId data_group = builder.AddGroup("data");
-  Gradients gradients(builder, plan, workload.dtype, tensor_group, data_group);
-  Step step{model, workload, strategy, SizesOf(model, workload, strategy), builder, plan, gradients, tensor_group, data_group};
+  return OkStatus();
+}
+
+std::string ProgramName(const ModelSpec& model, const ir::Strategy& strategy, int64_t stage) {
+  if (strategy.pipeline == 1) return fmt::format("{} training step", model.name);
+  return fmt::format("{} training step, stage {} of {}", model.name, stage, strategy.pipeline);
+}
+
+// First and last stage, where they hold one embedding between them.
+ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const ir::Strategy& strategy) {
+  if (!model.tied_embeddings || strategy.pipeline == 1) return {};
+  return b.AddGroup("embedding", "pipeline", {0, strategy.pipeline - 1});
+}
+
+}  // namespace
+
+Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                               const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage) {
+  HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
+  HELM_RETURN_IF_ERROR(CheckSoftware(workload, software, device));
+  const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
+  ProgramBuilder builder(ProgramName(model, strategy, stage), device, MeshOf(strategy));
+  GradientGroups groups{builder.AddGroup("tensor"), builder.AddGroup("data"), {}};
+  ir::GroupId pipeline_group;
+  ir::GroupId forward_group, backward_group;
+  if (strategy.pipeline > 1) {
+    pipeline_group = builder.AddGroup("pipeline");
+    forward_group = builder.AddGroup("pipeline_forward", "pipeline", {});
+    backward_group = builder.AddGroup("pipeline_backward", "pipeline", {});
+  }
+  groups.embedding = AddEmbeddingGroup(builder, model, strategy);
+  const Sizes sizes = SizesOf(model, workload, strategy);
+  Gradients gradients(builder, plan, workload.dtype, sizes.micro_batches, groups);
+  Step step{model, workload, strategy, sizes, builder, plan, gradients, groups.tensor, groups.data, pipeline_group, forward_group, backward_group, stage};
   step.tensor_parallel = strategy.tensor > 1;
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;
-  LowerStep(step);
+  step.recompute = RecomputeOf(strategy);
+  builder.program().schedule = schedule;
+  StageLowering(step).Run();
   return std::move(builder).Finish();
+}
+
+Result<ir::Program> Lower(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy,
+                          ir::DeviceKind device) {
+  HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
+  return LowerStage(model, workload, software, strategy, device, ir::ScheduleInTurn(MicroBatches(workload, strategy)), 0);
 }
 
 }  // namespace helm::model

@@ -1,11 +1,14 @@
-// Lower: model + strategy + workload -> the program of a rank for one training step, with explicit backward operators.
+// LowerStage: model + strategy + workload + schedule -> the program of the ranks of one pipeline stage for one training step, with
+// explicit backward operators.
 //
 // A pure function: no cost, no search. The program is in launch order as the framework `helm` runs it by default (overlap `none`):
-// gradients are reduced in buckets during the last micro-batch's backward, tensor-parallel collectives are waited for at once.
+// gradients are reduced in buckets during the last backward passes, tensor-parallel collectives are waited for at once, a stage receives
+// what an action needs right before it and sends its result right behind it (model/stage_lowering.h).
 #pragma once
 
 #include "core/status.h"
 #include "ir/program.h"
+#include "ir/schedule.h"
 #include "ir/strategy.h"
 #include "model/model_spec.h"
 
@@ -17,6 +20,12 @@ int64_t PaddedVocabulary(int64_t vocabulary, int64_t tensor);
 // Says why this model cannot be split so (heads, key-value heads, ffn, sequence, batch divisibility), or ok.
 Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy);
 
+// `schedule`: of this stage (schedule/pipeline_schedule.h); names its chunks, model/chunks.h. REQUIRES: 0 <= stage < strategy.pipeline;
+// the schedule runs each chunk of the stage for each micro-batch once: F, then B, or I and W.
+Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                               const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage);
+
+// Without a pipeline: each micro-batch forward and backward in turn. REQUIRES: strategy.pipeline is 1.
 Result<ir::Program> Lower(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy,
                           ir::DeviceKind device);
 

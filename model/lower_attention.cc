@@ -73,21 +73,29 @@ TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSa
 
 }  // namespace
 
+void AttentionCore(Step& step, AttentionSaved& saved) {
+  step.b.Label("attention.core");
+  FlashForward(step, saved);
+  saved.output_rows = step.b.View(step.b.Transpose(saved.output, 1, 2), {step.sizes.tokens, step.sizes.heads * step.model.head_dim});
+}
+
 TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
   ProgramBuilder& b = step.b;
   b.Label("attention.qkv");
   saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
   b.Label("attention.heads");
   SplitHeads(step, layer, saved);
-  b.Label("attention.core");
-  FlashForward(step, saved);
-  saved.output_rows = b.View(b.Transpose(saved.output, 1, 2), {step.sizes.tokens, step.sizes.heads * step.model.head_dim});
+  AttentionCore(step, saved);
   b.Label("attention.out");
   return RowForward(step, saved.output_rows, layer.out_weight, layer.out_bias);
 }
 
-TensorId AttentionBackward(Step& step, const LayerParameters& layer, TensorId rows, const AttentionSaved& saved, TensorId gradient) {
+TensorId AttentionBackward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
+  if (step.recompute == Recompute::kSelective) {
+    b.SetPhase(Phase::kRecompute);
+    AttentionCore(step, saved);
+  }
   b.Label("attention.out");
   const TensorId of_output = RowBackward(step, saved.output_rows, gradient, layer.out_weight, layer.out_bias);
   b.Label("attention.core");

@@ -6,10 +6,11 @@ namespace helm::model {
 using ir::Phase;
 using ir::TensorId;
 
-TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, TensorId rows, BlockSaved& saved) {
+namespace {
+
+// Attention with its residual, and the norm before the feed-forward layer: returns what flows on beside that norm.
+TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows, BlockSaved& saved) {
   ProgramBuilder& b = step.b;
-  const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
-  b.At(Phase::kForward, static_cast<int32_t>(layer), micro_batch);
   b.Label("attention.norm");
   saved.norm1 = NormForward(step, rows, parameters.norm1_weight, parameters.norm1_bias);
   const TensorId attention = AttentionForward(step, parameters, saved.norm1.output, saved.attention);
@@ -17,14 +18,36 @@ TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, TensorId r
   const TensorId middle = b.Add_(attention, rows);  // `rows` stays as the norm's input; the branch's own buffer carries the sum
   b.Label("mlp.norm");
   saved.norm2 = NormForward(step, middle, parameters.norm2_weight, parameters.norm2_bias);
+  return middle;
+}
+
+// Everything that backward reads, from the layer's input alone. It ends before the down projection, whose output backward does not need
+// (torch.utils.checkpoint without reentrance stops there too).
+void RepeatForward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved) {
+  const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
+  const TensorId rows = saved.norm1.input;
+  saved = {};
+  step.b.At(Phase::kRecompute, static_cast<int32_t>(layer), micro_batch);
+  FirstHalf(step, parameters, rows, saved);
+  MlpInner(step, parameters, saved.norm2.output, saved.mlp);
+}
+
+}  // namespace
+
+TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, TensorId rows, BlockSaved& saved) {
+  ProgramBuilder& b = step.b;
+  const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
+  b.At(Phase::kForward, static_cast<int32_t>(layer), micro_batch);
+  const TensorId middle = FirstHalf(step, parameters, rows, saved);
   const TensorId mlp = MlpForward(step, parameters, saved.norm2.output, saved.mlp);
   b.Label("mlp.residual");
   return b.Add_(mlp, middle);
 }
 
-TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, const BlockSaved& saved, TensorId gradient) {
+TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
+  if (step.recompute == Recompute::kFull) RepeatForward(step, layer, micro_batch, saved);
   b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
   TensorId of_branch = MlpBackward(step, parameters, saved.norm2.output, saved.mlp, gradient);
   b.Label("mlp.norm");

@@ -46,13 +46,12 @@ void EmbeddingBackward(Step& step, const LocalTokens& saved, TensorId gradient) 
   b.Label("embedding");
   if (step.plan.position >= 0) {
     const TensorId of_positions = b.EmbeddingDenseBackward(gradient, step.position_rows, step.model.max_positions);
-    step.gradients.WriteValue(step.plan.position, of_positions, {});
+    step.gradients.WriteValue(step.plan.position, of_positions);
   }
   TensorId rows = GatherRows(step, gradient);
   if (saved.absent.valid()) rows = b.MaskedFill_(rows, b.Unsqueeze(saved.absent, 1), 0.0);
   const TensorId of_table = b.EmbeddingDenseBackward(rows, saved.rows, step.sizes.vocabulary);
-  const bool tied = step.plan.head == step.plan.embedding;  // then the head has written first
-  step.gradients.WriteValue(step.plan.embedding, of_table, {.fresh = !tied, .final = true});
+  step.gradients.WriteValue(step.plan.embedding, of_table);
 }
 
 }  // namespace helm::model

@@ -1,4 +1,6 @@
 // Linear layers whose weight is split over the tensor group, by output features (column) or input features (row), as Megatron-LM does.
+#include <utility>
+
 #include "model/step.h"
 
 namespace helm::model {
@@ -20,6 +22,21 @@ PendingRows StartReduceRows(Step& step, TensorId partial) {
 
 TensorId FinishReduceRows(Step& step, const PendingRows& rows) { return rows.pending ? step.b.Wait(rows.collective) : rows.value; }
 
+void WeightGradient(Step& step, std::function<void()> write) {
+  if (step.postponed == nullptr) {
+    step.b.SetPhase(Phase::kWeightGradient);
+    write();
+  } else {
+    ProgramBuilder::Place place = step.b.place();
+    place.phase = Phase::kWeightGradient;
+    step.postponed->push_back([&step, place, write = std::move(write)] {
+      step.b.At(place);
+      write();
+    });
+  }
+  step.b.SetPhase(Phase::kInputGradient);
+}
+
 TensorId ColumnForward(Step& step, TensorId rows, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
   const TensorId input = GatherRows(step, rows);
@@ -30,15 +47,18 @@ TensorId ColumnForward(Step& step, TensorId rows, ParameterIndex weight, Paramet
 TensorId ColumnBackward(Step& step, TensorId rows, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
   b.SetPhase(Phase::kInputGradient);
-  Pending gathering;  // the gathered input was freed after forward; it comes back while the input gradient is computed
-  if (step.sequence_parallel) gathering = b.AllGather(rows, step.tensor_group);
+  // The gathered input was freed after forward; it comes back while the input gradient is computed, or with a postponed weight gradient.
+  const bool gather_now = step.sequence_parallel && step.postponed == nullptr;
+  Pending gathering;
+  if (gather_now) gathering = b.AllGather(rows, step.tensor_group);
   const TensorId input_gradient = b.Mm(gradient, step.gradients.Weight(weight));
-  const TensorId input = step.sequence_parallel ? b.Wait(gathering) : rows;
+  const TensorId gathered = gather_now ? b.Wait(gathering) : TensorId();
   const PendingRows reducing = StartReduceRows(step, input_gradient);
-  b.SetPhase(Phase::kWeightGradient);
-  step.gradients.WriteProduct(weight, gradient, input, {});
-  if (bias >= 0) step.gradients.WriteSum(bias, gradient);
-  b.SetPhase(Phase::kInputGradient);
+  WeightGradient(step, [&step, rows, gathered, gradient, weight, bias] {
+    const TensorId input = gathered.valid() ? gathered : GatherRows(step, rows);
+    step.gradients.WriteProduct(weight, gradient, input);
+    if (bias >= 0) step.gradients.WriteSum(bias, gradient);
+  });
   return FinishReduceRows(step, reducing);
 }
 
@@ -54,10 +74,10 @@ TensorId RowBackward(Step& step, TensorId input, TensorId gradient, ParameterInd
   b.SetPhase(Phase::kInputGradient);
   const TensorId all_rows = GatherRows(step, gradient);
   const TensorId input_gradient = b.Mm(all_rows, step.gradients.Weight(weight));
-  b.SetPhase(Phase::kWeightGradient);
-  step.gradients.WriteProduct(weight, all_rows, input, {});
-  if (bias >= 0) step.gradients.WriteSum(bias, gradient);
-  b.SetPhase(Phase::kInputGradient);
+  WeightGradient(step, [&step, all_rows, input, gradient, weight, bias] {
+    step.gradients.WriteProduct(weight, all_rows, input);
+    if (bias >= 0) step.gradients.WriteSum(bias, gradient);
+  });
   return input_gradient;
 }
 

@@ -60,11 +60,15 @@ TensorId ActivationBackward(Step& step, TensorId up, TensorId gradient) {
 
 }  // namespace
 
-TensorId MlpForward(Step& step, const LayerParameters& layer, TensorId rows, MlpSaved& saved) {
+void MlpInner(Step& step, const LayerParameters& layer, TensorId rows, MlpSaved& saved) {
   step.b.Label("mlp.up");
   saved.up = ColumnForward(step, rows, layer.up_weight, layer.up_bias);
   step.b.Label("mlp.activation");
   saved.product = Product(step, saved.up);
+}
+
+TensorId MlpForward(Step& step, const LayerParameters& layer, TensorId rows, MlpSaved& saved) {
+  MlpInner(step, layer, rows, saved);
   step.b.Label("mlp.down");
   return RowForward(step, saved.product, layer.down_weight, layer.down_bias);
 }

@@ -49,7 +49,7 @@ TensorId RmsBackwardFused(Step& step, const NormSaved& saved, TensorId gradient,
       b.Compute("aten._fused_rms_norm_backward", {gradient, saved.input, b.shape(w), saved.rstd, w, std::vector<bool>{true, true}},
                 {{{b.dtype(gradient), b.shape(gradient), {}}}, {{b.dtype(w), b.shape(w), {}}}});
   b.SetPhase(Phase::kWeightGradient);
-  step.gradients.WriteValue(weight, results[1], {});
+  step.gradients.WriteValue(weight, results[1]);
   b.SetPhase(Phase::kInputGradient);
   return results[0];
 }
@@ -63,8 +63,8 @@ TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient
       {gradient, saved.input, b.shape(w), saved.mean, saved.rstd, w, step.gradients.Weight(bias), std::vector<bool>{true, true, true}},
       {{{b.dtype(gradient), b.shape(gradient), {}}}, of_weight, of_weight});
   b.SetPhase(Phase::kWeightGradient);
-  step.gradients.WriteValue(weight, results[1], {});
-  step.gradients.WriteValue(bias, results[2], {});
+  step.gradients.WriteValue(weight, results[1]);
+  step.gradients.WriteValue(bias, results[2]);
   b.SetPhase(Phase::kInputGradient);
   return results[0];
 }

@@ -1,5 +1,6 @@
 // Gradient norm over the whole model, clipping as torch.nn.utils.clip_grad_norm_, AdamW, copies to narrower parameters.
 #include <algorithm>
+#include <optional>
 
 #include "model/step.h"
 
@@ -32,17 +33,22 @@ TensorId SumOfSquares(Step& step, TensorId flat) {
 
 TensorId Accumulate(ProgramBuilder& b, TensorId total, TensorId term) { return total.valid() ? b.Add_(total, term) : term; }
 
-// Parameters that every rank of the tensor group holds are counted once.
+// Parameters that every rank of the tensor group holds are counted once, and so are tied embeddings: on the first stage. With ZeRO each
+// data-parallel rank has the squares of its shards.
 TensorId GradientNorm(Step& step, const std::vector<TensorId>& buckets) {
   ProgramBuilder& b = step.b;
   b.Label("gradient_norm");
   TensorId sharded, replicated;
   for (size_t i = 0; i < buckets.size(); ++i) {
+    if (step.plan.buckets[i].tied && step.stage > 0) continue;
     TensorId& total = step.plan.buckets[i].share == Share::kSharded ? sharded : replicated;
     total = Accumulate(b, total, SumOfSquares(step, buckets[i]));
   }
   if (step.tensor_parallel) sharded = b.Wait(b.AllReduce(sharded, step.tensor_group));
-  return b.Unary("aten.sqrt", replicated.valid() ? b.Add_(sharded, replicated) : sharded);
+  TensorId total = replicated.valid() ? b.Add_(sharded, replicated) : sharded;
+  if (step.plan.buckets.front().sharded) total = b.Wait(b.AllReduce(total, step.data_group));
+  if (step.strategy.pipeline > 1) total = b.Wait(b.AllReduce(total, step.pipeline_group));
+  return b.Unary("aten.sqrt", total);
 }
 
 void Clip(Step& step, TensorId norm, std::vector<TensorId>& buckets) {
@@ -54,19 +60,23 @@ void Clip(Step& step, TensorId norm, std::vector<TensorId>& buckets) {
   for (TensorId& flat : buckets) flat = b.Mul_(flat, coefficient);
 }
 
-void UpdateSegment(Step& step, size_t index, TensorId bucket, TensorId count) {
+// With ZeRO the parameters are being gathered when it returns.
+std::optional<Pending> UpdateSegment(Step& step, size_t index, TensorId bucket, TensorId count) {
   ProgramBuilder& b = step.b;
   const ir::Optimizer& adam = step.workload.optimizer;
   const ir::ParameterSegment& segment = step.plan.segments[index];
   const Gradients::SegmentTensors& tensors = step.gradients.Segment(index);
-  const TensorId gradient = b.Slice(bucket, 0, segment.gradient_offset, segment.gradient_offset + segment.elements);
+  const bool sharded = !segment.sharded_over.empty();
+  const TensorId gradient = sharded ? bucket : b.Slice(bucket, 0, segment.gradient_offset, segment.gradient_offset + segment.elements);
   auto list = [](TensorId x) { return std::vector<TensorId>{x}; };
   const std::vector<TensorId> written = b.Write(
       "aten._fused_adamw_",
       {list(tensors.master), list(gradient), list(tensors.moment_first), list(tensors.moment_second), std::vector<TensorId>{}, list(count),
        adam.learning_rate, adam.beta1, adam.beta2, segment.weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
       {tensors.master, gradient, tensors.moment_first, tensors.moment_second});
+  if (sharded) return b.AllGatherInto(b.ToType(written[0], b.dtype(tensors.parameter)), tensors.parameter, step.data_group);
   if (tensors.parameter != tensors.master) b.Copy_(tensors.parameter, written[0]);
+  return std::nullopt;
 }
 
 }  // namespace
@@ -83,9 +93,13 @@ void LowerOptimizer(Step& step) {
   b.Label("adamw");
   const ir::StorageId storage = b.AddStorage("optimizer.step", 4, ir::StorageRole::kOptimizerState);
   const TensorId count = b.AddScalar_(b.AddPersistent("optimizer.step", DataType::kFloat32, {}, storage), 1.0);
+  std::optional<Pending> last;
   for (size_t i = 0; i < step.plan.buckets.size(); ++i) {
-    for (const size_t segment : step.plan.buckets[i].segments) UpdateSegment(step, segment, buckets[i], count);
+    for (const size_t segment : step.plan.buckets[i].segments) {
+      if (const auto gathering = UpdateSegment(step, segment, buckets[i], count)) last = *gathering;
+    }
   }
+  if (last) b.Wait(*last);  // and with it all that were started before
 }
 
 }  // namespace helm::model

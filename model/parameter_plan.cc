@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <tuple>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "model/chunks.h"
 #include "model/lower.h"
 
 namespace helm::model {
@@ -74,22 +77,39 @@ struct Part {
 
 class Planner {
  public:
-  Planner(const ModelSpec& model, const ir::Strategy& strategy) : model_(model), tensor_(strategy.tensor), names_(NamesOf(model.family)) {
+  Planner(const ModelSpec& model, const ir::Strategy& strategy, int64_t stage)
+      : model_(model), tensor_(strategy.tensor), chunks_(ChunksOfStage(model, strategy, stage)), names_(NamesOf(model.family)) {
     if (tensor_ > 1) whole_ = strategy.sequence_parallel ? Share::kPartial : Share::kReplicated;
   }
 
   ParameterPlan Run() {
-    if (!model_.tied_embeddings) plan_.head = Vocabulary("head.weight", names_.head + ".weight");
-    AddNorm("final_norm", names_.final_norm, model_.hidden, model_.norm, plan_.final_norm_weight, plan_.final_norm_bias);
+    const bool embeds = chunks_.front().embedding;
+    const bool has_head = chunks_.back().head;
+    const bool apart = model_.tied_embeddings && embeds != has_head;
+    if (has_head && (!model_.tied_embeddings || apart)) {
+      plan_.head = Vocabulary("head.weight", (model_.tied_embeddings ? names_.embedding : names_.head) + ".weight");
+      plan_.parameters.back().tied = apart;
+    }
+    if (has_head) AddNorm("final_norm", names_.final_norm, model_.hidden, model_.norm, plan_.final_norm_weight, plan_.final_norm_bias);
     plan_.layers.resize(static_cast<size_t>(model_.layers));
-    for (int64_t layer = model_.layers - 1; layer >= 0; --layer) AddLayer(layer);
-    plan_.embedding = Vocabulary("embedding.weight", names_.embedding + ".weight");
-    if (model_.tied_embeddings) plan_.head = plan_.embedding;
-    if (model_.position == Position::kLearned) AddPositions();
+    for (size_t c = chunks_.size(); c-- > 0;) {
+      for (int64_t layer = chunks_[c].layer_end - 1; layer >= chunks_[c].layer_begin; --layer) AddLayer(layer);
+    }
+    if (embeds) AddEmbedding(apart, has_head);
     return std::move(plan_);
   }
 
  private:
+  void AddEmbedding(bool apart, bool has_head) {
+    plan_.embedding = Vocabulary("embedding.weight", names_.embedding + ".weight");
+    plan_.parameters.back().tied = apart;
+    if (model_.tied_embeddings && has_head) {
+      plan_.head = plan_.embedding;
+      plan_.parameters.back().writes = 2;
+    }
+    if (model_.position == Position::kLearned) AddPositions();
+  }
+
   // Weights that write into the residual stream start smaller, by 1/sqrt(2 x layers) (GPT-2 paper, section 2.3; Megatron's scaled_init).
   double ResidualDeviation() const { return model_.init_std / std::sqrt(2.0 * static_cast<double>(model_.layers)); }
 
@@ -219,36 +239,60 @@ class Planner {
 
   const ModelSpec& model_;
   int64_t tensor_;
+  std::vector<Chunk> chunks_;
   Share whole_ = Share::kSharded;  // of parameters that every rank of the tensor group holds
   Names names_;
   ParameterPlan plan_;
 };
 
-// Fills buckets in backward order until each holds at least bucket_bytes of fp32 gradients; replicated parameters come last.
-void FillBuckets(ParameterPlan& plan, int64_t bucket_bytes) {
-  Bucket replicated{.name = "replicated", .share = Share::kReplicated};
-  Bucket partial{.name = "partial", .share = Share::kPartial};
-  Bucket open;
-  auto close = [&plan](Bucket& bucket) {
-    if (bucket.parameters.empty()) return;
-    if (bucket.share == Share::kSharded) bucket.name = fmt::format("bucket{}", plan.buckets.size());
-    plan.buckets.push_back(std::move(bucket));
-    bucket = {};
-  };
-  for (size_t i = 0; i < plan.parameters.size(); ++i) {
-    const Share share = plan.parameters[i].share;
-    Bucket& bucket = share == Share::kReplicated ? replicated : share == Share::kPartial ? partial : open;
-    bucket.parameters.push_back(static_cast<ParameterIndex>(i));
-    bucket.elements += ir::ElementCount(plan.parameters[i].shape);
-    if (share == Share::kSharded && bucket.elements * 4 >= bucket_bytes) close(open);
+// Fills buckets in backward order until each holds at least bucket_bytes of fp32 gradients; what is not split over the tensor group, and what
+// two stages share, comes last, in buckets of its own. With ZeRO a bucket is one run of shards, so it holds parameters of one kind: with
+// weight decay or without.
+class BucketFiller {
+ public:
+  BucketFiller(ParameterPlan& plan, int64_t bucket_bytes, bool zero) : plan_(plan), bucket_bytes_(bucket_bytes), zero_(zero) {}
+
+  void Run() {
+    for (size_t i = 0; i < plan_.parameters.size(); ++i) Put(i);
+    for (auto& [key, bucket] : open_) Close(bucket);
   }
-  close(open);
-  close(replicated);
-  close(partial);
-}
+
+ private:
+  // Order in which what is left over at the end is closed: sharded, replicated, partial, tied; of each with decay first.
+  using Key = std::tuple<bool, Share, bool>;  // tied, share, without decay (ZeRO)
+
+  void Put(size_t index) {
+    const Parameter& parameter = plan_.parameters[index];
+    const Key key{parameter.tied, parameter.share, zero_ && !parameter.weight_decay()};
+    Bucket& bucket = open_[key];
+    bucket.share = parameter.share;
+    bucket.tied = parameter.tied;
+    bucket.sharded = zero_;
+    bucket.parameters.push_back(static_cast<ParameterIndex>(index));
+    bucket.elements += ir::ElementCount(parameter.shape);
+    if (bucket.share == Share::kSharded && !bucket.tied && bucket.elements * 4 >= bucket_bytes_) Close(bucket);
+  }
+
+  void Close(Bucket& bucket) {
+    if (bucket.parameters.empty()) return;
+    const bool decay = plan_.parameters[static_cast<size_t>(bucket.parameters.front())].weight_decay();
+    bucket.name = bucket.tied                          ? "tied"
+                  : bucket.share == Share::kReplicated ? "replicated"
+                  : bucket.share == Share::kPartial    ? "partial"
+                                                       : fmt::format("bucket{}", plan_.buckets.size());
+    if (zero_ && !decay && bucket.share != Share::kSharded) bucket.name += "_no_decay";
+    plan_.buckets.push_back(std::move(bucket));
+    bucket = {};
+  }
+
+  ParameterPlan& plan_;
+  int64_t bucket_bytes_;
+  bool zero_;
+  std::map<Key, Bucket> open_;
+};
 
 // Lays a bucket's parameters out in its one or two segments.
-void LayOut(ParameterPlan& plan, size_t bucket_index) {
+void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards) {
   Bucket& bucket = plan.buckets[bucket_index];
   int64_t gradient_offset = 0;
   for (const bool decay : {true, false}) {
@@ -270,6 +314,11 @@ void LayOut(ParameterPlan& plan, size_t bucket_index) {
       plan.bucket_of[static_cast<size_t>(index)] = bucket_index;
     }
     if (segment.elements == 0) continue;
+    if (bucket.sharded) {
+      segment.sharded_over = "data";
+      segment.elements = (segment.elements + shards - 1) / shards * shards;
+      bucket.elements = segment.elements;
+    }
     gradient_offset += segment.elements;
     bucket.segments.push_back(plan.segments.size());
     plan.segments.push_back(std::move(segment));
@@ -278,11 +327,11 @@ void LayOut(ParameterPlan& plan, size_t bucket_index) {
 
 }  // namespace
 
-ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes) {
-  ParameterPlan plan = Planner(model, strategy).Run();
-  FillBuckets(plan, bucket_bytes);
+ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage) {
+  ParameterPlan plan = Planner(model, strategy, stage).Run();
+  BucketFiller(plan, bucket_bytes, strategy.zero >= 1 && strategy.data > 1).Run();
   plan.bucket_of.resize(plan.parameters.size());
-  for (size_t i = 0; i < plan.buckets.size(); ++i) LayOut(plan, i);
+  for (size_t i = 0; i < plan.buckets.size(); ++i) LayOut(plan, i, strategy.data);
   return plan;
 }
 

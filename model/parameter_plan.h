@@ -38,6 +38,8 @@ struct Parameter {
   std::vector<ir::ParameterPiece> pieces;  // `offset` counts from the start of the parameter
   size_t segment = 0;
   int64_t offset = 0;  // in the segment, elements
+  int64_t writes = 1;  // of its gradient, each micro-batch: two where embedding and head share the parameter
+  bool tied = false;   // held by the first and the last stage of a pipeline: the sum of both gradients is the gradient
   bool weight_decay() const { return shape.size() > 1; }
 };
 
@@ -51,25 +53,28 @@ struct LayerParameters {
 };
 
 struct Bucket {
-  std::string name;              // "bucket0", "replicated", "partial"
+  std::string name;              // "bucket0", "replicated", "partial", "tied"; with ZeRO also "bucket0.no_decay", ...
   std::vector<size_t> segments;  // consecutive in the gradient storage
   int64_t elements = 0;
   Share share = Share::kSharded;
+  bool tied = false;
+  bool sharded = false;  // over the data-parallel ranks (ZeRO): one segment, padded to equal shards
   std::vector<ParameterIndex> parameters;
 };
 
+// The parameters of one stage of a pipeline.
 struct ParameterPlan {
   std::vector<Parameter> parameters;
-  std::vector<LayerParameters> layers;
+  std::vector<LayerParameters> layers;  // by layer of the model; those of other stages have none
   ParameterIndex embedding = -1, position = -1, final_norm_weight = -1, final_norm_bias = -1;
-  ParameterIndex head = -1;                    // equals `embedding` when tied
+  ParameterIndex head = -1;                    // equals `embedding` when tied and on the same stage
   std::vector<ir::ParameterSegment> segments;  // without storages
   std::vector<Bucket> buckets;
   std::vector<size_t> bucket_of;  // by parameter
 };
 
-// REQUIRES: CheckStrategy is ok.
-ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes);
+// Of the stage with this pipeline coordinate. REQUIRES: CheckStrategy is ok.
+ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage);
 
 bool IsGated(Activation activation);
 

@@ -80,8 +80,17 @@ void ProgramBuilder::At(ir::Phase phase, int32_t layer, int32_t micro_batch) {
   micro_batch_ = micro_batch;
 }
 
+void ProgramBuilder::At(const Place& place) {
+  At(place.phase, place.layer, place.micro_batch);
+  label_ = place.label;
+}
+
 ir::GroupId ProgramBuilder::AddGroup(const std::string& dimension) {
-  program_.groups.push_back({dimension, {dimension}});
+  return AddGroup(dimension, dimension, {});
+}
+
+ir::GroupId ProgramBuilder::AddGroup(const std::string& name, const std::string& dimension, std::vector<int64_t> coordinates) {
+  program_.groups.push_back({name, {dimension}, std::move(coordinates)});
   return ir::GroupId(program_.groups.size() - 1);
 }
 
@@ -115,6 +124,7 @@ ir::OpId ProgramBuilder::Push(OpKind kind, const std::string& target, std::vecto
   op.phase = phase_;
   op.layer = layer_;
   op.micro_batch = micro_batch_;
+  op.action = action_;
   op.label = label_;
   program_.ops.push_back(std::move(op));
   return ir::OpId(program_.ops.size() - 1);
@@ -407,6 +417,27 @@ Pending ProgramBuilder::ReduceScatter(TensorId x, ir::GroupId group) {
   const ir::OpId op = Push(OpKind::kCollectiveStart, "c10d.reduce_scatter", {x, std::string("sum")});
   program_.ops[op.index()].group = group;
   return {NewResult(op, {dtype(x), shape, {}}, ir::StorageRole::kCommunicationBuffer), op, group};
+}
+
+Pending ProgramBuilder::AllGatherInto(TensorId x, TensorId into, ir::GroupId group) {
+  HELM_CHECK(shape(into)[0] == shape(x)[0] * Size(group), "the parts fill what they are gathered into");
+  const ir::OpId op = Push(OpKind::kCollectiveStart, "c10d.all_gather", {x, into});
+  program_.ops[op.index()].group = group;
+  return {NewVersion(op, into), op, group};
+}
+
+Pending ProgramBuilder::Send(TensorId x, ir::GroupId group, const Peer& peer) {
+  const ir::OpId op = Push(OpKind::kCollectiveStart, "c10d.send", {x, peer.offset, peer.tag});
+  program_.ops[op.index()].group = group;
+  program_.ops[op.index()].batch = peer.batch;
+  return {TensorId(), op, group};
+}
+
+Pending ProgramBuilder::Receive(Shape shape, DataType dtype, ir::GroupId group, const Peer& peer) {
+  const ir::OpId op = Push(OpKind::kCollectiveStart, "c10d.recv", {peer.offset, peer.tag});
+  program_.ops[op.index()].group = group;
+  program_.ops[op.index()].batch = peer.batch;
+  return {NewResult(op, {dtype, std::move(shape), {}}, ir::StorageRole::kCommunicationBuffer), op, group};
 }
 
 TensorId ProgramBuilder::Wait(const Pending& pending) {

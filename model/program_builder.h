@@ -30,10 +30,21 @@ class ProgramBuilder {
   // Where the ops that follow belong.
   void At(ir::Phase phase, int32_t layer, int32_t micro_batch);
   void SetPhase(ir::Phase phase) { phase_ = phase; }
+  void SetAction(int32_t action) { action_ = action; }
+  // The place of the ops that follow, to come back to it later.
+  struct Place {
+    ir::Phase phase = ir::Phase::kForward;
+    int32_t layer = -1;
+    int32_t micro_batch = -1;
+    std::string label;
+  };
+  Place place() const { return {phase_, layer_, micro_batch_, label_}; }
+  void At(const Place& place);
   void Label(std::string label) { label_ = std::move(label); }
   const std::string& label() const { return label_; }
 
   ir::GroupId AddGroup(const std::string& dimension);
+  ir::GroupId AddGroup(const std::string& name, const std::string& dimension, std::vector<int64_t> coordinates);
   ir::StorageId AddStorage(std::string name, int64_t bytes, ir::StorageRole role);  // persistent
   ir::TensorId AddPersistent(std::string name, ir::DataType dtype, ir::Shape shape, ir::StorageId storage, int64_t offset = 0);
 
@@ -118,7 +129,16 @@ class ProgramBuilder {
   // Collectives. The result may be read only after Wait.
   Pending AllReduce(ir::TensorId x, ir::GroupId group, const std::string& operation = "sum");
   Pending AllGather(ir::TensorId x, ir::GroupId group);
+  Pending AllGatherInto(ir::TensorId x, ir::TensorId into, ir::GroupId group);  // the result is the new version of `into`
   Pending ReduceScatter(ir::TensorId x, ir::GroupId group);
+  // To and from the rank at this offset along the group; ops of one batch (-1: none) end together. A send has no result.
+  struct Peer {
+    int64_t offset = 1;
+    int64_t tag = 0;
+    int32_t batch = -1;
+  };
+  Pending Send(ir::TensorId x, ir::GroupId group, const Peer& peer);
+  Pending Receive(ir::Shape shape, ir::DataType dtype, ir::GroupId group, const Peer& peer);
   ir::TensorId Wait(const Pending& pending);
   int64_t Size(ir::GroupId group) const { return GroupSize(program_, group); }
 
@@ -144,6 +164,7 @@ class ProgramBuilder {
   ir::Phase phase_ = ir::Phase::kForward;
   int32_t layer_ = -1;
   int32_t micro_batch_ = -1;
+  int32_t action_ = -1;
   std::string label_ = "step";
 };
 

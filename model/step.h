@@ -7,9 +7,13 @@
 //
 // What is kept for backward is what PyTorch eager with fused SwiGLU keeps (techniques.md 4.5): inputs and outputs of norms, query/key/value
 // (rotated in place), attention output and its log-sum-exp, gate and up, their product. SiLU and GELU of the gate are computed again.
+// Recomputation keeps less and computes it again in backward: `selective` the attention output and its log-sum-exp, `full` everything but a
+// layer's input.
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <vector>
 
 #include "ir/strategy.h"
@@ -33,6 +37,8 @@ struct Sizes {
   int64_t micro_batches = 0;
 };
 
+enum class Recompute : uint8_t { kNone, kSelective, kFull };
+
 struct Step {
   const ModelSpec& model;
   const ir::Workload& workload;
@@ -43,12 +49,22 @@ struct Step {
   Gradients& gradients;
   ir::GroupId tensor_group;
   ir::GroupId data_group;
+  ir::GroupId pipeline_group;                // all stages
+  ir::GroupId forward_group, backward_group;  // likewise, for the messages between them: activations, gradients
+  int64_t stage = 0;  // pipeline coordinate of the program
   bool tensor_parallel = false;    // tensor > 1
   bool sequence_parallel = false;  // and sequence_parallel
   bool cuda = false;
+  Recompute recompute = Recompute::kNone;
+  // Not null while only input gradients are computed: what the weight gradients are, for a later action.
+  std::vector<std::function<void()>>* postponed = nullptr;
   // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
   ir::TensorId rope_cos, rope_sin, position_rows, padding_mask;
 };
+
+// Runs `write`, which computes and writes gradients of weights, under phase weight_gradient, now or when the action comes that computes
+// weight gradients apart. `write` must not refer to what the caller's frame holds. Leaves the builder at phase input_gradient.
+void WeightGradient(Step& step, std::function<void()> write);
 
 // --- norms (lower_norm.cc) ---
 
@@ -63,7 +79,8 @@ ir::TensorId NormBackward(Step& step, const NormSaved& saved, ir::TensorId gradi
 
 // Output features split: gathers rows first under sequence parallelism. `rows` is the layer's input as saved.
 ir::TensorId ColumnForward(Step& step, ir::TensorId rows, ParameterIndex weight, ParameterIndex bias);
-// Input gradient, reduced (and scattered) over the group; weight and bias gradients are written while the reduction is under way.
+// Input gradient, reduced (and scattered) over the group; weight and bias gradients are written while the reduction is under way, or
+// postponed.
 ir::TensorId ColumnBackward(Step& step, ir::TensorId rows, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
 // Input features split: the output is reduced (and scattered) over the group, then the bias is added.
 ir::TensorId RowForward(Step& step, ir::TensorId input, ParameterIndex weight, ParameterIndex bias);
@@ -96,8 +113,9 @@ ir::TensorId RotateInPlace(Step& step, ir::TensorId x);
 // version.
 ir::TensorId RotateBack(Step& step, ir::TensorId gradient, ir::TensorId out);
 ir::TensorId AttentionForward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved);
-ir::TensorId AttentionBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const AttentionSaved& saved,
-                               ir::TensorId gradient);
+// The attention kernel alone: from saved.query, .key, .value to .output, .extra, .output_rows.
+void AttentionCore(Step& step, AttentionSaved& saved);
+ir::TensorId AttentionBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved, ir::TensorId gradient);
 
 // --- feed-forward layer (lower_mlp.cc) ---
 
@@ -106,6 +124,8 @@ struct MlpSaved {
   ir::TensorId product;  // input of the down projection
 };
 ir::TensorId MlpForward(Step& step, const LayerParameters& layer, ir::TensorId rows, MlpSaved& saved);
+// The part that backward needs again: everything before the down projection.
+void MlpInner(Step& step, const LayerParameters& layer, ir::TensorId rows, MlpSaved& saved);
 ir::TensorId MlpBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const MlpSaved& saved, ir::TensorId gradient);
 
 // --- a layer (lower_block.cc) ---
@@ -115,8 +135,9 @@ struct BlockSaved {
   AttentionSaved attention;
   MlpSaved mlp;
 };
+// `saved` is what backward needs; with full recomputation only the input, the rest is computed again by BlockBackward.
 ir::TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, ir::TensorId rows, BlockSaved& saved);
-ir::TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, const BlockSaved& saved, ir::TensorId gradient);
+ir::TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved, ir::TensorId gradient);
 
 // --- embedding (lower_embedding.cc) ---
 
@@ -132,16 +153,23 @@ void EmbeddingBackward(Step& step, const LocalTokens& saved, ir::TensorId gradie
 // --- head and loss (lower_loss.cc) ---
 
 void MakePaddingMask(Step& step, ir::TensorId like);
-// Forward and backward of final norm, head and cross-entropy: the micro-batch's share of the step's mean loss [1], and the gradient of
-// `rows`.
-struct LossResult {
-  ir::TensorId loss, gradient;
+// Final norm, head and cross-entropy.
+struct LossSaved {
+  NormSaved norm;
+  ir::TensorId input;           // of the head, all rows
+  ir::TensorId exponentials;    // of the logits, less their maximum, fp32; their gradient is computed in the same buffer
+  ir::TensorId total;           // sum of the exponentials over the vocabulary
+  ir::TensorId target_columns;  // [tokens, 1]
+  ir::TensorId absent;          // targets that other ranks hold
 };
-LossResult LowerLoss(Step& step, int32_t micro_batch, ir::TensorId rows, ir::TensorId labels);
+// The micro-batch's share of the step's mean loss [1].
+ir::TensorId LossForward(Step& step, int32_t micro_batch, ir::TensorId rows, ir::TensorId labels, LossSaved& saved);
+// The gradient of the rows.
+ir::TensorId LossBackward(Step& step, int32_t micro_batch, const LossSaved& saved);
 
 // --- optimizer (lower_optimizer.cc) ---
 
-// Global norm, clipping, AdamW, copies to parameters; adds the outputs "gradient_norm" and "clip_coefficient".
+// Global norm, clipping, AdamW, copies to parameters (with ZeRO an all-gather); adds the outputs "gradient_norm" and "clip_coefficient".
 void LowerOptimizer(Step& step);
 
 }  // namespace helm::model

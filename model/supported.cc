@@ -46,7 +46,6 @@ List CheckWorkload(const ir::Workload& workload) {
 List CheckStrategyFeatures(const ir::Strategy& strategy) {
   List list("strategy");
   list.RefuseKey(strategy.fsdp_shard > 0, "fsdp", "fully sharded data parallelism");
-  list.RefuseKey(!strategy.stages.empty(), "stages", "uneven pipelines");
   list.RefuseKey(strategy.head_stage >= 0, "head_stage", "a head that is not on the last stage");
   list.Refuse(strategy.recompute == "custom", "recompute", "'recompute' of chosen parts", "allowed: none, selective, full");
   return list;

@@ -33,14 +33,15 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
                             const cost::Estimator& estimator, const EvaluateOptions& options) {
   Evaluation evaluation;
   evaluation.plan = plan;
-  HELM_ASSIGN_OR_RETURN(evaluation.program, schedule::Materialise(plan));
+  HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(plan));
   sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
   simulation_options.record_timeline = options.record_timeline;
-  HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.program, estimator, simulation_options));
+  HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, estimator, simulation_options));
   evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, options.memory_fraction);
+  evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, evaluation.simulation.peak.rank_class);
   evaluation.plan.prediction = Summary(evaluation.prediction);
   if (options.record_timeline) {
-    evaluation.plan.program_hash = ir::ProgramHash(evaluation.program);
+    evaluation.plan.program_hash = ir::ProgramHash(evaluation.step);
     evaluation.simulation.timeline.plan = ir::Describe(plan.strategy);
     evaluation.simulation.timeline.program_hash = evaluation.plan.program_hash;
     evaluation.simulation.timeline.device = cluster.device.name;
@@ -59,14 +60,17 @@ Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const clus
   std::map<std::string, ir::OpSignature> ops;
   std::map<std::string, ir::CollectiveSignature> collectives;
   for (const ir::Plan& plan : plans) {
-    HELM_ASSIGN_OR_RETURN(const ir::Program program, schedule::Materialise(plan));
-    for (const ir::Op& op : program.ops) {
-      if (op.kind == ir::OpKind::kCollectiveStart) {
-        const auto signature = sim::CollectiveSignatureOf(program, op, cluster.devices_per_node);
-        collectives.emplace(ir::ToText(signature), signature);
-      } else if (op.kind == ir::OpKind::kCompute) {  // views and waits have no price of their own
-        auto signature = ir::SignatureOf(program, op);
-        ops.emplace(ir::ToText(signature), std::move(signature));
+    HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
+    for (size_t c = 0; c < step.classes.size(); ++c) {
+      const ir::Program& program = step.classes[c];
+      for (const ir::Op& op : program.ops) {
+        if (op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv") {  // a message is priced at its sender
+          const auto signature = sim::CollectiveSignatureOf(program, op, RepresentativeRank(step, c), cluster.devices_per_node);
+          collectives.emplace(ir::ToText(signature), signature);
+        } else if (op.kind == ir::OpKind::kCompute) {  // views and waits have no price of their own
+          auto signature = ir::SignatureOf(program, op);
+          ops.emplace(ir::ToText(signature), std::move(signature));
+        }
       }
     }
   }

@@ -9,7 +9,7 @@
 #include "core/status.h"
 #include "cost/estimator.h"
 #include "ir/plan.h"
-#include "ir/program.h"
+#include "ir/step_programs.h"
 #include "planner/prediction.h"
 #include "sim/simulate.h"
 
@@ -20,7 +20,7 @@ ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy)
 
 struct Evaluation {
   ir::Plan plan;  // with hash and prediction
-  ir::Program program;
+  ir::StepPrograms step;
   sim::Simulation simulation;
   Prediction prediction;
 };

@@ -1,24 +1,41 @@
 #include "planner/memory_bound.h"
 
+#include <algorithm>
+
 namespace helm::planner {
 namespace {
 
-// Adam: parameter + fp32 gradient + two fp32 moments, and an fp32 master copy where the parameter is narrower (techniques.md 4.4).
-int64_t BytesPerParameter(ir::DataType dtype) {
-  const int64_t parameter = ir::ElementBytes(dtype);
-  const int64_t master = dtype == ir::DataType::kFloat32 ? 0 : 4;
-  return parameter + 4 + 8 + master;
+// Adam: parameter + fp32 gradient + two fp32 moments, and an fp32 master copy where the parameter is narrower (techniques.md 4.4). ZeRO-1
+// shares moments and master copy, which it then keeps in fp32 too, among the data-parallel ranks. Bytes of `parameters` of them.
+int64_t ResidentBytes(int64_t parameters, ir::DataType dtype, const ir::Strategy& strategy) {
+  const bool sharded = strategy.zero >= 1 && strategy.data > 1;
+  const int64_t master = dtype == ir::DataType::kFloat32 && !sharded ? 0 : 4;
+  const int64_t state = parameters * (8 + master);
+  return parameters * (ir::ElementBytes(dtype) + 4) + (sharded ? state / strategy.data : state);
+}
+
+// Micro-batches whose activations stage r holds at once, summed over the stages: all of them in gpipe, at least min(m, p - r) otherwise.
+int64_t MicroBatchesHeld(const ir::Workload& workload, const ir::Strategy& strategy) {
+  const int64_t micro_batches = MicroBatches(workload, strategy);
+  if (strategy.pipeline == 1) return 1;
+  int64_t held = 0;
+  for (int64_t r = 0; r < strategy.pipeline; ++r) {
+    held += strategy.schedule == "gpipe" ? micro_batches : std::min(micro_batches, strategy.pipeline - r);
+  }
+  return held;
 }
 
 }  // namespace
 
 Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
-  // A rank holds at least its share of all parameters (norms and biases are not even split), rounded down.
-  const Bytes resident = Bytes(model::ParameterCount(model) / strategy.tensor * BytesPerParameter(workload.dtype));
-  // The backward pass of a layer needs its input: one row per token, split over the tensor group at most, for each layer.
+  // The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split), rounded
+  // down, and for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the tensor group at
+  // most.
+  const int64_t parameters = model::ParameterCount(model) / (strategy.tensor * strategy.pipeline);
   const int64_t tokens = strategy.micro_batch * workload.sequence_length;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);
-  return resident + Bytes(model.layers * tokens / strategy.tensor * row_bytes);
+  const int64_t layer_inputs = model.layers / strategy.pipeline * MicroBatchesHeld(workload, strategy) / strategy.pipeline;
+  return Bytes(ResidentBytes(parameters, workload.dtype, strategy) + layer_inputs * (tokens / strategy.tensor) * row_bytes);
 }
 
 }  // namespace helm::planner

@@ -68,7 +68,7 @@ nlohmann::ordered_json ToJson(const Prediction& prediction) {
   // Reserved memory and memory outside the allocator are not modelled on a CPU: null, not a copy of what is allocated.
   json["peak_memory"] = {
       {"allocated_bytes", prediction.memory_bytes_peak.count()},    {"reserved_bytes", nullptr},  {"total_bytes", nullptr},
-      {"capacity_bytes", prediction.memory_bytes_capacity.count()}, {"by_category", by_category}, {"rank", 0}};
+      {"capacity_bytes", prediction.memory_bytes_capacity.count()}, {"by_category", by_category}, {"rank", prediction.rank_of_peak}};
   json["breakdown_s"] = {{"compute", breakdown.compute.seconds()},
                          {"exposed_communication", breakdown.exposed_communication.seconds()},
                          {"bubble", breakdown.bubble.seconds()},
@@ -95,8 +95,10 @@ std::string ToText(const Prediction& prediction) {
   if (prediction.model_flops_utilization) text += fmt::format(", MFU {:.1f} %", 100 * *prediction.model_flops_utilization);
   text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
                       FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");
-  text += fmt::format("time goes to   compute {}, exposed communication {}, optimizer {}, launching {}\n", Share(breakdown.compute, step),
-                      Share(breakdown.exposed_communication, step), Share(breakdown.optimizer, step), Share(breakdown.host, step));
+  text += fmt::format("time goes to   compute {}, exposed communication {}, ", Share(breakdown.compute, step),
+                      Share(breakdown.exposed_communication, step));
+  if (breakdown.bubble.picoseconds() > 0) text += fmt::format("bubble {}, ", Share(breakdown.bubble, step));
+  text += fmt::format("optimizer {}, launching {}\n", Share(breakdown.optimizer, step), Share(breakdown.host, step));
   text += fmt::format("numbers rest on  {:.1f} % measured, {:.1f} % interpolated, {:.1f} % analytic costs\n",
                       100 * prediction.sources.measured, 100 * prediction.sources.interpolated, 100 * prediction.sources.analytic);
   return text;

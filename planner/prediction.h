@@ -22,6 +22,7 @@ struct Prediction {
   std::optional<double> model_flops_utilization;  // none when the device's peak is not known
   Bytes memory_bytes_peak;                        // allocated, of one rank
   Bytes memory_bytes_capacity;                    // that one rank may use
+  int64_t rank_of_peak = 0;                       // the first with that peak
   sim::MemoryPeak peak;
   sim::Breakdown breakdown;
   sim::SourceShares sources;

@@ -38,7 +38,7 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
 class Simulator {
  public:
   Simulator(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, const SearchRun& run, Clock::time_point start)
-      : config_(config), candidates_(candidates), run_(run), start_(start), predictions_(candidates.size()) {}
+      : config_(config), candidates_(candidates), run_(run), start_(start), priced_(candidates.size()) {}
 
   Status Run(const EstimatorFactory& make_estimator) {
     const auto threads = std::clamp<int64_t>(run_.threads, 1, std::max<int64_t>(1, static_cast<int64_t>(candidates_.size())));
@@ -56,7 +56,8 @@ class Simulator {
     return OkStatus();
   }
 
-  const std::vector<std::optional<Prediction>>& predictions() const { return predictions_; }
+  // By candidate: it and, where it does not fit, its fallbacks up to the first that does. Empty: not simulated.
+  const std::vector<std::vector<Candidate>>& priced() const { return priced_; }
   bool interrupted() const { return run_.interrupted != nullptr && run_.interrupted->load(); }
 
  private:
@@ -67,16 +68,28 @@ class Simulator {
       const size_t index = next_.fetch_add(1);
       // The first candidate is always simulated, so that a search that was cut short still has a plan to write.
       if (index >= candidates_.size() || (index > 0 && Stopped())) return;
-      auto evaluation = Evaluate(MakePlan(config_, candidates_[index]), config_.model, config_.cluster, estimator,
-                                 {.memory_fraction = config_.search.memory_fraction, .record_timeline = false});
+      auto priced = Price(candidates_[index], estimator);
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (evaluation.ok()) {
-        predictions_[index] = evaluation->prediction;
+      if (priced.ok()) {
+        priced_[index] = std::move(priced).value();
       } else {
-        errors_.push_back(evaluation.status());
+        errors_.push_back(priced.status());
       }
       if (run_.progress) run_.progress(++done_, static_cast<int64_t>(candidates_.size()));
     }
+  }
+
+  Result<std::vector<Candidate>> Price(const ir::Strategy& candidate, const cost::Estimator& estimator) const {
+    std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate);
+    strategies.insert(strategies.begin(), candidate);
+    std::vector<Candidate> priced;
+    for (const ir::Strategy& strategy : strategies) {
+      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, estimator,
+                                                                  {.memory_fraction = config_.search.memory_fraction, .record_timeline = false}));
+      priced.push_back({strategy, evaluation.prediction, ""});
+      if (evaluation.prediction.fits) break;
+    }
+    return priced;
   }
 
   const config::RunConfig& config_;
@@ -87,7 +100,7 @@ class Simulator {
   std::mutex mutex_;
   int64_t done_ = 0;
   std::vector<Status> errors_;
-  std::vector<std::optional<Prediction>> predictions_;
+  std::vector<std::vector<Candidate>> priced_;
 };
 
 // What costs the loser most against the best, in words.
@@ -174,13 +187,9 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   Simulator simulator(config, candidates, run, start);
   HELM_RETURN_IF_ERROR(simulator.Run(make_estimator));
   result.interrupted = simulator.interrupted();
-  for (size_t i = 0; i < candidates.size(); ++i) {
-    const auto& prediction = simulator.predictions()[i];
-    if (!prediction) {
-      result.complete = false;
-      continue;
-    }
-    (prediction->fits ? result.ranked : result.unfit).push_back({candidates[i], *prediction, ""});
+  for (const std::vector<Candidate>& priced : simulator.priced()) {
+    if (priced.empty()) result.complete = false;
+    for (const Candidate& candidate : priced) (candidate.prediction.fits ? result.ranked : result.unfit).push_back(candidate);
   }
   if (result.ranked.empty()) KeepClosestPruned(config, space.candidates, result);
   Rank(result);

@@ -1,8 +1,11 @@
 #include "planner/space.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "model/lower.h"
+#include "schedule/pipeline_schedule.h"
 
 namespace helm::planner {
 namespace {
@@ -27,6 +30,26 @@ std::vector<bool> SequenceParallelChoices(const config::RunConfig& config, int64
   return tensor > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
 }
 
+// Stages that hold equally many layers; more stages than one need a schedule other than none.
+std::vector<int64_t> PipelineChoices(const config::RunConfig& config, int64_t world) {
+  if (Given(config, "pipeline")) return {config.strategy.pipeline};
+  if (Given(config, "schedule") && config.strategy.schedule == "none") return {1};
+  std::vector<int64_t> choices = Divisors(world);
+  std::erase_if(choices, [&](int64_t pipeline) { return config.model.layers % (pipeline * config.strategy.virtual_pipeline) != 0; });
+  return choices;
+}
+
+std::string ScheduleOf(const config::RunConfig& config, int64_t pipeline) {
+  if (pipeline == 1) return "none";
+  if (Given(config, "schedule")) return config.strategy.schedule;
+  return config.strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
+}
+
+std::vector<int64_t> ZeroChoices(const config::RunConfig& config, int64_t data) {
+  if (Given(config, "zero")) return {config.strategy.zero};
+  return data > 1 ? std::vector<int64_t>{0, 1} : std::vector<int64_t>{0};
+}
+
 // Micro-batch sizes that divide one data-parallel rank's share of the batch; a share that is not whole is left for the check to refuse.
 std::vector<int64_t> MicroBatchChoices(const config::RunConfig& config, int64_t data) {
   if (Given(config, "micro_batch")) return {config.strategy.micro_batch};
@@ -39,8 +62,34 @@ void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Spa
     space.rejected.push_back({strategy, "search.forbid"});
   } else if (Status status = model::CheckStrategy(config.model, config.workload, strategy); !status.ok()) {
     space.rejected.push_back({strategy, status.message()});
+  } else if (const auto schedules = schedule::PipelineSchedules(strategy, MicroBatches(config.workload, strategy)); !schedules.ok()) {
+    space.rejected.push_back({strategy, schedules.status().message()});
   } else {
     space.candidates.push_back(strategy);
+  }
+}
+
+}  // namespace
+
+namespace {
+
+// The strategies with these degrees.
+void EnumerateRest(const config::RunConfig& config, const ir::Strategy& degrees, Space& space) {
+  const int64_t world = config.cluster.devices_used;
+  for (const bool sequence_parallel : SequenceParallelChoices(config, degrees.tensor)) {
+    for (const int64_t zero : ZeroChoices(config, degrees.data)) {
+      for (const int64_t micro_batch : MicroBatchChoices(config, degrees.data)) {
+        ir::Strategy strategy = degrees;
+        strategy.sequence_parallel = sequence_parallel;
+        strategy.zero = zero;
+        strategy.micro_batch = micro_batch;
+        if (strategy.world_size() != world) {
+          space.rejected.push_back({strategy, fmt::format("uses {} of {} devices", strategy.world_size(), world)});
+        } else {
+          Consider(config, strategy, space);
+        }
+      }
+    }
   }
 }
 
@@ -49,26 +98,28 @@ void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Spa
 Space EnumerateStrategies(const config::RunConfig& config) {
   Space space;
   const int64_t world = config.cluster.devices_used;
-  for (int64_t tensor : Choices(config, "tensor", config.strategy.tensor, world)) {
-    const int64_t rest = world / tensor;
-    for (int64_t data : Given(config, "data") ? std::vector<int64_t>{config.strategy.data} : std::vector<int64_t>{rest}) {
-      for (bool sequence_parallel : SequenceParallelChoices(config, tensor)) {
-        for (int64_t micro_batch : MicroBatchChoices(config, data)) {
-          ir::Strategy strategy = config.strategy;
-          strategy.data = data;
-          strategy.tensor = tensor;
-          strategy.sequence_parallel = sequence_parallel;
-          strategy.micro_batch = micro_batch;
-          if (strategy.world_size() != world) {
-            space.rejected.push_back({strategy, fmt::format("uses {} of {} devices", strategy.world_size(), world)});
-          } else {
-            Consider(config, strategy, space);
-          }
-        }
-      }
+  for (const int64_t pipeline : PipelineChoices(config, world)) {
+    for (const int64_t tensor : Choices(config, "tensor", config.strategy.tensor, std::max<int64_t>(1, world / pipeline))) {
+      ir::Strategy degrees = config.strategy;
+      degrees.pipeline = pipeline;
+      degrees.schedule = ScheduleOf(config, pipeline);
+      degrees.tensor = tensor;
+      if (!Given(config, "data")) degrees.data = std::max<int64_t>(1, world / (pipeline * tensor));
+      EnumerateRest(config, degrees, space);
     }
   }
   return space;
+}
+
+std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy) {
+  std::vector<ir::Strategy> fallbacks;
+  if (Given(config, "recompute") || strategy.recompute != "none") return fallbacks;
+  for (const char* recompute : {"selective", "full"}) {
+    fallbacks.push_back(strategy);
+    fallbacks.back().recompute = recompute;
+    if (config::Forbidden(config.search, fallbacks.back())) fallbacks.pop_back();
+  }
+  return fallbacks;
 }
 
 Status CheckFixedStrategy(const config::RunConfig& config) {
@@ -82,7 +133,7 @@ Status CheckFixedStrategy(const config::RunConfig& config) {
   if (Status status = model::CheckStrategy(config.model, config.workload, config.strategy); !status.ok()) {
     return InvalidError(fmt::format("{}: error: {}", config.path, status.message()));
   }
-  return OkStatus();
+  return schedule::PipelineSchedules(config.strategy, MicroBatches(config.workload, config.strategy)).status();
 }
 
 }  // namespace helm::planner

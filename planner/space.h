@@ -1,7 +1,8 @@
 // The space of strategies that a search looks at: what the configuration fixes stays, the rest varies.
 //
-// Varied: data, tensor, sequence_parallel, micro_batch. The order of the candidates is a total order that does not depend on anything but
-// the configuration: tensor, then sequence_parallel, then micro_batch, ascending.
+// Varied: data, tensor, sequence_parallel, pipeline (by 1F1B), zero (0 and 1), micro_batch. The order of the candidates is a total
+// order that does not depend on anything but the configuration: pipeline, then tensor, then sequence_parallel, zero and micro_batch,
+// ascending. Recomputation only costs time, so it is no candidate of its own: Fallbacks are for when one does not fit.
 #pragma once
 
 #include <string>
@@ -24,6 +25,9 @@ struct Space {
 };
 
 Space EnumerateStrategies(const config::RunConfig& config);
+
+// The same strategy with recomputation, least first: what to try when it does not fit. Empty when the configuration fixes `recompute`.
+std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy);
 
 // For pricing without a search: the strategy with its defaults must be possible and use the whole cluster.
 Status CheckFixedStrategy(const config::RunConfig& config);

@@ -102,6 +102,11 @@ class Planner {
       planned.input = tensor->value;
       next = 1;
     }
+    if (*kind == CollectiveKind::kAllGather && op.arguments.size() == 2) {
+      const auto* into = std::get_if<ir::TensorId>(&op.arguments[1]);
+      if (into == nullptr) return InternalError("gathers into something that is no tensor");
+      planned.into = into->value;
+    }
     if (op.results.size() != (*kind == CollectiveKind::kSend ? 0u : 1u)) return InternalError("has the wrong number of results");
     return PlanModifier(op, next, planned.collective);
   }
@@ -124,6 +129,7 @@ class Planner {
         const auto* value = std::get_if<int64_t>(&number);
         if (value == nullptr) return InvalidError("needs a whole number: the root, or the offset of the peer");
         call.peer = call.kind == CollectiveKind::kBroadcast ? *value : PeerAt(op.group, *value);
+        if (call.kind != CollectiveKind::kBroadcast) call.tag = ir::TagOf(op);
         return OkStatus();
       }
       case CollectiveKind::kAllGather:
@@ -152,6 +158,7 @@ class Planner {
 Result<ExecutionPlan> MakeExecutionPlan(const ir::Program& program, int64_t rank, c10::Device device) {
   const Planner planner(program, rank, device);
   const ir::Lifetimes lifetimes = ir::ComputeLifetimes(program);
+  const std::vector<std::vector<ir::OpId>> ended_by = ir::EndedBy(program);
   std::vector<bool> kept(program.tensors.size());  // bound before the step, or read after it
   for (size_t i = 0; i < program.tensors.size(); ++i) kept[i] = !program.tensors[i].producer.valid();
   for (const auto& [name, id] : program.outputs) kept[id.index()] = true;
@@ -164,6 +171,7 @@ Result<ExecutionPlan> MakeExecutionPlan(const ir::Program& program, int64_t rank
     for (const ir::TensorId tensor : lifetimes.released_after[i]) {
       if (!kept[tensor.index()]) op->released.push_back(tensor.value);
     }
+    for (const ir::OpId start : ended_by[i]) op->ends.push_back(start.value);
     plan.ops.push_back(std::move(op).value());
   }
   return plan;

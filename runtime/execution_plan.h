@@ -22,8 +22,10 @@ struct PlannedOp {
   std::vector<int32_t> results_from_arguments;
   CollectiveCall collective;      // collective starts
   int32_t input = -1;             // tensor that a collective sends; -1: none
+  int32_t into = -1;              // tensor that it fills; -1: a new one
   int32_t group = -1;             // collective starts and waits
   int32_t waits_for = -1;         // waits: the op that started the collective
+  std::vector<int32_t> ends;      // waits: the starts that it ends, in launch order (ir::EndedBy)
   std::vector<int32_t> released;  // tensors let go after this op
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <csignal>
 #include <cstring>
-#include <deque>
 #include <thread>
 
 #include <ATen/Parallel.h>
@@ -39,6 +38,8 @@ class DispatchInterpreter final : public Interpreter {
       : program_(std::move(program)), rank_(rank), options_(std::move(options)), device_(std::move(device)), plan_(std::move(plan)) {}
 
   Status Connect(World* world);
+  Status ConnectMessages(World& world);
+  ProcessGroup& GroupOf(const PlannedOp& op);
   void BindPersistentTensors();
 
   Result<StepRecord> RunStep() override;
@@ -68,6 +69,9 @@ class DispatchInterpreter final : public Interpreter {
   std::unique_ptr<Device> device_;
   ExecutionPlan plan_;
   std::vector<std::unique_ptr<ProcessGroup>> groups_;  // by group id; null where no op uses the group
+  // By group id, for messages on a GPU: NCCL has one stream for a pair of ranks, and messages in both directions would wait for each other
+  // on it. So those to a higher rank have a communicator of their own, and those to a lower one. On a CPU `groups_` serves both.
+  std::vector<std::unique_ptr<ProcessGroup>> upward_, downward_;
   std::vector<at::Tensor> storages_;                   // by storage id: bytes of the persistent ones
   std::vector<at::Tensor> tensors_;                    // by tensor id
   int64_t persistent_bytes_ = 0;
@@ -76,7 +80,7 @@ class DispatchInterpreter final : public Interpreter {
   // Of the step that is running.
   int64_t steps_done_ = 0;
   std::vector<c10::IValue> stack_;
-  std::vector<std::deque<Open>> open_;  // by group id
+  std::vector<std::unique_ptr<PendingCollective>> open_;  // by op id: started and not waited for
   std::vector<Open> ended_;             // CUDA: waited for; how long they took is known when the device has caught up
   Clock::time_point step_start_;
   int64_t foreign_bytes_ = 0;  // live in this process, but not this interpreter's
@@ -85,7 +89,7 @@ class DispatchInterpreter final : public Interpreter {
 
 Status DispatchInterpreter::Connect(World* world) {
   groups_.resize(program_.groups.size());
-  open_.resize(program_.groups.size());
+  open_.resize(program_.ops.size());
   std::vector<bool> used(program_.groups.size(), false);
   for (const ir::Op& op : program_.ops) {
     if (op.kind == ir::OpKind::kCollectiveStart) used[op.group.index()] = true;
@@ -96,7 +100,30 @@ Status DispatchInterpreter::Connect(World* world) {
     HELM_ASSIGN_OR_RETURN(groups_[i],
                           MakeProcessGroup(*world, *device_, program_.groups[i].name, ir::GroupMembers(program_, ir::GroupId(i), rank_)));
   }
+  return world == nullptr ? OkStatus() : ConnectMessages(*world);
+}
+
+Status DispatchInterpreter::ConnectMessages(World& world) {
+  upward_.resize(groups_.size());
+  downward_.resize(groups_.size());
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    const auto is_message = [&](const ir::Op& op) { return op.group == ir::GroupId(i) && ir::IsPointToPoint(op); };
+    if (device_->is_cpu() || std::ranges::none_of(program_.ops, is_message)) continue;
+    const std::vector<int64_t> members = ir::GroupMembers(program_, ir::GroupId(i), rank_);
+    const std::string& name = program_.groups[i].name;
+    HELM_ASSIGN_OR_RETURN(upward_[i], MakeProcessGroup(world, *device_, name + ".upward", members));
+    HELM_ASSIGN_OR_RETURN(downward_[i], MakeProcessGroup(world, *device_, name + ".downward", members));
+  }
   return OkStatus();
+}
+
+ProcessGroup& DispatchInterpreter::GroupOf(const PlannedOp& op) {
+  const auto group = static_cast<size_t>(op.group);
+  const CollectiveCall& call = op.collective;
+  const bool message = call.kind == CollectiveKind::kSend || call.kind == CollectiveKind::kReceive;
+  if (!message || device_->is_cpu()) return *groups_[group];
+  const bool to_higher = (call.kind == CollectiveKind::kSend) == (call.peer > groups_[group]->rank());
+  return to_higher ? *upward_[group] : *downward_[group];
 }
 
 void DispatchInterpreter::BindPersistentTensors() {
@@ -126,7 +153,7 @@ Result<StepRecord> DispatchInterpreter::RunStep() {
   BeginStep(record);
   const Status status = RunOps(record);
   if (!status.ok()) {
-    for (std::deque<Open>& open : open_) open.clear();
+    for (auto& work : open_) work.reset();
     ended_.clear();
     return status;
   }
@@ -240,13 +267,12 @@ void DispatchInterpreter::RunStart(size_t index, StepRecord& record) {
   if (timer_ != nullptr) timer_->BeginOp(index, program_.ops[index].compute_stream);
   const Clock::time_point start = Clock::now();
   const at::Tensor input = op.input >= 0 ? tensors_[static_cast<size_t>(op.input)] : at::Tensor();
-  at::Tensor output = input;
-  if (!op.results.empty() && !IsInPlace(op.collective.kind)) {
+  at::Tensor output = op.into >= 0 ? tensors_[static_cast<size_t>(op.into)] : input;
+  if (!op.results.empty() && op.into < 0 && !IsInPlace(op.collective.kind)) {
     const ir::Tensor& result = program_.tensor(program_.ops[index].results.front());
     output = EmptyTensor(result.dtype, result.shape, device_->torch_device());
   }
-  const auto group = static_cast<size_t>(op.group);
-  open_[group].push_back({index, groups_[group]->Start(op.collective, input, output)});
+  open_[index] = GroupOf(op).Start(op.collective, input, output);
   if (!op.results.empty() && op.results.front() >= 0) tensors_[static_cast<size_t>(op.results.front())] = std::move(output);
   const Clock::time_point end = Clock::now();
   if (timer_ != nullptr) timer_->EndOp(index, program_.ops[index].compute_stream);
@@ -256,16 +282,15 @@ void DispatchInterpreter::RunStart(size_t index, StepRecord& record) {
 
 void DispatchInterpreter::RunWait(size_t index, StepRecord& record) {
   const PlannedOp& op = plan_.ops[index];
-  std::deque<Open>& open = open_[static_cast<size_t>(op.group)];
   if (timer_ != nullptr) timer_->BeginOp(index, program_.ops[index].compute_stream);
   const Clock::time_point start = Clock::now();
   Clock::time_point end = start;
-  while (!open.empty() && open.front().op <= static_cast<size_t>(op.waits_for)) {
-    open.front().work->Wait();
+  for (const int32_t started : op.ends) {
+    Open open{static_cast<size_t>(started), std::move(open_[static_cast<size_t>(started)])};
+    open.work->Wait();
     end = Clock::now();
-    EndCollective(open.front(), end, record);
-    if (!device_->is_cpu()) ended_.push_back(std::move(open.front()));
-    open.pop_front();
+    EndCollective(open, end, record);
+    if (!device_->is_cpu()) ended_.push_back(std::move(open));
   }
   if (timer_ != nullptr) timer_->EndOp(index, program_.ops[index].compute_stream);
   record.host[index] = {Between(step_start_, start), Between(step_start_, end)};

@@ -5,9 +5,10 @@
 // with the program's; a difference is an internal error that names the op.
 //
 // Arguments of collectives: c10d.all_reduce(tensor, "sum"|"max"), c10d.all_gather(tensor), c10d.reduce_scatter(tensor, "sum"|"max"),
-// c10d.all_to_all(tensor) in equal parts of dimension 0, c10d.broadcast(tensor, root), c10d.send(tensor, offset), c10d.recv(offset),
-// c10d.wait(start). root is a rank in the group; offset is added to the caller's own, modulo the size. All-reduce and broadcast work in
-// place, the others make a contiguous result of the program's shape.
+// c10d.all_to_all(tensor) in equal parts of dimension 0, c10d.broadcast(tensor, root), c10d.send(tensor, offset, tag),
+// c10d.recv(offset, tag), c10d.wait(start). root is a rank in the group; offset is added to the caller's own, modulo the size. All-reduce
+// and broadcast work in place, c10d.all_gather(tensor, into) fills a tensor that exists, the others make a contiguous result of the
+// program's shape.
 #pragma once
 
 #include <atomic>

@@ -92,10 +92,10 @@ class BackendProcessGroup final : public ProcessGroup {
         return backend_->broadcast(inputs, options);
       }
       case CollectiveKind::kSend:
-        return backend_->send(inputs, static_cast<int>(call.peer), /*tag=*/0);
+        return backend_->send(inputs, static_cast<int>(call.peer), static_cast<int>(call.tag));
       case CollectiveKind::kReceive: {
         std::vector<at::Tensor> outputs{output};
-        return backend_->recv(outputs, static_cast<int>(call.peer), /*tag=*/0);
+        return backend_->recv(outputs, static_cast<int>(call.peer), static_cast<int>(call.tag));
       }
     }
     HELM_CHECK(false, "a collective kind without a call");

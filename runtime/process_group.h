@@ -36,6 +36,7 @@ struct CollectiveCall {
   CollectiveKind kind = CollectiveKind::kAllReduce;
   Reduction reduction = Reduction::kSum;
   int64_t peer = 0;  // send, receive, broadcast: rank in the group
+  int64_t tag = 0;   // send, receive
 };
 
 class PendingCollective {

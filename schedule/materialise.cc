@@ -10,6 +10,7 @@
 #include "model/lower.h"
 #include "model/model_reader.h"
 #include "schedule/pass.h"
+#include "schedule/pipeline_schedule.h"
 
 namespace helm::schedule {
 namespace {
@@ -20,8 +21,8 @@ Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program) {
   return InvalidError(fmt::format("plan: error: overlap '{}' is not known to this version\nallowed: none, serial", word));
 }
 
-Status CheckHash(const ir::Program& program, const std::string& expected) {
-  const std::string found = ir::ProgramHash(program);
+Status CheckHash(const ir::StepPrograms& step, const std::string& expected) {
+  const std::string found = ir::ProgramHash(step);
   if (expected.empty() || found == expected) return OkStatus();
   return InvalidError(
       fmt::format("plan: error: its program has hash {}, the plan was made for {}: it was edited, or made by another version of "
@@ -37,15 +38,22 @@ Result<PlanParts> ReadParts(const ir::Plan& plan) {
   return PlanParts{std::move(model), std::move(cluster)};
 }
 
-Result<ir::Program> Materialise(const ir::Plan& plan) {
+Result<ir::StepPrograms> Materialise(const ir::Plan& plan) {
   HELM_ASSIGN_OR_RETURN(const PlanParts parts, ReadParts(plan));
-  HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, plan.workload, plan.strategy));
+  const ir::Strategy& strategy = plan.strategy;
+  HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, plan.workload, strategy));
   const ir::DeviceKind device = parts.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
-  HELM_ASSIGN_OR_RETURN(ir::Program program, model::Lower(parts.model, plan.workload, plan.software, plan.strategy, device));
-  HELM_RETURN_IF_ERROR(ir::Verify(program));
-  HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(plan.strategy.overlap, std::move(program)));
-  HELM_RETURN_IF_ERROR(CheckHash(program, plan.program_hash));
-  return program;
+  HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
+  ir::StepPrograms step;
+  for (size_t stage = 0; stage < schedules.size(); ++stage) {
+    HELM_ASSIGN_OR_RETURN(ir::Program program, model::LowerStage(parts.model, plan.workload, plan.software, strategy, device,
+                                                                 schedules[stage], static_cast<int64_t>(stage)));
+    HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(strategy.overlap, std::move(program)));
+    step.classes.push_back(std::move(program));
+  }
+  HELM_RETURN_IF_ERROR(ir::VerifyStep(step));
+  HELM_RETURN_IF_ERROR(CheckHash(step, plan.program_hash));
+  return step;
 }
 
 ir::Plan UnsplitPlan(ir::Plan plan) {

@@ -1,6 +1,7 @@
-// Materialise: plan -> program. The only way from decisions to the work they mean, for simulator, executor, profiler and report.
+// Materialise: plan -> programs, one for each rank class. The only way from decisions to the work they mean, for simulator, executor, profiler and report.
 //
-// A pure function: reads the plan's model and cluster documents, lowers, applies the passes of the overlap word, verifies. When the plan
+// A pure function: reads the plan's model and cluster documents, makes the pipeline's schedule, lowers each stage, applies the passes of the
+// overlap word, verifies. When the plan
 // holds a program hash, the program must have it: a plan made by another version that lowers differently is refused, not run as something
 // else.
 //
@@ -10,7 +11,7 @@
 #include "cluster/cluster.h"
 #include "core/status.h"
 #include "ir/plan.h"
-#include "ir/program.h"
+#include "ir/step_programs.h"
 #include "model/model_spec.h"
 
 namespace helm::schedule {
@@ -22,7 +23,7 @@ struct PlanParts {
 };
 Result<PlanParts> ReadParts(const ir::Plan& plan);
 
-Result<ir::Program> Materialise(const ir::Plan& plan);
+Result<ir::StepPrograms> Materialise(const ir::Plan& plan);
 
 // The same training on one rank: no split, the same micro-batches' size, so that it needs little more memory than a rank of the plan does
 // for activations. Without program hash, passes and prediction, which belong to the split program.

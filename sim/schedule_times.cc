@@ -1,30 +1,42 @@
 #include "sim/schedule_times.h"
 
 #include <algorithm>
+#include <string>
 
 #include <fmt/format.h>
 
 namespace helm::sim {
 namespace {
 
+const ir::Program& ProgramOf(const ir::StepPrograms& step, const Task& task) { return step.classes[task.rank_class]; }
+
 // Splits the idle time before a task by what the task waited for: first its launch, then the collectives that it ends, then other streams.
+// Of a message only the transfer is communication; before it begins, the stage waits for the other one.
 void AttributeGap(const ScheduleTimes& times, uint32_t task, int64_t idle_from, Breakdown& breakdown) {
   int64_t launched = idle_from;
   int64_t communicated = idle_from;
-  for (const uint32_t before : times.program_graph.graph.PredecessorsOf(task)) {
-    const TaskKind kind = times.program_graph.tasks[before].kind;
+  int64_t transfer_start = idle_from;  // of the message that ends last
+  int64_t transfer_end = idle_from;
+  for (const uint32_t before : times.step_graph.graph.PredecessorsOf(task)) {
+    const TaskKind kind = times.step_graph.tasks[before].kind;
     if (kind == TaskKind::kLaunch) launched = std::max(launched, times.finish[before]);
     if (kind == TaskKind::kCollective) communicated = std::max(communicated, times.finish[before]);
+    if (kind == TaskKind::kTransfer && times.finish[before] > transfer_end) {
+      transfer_start = times.StartOf(before);
+      transfer_end = times.finish[before];
+    }
   }
   communicated = std::max(communicated, launched);
+  const int64_t begun = std::clamp(transfer_start, communicated, std::max(communicated, transfer_end));
+  const int64_t transferred = std::max(communicated, transfer_end);
   breakdown.host += Duration::Picoseconds(launched - idle_from);
-  breakdown.exposed_communication += Duration::Picoseconds(communicated - launched);
-  breakdown.bubble += Duration::Picoseconds(times.StartOf(task) - communicated);
+  breakdown.exposed_communication += Duration::Picoseconds(communicated - launched + transferred - begun);
+  breakdown.bubble += Duration::Picoseconds(begun - communicated + times.StartOf(task) - transferred);
 }
 
 void AttributeTask(const ir::Program& program, const ScheduleTimes& times, uint32_t id, Breakdown& breakdown) {
-  const Task& task = times.program_graph.tasks[id];
-  const Duration duration = Duration::Picoseconds(times.program_graph.graph.durations[id]);
+  const Task& task = times.step_graph.tasks[id];
+  const Duration duration = Duration::Picoseconds(times.step_graph.graph.durations[id]);
   switch (task.kind) {
     case TaskKind::kLaunch:
       breakdown.host += duration;
@@ -33,6 +45,7 @@ void AttributeTask(const ir::Program& program, const ScheduleTimes& times, uint3
       (program.op(task.op).phase == ir::Phase::kOptimizer ? breakdown.optimizer : breakdown.compute) += duration;
       break;
     case TaskKind::kCollective:
+    case TaskKind::kTransfer:
     case TaskKind::kWait:
       breakdown.exposed_communication += duration;
       break;
@@ -43,37 +56,53 @@ Duration Total(const Breakdown& breakdown) {
   return breakdown.compute + breakdown.exposed_communication + breakdown.bubble + breakdown.optimizer + breakdown.host;
 }
 
-Status Failed(const ir::Program& program, const ScheduleTimes& times, uint32_t task, const char* what) {
-  const ir::OpId op = times.program_graph.tasks[task].op;
+// `sum` divided by `count`; what the divisions cut off goes to `host`, so that the parts sum to the makespan.
+Breakdown Divided(const Breakdown& sum, int64_t count, Duration makespan) {
+  const auto mean = [count](Duration total) { return Duration::Picoseconds(total.picoseconds() / count); };
+  Breakdown breakdown{mean(sum.compute), mean(sum.exposed_communication), mean(sum.bubble), mean(sum.optimizer), Duration()};
+  breakdown.host = makespan - Total(breakdown);
+  return breakdown;
+}
+
+Status Failed(const ir::StepPrograms& step, const ScheduleTimes& times, uint32_t task, const char* what) {
+  const ir::Program& program = ProgramOf(step, times.step_graph.tasks[task]);
+  const ir::OpId op = times.step_graph.tasks[task].op;
   return InternalError(
       fmt::format("simulation of '{}': {} at op {} ({} '{}')", program.name, what, op.value, program.op(op).target, program.op(op).label));
 }
 
-Status CheckOrder(const ir::Program& program, const ScheduleTimes& times) {
+Status CheckOrder(const ir::StepPrograms& step, const ScheduleTimes& times) {
   for (uint32_t task = 0; task < times.finish.size(); ++task) {
     const int64_t start = times.StartOf(task);
-    if (start < 0 || times.finish[task] > times.makespan) return Failed(program, times, task, "a time outside the step");
-    for (const uint32_t before : times.program_graph.graph.PredecessorsOf(task)) {
-      if (times.finish[before] > start) return Failed(program, times, task, "time goes back");
+    if (start < 0 || times.finish[task] > times.makespan) return Failed(step, times, task, "a time outside the step");
+    for (const uint32_t before : times.step_graph.graph.PredecessorsOf(task)) {
+      if (times.finish[before] > start) return Failed(step, times, task, "time goes back");
     }
-  }
-  for (const auto& tasks : times.program_graph.tasks_by_resource) {
-    int64_t free_at = 0;
-    int64_t busy = 0;
-    for (const uint32_t task : tasks) {
-      if (times.StartOf(task) < free_at) return Failed(program, times, task, "two tasks at once on one stream");
-      free_at = times.finish[task];
-      busy += times.program_graph.graph.durations[task];
-    }
-    if (busy > times.makespan) return Failed(program, times, tasks.back(), "a stream busy for longer than the step");
   }
   return OkStatus();
 }
 
-Status CheckEveryOpOnce(const ir::Program& program, const ScheduleTimes& times) {
+Status CheckResources(const ir::StepPrograms& step, const ScheduleTimes& times, const ClassTasks& of_class) {
+  for (const auto& tasks : of_class.tasks_by_resource) {
+    int64_t free_at = 0;
+    int64_t busy = 0;
+    for (const uint32_t task : tasks) {
+      if (times.StartOf(task) < free_at) return Failed(step, times, task, "two tasks at once on one stream");
+      free_at = times.finish[task];
+      busy += times.step_graph.graph.durations[task];
+    }
+    if (busy > times.makespan) return Failed(step, times, tasks.back(), "a stream busy for longer than the step");
+  }
+  return OkStatus();
+}
+
+Status CheckEveryOpOnce(const ir::Program& program, const ScheduleTimes& times, const ClassTasks& of_class) {
   std::vector<int> launches(program.ops.size(), 0);
   std::vector<int> runs(program.ops.size(), 0);
-  for (const Task& task : times.program_graph.tasks) ++(task.kind == TaskKind::kLaunch ? launches : runs)[task.op.index()];
+  for (const uint32_t id : of_class.tasks) {
+    const Task& task = times.step_graph.tasks[id];
+    ++(task.kind == TaskKind::kLaunch ? launches : runs)[task.op.index()];
+  }
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const int expected_runs = program.ops[i].kind == ir::OpKind::kView ? 0 : 1;
     if (launches[i] == 1 && runs[i] == expected_runs) continue;
@@ -85,64 +114,82 @@ Status CheckEveryOpOnce(const ir::Program& program, const ScheduleTimes& times) 
 
 }  // namespace
 
-ScheduleTimes Schedule(ProgramGraph program_graph) {
-  ScheduleTimes times{std::move(program_graph), {}, 0};
-  times.finish.resize(times.program_graph.graph.size());
-  times.makespan = LongestPath(times.program_graph.graph, times.finish);
+ScheduleTimes Schedule(StepGraph step_graph) {
+  ScheduleTimes times{std::move(step_graph), {}, 0};
+  times.finish.resize(times.step_graph.graph.size());
+  times.makespan = LongestPath(times.step_graph.graph, times.finish);
   return times;
 }
 
-Breakdown BreakdownOf(const ir::Program& program, const ScheduleTimes& times) {
+Breakdown BreakdownOf(const ir::StepPrograms& step, const ScheduleTimes& times, size_t rank_class) {
   Breakdown sum;
-  const auto& resources = times.program_graph.compute_resources;
-  for (const size_t resource : resources) {
+  const ClassTasks& of_class = times.step_graph.classes[rank_class];
+  for (const size_t resource : of_class.compute_resources) {
     int64_t idle_from = 0;
-    for (const uint32_t task : times.program_graph.tasks_by_resource[resource]) {
+    for (const uint32_t task : of_class.tasks_by_resource[resource]) {
       AttributeGap(times, task, idle_from, sum);
-      AttributeTask(program, times, task, sum);
+      AttributeTask(step.classes[rank_class], times, task, sum);
       idle_from = times.finish[task];
     }
-    // After the last wait only the host is still at work, or another compute stream.
-    (resources.size() == 1 ? sum.host : sum.bubble) += Duration::Picoseconds(times.makespan - idle_from);
+    // After the last wait only the host is still at work, or another compute stream, or another stage.
+    const bool alone = of_class.compute_resources.size() == 1 && step.classes.size() == 1;
+    (alone ? sum.host : sum.bubble) += Duration::Picoseconds(times.makespan - idle_from);
   }
-  if (resources.size() == 1) return sum;
-  const auto count = static_cast<int64_t>(resources.size());
-  const auto mean = [count](Duration total) { return Duration::Picoseconds(total.picoseconds() / count); };
-  Breakdown breakdown{mean(sum.compute), mean(sum.exposed_communication), mean(sum.bubble), mean(sum.optimizer), Duration()};
-  breakdown.host = Duration::Picoseconds(times.makespan) - Total(breakdown);  // with what the divisions cut off
-  return breakdown;
+  const auto count = static_cast<int64_t>(of_class.compute_resources.size());
+  return count == 1 ? sum : Divided(sum, count, Duration::Picoseconds(times.makespan));
 }
 
-Status CheckSchedule(const ir::Program& program, const ScheduleTimes& times, const std::vector<uint32_t>& critical_path,
-                     const Breakdown& breakdown) {
-  HELM_RETURN_IF_ERROR(CheckOrder(program, times));
-  HELM_RETURN_IF_ERROR(CheckEveryOpOnce(program, times));
-  int64_t path_length = 0;
-  for (const uint32_t task : critical_path) path_length += times.program_graph.graph.durations[task];
-  if (path_length != times.makespan) {
-    return InternalError(
-        fmt::format("simulation of '{}': the critical path takes {} ps, the step {} ps", program.name, path_length, times.makespan));
+Breakdown MeanOf(const std::vector<Breakdown>& breakdowns, Duration makespan) {
+  if (breakdowns.size() == 1) return breakdowns.front();
+  Breakdown sum;
+  for (const Breakdown& breakdown : breakdowns) {
+    sum.compute += breakdown.compute;
+    sum.exposed_communication += breakdown.exposed_communication;
+    sum.bubble += breakdown.bubble;
+    sum.optimizer += breakdown.optimizer;
   }
-  if (Total(breakdown).picoseconds() != times.makespan) {
-    return InternalError(fmt::format("simulation of '{}': the breakdown sums to {} ps, the step takes {} ps", program.name,
+  return Divided(sum, static_cast<int64_t>(breakdowns.size()), makespan);
+}
+
+Status CheckSchedule(const ir::StepPrograms& step, const ScheduleTimes& times, const std::vector<uint32_t>& critical_path,
+                     const std::vector<Breakdown>& breakdowns) {
+  HELM_RETURN_IF_ERROR(CheckOrder(step, times));
+  for (size_t c = 0; c < step.classes.size(); ++c) {
+    HELM_RETURN_IF_ERROR(CheckResources(step, times, times.step_graph.classes[c]));
+    HELM_RETURN_IF_ERROR(CheckEveryOpOnce(step.classes[c], times, times.step_graph.classes[c]));
+  }
+  int64_t path_length = 0;
+  for (const uint32_t task : critical_path) path_length += times.step_graph.graph.durations[task];
+  const std::string& name = step.classes.front().name;
+  if (path_length != times.makespan) {
+    return InternalError(fmt::format("simulation of '{}': the critical path takes {} ps, the step {} ps", name, path_length, times.makespan));
+  }
+  for (const Breakdown& breakdown : breakdowns) {
+    if (Total(breakdown).picoseconds() == times.makespan) continue;
+    return InternalError(fmt::format("simulation of '{}': the breakdown sums to {} ps, the step takes {} ps", name,
                                      Total(breakdown).picoseconds(), times.makespan));
   }
   return OkStatus();
 }
 
-void RecordEvents(const ScheduleTimes& times, ir::Timeline& timeline) {
-  const ProgramGraph& program_graph = times.program_graph;
-  timeline.streams = program_graph.streams;
-  timeline.events.reserve(program_graph.tasks.size());
-  std::vector<int64_t> reached(program_graph.streams.size(), 0);  // by stream: when its last event ended
-  int64_t launched = 0;
-  for (uint32_t id = 0; id < program_graph.tasks.size(); ++id) {
-    const Task& task = program_graph.tasks[id];
-    if (task.kind == TaskKind::kLaunch) launched = times.finish[id];
-    int64_t& stream_reached = reached[static_cast<size_t>(task.stream)];
-    const int64_t start = task.kind == TaskKind::kWait ? std::max(stream_reached, launched) : times.StartOf(id);
-    stream_reached = times.finish[id];
-    timeline.events.push_back({0, task.stream, task.op, Duration::Picoseconds(start), Duration::Picoseconds(times.finish[id] - start)});
+void RecordEvents(const ir::StepPrograms& step, const ScheduleTimes& times, ir::Timeline& timeline) {
+  const StepGraph& step_graph = times.step_graph;
+  timeline.streams = step_graph.streams;
+  timeline.events.reserve(step_graph.tasks.size());
+  for (size_t c = 0; c < step.classes.size(); ++c) {
+    const auto rank = static_cast<int32_t>(RepresentativeRank(step, c));
+    const size_t first_op = FirstOpOfClass(step, c);
+    std::vector<int64_t> reached(step_graph.streams.size(), 0);  // by stream: when its last event ended
+    int64_t launched = 0;
+    for (const uint32_t id : step_graph.classes[c].tasks) {
+      const Task& task = step_graph.tasks[id];
+      if (task.kind == TaskKind::kLaunch) launched = times.finish[id];
+      int64_t& stream_reached = reached[static_cast<size_t>(task.stream)];
+      const int64_t start = task.kind == TaskKind::kWait ? std::max(stream_reached, launched) : times.StartOf(id);
+      stream_reached = times.finish[id];
+      timeline.events.push_back({rank, task.stream, ir::OpId(first_op + task.op.index()), Duration::Picoseconds(start),
+                                 Duration::Picoseconds(times.finish[id] - start)});
+    }
   }
 }
 

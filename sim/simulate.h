@@ -1,13 +1,13 @@
-// Simulate: predicts when each op of a program runs, the step's makespan and its peak memory.
+// Simulate: predicts when each op of a step's programs runs, the step's makespan and its peak memory.
 //
-// One representative rank of the class is simulated: every member of a collective starts it at the representative's time. Resources: the
+// One representative rank of each class is simulated: every member of a collective starts it at the representative's time; a message
+// between two stages begins when both ends are ready (sim/step_graph.h). A collective over several classes (the gradient norm over the
+// stages) starts at each stage's own time. Resources of a rank: the
 // host thread that launches ops one after the other, compute streams, one communication stream per group. On a CPU the host thread is the
 // compute stream, and a collective that would run beside computation shares the cores with it
 // (SimulationOptions::communication_shares_cores). The engine is the longest path over the data, stream, host and wait edges
 // (sim/static_engine.h); integer picoseconds, so the same input gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and
 // returns an internal error if a check fails.
-//
-// Not yet for point-to-point ops: a pipeline stage's time depends on the programs of other stages, and Simulate sees one.
 #pragma once
 
 #include <array>
@@ -17,7 +17,7 @@
 #include "core/status.h"
 #include "core/units.h"
 #include "cost/estimator.h"
-#include "ir/program.h"
+#include "ir/step_programs.h"
 #include "ir/timeline.h"
 
 namespace helm::sim {
@@ -37,13 +37,14 @@ struct Breakdown {
   Duration host;                   // compute stream idle, waiting for the launching thread; on a CPU, launching itself
 };
 
-// Where the peak is: after which op, and the largest storages live there.
+// Where the peak is: in which class, after which op of its program, and the largest storages live there.
 struct MemoryPeak {
   Bytes bytes;
   ir::OpId op;
   std::array<int64_t, ir::kStorageRoles> by_role{};
   Bytes workspace;
   std::vector<ir::StorageId> live_largest;  // up to ten, largest first
+  size_t rank_class = 0;                    // of several with the same peak the first
 };
 
 struct SourceShares {  // of the summed durations of ops and collectives; all 0 where that sum is
@@ -55,12 +56,14 @@ struct SourceShares {  // of the summed durations of ops and collectives; all 0 
 struct Simulation {
   Duration makespan;
   MemoryPeak peak;
-  Breakdown breakdown;
+  Breakdown breakdown;                  // the mean over the classes
+  std::vector<Breakdown> breakdown_of_class;
+  std::vector<Bytes> peak_of_class;
   SourceShares shares;
-  std::vector<ir::OpId> critical_path;  // from first to last
+  std::vector<ir::OpId> critical_path;  // from first to last; ops numbered as in a timeline (ir/step_programs.h)
   ir::Timeline timeline;                // empty unless recorded
 };
 
-Result<Simulation> Simulate(const ir::Program& program, const cost::Estimator& estimator, const SimulationOptions& options);
+Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator& estimator, const SimulationOptions& options);
 
 }  // namespace helm::sim

@@ -10,6 +10,7 @@
 #include "cost/estimator.h"
 #include "ir/program.h"
 #include "ir/signature.h"
+#include "ir/step_programs.h"
 
 namespace helm::sim {
 
@@ -18,11 +19,12 @@ struct TaskCosts {
   cost::HostCosts host;
 };
 
-// Fails with every op and collective that has no price, each with the reason.
-Result<TaskCosts> PriceOps(const ir::Program& program, const cost::Estimator& estimator, int64_t ranks_per_node);
+// By class. Fails with every op and collective that has no price, each with the reason. A message is priced at its sender; its receiver's op
+// costs nothing of its own.
+Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, const cost::Estimator& estimator, int64_t ranks_per_node);
 
-// The collective as the estimator knows it. Ranks per node are those of rank 0's group, when `ranks_per_node` consecutive ranks share a
-// node. REQUIRES: op.kind is kCollectiveStart.
-ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t ranks_per_node);
+// The collective as the estimator knows it, for the group of `rank`, when `ranks_per_node` consecutive ranks share a node; a send is one of
+// two ranks. REQUIRES: op.kind is kCollectiveStart, and not c10d.recv.
+ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node);
 
 }  // namespace helm::sim

@@ -24,18 +24,22 @@ struct Arguments {
 
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const std::string text, ReadFile(arguments.path));
-  HELM_ASSIGN_OR_RETURN(ir::Program program, ir::ParseProgram(text, arguments.path));
-  HELM_RETURN_IF_ERROR(ir::Verify(program));
+  HELM_ASSIGN_OR_RETURN(ir::StepPrograms step, ir::ParseStepPrograms(text, arguments.path));
+  HELM_RETURN_IF_ERROR(ir::VerifyStep(step));
   for (const std::string& pass : arguments.passes) {
-    HELM_ASSIGN_OR_RETURN(program, schedule::RunPass(pass, program));
+    for (ir::Program& program : step.classes) {
+      HELM_ASSIGN_OR_RETURN(program, schedule::RunPass(pass, program));
+    }
   }
   if (arguments.hash) {
-    tools::PrintResult(ir::ProgramHash(program) + "\n");
+    tools::PrintResult(ir::ProgramHash(step) + "\n");
   } else if (arguments.dot) {
-    HELM_ASSIGN_OR_RETURN(const std::string dot, tools::DotOf(program));
-    tools::PrintResult(dot);
+    for (const ir::Program& program : step.classes) {
+      HELM_ASSIGN_OR_RETURN(const std::string dot, tools::DotOf(program));
+      tools::PrintResult(dot);
+    }
   } else if (!arguments.quiet) {
-    tools::PrintResult(ir::ToText(program));
+    tools::PrintResult(ir::ToText(step));
   }
   return OkStatus();
 }

@@ -49,9 +49,9 @@ Result<Subject> ReadSubject(const Arguments& arguments) {
   return subject;
 }
 
-Status WriteProgram(const Arguments& arguments, const ir::Program& program) {
-  if (!arguments.program.empty()) HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.program, ir::ToText(program)));
-  if (!arguments.dag.empty()) HELM_RETURN_IF_ERROR(tools::WriteDag(arguments.dag, program));
+Status WritePrograms(const Arguments& arguments, const ir::StepPrograms& step) {
+  if (!arguments.program.empty()) HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.program, ir::ToText(step)));
+  if (!arguments.dag.empty()) HELM_RETURN_IF_ERROR(tools::WriteDag(arguments.dag, step));
   return OkStatus();
 }
 
@@ -64,7 +64,7 @@ Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                         planner::EvaluatePlan(subject.plan, *estimator, {.memory_fraction = subject.memory_fraction}));
   HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, evaluation.simulation.timeline));
-  HELM_RETURN_IF_ERROR(WriteProgram(arguments, evaluation.program));
+  HELM_RETURN_IF_ERROR(WritePrograms(arguments, evaluation.step));
   if (arguments.json) {
     tools::PrintJson(planner::RenderJson(evaluation));
   } else {
@@ -83,7 +83,7 @@ int main(int argc, char** argv) {
   app.add_option("--cost-table", arguments.config.cost_tables, "measured costs (helm-profile); may be repeated, later rows win");
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration, e.g. strategy.tensor=2; may be repeated");
   helm::tools::AddTimelineOptions(app, arguments.outputs);
-  app.add_option("--program", arguments.program, "write the program's text form");
+  app.add_option("--program", arguments.program, "write the text form of the programs, one for each pipeline stage");
   app.add_option("--dag", arguments.dag, "write the operator graph as DOT (and SVG where graphviz is installed) into this folder");
   app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
   app.add_flag("--json", arguments.json, "print one JSON document");

@@ -46,13 +46,15 @@ Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeli
   return OkStatus();
 }
 
-Status WriteDag(const std::string& folder, const ir::Program& program) {
+Status WriteDag(const std::string& folder, const ir::StepPrograms& step) {
   HELM_RETURN_IF_ERROR(MakeFolders(folder));
-  const std::string dot_path = folder + "/program.dot";
-  HELM_ASSIGN_OR_RETURN(const std::string dot, DotOf(program));
-  HELM_RETURN_IF_ERROR(WriteFileAtomically(dot_path, dot));
-  PrintNote(fmt::format("wrote {}", dot_path));
-  if (RunGraphviz(dot_path, folder + "/program.svg")) PrintNote(fmt::format("wrote {}/program.svg", folder));
+  for (size_t c = 0; c < step.classes.size(); ++c) {
+    const std::string base = folder + (step.classes.size() == 1 ? "/program" : fmt::format("/stage{}", c));
+    HELM_ASSIGN_OR_RETURN(const std::string dot, DotOf(step.classes[c]));
+    HELM_RETURN_IF_ERROR(WriteFileAtomically(base + ".dot", dot));
+    PrintNote(fmt::format("wrote {}.dot", base));
+    if (RunGraphviz(base + ".dot", base + ".svg")) PrintNote(fmt::format("wrote {}.svg", base));
+  }
   return OkStatus();
 }
 

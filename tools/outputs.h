@@ -6,7 +6,7 @@
 #include <CLI/CLI.hpp>
 
 #include "core/status.h"
-#include "ir/program.h"
+#include "ir/step_programs.h"
 #include "ir/timeline.h"
 
 namespace helm::tools {
@@ -22,8 +22,8 @@ Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeli
 // The operator graph without the edges that longer paths imply, as DOT.
 Result<std::string> DotOf(const ir::Program& program);
 
-// `folder`/program.dot, and program.svg when graphviz's `dot` can be run.
-Status WriteDag(const std::string& folder, const ir::Program& program);
+// `folder`/program.dot, of pipelines stage0.dot, stage1.dot, ..., and the same as .svg when graphviz's `dot` can be run.
+Status WriteDag(const std::string& folder, const ir::StepPrograms& step);
 
 // True when the file says that it is a plan (its `format` key), whatever its name. False for anything else, unreadable files included.
 bool IsPlan(const std::string& path);

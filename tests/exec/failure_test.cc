@@ -32,7 +32,7 @@ RankObservation Training(int64_t rank, int64_t step, milliseconds still) {
 }
 
 std::string Message(std::vector<RankObservation> ranks) {
-  const Status status = Diagnose(OneOp(), ranks, kTimeout);
+  const Status status = Diagnose({{OneOp()}}, ranks, kTimeout);
   EXPECT_EQ(status.code(), StatusCode::kRankFailed);
   return status.message();
 }
@@ -78,7 +78,7 @@ TEST(Diagnose, DivergenceComesBeforeALostPeer) {
 TEST(Diagnose, AnErrorOfTheInputKeepsItsCodeAndText) {
   RankObservation rank{.rank = 0, .stage = RankStage::kPreparing};
   rank.reported = InvalidError("plan.yaml: error: no");
-  const Status status = Diagnose(OneOp(), std::vector<RankObservation>{rank}, kTimeout);
+  const Status status = Diagnose({{OneOp()}}, std::vector<RankObservation>{rank}, kTimeout);
   EXPECT_EQ(status.code(), StatusCode::kInvalid);
   EXPECT_EQ(status.message(), "plan.yaml: error: no");
 }

@@ -69,7 +69,7 @@ TEST(ParameterState, UnsplitsRowsColumnsAndPadding) {
   std::vector<RankState> ranks(2);
   ranks[0].segments = {{0, 1, 2, 3, 4, 5, 6, 7, 8, 100, 101, 104, 105}};
   ranks[1].segments = {{9, 10, 11, 12, 13, 14, -1, -1, -1, 102, 103, 106, 107}};  // -1: padding, dropped
-  const Result<UnsplitState> state = Unsplit(program, ranks);
+  const Result<UnsplitState> state = Unsplit({{program}}, ranks);
   ASSERT_TRUE(state.ok()) << state.status().message();
   EXPECT_EQ(state->at("rows").values, (std::vector<float>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14}));
   EXPECT_EQ(state->at("columns").values, (std::vector<float>{100, 101, 102, 103, 104, 105, 106, 107}));
@@ -89,7 +89,7 @@ TEST(ParameterState, AnElementThatNoRankHoldsIsABug) {
   const ir::Program program = ProgramOf({piece}, 6);
   std::vector<RankState> ranks(2);
   ranks[0].segments = ranks[1].segments = {{1, 2, 3, 4, 5, 6}};
-  const Result<UnsplitState> state = Unsplit(program, ranks);
+  const Result<UnsplitState> state = Unsplit({{program}}, ranks);
   ASSERT_FALSE(state.ok());
   EXPECT_EQ(state.status().code(), StatusCode::kInternal);
   EXPECT_THAT(state.status().message(), testing::HasSubstr("no rank holds element 6 of parameter 'w'"));

@@ -20,7 +20,7 @@ int main(int argc, char** argv) {
   settings.strategy.tensor = std::atoi(argv[3]);
   settings.strategy.sequence_parallel = std::atoi(argv[4]) != 0;
   ir::Plan plan = exec::MakePlan(models.at(argv[1]), settings);
-  const Result<ir::Program> program = schedule::Materialise(plan);
+  const Result<ir::StepPrograms> program = schedule::Materialise(plan);
   Status status = program.status();
   if (status.ok()) {
     plan.program_hash = ir::ProgramHash(*program);

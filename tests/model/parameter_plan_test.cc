@@ -64,7 +64,7 @@ std::map<std::string, std::vector<int>> Coverage(const ParameterPlan& plan, cons
 }
 
 TEST(ParameterPlan, LlamaOnOneRank) {
-  const ParameterPlan plan = PlanParameters(Llama(), Tensor(1), 1 << 20);
+  const ParameterPlan plan = PlanParameters(Llama(), Tensor(1), 1 << 20, 0);
   ASSERT_EQ(plan.buckets.size(), 1u);
   ASSERT_EQ(plan.segments.size(), 2u);
   // decay: tables 2 x 9 x 6 = 108; layer: (4 + 2*2)*2*6 = 96, out 6*8 = 48, gate and up 2*10*6 = 120, down 60: 324 x 2. No decay: norms 5
@@ -83,7 +83,7 @@ TEST(ParameterPlan, EveryElementIsHeldOnceOrByAll) {
   heads_normed.qk_norm = heads_normed.attention_bias = true;
   for (const ModelSpec& model : {Llama(), Gpt(), heads_normed}) {
     for (const ir::Strategy& strategy : {Tensor(1), Tensor(2), Tensor(2, true)}) {
-      const ParameterPlan plan = PlanParameters(model, strategy, 64);
+      const ParameterPlan plan = PlanParameters(model, strategy, 64, 0);
       int64_t parameters = 0;
       std::set<std::string> replicated;
       for (const ir::ParameterSegment& segment : plan.segments) {
@@ -103,7 +103,7 @@ TEST(ParameterPlan, EveryElementIsHeldOnceOrByAll) {
 
 TEST(ParameterPlan, PiecesFillTheirSegments) {
   for (const ModelSpec& model : {Llama(), Gpt()}) {
-    const ParameterPlan plan = PlanParameters(model, Tensor(2), 200);
+    const ParameterPlan plan = PlanParameters(model, Tensor(2), 200, 0);
     for (const ir::ParameterSegment& segment : plan.segments) {
       int64_t end = 0;
       for (const ir::ParameterPiece& piece : segment.pieces) {
@@ -116,7 +116,7 @@ TEST(ParameterPlan, PiecesFillTheirSegments) {
 }
 
 TEST(ParameterPlan, BucketsFollowTheBackwardPass) {
-  const ParameterPlan plan = PlanParameters(Llama(), Tensor(2, true), 4 * 100);
+  const ParameterPlan plan = PlanParameters(Llama(), Tensor(2, true), 4 * 100, 0);
   std::vector<std::string> names;
   for (const Bucket& bucket : plan.buckets) names.push_back(bucket.name);
   // Sharded elements in backward order: head 128 (padded to 256 rows / 2 x 6 = 768) | down 30, up 60, out 24 = 114 | qkv 48, down 30, up 60
@@ -133,7 +133,7 @@ TEST(ParameterPlan, BucketsFollowTheBackwardPass) {
 TEST(ParameterPlan, NormsOfHeadsArePartial) {
   ModelSpec model = Llama();
   model.qk_norm = true;
-  const ParameterPlan plan = PlanParameters(model, Tensor(2), 1 << 20);
+  const ParameterPlan plan = PlanParameters(model, Tensor(2), 1 << 20, 0);
   ASSERT_EQ(plan.buckets.size(), 3u);
   EXPECT_EQ(plan.buckets[1].share, Share::kReplicated);
   EXPECT_EQ(plan.buckets[2].share, Share::kPartial);
@@ -141,7 +141,7 @@ TEST(ParameterPlan, NormsOfHeadsArePartial) {
 }
 
 TEST(ParameterPlan, Gpt2NamesAndOrientation) {
-  const ParameterPlan plan = PlanParameters(Gpt(), Tensor(2), 1 << 20);
+  const ParameterPlan plan = PlanParameters(Gpt(), Tensor(2), 1 << 20, 0);
   const Parameter& qkv = plan.parameters[static_cast<size_t>(plan.layers[1].qkv_weight)];
   EXPECT_EQ(qkv.shape, (ir::Shape{12, 6}));
   ASSERT_EQ(qkv.pieces.size(), 3u);

@@ -21,20 +21,20 @@ output b = %b
 // The self-checks can fail: each test breaks a good schedule (launches 0 and 1 take 1 ps, ops 100 and 10) in one way.
 class CheckSchedule : public testing::Test {
  protected:
-  CheckSchedule() : program_(test::ProgramFromText(kProgram)) {
+  CheckSchedule() : step_{{test::ProgramFromText(kProgram)}} {
     TaskCosts costs;
     costs.host.per_op = Duration::Picoseconds(1);
     costs.ops.resize(2);
     costs.ops[0].duration = Duration::Picoseconds(100);
     costs.ops[1].duration = Duration::Picoseconds(10);
-    times_ = Schedule(BuildProgramGraph(program_, costs, false));
-    path_ = CriticalPath(times_.program_graph.graph, times_.finish);
-    breakdown_ = BreakdownOf(program_, times_);
+    times_ = Schedule(BuildStepGraph(step_, {costs}, false).value());
+    path_ = CriticalPath(times_.step_graph.graph, times_.finish);
+    breakdown_ = BreakdownOf(step_, times_, 0);
   }
 
-  std::string Message() const { return sim::CheckSchedule(program_, times_, path_, breakdown_).message(); }
+  std::string Message() const { return sim::CheckSchedule(step_, times_, path_, {breakdown_}).message(); }
 
-  ir::Program program_;
+  ir::StepPrograms step_;
   ScheduleTimes times_;
   std::vector<uint32_t> path_;
   Breakdown breakdown_;
@@ -48,12 +48,12 @@ TEST_F(CheckSchedule, TimeThatGoesBack) {
 }
 
 TEST_F(CheckSchedule, TwoTasksAtOnce) {
-  times_.program_graph.tasks_by_resource[1] = {3, 1};
+  times_.step_graph.classes[0].tasks_by_resource[1] = {3, 1};
   EXPECT_THAT(Message(), testing::HasSubstr("two tasks at once on one stream at op 0"));
 }
 
 TEST_F(CheckSchedule, OpThatDidNotRun) {
-  times_.program_graph.tasks[3].op = ir::OpId(0);
+  times_.step_graph.tasks[3].op = ir::OpId(0);
   EXPECT_THAT(Message(), testing::HasSubstr("op 0 (aten.relu) was launched 1 times and ran 2 times"));
 }
 

@@ -30,7 +30,7 @@ SimulationOptions RandomOptions() {
 // Simulate runs its self-checks each time, so that it answers at all is most of the property.
 RC_GTEST_PROP(SimulateProperty, EveryProgramPassesTheSelfChecks, ()) {
   const ir::Program program = test::RandomProgram();
-  const auto simulation = Simulate(program, RandomPrices(), RandomOptions());
+  const auto simulation = Simulate({{program}}, RandomPrices(), RandomOptions());
   RC_ASSERT(simulation.ok());
   RC_ASSERT(simulation->timeline.ranks[0].memory_bytes_peak == simulation->peak.bytes);
   std::vector<Duration> ends(simulation->timeline.streams.size());
@@ -46,11 +46,11 @@ RC_GTEST_PROP(SimulateProperty, LongerOpNeverShortensTheMakespan, ()) {
   const ir::Program program = test::RandomProgram();
   test::FakeEstimator prices = RandomPrices();
   const SimulationOptions options = RandomOptions();
-  const auto before = Simulate(program, prices, options);
+  const auto before = Simulate({{program}}, prices, options);
   RC_ASSERT(before.ok());
   const std::string name = *rc::gen::element<std::string>("all_gather", test::RandomTarget(0), test::RandomTarget(1));
   prices.Set(name, Duration::Picoseconds(1000 + *rc::gen::inRange<int64_t>(0, 1000)));
-  const auto after = Simulate(program, prices, options);
+  const auto after = Simulate({{program}}, prices, options);
   RC_ASSERT(after.ok());
   RC_ASSERT(after->makespan >= before->makespan);
 }
@@ -59,8 +59,8 @@ RC_GTEST_PROP(SimulateProperty, LongerOpNeverShortensTheMakespan, ()) {
 RC_GTEST_PROP(SimulateProperty, SharedCoresCostAtMostTheCommunication, ()) {
   const ir::Program program = test::RandomProgram();
   const test::FakeEstimator prices = RandomPrices();
-  const auto free = Simulate(program, prices, {.communication_shares_cores = false});
-  const auto shared = Simulate(program, prices, {.communication_shares_cores = true});
+  const auto free = Simulate({{program}}, prices, {.communication_shares_cores = false});
+  const auto shared = Simulate({{program}}, prices, {.communication_shares_cores = true});
   RC_ASSERT(free.ok() && shared.ok());
   const auto starts = std::ranges::count_if(program.ops, [](const ir::Op& op) { return op.kind == ir::OpKind::kCollectiveStart; });
   const auto price = prices.EstimateCollective({"all_gather"});
@@ -87,8 +87,8 @@ RC_GTEST_PROP(SimulateProperty, NumbersOfTensorsDoNotMatter, ()) {
   }
   const test::FakeEstimator prices = RandomPrices();
   const SimulationOptions options = RandomOptions();
-  const auto one = Simulate(program, prices, options);
-  const auto other = Simulate(renumbered, prices, options);
+  const auto one = Simulate({{program}}, prices, options);
+  const auto other = Simulate({{renumbered}}, prices, options);
   RC_ASSERT(one.ok() && other.ok());
   RC_ASSERT(one->timeline.events == other->timeline.events);
   RC_ASSERT(one->critical_path == other->critical_path);

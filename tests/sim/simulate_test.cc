@@ -65,7 +65,7 @@ output c = %c
 }
 
 Simulation MustSimulate(const ir::Program& program, const cost::Estimator& estimator, const SimulationOptions& options = {}) {
-  auto simulation = Simulate(program, estimator, options);
+  auto simulation = Simulate({{program}}, estimator, options);
   HELM_CHECK(simulation.ok(), simulation.status().message().c_str());
   return std::move(simulation).value();
 }
@@ -233,7 +233,7 @@ TEST(Simulate, DistinctSignatureIsAskedForOnce) {
 TEST(Simulate, AllMissingPricesAreListed) {
   FakeEstimator prices;
   prices.Set("aten.neg", Ps(10));
-  const auto simulation = Simulate(ProgramFromText(Overlapped("cuda")), prices, {});
+  const auto simulation = Simulate({{ProgramFromText(Overlapped("cuda"))}}, prices, {});
   ASSERT_FALSE(simulation.ok());
   EXPECT_EQ(simulation.status().code(), StatusCode::kUnavailable);
   EXPECT_EQ(simulation.status().message(),
@@ -263,25 +263,89 @@ TEST(Simulate, WithoutTimelineTheNumbersAreTheSame) {
   EXPECT_TRUE(fast.timeline.events.empty());
 }
 
-constexpr std::string_view kPointToPoint = R"(helm-program/1
-program stage device=cuda
+// Two stages: the first computes 10, sends (4), computes 20; the second computes 3, then receives and computes 5.
+//
+//   stage 0   first 0-10   last 10-30, its send 10-14 beside it
+//   stage 1   own 0-3, waits 3-10 for the other stage (bubble), 10-14 for the transfer, then uses 14-19, then nothing to 30 (bubble)
+constexpr std::string_view kTwoStages = R"(helm-program/1
+program stage0 device=cuda
 mesh pipeline=2
 group pipeline = [pipeline]
 storage x: 40 bytes input persistent
 tensor %x: f32[10] @x
 input x = %x
-#0 c10d.send(%x, 1) {phase=forward group=pipeline}
-#1 c10d.wait(#0) {phase=forward group=pipeline}
+#0 %a: f32[10] = aten.relu(%x) {phase=forward}
+#1 c10d.send(%a, 1, 7) {phase=forward group=pipeline}
+#2 %b: f32[10] = aten.neg(%x) {phase=forward}
+#3 c10d.wait(#1) {phase=forward group=pipeline}
+output b = %b
+helm-program/1
+program stage1 device=cuda
+mesh pipeline=2
+group pipeline = [pipeline]
+storage y: 40 bytes input persistent
+tensor %y: f32[10] @y
+input y = %y
+#0 %c: f32[10] = aten.abs(%y) {phase=forward}
+#1 %d: f32[10] = c10d.recv(-1, 7) {phase=forward group=pipeline}
+#2 c10d.wait(#1) {phase=forward group=pipeline}
+#3 %e: f32[10] = aten.add.Tensor(%c, %d) {phase=forward}
+output e = %e
 )";
 
-TEST(Simulate, PointToPointIsRefusedNotGuessed) {
-  auto program = ir::ParseProgram(kPointToPoint, "test");
-  ASSERT_TRUE(program.ok()) << program.status().message();
+ir::StepPrograms TwoStages(std::string text = std::string(kTwoStages)) {
+  auto step = ir::ParseStepPrograms(text, "test");
+  EXPECT_TRUE(step.ok()) << step.status().message();
+  return step.ok() ? *step : ir::StepPrograms{};
+}
+
+FakeEstimator PricesOfStages() {
   FakeEstimator prices;
-  prices.Set("send", Ps(1));
-  const auto simulation = Simulate(*program, prices, {});
+  for (const auto& [name, time] : {std::pair{"relu", 10}, {"neg", 20}, {"abs", 3}, {"add", 5}, {"send", 4}}) prices.Set(name, Ps(time));
+  return prices;
+}
+
+TEST(Simulate, AMessageBeginsWhenBothStagesAreReady) {
+  const ir::StepPrograms step = TwoStages();
+  ASSERT_EQ(ir::VerifyStep(step).message(), "");
+  const auto simulation = Simulate(step, PricesOfStages(), {});
+  ASSERT_TRUE(simulation.ok()) << simulation.status().message();
+  EXPECT_EQ(simulation->makespan, Ps(30));
+  const Breakdown& first = simulation->breakdown_of_class[0];
+  EXPECT_EQ(first.compute, Ps(30));
+  EXPECT_EQ(first.exposed_communication + first.bubble, Ps(0));
+  const Breakdown& second = simulation->breakdown_of_class[1];
+  EXPECT_EQ(second.compute, Ps(8));
+  EXPECT_EQ(second.exposed_communication, Ps(4));
+  EXPECT_EQ(second.bubble, Ps(7 + 11));
+  EXPECT_EQ(simulation->breakdown.bubble, Ps(18 / 2));  // the mean of the stages
+}
+
+TEST(Simulate, TheTimelineNumbersTheOpsOfAllStages) {
+  const auto simulation = Simulate(TwoStages(), PricesOfStages(), {});
+  ASSERT_TRUE(simulation.ok());
+  const ir::Timeline& timeline = simulation->timeline;
+  ASSERT_EQ(timeline.ops.size(), 8U);
+  EXPECT_EQ(timeline.ranks.size(), 2U);
+  std::vector<std::string> transfers;
+  for (const ir::TimelineEvent& event : timeline.events) {
+    const ir::Stream& stream = timeline.streams[static_cast<size_t>(event.stream)];
+    if (stream.kind != ir::Stream::Kind::kCommunication) continue;
+    transfers.push_back(fmt::format("rank {} op {} {} {}-{}", event.rank, event.op.value, stream.name, event.start.picoseconds(),
+                                    (event.start + event.duration).picoseconds()));
+  }
+  EXPECT_THAT(transfers, testing::UnorderedElementsAre("rank 0 op 1 communication.pipeline.send+1 10-14",
+                                                       "rank 1 op 5 communication.pipeline.recv+1 10-14"));
+}
+
+TEST(Simulate, StagesThatWaitForEachOtherAreNamed) {
+  std::string text(kTwoStages);
+  text.replace(text.find("(-1, 7)"), 7, "(-1, 8)");
+  const ir::StepPrograms step = TwoStages(text);
+  EXPECT_THAT(ir::VerifyStep(step).message(), testing::HasSubstr("with tag 7"));
+  const auto simulation = Simulate(step, PricesOfStages(), {});
   ASSERT_FALSE(simulation.ok());
-  EXPECT_THAT(simulation.status().message(), testing::HasSubstr("op 0 (c10d.send): the time of a point-to-point op depends on"));
+  EXPECT_THAT(simulation.status().message(), testing::HasSubstr("stage1 at #2 c10d.wait, for stage0 to meet #1 c10d.recv"));
 }
 
 }  // namespace

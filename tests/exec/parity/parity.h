@@ -30,7 +30,9 @@ struct ParityCase {
 
 inline std::string NameOf(const model::ModelSpec& model, const PlanSettings& settings) {
   const ir::Strategy& s = settings.strategy;
-  return model.name + " data " + std::to_string(s.data) + " tensor " + std::to_string(s.tensor) + (s.sequence_parallel ? " sequence" : "") +
+  const std::string pipeline = s.pipeline == 1 ? "" : " pipeline " + std::to_string(s.pipeline) + " " + s.schedule;
+  const std::string rest = (s.zero == 0 ? "" : " zero " + std::to_string(s.zero)) + (s.recompute == "none" ? "" : " recompute " + s.recompute);
+  return model.name + pipeline + rest + " data " + std::to_string(s.data) + " tensor " + std::to_string(s.tensor) + (s.sequence_parallel ? " sequence" : "") +
          " micro-batch " + std::to_string(s.micro_batch) + " of " + std::to_string(settings.global_batch) +
          (settings.dtype == ir::DataType::kFloat32 ? " fp32" : " bf16");
 }
@@ -41,15 +43,17 @@ inline ParityCase MakeCase(const model::ModelSpec& model, const PlanSettings& se
 
 // Parameters that begin at one or zero hide what they multiply or are added to (a norm's weight left out changes nothing at first): here
 // they begin at random values, in split and unsplit runs alike.
-inline ir::Program WithoutSpecialValues(ir::Program program) {
-  for (ir::ParameterSegment& segment : program.segments) {
-    for (ir::ParameterPiece& piece : segment.pieces) {
-      if (piece.initialization == ir::Initialization::kNormal) continue;
-      piece.standard_deviation = piece.initialization == ir::Initialization::kOnes ? 0.5 : 0.05;
-      piece.initialization = ir::Initialization::kNormal;
+inline ir::StepPrograms WithoutSpecialValues(ir::StepPrograms step) {
+  for (ir::Program& program : step.classes) {
+    for (ir::ParameterSegment& segment : program.segments) {
+      for (ir::ParameterPiece& piece : segment.pieces) {
+        if (piece.initialization == ir::Initialization::kNormal) continue;
+        piece.standard_deviation = piece.initialization == ir::Initialization::kOnes ? 0.5 : 0.05;
+        piece.initialization = ir::Initialization::kNormal;
+      }
     }
   }
-  return program;
+  return step;
 }
 
 class ParityRunner {
@@ -67,15 +71,15 @@ class ParityRunner {
     return plan;
   }
 
-  // Runs `program` in place of the plan's own, where it is given.
-  Result<VerifyResult> Check(const ParityCase& parity, const ir::Program* program = nullptr) {
+  // Runs `programs` in place of the plan's own, where they are given.
+  Result<VerifyResult> Check(const ParityCase& parity, const ir::StepPrograms* programs = nullptr) {
     if (pool_->failed()) HELM_RETURN_IF_ERROR(StartPool());
     HELM_ASSIGN_OR_RETURN(const Reference* reference, ReferenceOf(schedule::UnsplitPlan(PlanOf(parity))));
     Job split = JobOf(PlanOf(parity), "split");
-    if (program != nullptr) {
-      split.program = ir::ToText(*program);
+    if (programs != nullptr) {
+      split.programs = ir::ToText(*programs);
     } else {
-      HELM_ASSIGN_OR_RETURN(split.program, ProgramTextOf(split.plan));
+      HELM_ASSIGN_OR_RETURN(split.programs, ProgramTextOf(split.plan));
     }
     HELM_ASSIGN_OR_RETURN(const JobRecord record, pool_->Run(split, {}));
     return CompareRuns({split, record}, {reference->job, reference->record}, BoundsFor(parity.settings.dtype));
@@ -103,8 +107,8 @@ class ParityRunner {
   }
 
   static Result<std::string> ProgramTextOf(const ir::Plan& plan) {
-    HELM_ASSIGN_OR_RETURN(const ir::Program program, schedule::Materialise(plan));
-    return ir::ToText(WithoutSpecialValues(program));
+    HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
+    return ir::ToText(WithoutSpecialValues(step));
   }
 
   // One run of each unsplit model for all cases that are compared with it.
@@ -113,7 +117,7 @@ class ParityRunner {
     const auto found = references_.find(key);
     if (found != references_.end()) return static_cast<const Reference*>(&found->second);
     Job job = JobOf(plan, "unsplit" + std::to_string(references_.size()));
-    HELM_ASSIGN_OR_RETURN(job.program, ProgramTextOf(plan));
+    HELM_ASSIGN_OR_RETURN(job.programs, ProgramTextOf(plan));
     HELM_ASSIGN_OR_RETURN(JobRecord record, pool_->Run(job, {}));
     return static_cast<const Reference*>(&(references_[key] = {std::move(job), std::move(record)}));
   }

@@ -19,6 +19,22 @@ PlanSettings Split(int64_t data, int64_t tensor, bool sequence_parallel, int64_t
           .global_batch = global_batch};
 }
 
+PlanSettings Pipeline(int64_t stages, const std::string& schedule, PlanSettings settings) {
+  settings.strategy.pipeline = stages;
+  settings.strategy.schedule = schedule;
+  return settings;
+}
+
+PlanSettings Zero(PlanSettings settings) {
+  settings.strategy.zero = 1;
+  return settings;
+}
+
+PlanSettings Recompute(const std::string& word, PlanSettings settings) {
+  settings.strategy.recompute = word;
+  return settings;
+}
+
 // Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
 std::vector<ParityCase> CoveringSet() {
   return {
@@ -33,13 +49,26 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(LlamaModel(), Split(2, 2, true, 1, 4, "bf16")),  MakeCase(Gpt2Model(), Split(1, 2, false, 2, 4, "bf16")),
       MakeCase(Qwen2Model(), Split(2, 1, false, 2, 8, "bf16")), MakeCase(Qwen3Model(), Split(4, 2, false, 1, 8, "bf16")),
       MakeCase(PaddedModel(), Split(1, 4, true, 1, 2, "bf16")),
+      // Pipelines, ZeRO and recomputation, alone and composed.
+      MakeCase(LlamaModel(), Pipeline(2, "1f1b", Split(1, 1, false, 1, 4))),
+      MakeCase(LlamaModel(), Pipeline(2, "gpipe", Split(2, 1, false, 1, 6))),
+      MakeCase(Gpt2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 1, 3))),
+      MakeCase(Gpt2Model(), Pipeline(2, "zb-h1", Split(2, 2, false, 1, 8))),
+      MakeCase(Qwen3Model(), Pipeline(2, "1f1b", Split(2, 2, true, 1, 6))),
+      MakeCase(LlamaModel(), Zero(Split(2, 1, false, 1, 4))),
+      MakeCase(Gpt2Model(), Zero(Split(3, 2, true, 1, 6))),
+      MakeCase(Qwen2Model(), Zero(Split(2, 2, false, 2, 8, "bf16"))),
+      MakeCase(LlamaModel(), Recompute("full", Split(1, 2, true, 1, 2))),
+      MakeCase(Gpt2Model(), Recompute("selective", Split(2, 1, false, 1, 4))),
+      MakeCase(Qwen3Model(), Recompute("full", Zero(Pipeline(2, "1f1b", Split(2, 2, true, 1, 8))))),
+      MakeCase(PaddedModel(), Recompute("selective", Zero(Pipeline(2, "zb-h1", Split(2, 1, false, 1, 6))))),
   };
 }
 
-ir::Program ProgramOf(const ParityRunner& runner, const ParityCase& parity) {
-  Result<ir::Program> program = schedule::Materialise(runner.PlanOf(parity));
-  HELM_CHECK(program.ok(), program.status().message().c_str());
-  return WithoutSpecialValues(*std::move(program));
+ir::StepPrograms ProgramsOf(const ParityRunner& runner, const ParityCase& parity) {
+  Result<ir::StepPrograms> step = schedule::Materialise(runner.PlanOf(parity));
+  HELM_CHECK(step.ok(), step.status().message().c_str());
+  return WithoutSpecialValues(*std::move(step));
 }
 
 bool IsTensorAddition(const ir::Op& op) {
@@ -104,9 +133,10 @@ class Parity : public testing::Test {
   }
 
   // A wrong program must be found: by the comparison, or by the run itself.
-  void ExpectFound(const ParityCase& parity, const Mutation& mutation) {
+  void ExpectFound(const ParityCase& parity, ir::StepPrograms step, size_t rank_class, const Mutation& mutation) {
     ASSERT_TRUE(ir::Verify(mutation.program).ok()) << mutation.name << ": " << ir::Verify(mutation.program).message();
-    const Result<VerifyResult> result = runner_->Check(parity, &mutation.program);
+    step.classes[rank_class] = mutation.program;
+    const Result<VerifyResult> result = runner_->Check(parity, &step);
     std::cout << "  " << mutation.name << ": " << (result.ok() ? Describe(parity, *result) : result.status().message()) << std::endl;
     EXPECT_FALSE(result.ok() && result->passed()) << "not found: " << mutation.name;
   }
@@ -126,9 +156,10 @@ TEST_F(Parity, SplitTrainingIsUnsplitTraining) {
 TEST_F(Parity, EveryCheckFindsAMutationOfEachKind) {
   for (const ParityCase& parity : CoveringSet()) {
     SCOPED_TRACE(parity.name);
-    const ir::Program program = ProgramOf(*runner_, parity);
+    const ir::StepPrograms step = ProgramsOf(*runner_, parity);
+    const size_t rank_class = Hash64(parity.name) % step.classes.size();
     for (const Kind kind : {Kind::kDrop, Kind::kFlip, Kind::kCopy}) {
-      ExpectFound(parity, ChooseMutation(program, kind, parity.name));
+      ExpectFound(parity, step, rank_class, ChooseMutation(step.classes[rank_class], kind, parity.name));
     }
   }
 }
@@ -136,11 +167,12 @@ TEST_F(Parity, EveryCheckFindsAMutationOfEachKind) {
 // Of each kind of collective in the model (by what it is for) one is left out.
 TEST_F(Parity, EveryKindOfCollectiveIsNeeded) {
   const ParityCase parity = MakeCase(PaddedModel(), Split(2, 2, true, 1, 4));
-  const ir::Program program = ProgramOf(*runner_, parity);
+  const ir::StepPrograms step = ProgramsOf(*runner_, parity);
+  const ir::Program& program = step.classes.front();
   std::set<std::pair<std::string, std::string>> seen;
   for (const ir::OpId op : Candidates(program, Kind::kCopy)) {
     if (program.op(op).micro_batch > 0 || !seen.emplace(program.op(op).target, program.op(op).label).second) continue;
-    ExpectFound(parity, Mutate(program, Kind::kCopy, op));
+    ExpectFound(parity, step, 0, Mutate(program, Kind::kCopy, op));
   }
   EXPECT_GE(seen.size(), 8U);
 }

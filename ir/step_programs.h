@@ -1,0 +1,39 @@
+// StepPrograms: what all ranks run in one training step: a program for each rank class.
+//
+// Not a schedule of ranks: which rank is of which class follows from its mesh coordinates. Today classes are the stages of a pipeline:
+// class c is the ranks whose coordinate of the mesh dimension `pipeline` is c; a step without pipeline stages has one class.
+// Invariants (VerifyStep): every program is valid by itself, all have the same mesh and groups; every send meets a recv of the same tag,
+// dtype and shape, between each two classes in the same order, and none is left over.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "core/status.h"
+#include "ir/program.h"
+
+namespace helm::ir {
+
+struct StepPrograms {
+  std::vector<Program> classes;
+
+  const Program& OfRank(int64_t rank) const;
+  const std::vector<MeshDimension>& mesh() const { return classes.front().mesh; }
+};
+
+// The index of the class of a rank. REQUIRES: 0 <= rank < WorldSize(step.mesh()).
+size_t ClassOfRank(const StepPrograms& step, int64_t rank);
+
+// The first rank of a class: the one that is simulated for all of them.
+int64_t RepresentativeRank(const StepPrograms& step, size_t rank_class);
+
+// A timeline numbers the ops of all classes one after the other: the number of the first op of a class; of the class behind the last one,
+// the number of all ops.
+size_t FirstOpOfClass(const StepPrograms& step, size_t rank_class);
+
+// The class at the other end of a point-to-point op. REQUIRES: op is one, on a group over `pipeline`.
+size_t PeerClass(const StepPrograms& step, size_t rank_class, const Op& op);
+
+Status VerifyStep(const StepPrograms& step);
+
+}  // namespace helm::ir

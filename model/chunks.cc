@@ -1,0 +1,26 @@
+#include "model/chunks.h"
+
+namespace helm::model {
+
+std::vector<Chunk> ChunksOf(const ModelSpec& model, const ir::Strategy& strategy) {
+  const int64_t count = strategy.pipeline * strategy.virtual_pipeline;
+  std::vector<Chunk> chunks;
+  for (const ir::Stage& stage : strategy.stages) {
+    const auto c = static_cast<int64_t>(chunks.size());
+    chunks.push_back({c, stage.layer_first, stage.layer_end, c == 0, c + 1 == count});
+  }
+  if (!chunks.empty()) return chunks;
+  const int64_t layers = model.layers / count;
+  for (int64_t c = 0; c < count; ++c) chunks.push_back({c, c * layers, (c + 1) * layers, c == 0, c + 1 == count});
+  return chunks;
+}
+
+std::vector<Chunk> ChunksOfStage(const ModelSpec& model, const ir::Strategy& strategy, int64_t stage) {
+  std::vector<Chunk> own;
+  for (const Chunk& chunk : ChunksOf(model, strategy)) {
+    if (chunk.index % strategy.pipeline == stage) own.push_back(chunk);
+  }
+  return own;
+}
+
+}  // namespace helm::model

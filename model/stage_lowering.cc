@@ -1,0 +1,180 @@
+#include "model/stage_lowering.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "core/check.h"
+
+namespace helm::model {
+
+using ir::Action;
+using ir::ActionKind;
+using ir::DataType;
+using ir::Phase;
+using ir::TensorId;
+
+namespace {
+
+bool IsBackward(ActionKind kind) { return kind == ActionKind::kFullBackward || kind == ActionKind::kInputGradient; }
+
+}  // namespace
+
+StageLowering::StageLowering(Step& step)
+    : step_(step),
+      chunks_(ChunksOfStage(step.model, step.strategy, step.stage)),
+      chunk_count_(step.strategy.pipeline * step.strategy.virtual_pipeline) {}
+
+void StageLowering::Run() {
+  ProgramBuilder& b = step_.b;
+  AddInputs();
+  MakeTables();
+  for (size_t i = 0; i < b.program().schedule.size(); ++i) RunAction(i);
+  b.SetAction(-1);
+  EndSends();
+  b.At(Phase::kForward, -1, -1);
+  b.Label("loss");
+  Pending reducing;
+  const bool reduce = loss_.valid() && step_.strategy.data > 1;
+  if (reduce) reducing = b.AllReduce(loss_, step_.data_group);
+  LowerOptimizer(step_);
+  b.At(Phase::kForward, -1, -1);
+  b.Label("loss");
+  if (loss_.valid()) b.program().outputs["loss"] = reduce ? b.Wait(reducing) : loss_;
+}
+
+void StageLowering::AddInputs() {
+  ProgramBuilder& b = step_.b;
+  const Sizes& sizes = step_.sizes;
+  auto add = [&](const std::string& name) {
+    const ir::StorageId storage = b.AddStorage(name, sizes.tokens * 8, ir::StorageRole::kInput);
+    return b.program().inputs[name] = b.AddPersistent(name, DataType::kInt64, {sizes.sequences, sizes.positions}, storage);
+  };
+  for (int64_t i = 0; i < sizes.micro_batches; ++i) {
+    MicroBatchInput& input = inputs_.emplace_back();
+    if (chunks_.front().embedding) input.tokens = add(fmt::format("tokens.{}", i));
+    if (chunks_.back().head) input.labels = add(fmt::format("labels.{}", i));
+  }
+}
+
+void StageLowering::MakeTables() {
+  step_.b.At(Phase::kForward, -1, -1);
+  // Any tensor on the device will do.
+  const TensorId like = chunks_.front().embedding ? inputs_[0].tokens : step_.gradients.Weight(0);
+  if (step_.model.position == Position::kRope) MakeRopeTables(step_, like);
+  if (step_.model.position == Position::kLearned && chunks_.front().embedding) MakePositionRows(step_, like);
+  if (chunks_.back().head) MakePaddingMask(step_, like);
+}
+
+void StageLowering::RunAction(size_t index) {
+  const Action action = step_.b.program().schedule[index];
+  step_.b.SetAction(static_cast<int32_t>(index));
+  const Chunk& chunk = ChunkOf(action.stage);
+  switch (action.kind) {
+    case ActionKind::kForward:
+      Forward(chunk, action.micro_batch);
+      break;
+    case ActionKind::kFullBackward:
+      Backward(chunk, action.micro_batch, /*postpone=*/false);
+      break;
+    case ActionKind::kInputGradient:
+      Backward(chunk, action.micro_batch, /*postpone=*/true);
+      break;
+    case ActionKind::kWeightGradient:
+      return WriteWeightGradients(chunk, action.micro_batch);
+    default:
+      HELM_CHECK(false, "the lowering knows the actions F, B, I and W");
+  }
+  const Message message = Outgoing(action);
+  if (message.offset != 0) Send(saved_[{chunk.index, action.micro_batch}].output, message);
+}
+
+void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
+  ProgramBuilder& b = step_.b;
+  Saved& saved = saved_[{chunk.index, micro_batch}];
+  b.At(Phase::kForward, -1, micro_batch);
+  TensorId rows;
+  if (chunk.embedding) {
+    rows = EmbeddingForward(step_, inputs_[static_cast<size_t>(micro_batch)].tokens, saved.tokens);
+  } else {
+    rows = Receive(Incoming({static_cast<int32_t>(chunk.index), ActionKind::kForward, micro_batch, {}}), micro_batch);
+  }
+  saved.blocks.resize(static_cast<size_t>(chunk.layer_end - chunk.layer_begin));
+  for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) {
+    rows = BlockForward(step_, layer, micro_batch, rows, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)]);
+  }
+  saved.output = rows;
+  if (chunk.head) AddLoss(LossForward(step_, micro_batch, rows, inputs_[static_cast<size_t>(micro_batch)].labels, saved.loss), micro_batch);
+}
+
+void StageLowering::AddLoss(TensorId share, int32_t micro_batch) {
+  step_.b.At(Phase::kForward, -1, micro_batch);
+  step_.b.Label("loss");
+  loss_ = loss_.valid() ? step_.b.Add_(loss_, share) : share;
+}
+
+void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postpone) {
+  Saved& saved = saved_[{chunk.index, micro_batch}];
+  HELM_CHECK(!saved.blocks.empty() || chunk.layer_begin == chunk.layer_end, "a schedule runs forward before backward");
+  step_.postponed = postpone ? &saved.weight_gradients : nullptr;
+  TensorId gradient = chunk.head ? LossBackward(step_, micro_batch, saved.loss)
+                                 : Receive(Incoming({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}}), micro_batch);
+  for (int64_t layer = chunk.layer_end; layer-- > chunk.layer_begin;) {
+    gradient = BlockBackward(step_, layer, micro_batch, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)], gradient);
+  }
+  if (chunk.embedding) {
+    step_.b.At(Phase::kWeightGradient, -1, micro_batch);
+    EmbeddingBackward(step_, saved.tokens, gradient);
+  }
+  step_.postponed = nullptr;
+  saved.blocks.clear();
+  saved.output = gradient;
+}
+
+void StageLowering::WriteWeightGradients(const Chunk& chunk, int32_t micro_batch) {
+  std::vector<std::function<void()>> writes = std::move(saved_[{chunk.index, micro_batch}].weight_gradients);
+  for (const auto& write : writes) write();
+}
+
+const Chunk& StageLowering::ChunkOf(int64_t index) const {
+  const auto found = std::ranges::find(chunks_, index, &Chunk::index);
+  HELM_CHECK(found != chunks_.end(), "a schedule names chunks of its own stage");
+  return *found;
+}
+
+StageLowering::Message StageLowering::Incoming(const Action& action) const {
+  return IsBackward(action.kind) ? Across(action.stage, action, 1) : Across(action.stage - 1, action, -1);
+}
+
+StageLowering::Message StageLowering::Outgoing(const Action& action) const {
+  return IsBackward(action.kind) ? Across(action.stage - 1, action, -1) : Across(action.stage, action, 1);
+}
+
+// Boundary c lies between chunks c and c + 1. Its tensors have the same tag at both ends.
+StageLowering::Message StageLowering::Across(int64_t boundary, const Action& action, int64_t offset) const {
+  if (action.kind == ActionKind::kWeightGradient || boundary < 0 || boundary + 1 >= chunk_count_) return {};
+  return {offset, boundary * step_.sizes.micro_batches + action.micro_batch,
+          IsBackward(action.kind) ? step_.backward_group : step_.forward_group};
+}
+
+TensorId StageLowering::Receive(const Message& message, int32_t micro_batch) {
+  ProgramBuilder& b = step_.b;
+  b.At(b.place().phase, -1, micro_batch);
+  b.Label("stage.receive");
+  return b.Wait(b.Receive({step_.sizes.row_tokens, step_.model.hidden}, step_.workload.dtype, message.group, {message.offset, message.tag}));
+}
+
+void StageLowering::Send(TensorId tensor, const Message& message) {
+  ProgramBuilder& b = step_.b;
+  b.Label("stage.send");
+  if (const auto open = sends_.find(message.group); open != sends_.end()) b.Wait(open->second);
+  sends_[message.group] = b.Send(tensor, message.group, {message.offset, message.tag});
+}
+
+void StageLowering::EndSends() {
+  step_.b.Label("stage.send");
+  for (const auto& [group, pending] : sends_) step_.b.Wait(pending);
+  sends_.clear();
+}
+
+}  // namespace helm::model

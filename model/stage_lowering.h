@@ -1,0 +1,68 @@
+// StageLowering: writes the program of one stage: its inputs and tables, then the actions of its schedule in order, with the sends and
+// receives between them, then the optimizer. Internal to model/.
+//
+// An action that needs another stage's tensor receives it right before it runs; its own result is sent right behind it. Activations and
+// gradients travel in groups of their own: with virtual stages a receiver may want the two in another order than they were sent. A send is
+// waited for before the next one of its group to the same peer, at the latest before the optimizer; until then its tensor lives.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <vector>
+
+#include "model/chunks.h"
+#include "model/step.h"
+
+namespace helm::model {
+
+class StageLowering {
+ public:
+  explicit StageLowering(Step& step);
+  void Run();
+
+ private:
+  struct MicroBatchInput {
+    ir::TensorId tokens, labels;
+  };
+  // What a forward leaves for the backward of the same chunk and micro-batch.
+  struct Saved {
+    LocalTokens tokens;
+    std::vector<BlockSaved> blocks;
+    LossSaved loss;
+    ir::TensorId output;                                  // of the forward, to be sent
+    std::vector<std::function<void()>> weight_gradients;  // postponed
+  };
+  using Key = std::pair<int64_t, int32_t>;  // chunk, micro-batch
+  // A boundary between two chunks as an action sees it.
+  struct Message {
+    int64_t offset = 0;  // of the peer along the pipeline; 0: none
+    int64_t tag = 0;
+    ir::GroupId group;
+  };
+
+  void AddInputs();
+  void MakeTables();
+  void RunAction(size_t index);
+  void Forward(const Chunk& chunk, int32_t micro_batch);
+  void Backward(const Chunk& chunk, int32_t micro_batch, bool postpone);
+  void WriteWeightGradients(const Chunk& chunk, int32_t micro_batch);
+  void AddLoss(ir::TensorId share, int32_t micro_batch);
+
+  const Chunk& ChunkOf(int64_t index) const;
+  Message Incoming(const ir::Action& action) const;
+  Message Outgoing(const ir::Action& action) const;
+  Message Across(int64_t boundary, const ir::Action& action, int64_t offset) const;
+  ir::TensorId Receive(const Message& message, int32_t micro_batch);
+  void Send(ir::TensorId tensor, const Message& message);
+  void EndSends();
+
+  Step& step_;
+  std::vector<Chunk> chunks_;
+  int64_t chunk_count_;
+  std::vector<MicroBatchInput> inputs_;
+  std::map<Key, Saved> saved_;
+  std::map<ir::GroupId, Pending> sends_;  // by group (each has one direction): the last one, if it was not waited for
+  ir::TensorId loss_;
+};
+
+}  // namespace helm::model

@@ -1,0 +1,219 @@
+#include "schedule/pipeline_schedule.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+
+namespace helm::schedule {
+namespace {
+
+using ir::Action;
+using ir::ActionKind;
+using ir::Schedule;
+
+struct Sizes {
+  int64_t stages = 1;
+  int64_t virtual_stages = 1;
+  int64_t micro_batches = 1;
+};
+
+Action At(int64_t chunk, ActionKind kind, int64_t micro_batch) {
+  return {static_cast<int32_t>(chunk), kind, static_cast<int32_t>(micro_batch), {}};
+}
+
+Schedule GPipe(const Sizes& sizes, int64_t stage) {
+  Schedule schedule;
+  for (int64_t i = 0; i < sizes.micro_batches; ++i) schedule.push_back(At(stage, ActionKind::kForward, i));
+  for (int64_t i = 0; i < sizes.micro_batches; ++i) schedule.push_back(At(stage, ActionKind::kFullBackward, i));
+  return schedule;
+}
+
+Schedule OneForwardOneBackward(const Sizes& sizes, int64_t stage) {
+  const int64_t ahead = std::min(sizes.stages - stage - 1, sizes.micro_batches);
+  Schedule schedule;
+  for (int64_t i = 0; i < ahead; ++i) schedule.push_back(At(stage, ActionKind::kForward, i));
+  for (int64_t i = 0; i < sizes.micro_batches; ++i) {
+    if (i + ahead < sizes.micro_batches) schedule.push_back(At(stage, ActionKind::kForward, i + ahead));
+    schedule.push_back(At(stage, ActionKind::kFullBackward, i));
+  }
+  return schedule;
+}
+
+// The k-th forward (or backward) of a stage runs in groups of `stages` micro-batches, chunk after chunk; backward from the last chunk on.
+Action Interleaved(const Sizes& sizes, int64_t stage, int64_t k, ActionKind kind) {
+  const int64_t group = sizes.stages * sizes.virtual_stages;
+  const int64_t in_group = k % group;
+  int64_t chunk = in_group / sizes.stages;
+  if (kind != ActionKind::kForward) chunk = sizes.virtual_stages - 1 - chunk;
+  return At(chunk * sizes.stages + stage, kind, k / group * sizes.stages + in_group % sizes.stages);
+}
+
+Schedule InterleavedOneForwardOneBackward(const Sizes& sizes, int64_t stage) {
+  const int64_t total = sizes.micro_batches * sizes.virtual_stages;
+  const int64_t ahead = std::min(2 * (sizes.stages - stage - 1) + (sizes.virtual_stages - 1) * sizes.stages, total);
+  Schedule schedule;
+  for (int64_t k = 0; k < ahead; ++k) schedule.push_back(Interleaved(sizes, stage, k, ActionKind::kForward));
+  for (int64_t k = 0; k < total; ++k) {
+    if (k + ahead < total) schedule.push_back(Interleaved(sizes, stage, k + ahead, ActionKind::kForward));
+    schedule.push_back(Interleaved(sizes, stage, k, ActionKind::kFullBackward));
+  }
+  return schedule;
+}
+
+Schedule ZeroBubbleH1(const Sizes& sizes, int64_t stage) {
+  const int64_t ahead = std::min(sizes.stages - stage - 1, sizes.micro_batches);
+  Schedule schedule;
+  for (int64_t i = 0; i < ahead; ++i) schedule.push_back(At(stage, ActionKind::kForward, i));
+  for (int64_t i = 0; i < sizes.micro_batches; ++i) {
+    if (i + ahead < sizes.micro_batches) schedule.push_back(At(stage, ActionKind::kForward, i + ahead));
+    schedule.push_back(At(stage, ActionKind::kInputGradient, i));
+    if (i >= stage) schedule.push_back(At(stage, ActionKind::kWeightGradient, i - stage));
+  }
+  for (int64_t i = std::max<int64_t>(0, sizes.micro_batches - stage); i < sizes.micro_batches; ++i) {
+    schedule.push_back(At(stage, ActionKind::kWeightGradient, i));
+  }
+  return schedule;
+}
+
+struct NamedSchedule {
+  const char* name;
+  Schedule (*make)(const Sizes&, int64_t stage);
+};
+constexpr NamedSchedule kSchedules[] = {{"gpipe", GPipe},
+                                        {"1f1b", OneForwardOneBackward},
+                                        {"interleaved-1f1b", InterleavedOneForwardOneBackward},
+                                        {"zb-h1", ZeroBubbleH1}};
+
+Status CheckSizes(const ir::Strategy& strategy, int64_t micro_batches) {
+  const bool interleaved = strategy.schedule == "interleaved-1f1b";
+  if (!interleaved && strategy.virtual_pipeline != 1) {
+    return InvalidError(fmt::format("error: strategy.virtual_pipeline {} needs schedule: interleaved-1f1b, not {}", strategy.virtual_pipeline,
+                                    strategy.schedule));
+  }
+  if (interleaved && micro_batches % strategy.pipeline != 0) {
+    return InvalidError(fmt::format("error: schedule interleaved-1f1b needs micro-batches in groups of strategy.pipeline {}, there are {}; "
+                                    "choose micro_batch or global_batch so that they divide",
+                                    strategy.pipeline, micro_batches));
+  }
+  return OkStatus();
+}
+
+// Runs the schedules without durations: an action is done when what it needs is.
+class Player {
+ public:
+  Player(const std::vector<Schedule>& schedules, int64_t chunks) : schedules_(schedules), chunks_(chunks), next_(schedules.size(), 0) {}
+
+  Status Run() {
+    for (bool moved = true; moved;) {
+      moved = false;
+      for (size_t stage = 0; stage < schedules_.size(); ++stage) {
+        for (; next_[stage] < schedules_[stage].size() && Ready(schedules_[stage][next_[stage]]); ++next_[stage]) {
+          done_[Key(schedules_[stage][next_[stage]])] = true;
+          moved = true;
+        }
+      }
+    }
+    for (size_t stage = 0; stage < schedules_.size(); ++stage) {
+      if (next_[stage] == schedules_[stage].size()) continue;
+      return InvalidError(fmt::format("error: schedule: stage {} waits for ever before its action {}, {}: what it needs comes after its turn",
+                                      stage, next_[stage], ToText(schedules_[stage][next_[stage]])));
+    }
+    return OkStatus();
+  }
+
+ private:
+  using ActionKey = std::tuple<ActionKind, int64_t, int64_t>;  // B counts as I
+  static ActionKey Key(ActionKind kind, int64_t chunk, int64_t micro_batch) {
+    return {kind == ActionKind::kFullBackward ? ActionKind::kInputGradient : kind, chunk, micro_batch};
+  }
+  static ActionKey Key(const Action& action) { return Key(action.kind, action.stage, action.micro_batch); }
+  bool Done(ActionKind kind, int64_t chunk, int64_t micro_batch) const { return done_.contains(Key(kind, chunk, micro_batch)); }
+
+  bool Ready(const Action& action) const {
+    switch (action.kind) {
+      case ActionKind::kForward:
+        return action.stage == 0 || Done(ActionKind::kForward, action.stage - 1, action.micro_batch);
+      case ActionKind::kWeightGradient:
+        return Done(ActionKind::kInputGradient, action.stage, action.micro_batch);
+      default:
+        return Done(ActionKind::kForward, action.stage, action.micro_batch) &&
+               (action.stage + 1 == chunks_ || Done(ActionKind::kInputGradient, action.stage + 1, action.micro_batch));
+    }
+  }
+
+  const std::vector<Schedule>& schedules_;
+  int64_t chunks_;
+  std::vector<size_t> next_;
+  std::map<ActionKey, bool> done_;
+};
+
+// How often each chunk runs F, B, I and W for each micro-batch.
+struct Counts {
+  int forward = 0, full = 0, input = 0, weight = 0;
+};
+
+Status Count(const Schedule& schedule, size_t stage, size_t stages, int64_t chunks, int64_t micro_batches,
+             std::map<std::pair<int64_t, int64_t>, Counts>& counts) {
+  for (const Action& action : schedule) {
+    const bool own = action.stage >= 0 && action.stage < chunks && static_cast<size_t>(action.stage) % stages == stage;
+    const bool known = action.kind == ActionKind::kForward || action.kind == ActionKind::kFullBackward ||
+                       action.kind == ActionKind::kInputGradient || action.kind == ActionKind::kWeightGradient;
+    if (!own || !known || action.micro_batch < 0 || action.micro_batch >= micro_batches) {
+      return InvalidError(fmt::format("error: schedule: stage {} of {} cannot run {}; its actions are F, B, I and W of chunks c < {} with c "
+                                      "modulo {} = {}, and of micro-batches under {}",
+                                      stage, stages, ToText(action), chunks, stages, stage, micro_batches));
+    }
+    Counts& of = counts[{action.stage, action.micro_batch}];
+    if (action.kind == ActionKind::kForward) ++of.forward;
+    if (action.kind == ActionKind::kFullBackward) ++of.full;
+    if (action.kind == ActionKind::kInputGradient) ++of.input;
+    if (action.kind == ActionKind::kWeightGradient) ++of.weight;
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+std::vector<std::string> ScheduleNames() {
+  std::vector<std::string> names = {"none"};
+  for (const NamedSchedule& schedule : kSchedules) names.emplace_back(schedule.name);
+  return names;
+}
+
+Result<std::vector<Schedule>> PipelineSchedules(const ir::Strategy& strategy, int64_t micro_batches) {
+  if (strategy.schedule == "none" && strategy.pipeline == 1) return std::vector<Schedule>{ir::ScheduleInTurn(micro_batches)};
+  const auto* const found = std::ranges::find(kSchedules, strategy.schedule, &NamedSchedule::name);
+  if (found == std::end(kSchedules)) {
+    return InvalidError(fmt::format("error: strategy.schedule '{}' is not known to this version\nallowed: {}", strategy.schedule,
+                                    Join(ScheduleNames(), ", ")));
+  }
+  HELM_RETURN_IF_ERROR(CheckSizes(strategy, micro_batches));
+  const Sizes sizes{strategy.pipeline, strategy.virtual_pipeline, micro_batches};
+  std::vector<Schedule> schedules;
+  for (int64_t stage = 0; stage < strategy.pipeline; ++stage) schedules.push_back(found->make(sizes, stage));
+  return schedules;
+}
+
+Status CheckSchedules(const std::vector<Schedule>& schedules, int64_t chunks, int64_t micro_batches) {
+  std::map<std::pair<int64_t, int64_t>, Counts> counts;
+  for (size_t stage = 0; stage < schedules.size(); ++stage) {
+    HELM_RETURN_IF_ERROR(Count(schedules[stage], stage, schedules.size(), chunks, micro_batches, counts));
+  }
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    for (int64_t i = 0; i < micro_batches; ++i) {
+      const Counts& of = counts[{chunk, i}];
+      const bool whole = of.full == 1 && of.input == 0 && of.weight == 0;
+      const bool split = of.full == 0 && of.input == 1 && of.weight == 1;
+      if (of.forward == 1 && (whole || split)) continue;
+      return InvalidError(fmt::format("error: schedule: chunk {} runs F {}, B {}, I {} and W {} times for micro-batch {}; it needs F once and "
+                                      "B once, or F, I and W once each",
+                                      chunk, of.forward, of.full, of.input, of.weight, i));
+    }
+  }
+  return Player(schedules, chunks).Run();
+}
+
+}  // namespace helm::schedule
