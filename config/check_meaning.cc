@@ -51,8 +51,8 @@ class Checker {
     const int64_t devices = config_.cluster.devices_used;
     const int64_t world = config_.strategy.world_size();  // degrees that were not given count 1
     const std::string degrees = Degrees();
-    const char* key = Given("tensor") ? "tensor" : "data";
-    if (Given("data") && Given("tensor") && world != devices) {
+    const char* key = Given("tensor") ? "tensor" : Given("data") ? "data" : "pipeline";
+    if (Given("data") && Given("tensor") && (Given("pipeline") || world > devices) && world != devices) {
       diagnostics_.Error(
           Where("strategy", key),
           fmt::format("the strategy uses {} devices ({}), the cluster '{}' has {}", world, degrees, config_.cluster.name, devices),
@@ -118,10 +118,10 @@ class Checker {
                                                  : "fix: choose another schedule, such as 1f1b"});
     }
     if (strategy.virtual_pipeline > 1 && Given("schedule") && strategy.schedule != "interleaved-1f1b") {
-      diagnostics_.Error(Where("strategy", "virtual_pipeline"),
-                         fmt::format("'virtual_pipeline' {} needs 'schedule: interleaved-1f1b', not {}", strategy.virtual_pipeline,
-                                     strategy.schedule),
-                         {"fix: remove one of the two"});
+      diagnostics_.Error(
+          Where("strategy", "virtual_pipeline"),
+          fmt::format("'virtual_pipeline' {} needs 'schedule: interleaved-1f1b', not {}", strategy.virtual_pipeline, strategy.schedule),
+          {"fix: remove one of the two"});
     }
   }
 

@@ -114,8 +114,8 @@ void Comparison::AddState(VerifyKind kind, const ir::Program& program, int64_t r
     for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
       const auto found = reference.find(piece.name);
       HELM_CHECK(found != reference.end() && found->second.shape == piece.global_shape, "both programs have the same parameters");
-      const double difference = LargestDifference(
-          OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), state.segments[s], found->second.values);
+      const double difference =
+          LargestDifference(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), state.segments[s], found->second.values);
       Add(kind, piece.name, rank, Ratio(difference, std::max(LargestMagnitude(found->second.values), smallest_scale)));
     }
   }

@@ -1,5 +1,5 @@
-// The part of a training step before the optimizer: after it the gradient storages hold the complete, reduced gradients, before clipping; of
-// segments whose optimizer state is sharded (ZeRO), the rank's shard of the reduced gradient is an output.
+// The part of a training step before the optimizer: after it the gradient storages hold the complete, reduced gradients, before clipping;
+// of segments whose optimizer state is sharded (ZeRO), the rank's shard of the reduced gradient is an output.
 #pragma once
 
 #include <string>

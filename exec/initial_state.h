@@ -20,8 +20,8 @@ RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed);
 // Fills every persistent storage: parameters (rounded to their dtype) and master copies with `state`, the rest with zeros.
 Status WriteState(const ir::Program& program, int64_t rank, const RankState& state, runtime::Interpreter& interpreter);
 
-// The parameters in fp32 (master copies where there are some), and the gradients as the gradient pass leaves them (exec/gradient_pass.h). Of
-// sharded segments only the rank's own range is read, the rest is zero.
+// The parameters in fp32 (master copies where there are some), and the gradients as the gradient pass leaves them (exec/gradient_pass.h).
+// Of sharded segments only the rank's own range is read, the rest is zero.
 Result<RankState> ReadParameters(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter);
 Result<RankState> ReadGradients(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter);
 

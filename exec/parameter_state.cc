@@ -138,7 +138,8 @@ Result<UnsplitState> Unsplit(const ir::StepPrograms& step, std::span<const RankS
     const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, static_cast<int64_t>(rank));
     for (size_t s = 0; s < program.segments.size(); ++s) {
       for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
-        Add(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), ranks[rank].segments[s], &assembly.tensors[piece.name], &assembly.given[piece.name]);
+        Add(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), ranks[rank].segments[s], &assembly.tensors[piece.name],
+            &assembly.given[piece.name]);
       }
     }
   }

@@ -86,8 +86,11 @@ Result<JobRecord> RankPool::Run(const Job& job, const StepObserver& observer) {
 }
 
 Status RankPool::Give(const Job& job, const ir::StepPrograms& step, int port) {
-  const RankRequest request{
-      .job = job, .world_size = ir::WorldSize(step.mesh()), .device = step.classes.front().device, .port = port, .timeout = options_.timeout};
+  const RankRequest request{.job = job,
+                            .world_size = ir::WorldSize(step.mesh()),
+                            .device = step.classes.front().device,
+                            .port = port,
+                            .timeout = options_.timeout};
   const std::string path = fmt::format("{}/{}.job.json", job.folder, job.tag);
   HELM_RETURN_IF_ERROR(WriteJsonFile(path, ToJson(request)));
   for (size_t i = 0; i < active_; ++i) {

@@ -156,15 +156,16 @@ class Session {
       own = FormatDouble(loss[0]);
     }
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(own));
-    const size_t first = static_cast<size_t>(std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); }) - all.begin());
+    const size_t first =
+        static_cast<size_t>(std::ranges::find_if(all, [](const std::string& text) { return !text.empty(); }) - all.begin());
     HELM_CHECK(first < all.size(), "some rank has the loss");
     const double value = std::strtod(all[first].c_str(), nullptr);  // it may be infinite, or no number
     losses_.push_back(value);
     if (!std::isfinite(value)) return RankFailedError(fmt::format("{}the loss of step {} is {}", kDiverged, step, value));
     for (size_t rank = first + 1; rank < all.size(); ++rank) {
       if (all[rank].empty() || all[rank] == all[first]) continue;
-      return RankFailedError(fmt::format("{}rank {} has the loss {} after step {}, rank {} has {}", kDiverged, rank, all[rank], step, first,
-                                         all[first]));
+      return RankFailedError(
+          fmt::format("{}rank {} has the loss {} after step {}, rank {} has {}", kDiverged, rank, all[rank], step, first, all[first]));
     }
     return OkStatus();
   }

@@ -24,7 +24,8 @@ struct Lifetimes {
 Lifetimes ComputeLifetimes(const Program& program);
 
 // For a wait op: the start ops that it ends, in launch order (see ir/program.h): of a collective the group's earlier ones, of a
-// point-to-point op the earlier ones to or from the same peer, and whatever shares a batch with one of them. Index = op; empty for other ops.
+// point-to-point op the earlier ones to or from the same peer, and whatever shares a batch with one of them. Index = op; empty for other
+// ops.
 std::vector<std::vector<OpId>> EndedBy(const Program& program);
 
 }  // namespace helm::ir

@@ -32,7 +32,7 @@ struct ParameterPiece {
 };
 
 struct ParameterSegment {
-  std::string name;  // "bucket0.sharded.decay"
+  std::string name;      // "bucket0.sharded.decay"
   int64_t elements = 0;  // with the padding that makes equal shards
   // Mesh dimension over which the optimizer state is sharded (ZeRO); empty: every rank holds all of it. A rank's master and moment storages
   // then hold as many-th part of the elements as the dimension has coordinates, the one at its own coordinate.

@@ -10,8 +10,8 @@
 //  * every tensor is produced by at most one op; one without a producer must lie on a persistent storage;
 //  * an in-place op produces a new Tensor (version) on the storage it wrote; reading an older version afterwards is an error;
 //  * every collective start is ended by a wait. A wait names one start: it ends that one and every collective started before it on the
-//    same group, and no later one. Point-to-point ops (send, recv) are apart from the group's other collectives: from each rank of a group to
-//    each other one there is a channel whose messages are in order. Those with the same batch id are launched together and end together.
+//    same group, and no later one. Point-to-point ops (send, recv) are apart from the group's other collectives: from each rank of a group
+//    to each other one there is a channel whose messages are in order. Those with the same batch id are launched together and end together.
 #pragma once
 
 #include <cstdint>
@@ -97,7 +97,7 @@ struct Op {
   std::vector<Argument> arguments;
   // Results in schema order. An in-place or out= op lists the new version(s) of what it wrote. An unused result is a none id.
   std::vector<TensorId> results;
-  GroupId group;       // collectives and waits
+  GroupId group;        // collectives and waits
   int32_t batch = -1;   // point-to-point ops with the same non-negative batch follow each other and end together
   int32_t action = -1;  // index into Program::schedule; -1: before the first or behind the last action (tables, optimizer)
   Phase phase = Phase::kForward;

@@ -1,6 +1,6 @@
-// StreamLayout: the rows of a step's timelines: the host thread, the compute streams, a row for the collectives of each group that has some,
-// and, of groups over which ranks exchange tensors, a row for each peer and direction. The same rows for all rank classes, whoever draws
-// them: simulator and recorder.
+// StreamLayout: the rows of a step's timelines: the host thread, the compute streams, a row for the collectives of each group that has
+// some, and, of groups over which ranks exchange tensors, a row for each peer and direction. The same rows for all rank classes, whoever
+// draws them: simulator and recorder.
 #pragma once
 
 #include <cstdint>

@@ -103,7 +103,8 @@ void CheckPointToPoint(const Program& program, OpId id, Problems& problems) {
   const bool complete = op.arguments.size() == place + 2 && std::holds_alternative<int64_t>(op.arguments[place]) &&
                         std::holds_alternative<int64_t>(op.arguments[place + 1]) &&
                         (!sends || std::holds_alternative<TensorId>(op.arguments[0]));
-  if (!complete) return problems.Add(id, sends ? "needs a tensor, the offset of the peer and a tag" : "needs the offset of the peer and a tag");
+  if (!complete)
+    return problems.Add(id, sends ? "needs a tensor, the offset of the peer and a tag" : "needs the offset of the peer and a tag");
   if (op.results.size() != (sends ? 0U : 1U) || (!sends && !op.results[0].valid())) {
     return problems.Add(id, sends ? "sends, so it has no result" : "needs one result, the tensor that it receives");
   }

@@ -133,7 +133,8 @@ void CheckShards(const Program& program, const ParameterSegment& segment, Proble
   if (!HasDimension(program, segment.sharded_over)) {
     problems.Add(fmt::format("segment '{}': '{}' is no dimension of the mesh ({})", segment.name, segment.sharded_over, MeshText(program)));
   } else if (segment.elements % ShardsOf(program, segment) != 0) {
-    problems.Add(fmt::format("segment '{}': {} elements are not {} equal shards", segment.name, segment.elements, ShardsOf(program, segment)));
+    problems.Add(
+        fmt::format("segment '{}': {} elements are not {} equal shards", segment.name, segment.elements, ShardsOf(program, segment)));
   }
 }
 

@@ -40,9 +40,8 @@ void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, P
 }
 
 void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
-  const std::pair<const char*, int64_t> degrees[] = {{"context", strategy.context},
-                                                     {"expert", strategy.expert},
-                                                     {"expert_tensor", strategy.expert_tensor}};
+  const std::pair<const char*, int64_t> degrees[] = {
+      {"context", strategy.context}, {"expert", strategy.expert}, {"expert_tensor", strategy.expert_tensor}};
   for (const auto& [name, value] : degrees) {
     problems.Require(value == 1, fmt::format("strategy.{} {} is not supported by this version; allowed: 1", name, value));
   }
@@ -76,9 +75,9 @@ void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problem
                                  strategy.stages.size(), chunks));
     int64_t next = 0;
     for (const ir::Stage& stage : strategy.stages) {
-      problems.Require(stage.layer_first == next && stage.layer_end >= next,
-                       fmt::format("strategy.stages: layers [{}, {}] do not follow the {} layers before", stage.layer_first, stage.layer_end,
-                                   next));
+      problems.Require(
+          stage.layer_first == next && stage.layer_end >= next,
+          fmt::format("strategy.stages: layers [{}, {}] do not follow the {} layers before", stage.layer_first, stage.layer_end, next));
       next = stage.layer_end;
     }
     problems.Require(next == model.layers, fmt::format("strategy.stages hold {} layers, the model has {}", next, model.layers));

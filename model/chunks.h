@@ -1,5 +1,5 @@
-// Chunk: the consecutive layers of the model that one stage runs as one action: of all stages times virtual stages, numbered from embedding to
-// head. Chunk c lies on the rank class c modulo `pipeline` (Megatron-LM's interleaving).
+// Chunk: the consecutive layers of the model that one stage runs as one action: of all stages times virtual stages, numbered from embedding
+// to head. Chunk c lies on the rank class c modulo `pipeline` (Megatron-LM's interleaving).
 #pragma once
 
 #include <cstdint>

@@ -10,7 +10,8 @@ using ir::DataType;
 using ir::StorageRole;
 using ir::TensorId;
 
-Gradients::Gradients(ProgramBuilder& builder, const ParameterPlan& plan, DataType dtype, int64_t micro_batches, const GradientGroups& groups)
+Gradients::Gradients(ProgramBuilder& builder, const ParameterPlan& plan, DataType dtype, int64_t micro_batches,
+                     const GradientGroups& groups)
     : builder_(builder), plan_(plan), micro_batches_(micro_batches), groups_(groups) {
   builder_.program().segments = plan.segments;
   weights_.resize(plan.parameters.size());
@@ -105,7 +106,8 @@ void Gradients::Reduce(size_t bucket) {
   const std::string label = builder_.label();
   builder_.Label(fmt::format("gradients.{}", plan_.buckets[bucket].name));
   const TensorId flat = Flat(bucket);
-  const Pending pending = plan_.buckets[bucket].sharded ? builder_.ReduceScatter(flat, groups_.data) : builder_.AllReduce(flat, groups_.data);
+  const Pending pending =
+      plan_.buckets[bucket].sharded ? builder_.ReduceScatter(flat, groups_.data) : builder_.AllReduce(flat, groups_.data);
   reductions_.emplace(bucket, pending);
   bucket_tensors_[bucket] = pending.result;
   builder_.Label(label);

@@ -83,7 +83,8 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   groups.embedding = AddEmbeddingGroup(builder, model, strategy);
   const Sizes sizes = SizesOf(model, workload, strategy);
   Gradients gradients(builder, plan, workload.dtype, sizes.micro_batches, groups);
-  Step step{model, workload, strategy, sizes, builder, plan, gradients, groups.tensor, groups.data, pipeline_group, forward_group, backward_group, stage};
+  Step step{model,         workload,    strategy,       sizes,         builder,        plan, gradients,
+            groups.tensor, groups.data, pipeline_group, forward_group, backward_group, stage};
   step.tensor_parallel = strategy.tensor > 1;
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;

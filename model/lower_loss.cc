@@ -17,9 +17,7 @@ using ir::TensorId;
 namespace {
 
 // Each micro-batch's loss and gradient are divided by the tokens of the whole step.
-double ShareOfLoss(const Step& step) {
-  return 1.0 / static_cast<double>(step.workload.global_batch * step.workload.sequence_length);
-}
+double ShareOfLoss(const Step& step) { return 1.0 / static_cast<double>(step.workload.global_batch * step.workload.sequence_length); }
 
 TensorId AllReduceIfSplit(Step& step, TensorId x, const std::string& operation) {
   return step.tensor_parallel ? step.b.Wait(step.b.AllReduce(x, step.tensor_group, operation)) : x;

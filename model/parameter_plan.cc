@@ -245,9 +245,9 @@ class Planner {
   ParameterPlan plan_;
 };
 
-// Fills buckets in backward order until each holds at least bucket_bytes of fp32 gradients; what is not split over the tensor group, and what
-// two stages share, comes last, in buckets of its own. With ZeRO a bucket is one run of shards, so it holds parameters of one kind: with
-// weight decay or without.
+// Fills buckets in backward order until each holds at least bucket_bytes of fp32 gradients; what is not split over the tensor group, and
+// what two stages share, comes last, in buckets of its own. With ZeRO a bucket is one run of shards, so it holds parameters of one kind:
+// with weight decay or without.
 class BucketFiller {
  public:
   BucketFiller(ParameterPlan& plan, int64_t bucket_bytes, bool zero) : plan_(plan), bucket_bytes_(bucket_bytes), zero_(zero) {}

@@ -85,9 +85,7 @@ void ProgramBuilder::At(const Place& place) {
   label_ = place.label;
 }
 
-ir::GroupId ProgramBuilder::AddGroup(const std::string& dimension) {
-  return AddGroup(dimension, dimension, {});
-}
+ir::GroupId ProgramBuilder::AddGroup(const std::string& dimension) { return AddGroup(dimension, dimension, {}); }
 
 ir::GroupId ProgramBuilder::AddGroup(const std::string& name, const std::string& dimension, std::vector<int64_t> coordinates) {
   program_.groups.push_back({name, {dimension}, std::move(coordinates)});

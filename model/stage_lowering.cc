@@ -117,8 +117,9 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
   Saved& saved = saved_[{chunk.index, micro_batch}];
   HELM_CHECK(!saved.blocks.empty() || chunk.layer_begin == chunk.layer_end, "a schedule runs forward before backward");
   step_.postponed = postpone ? &saved.weight_gradients : nullptr;
-  TensorId gradient = chunk.head ? LossBackward(step_, micro_batch, saved.loss)
-                                 : Receive(Incoming({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}}), micro_batch);
+  TensorId gradient = chunk.head
+                          ? LossBackward(step_, micro_batch, saved.loss)
+                          : Receive(Incoming({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}}), micro_batch);
   for (int64_t layer = chunk.layer_end; layer-- > chunk.layer_begin;) {
     gradient = BlockBackward(step_, layer, micro_batch, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)], gradient);
   }
@@ -161,7 +162,8 @@ TensorId StageLowering::Receive(const Message& message, int32_t micro_batch) {
   ProgramBuilder& b = step_.b;
   b.At(b.place().phase, -1, micro_batch);
   b.Label("stage.receive");
-  return b.Wait(b.Receive({step_.sizes.row_tokens, step_.model.hidden}, step_.workload.dtype, message.group, {message.offset, message.tag}));
+  return b.Wait(
+      b.Receive({step_.sizes.row_tokens, step_.model.hidden}, step_.workload.dtype, message.group, {message.offset, message.tag}));
 }
 
 void StageLowering::Send(TensorId tensor, const Message& message) {

@@ -49,11 +49,11 @@ struct Step {
   Gradients& gradients;
   ir::GroupId tensor_group;
   ir::GroupId data_group;
-  ir::GroupId pipeline_group;                // all stages
+  ir::GroupId pipeline_group;                 // all stages
   ir::GroupId forward_group, backward_group;  // likewise, for the messages between them: activations, gradients
-  int64_t stage = 0;  // pipeline coordinate of the program
-  bool tensor_parallel = false;    // tensor > 1
-  bool sequence_parallel = false;  // and sequence_parallel
+  int64_t stage = 0;                          // pipeline coordinate of the program
+  bool tensor_parallel = false;               // tensor > 1
+  bool sequence_parallel = false;             // and sequence_parallel
   bool cuda = false;
   Recompute recompute = Recompute::kNone;
   // Not null while only input gradients are computed: what the weight gradients are, for a later action.

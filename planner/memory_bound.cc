@@ -28,9 +28,9 @@ int64_t MicroBatchesHeld(const ir::Workload& workload, const ir::Strategy& strat
 }  // namespace
 
 Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
-  // The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split), rounded
-  // down, and for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the tensor group at
-  // most.
+  // The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split),
+  // rounded down, and for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the
+  // tensor group at most.
   const int64_t parameters = model::ParameterCount(model) / (strategy.tensor * strategy.pipeline);
   const int64_t tokens = strategy.micro_batch * workload.sequence_length;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);

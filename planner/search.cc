@@ -84,8 +84,9 @@ class Simulator {
     strategies.insert(strategies.begin(), candidate);
     std::vector<Candidate> priced;
     for (const ir::Strategy& strategy : strategies) {
-      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, estimator,
-                                                                  {.memory_fraction = config_.search.memory_fraction, .record_timeline = false}));
+      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                            Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, estimator,
+                                     {.memory_fraction = config_.search.memory_fraction, .record_timeline = false}));
       priced.push_back({strategy, evaluation.prediction, ""});
       if (evaluation.prediction.fits) break;
     }

@@ -72,8 +72,8 @@ class DispatchInterpreter final : public Interpreter {
   // By group id, for messages on a GPU: NCCL has one stream for a pair of ranks, and messages in both directions would wait for each other
   // on it. So those to a higher rank have a communicator of their own, and those to a lower one. On a CPU `groups_` serves both.
   std::vector<std::unique_ptr<ProcessGroup>> upward_, downward_;
-  std::vector<at::Tensor> storages_;                   // by storage id: bytes of the persistent ones
-  std::vector<at::Tensor> tensors_;                    // by tensor id
+  std::vector<at::Tensor> storages_;  // by storage id: bytes of the persistent ones
+  std::vector<at::Tensor> tensors_;   // by tensor id
   int64_t persistent_bytes_ = 0;
   std::unique_ptr<StepTimer> timer_;  // null on a CPU
 
@@ -81,7 +81,7 @@ class DispatchInterpreter final : public Interpreter {
   int64_t steps_done_ = 0;
   std::vector<c10::IValue> stack_;
   std::vector<std::unique_ptr<PendingCollective>> open_;  // by op id: started and not waited for
-  std::vector<Open> ended_;             // CUDA: waited for; how long they took is known when the device has caught up
+  std::vector<Open> ended_;                               // CUDA: waited for; how long they took is known when the device has caught up
   Clock::time_point step_start_;
   int64_t foreign_bytes_ = 0;  // live in this process, but not this interpreter's
   std::unique_ptr<ResultChecker> checker_;

@@ -1,9 +1,9 @@
-// Materialise: plan -> programs, one for each rank class. The only way from decisions to the work they mean, for simulator, executor, profiler and report.
+// Materialise: plan -> programs, one for each rank class. The only way from decisions to the work they mean, for simulator, executor,
+// profiler and report.
 //
-// A pure function: reads the plan's model and cluster documents, makes the pipeline's schedule, lowers each stage, applies the passes of the
-// overlap word, verifies. When the plan
-// holds a program hash, the program must have it: a plan made by another version that lowers differently is refused, not run as something
-// else.
+// A pure function: reads the plan's model and cluster documents, makes the pipeline's schedule, lowers each stage, applies the passes of
+// the overlap word, verifies. When the plan holds a program hash, the program must have it: a plan made by another version that lowers
+// differently is refused, not run as something else.
 //
 // Overlap words: `none` is the program as lowered; `serial` moves every wait directly behind its start (schedule/serial.h).
 #pragma once

@@ -82,21 +82,20 @@ struct NamedSchedule {
   const char* name;
   Schedule (*make)(const Sizes&, int64_t stage);
 };
-constexpr NamedSchedule kSchedules[] = {{"gpipe", GPipe},
-                                        {"1f1b", OneForwardOneBackward},
-                                        {"interleaved-1f1b", InterleavedOneForwardOneBackward},
-                                        {"zb-h1", ZeroBubbleH1}};
+constexpr NamedSchedule kSchedules[] = {
+    {"gpipe", GPipe}, {"1f1b", OneForwardOneBackward}, {"interleaved-1f1b", InterleavedOneForwardOneBackward}, {"zb-h1", ZeroBubbleH1}};
 
 Status CheckSizes(const ir::Strategy& strategy, int64_t micro_batches) {
   const bool interleaved = strategy.schedule == "interleaved-1f1b";
   if (!interleaved && strategy.virtual_pipeline != 1) {
-    return InvalidError(fmt::format("error: strategy.virtual_pipeline {} needs schedule: interleaved-1f1b, not {}", strategy.virtual_pipeline,
-                                    strategy.schedule));
+    return InvalidError(fmt::format("error: strategy.virtual_pipeline {} needs schedule: interleaved-1f1b, not {}",
+                                    strategy.virtual_pipeline, strategy.schedule));
   }
   if (interleaved && micro_batches % strategy.pipeline != 0) {
-    return InvalidError(fmt::format("error: schedule interleaved-1f1b needs micro-batches in groups of strategy.pipeline {}, there are {}; "
-                                    "choose micro_batch or global_batch so that they divide",
-                                    strategy.pipeline, micro_batches));
+    return InvalidError(
+        fmt::format("error: schedule interleaved-1f1b needs micro-batches in groups of strategy.pipeline {}, there are {}; "
+                    "choose micro_batch or global_batch so that they divide",
+                    strategy.pipeline, micro_batches));
   }
   return OkStatus();
 }
@@ -118,8 +117,9 @@ class Player {
     }
     for (size_t stage = 0; stage < schedules_.size(); ++stage) {
       if (next_[stage] == schedules_[stage].size()) continue;
-      return InvalidError(fmt::format("error: schedule: stage {} waits for ever before its action {}, {}: what it needs comes after its turn",
-                                      stage, next_[stage], ToText(schedules_[stage][next_[stage]])));
+      return InvalidError(
+          fmt::format("error: schedule: stage {} waits for ever before its action {}, {}: what it needs comes after its turn", stage,
+                      next_[stage], ToText(schedules_[stage][next_[stage]])));
     }
     return OkStatus();
   }
@@ -162,9 +162,10 @@ Status Count(const Schedule& schedule, size_t stage, size_t stages, int64_t chun
     const bool known = action.kind == ActionKind::kForward || action.kind == ActionKind::kFullBackward ||
                        action.kind == ActionKind::kInputGradient || action.kind == ActionKind::kWeightGradient;
     if (!own || !known || action.micro_batch < 0 || action.micro_batch >= micro_batches) {
-      return InvalidError(fmt::format("error: schedule: stage {} of {} cannot run {}; its actions are F, B, I and W of chunks c < {} with c "
-                                      "modulo {} = {}, and of micro-batches under {}",
-                                      stage, stages, ToText(action), chunks, stages, stage, micro_batches));
+      return InvalidError(
+          fmt::format("error: schedule: stage {} of {} cannot run {}; its actions are F, B, I and W of chunks c < {} with c "
+                      "modulo {} = {}, and of micro-batches under {}",
+                      stage, stages, ToText(action), chunks, stages, stage, micro_batches));
     }
     Counts& of = counts[{action.stage, action.micro_batch}];
     if (action.kind == ActionKind::kForward) ++of.forward;
@@ -208,9 +209,10 @@ Status CheckSchedules(const std::vector<Schedule>& schedules, int64_t chunks, in
       const bool whole = of.full == 1 && of.input == 0 && of.weight == 0;
       const bool split = of.full == 0 && of.input == 1 && of.weight == 1;
       if (of.forward == 1 && (whole || split)) continue;
-      return InvalidError(fmt::format("error: schedule: chunk {} runs F {}, B {}, I {} and W {} times for micro-batch {}; it needs F once and "
-                                      "B once, or F, I and W once each",
-                                      chunk, of.forward, of.full, of.input, of.weight, i));
+      return InvalidError(
+          fmt::format("error: schedule: chunk {} runs F {}, B {}, I {} and W {} times for micro-batch {}; it needs F once and "
+                      "B once, or F, I and W once each",
+                      chunk, of.forward, of.full, of.input, of.weight, i));
     }
   }
   return Player(schedules, chunks).Run();

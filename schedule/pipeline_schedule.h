@@ -1,9 +1,10 @@
-// PipelineSchedules: the order in which each stage of a pipeline runs the forward and backward of its micro-batches, for every schedule that
-// a strategy can name.
+// PipelineSchedules: the order in which each stage of a pipeline runs the forward and backward of its micro-batches, for every schedule
+// that a strategy can name.
 //
 // Not the time that it takes (sim/), nor the sends and receives between stages (the lowering writes those). One schedule for each pipeline
-// coordinate; in an action `stage` is the chunk, model/chunks.h. Invariant (CheckSchedules, a test of every schedule): each chunk runs F, then
-// B, or I and then W, once for each micro-batch, and the whole can run: no stage waits for something that comes only after its own turn.
+// coordinate; in an action `stage` is the chunk, model/chunks.h. Invariant (CheckSchedules, a test of every schedule): each chunk runs F,
+// then B, or I and then W, once for each micro-batch, and the whole can run: no stage waits for something that comes only after its own
+// turn.
 #pragma once
 
 #include <string>

@@ -24,7 +24,8 @@ ClassBuilder::ClassBuilder(const ir::StepPrograms& step, size_t rank_class, cons
       uses_(program_.storages.size()) {
   ClassTasks& own = result_.classes[rank_class_];
   own.tasks_by_resource.resize(layout_.streams().size());
-  for (int32_t k = 0; k < layout_.compute_count() && !one_thread_; ++k) own.compute_resources.push_back(static_cast<size_t>(layout_.compute(k)));
+  for (int32_t k = 0; k < layout_.compute_count() && !one_thread_; ++k)
+    own.compute_resources.push_back(static_cast<size_t>(layout_.compute(k)));
   if (one_thread_) own.compute_resources = {0};
   for (size_t g = 0; g < program_.groups.size(); ++g) classes_of_group_.push_back(ClassesOf(ir::GroupId(g)));
 }
@@ -100,7 +101,8 @@ void ClassBuilder::AddCompute(const ir::Op& op, ir::OpId id) {
   After(launch_);
   After(on_cores_);
   OrderAccesses(op);
-  Add(id, TaskKind::kCompute, static_cast<size_t>(layout_.compute(op.compute_stream)), ComputeResource(op), costs_.ops[id.index()].duration);
+  Add(id, TaskKind::kCompute, static_cast<size_t>(layout_.compute(op.compute_stream)), ComputeResource(op),
+      costs_.ops[id.index()].duration);
 }
 
 void ClassBuilder::AddCollective(const ir::Op& op, ir::OpId id) {

@@ -56,7 +56,7 @@ class ClassBuilder {
   // What happens in order: the messages to or from one peer of a group, or the group's collectives.
   struct Channel {
     std::vector<Posted> posted;
-    std::vector<uint32_t> ended;        // tasks of the last message or batch
+    std::vector<uint32_t> ended;         // tasks of the last message or batch
     std::vector<uint32_t> before_batch;  // what the batch of the last message came after
     int32_t batch = -1;
   };

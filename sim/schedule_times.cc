@@ -162,7 +162,8 @@ Status CheckSchedule(const ir::StepPrograms& step, const ScheduleTimes& times, c
   for (const uint32_t task : critical_path) path_length += times.step_graph.graph.durations[task];
   const std::string& name = step.classes.front().name;
   if (path_length != times.makespan) {
-    return InternalError(fmt::format("simulation of '{}': the critical path takes {} ps, the step {} ps", name, path_length, times.makespan));
+    return InternalError(
+        fmt::format("simulation of '{}': the critical path takes {} ps, the step {} ps", name, path_length, times.makespan));
   }
   for (const Breakdown& breakdown : breakdowns) {
     if (Total(breakdown).picoseconds() == times.makespan) continue;

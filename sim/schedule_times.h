@@ -33,7 +33,8 @@ Breakdown MeanOf(const std::vector<Breakdown>& breakdowns, Duration makespan);
 Status CheckSchedule(const ir::StepPrograms& step, const ScheduleTimes& times, const std::vector<uint32_t>& critical_path,
                      const std::vector<Breakdown>& breakdowns);
 
-// Events and streams of the timeline, for the first rank of each class. A wait is drawn from when its stream reached it to when it was over.
+// Events and streams of the timeline, for the first rank of each class. A wait is drawn from when its stream reached it to when it was
+// over.
 void RecordEvents(const ir::StepPrograms& step, const ScheduleTimes& times, ir::Timeline& timeline);
 
 }  // namespace helm::sim

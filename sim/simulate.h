@@ -56,7 +56,7 @@ struct SourceShares {  // of the summed durations of ops and collectives; all 0 
 struct Simulation {
   Duration makespan;
   MemoryPeak peak;
-  Breakdown breakdown;                  // the mean over the classes
+  Breakdown breakdown;  // the mean over the classes
   std::vector<Breakdown> breakdown_of_class;
   std::vector<Bytes> peak_of_class;
   SourceShares shares;

@@ -36,7 +36,7 @@ enum class TaskKind : uint8_t { kLaunch, kCompute, kCollective, kTransfer, kWait
 struct Task {
   ir::OpId op;  // in the program of its class
   TaskKind kind = TaskKind::kLaunch;
-  int32_t stream = 0;      // row of the timeline (ir/stream_layout.h)
+  int32_t stream = 0;       // row of the timeline (ir/stream_layout.h)
   uint32_t rank_class = 0;  // index into StepPrograms::classes
 };
 

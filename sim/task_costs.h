@@ -19,8 +19,8 @@ struct TaskCosts {
   cost::HostCosts host;
 };
 
-// By class. Fails with every op and collective that has no price, each with the reason. A message is priced at its sender; its receiver's op
-// costs nothing of its own.
+// By class. Fails with every op and collective that has no price, each with the reason. A message is priced at its sender; its receiver's
+// op costs nothing of its own.
 Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, const cost::Estimator& estimator, int64_t ranks_per_node);
 
 // The collective as the estimator knows it, for the group of `rank`, when `ranks_per_node` consecutive ranks share a node; a send is one of

@@ -6,10 +6,8 @@ world_size.yaml:4:29: error: the strategy uses 4 devices (data 2 x tensor 2 = 4)
   fix: choose degrees whose product is 2, or use another number of devices
 [exit 2]
 $ helm-sim good.yaml --set strategy.data=1
-good.yaml:6:29: error: the strategy uses 1 devices (data 1 x tensor 1 = 1), the cluster 'local-2' has 2
-    6 | strategy: {data: 2, tensor: 1, micro_batch: 2}
-      |                             ^
-  fix: choose degrees whose product is 2, or use another number of devices
+good.yaml: error: the strategy (data 1, tensor 1, micro_batch 2) uses 1 of the cluster's 2 devices
+  fix: give degrees whose product is 2 (data x tensor x context x pipeline), or another number of devices
 [exit 2]
 $ helm-plan good.yaml --set strategy.data=3 --set strategy.tensor=null --set workload.global_batch=6
 --set strategy.data=3: error: 'data' 3 does not divide the 2 devices of the cluster 'local-2'

@@ -147,7 +147,6 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
       {"{recompute: {ops: [norm], layers: 2}}", "'recompute' of chosen parts"},
       {"{overlap: helix}", "'overlap: helix'"},
       {"{overlap: {tensor: helix}}", "'overlap' by kind of parallelism"},
-      {"{stages: [{layers: [0, 2]}]}", "'stages' (uneven pipelines)"},
       {"{head_stage: 0}", "'head_stage' (a head that is not on the last stage)"},
       {"{fsdp: {shard: 2, replicate: 2}}", "'fsdp' (fully sharded data parallelism)"},
   };
@@ -189,7 +188,7 @@ TEST(RunConfig, TheFrameworkSetsSwitchesThatTheConfigurationMayChange) {
 
 TEST(RunConfig, APipelineHasASchedule) {
   for (const auto& [strategy, schedule] : {std::pair{"{pipeline: 2}", "1f1b"},
-                                           {"{pipeline: 2, virtual_pipeline: 2}", "interleaved-1f1b"},
+                                           {"{pipeline: 2, schedule: gpipe}", "gpipe"},
                                            {"{pipeline: 2, schedule: zb-1p}", "zb-h1"},
                                            {"{data: 2}", "none"}}) {
     const auto config = Parse(std::string(kModel) + kCluster + kWorkload + "strategy: " + strategy + "\n");
@@ -216,7 +215,8 @@ TEST(RunConfig, ChecksTheWorldSize) {
   EXPECT_EQ(BriefStrategy("{data: 4, tensor: 2}"),
             "runs/f.yaml:4:29: error: the strategy uses 8 devices (data 4 x tensor 2 = 8), the cluster 'local-4' has 4\n"
             "  fix: choose degrees whose product is 4, or use another number of devices\n");
-  EXPECT_EQ(BriefStrategy("{data: 1, tensor: 2}"),
+  EXPECT_EQ(BriefStrategy("{data: 1, tensor: 2}"), "\n");  // the search fills the rest with pipeline 2
+  EXPECT_EQ(BriefStrategy("{data: 1, tensor: 2, pipeline: 1}"),
             "runs/f.yaml:4:29: error: the strategy uses 2 devices (data 1 x tensor 2 = 2), the cluster 'local-4' has 4\n"
             "  fix: choose degrees whose product is 4, or use another number of devices\n");
   EXPECT_EQ(

@@ -119,6 +119,7 @@ void FillOp(const Program& program, Op& op) {
   op.layer = *inRange(-1, 3);
   op.micro_batch = *inRange(-1, 3);
   op.batch = *inRange(-1, 2);
+  op.action = *inRange(-1, 3);
   op.tile = *inRange(0, 2);
   op.strand = *inRange(0, 2);
   op.compute_stream = *inRange(0, 2);
@@ -186,7 +187,8 @@ Program RandomProgram() {
   program.name = RandomText();
   program.device = OneOf<DeviceKind>({DeviceKind::kCpu, DeviceKind::kCuda});
   program.mesh = {{"tensor", *inRange<int64_t>(1, 9)}, {"odd name", 2}};
-  program.groups = {{"tensor", {"tensor"}}, {"both of them", {"tensor", "odd name"}}, {"none", {}}};
+  program.groups = {{"tensor", {"tensor"}}, {"both of them", {"tensor", "odd name"}}, {"none", {}}, {"ends", {"tensor"}, {0, 2}}};
+  if (*rc::gen::arbitrary<bool>()) program.schedule = ScheduleInTurn(*inRange(1, 4));
   program.storages.resize(*inRange<size_t>(1, 6));
   for (size_t s = 0; s < program.storages.size(); ++s) {
     program.storages[s] = {"s" + std::to_string(s), Bytes(*inRange<int64_t>(0, 1000)),
@@ -266,8 +268,8 @@ bool Same(const Tensor& a, const Tensor& b) {
 bool Same(const Group& a, const Group& b) { return a.name == b.name && a.dimensions == b.dimensions; }
 bool Same(const Op& a, const Op& b) {
   return a.kind == b.kind && a.target == b.target && a.arguments == b.arguments && a.results == b.results && a.group == b.group &&
-         a.batch == b.batch && a.phase == b.phase && a.layer == b.layer && a.micro_batch == b.micro_batch && a.tile == b.tile &&
-         a.strand == b.strand && a.compute_stream == b.compute_stream && a.label == b.label;
+         a.batch == b.batch && a.action == b.action && a.phase == b.phase && a.layer == b.layer && a.micro_batch == b.micro_batch &&
+         a.tile == b.tile && a.strand == b.strand && a.compute_stream == b.compute_stream && a.label == b.label;
 }
 template <typename T>
 bool SameAll(const std::vector<T>& a, const std::vector<T>& b) {

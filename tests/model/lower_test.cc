@@ -208,13 +208,27 @@ TEST(CheckStrategy, ReportsEveryProblem) {
 
 TEST(CheckStrategy, RefusesWhatItCannotLower) {
   ir::Strategy strategy;
-  strategy.pipeline = 2;
-  strategy.zero = 1;
-  strategy.recompute = "full";
+  strategy.context = 2;
+  strategy.zero = 2;
   const std::string message = CheckStrategy(Llama(), Batch(4), strategy).message();
-  EXPECT_NE(message.find("strategy.pipeline 2 is not supported"), std::string::npos);
-  EXPECT_NE(message.find("strategy.zero 1 is not supported"), std::string::npos);
-  EXPECT_NE(message.find("strategy.recompute 'full' is not supported"), std::string::npos);
+  EXPECT_NE(message.find("strategy.context 2 is not supported"), std::string::npos);
+  EXPECT_NE(message.find("strategy.zero 2 is not supported"), std::string::npos);
+}
+
+TEST(CheckStrategy, PipelinesHoldAllLayersInOrder) {
+  ir::Strategy strategy;
+  strategy.pipeline = 2;
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+            "error: strategy.schedule 'none' cannot run pipeline > 1; name one, such as 1f1b");
+  strategy.schedule = "1f1b";
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
+  strategy.stages = {{0, 1}, {0, 2}};
+  EXPECT_NE(CheckStrategy(Llama(), Batch(4), strategy).message().find("layers [0, 2] do not follow the 1 layers before"),
+            std::string::npos);
+  strategy.stages = {{0, 1}};
+  EXPECT_NE(CheckStrategy(Llama(), Batch(4), strategy).message().find("has 1 items"), std::string::npos);
+  strategy.stages = {{0, 2}, {2, 2}};  // only the head on the second stage
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
 }
 
 TEST(CheckStrategy, WindowsAndPositions) {

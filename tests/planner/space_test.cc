@@ -10,18 +10,20 @@ namespace {
 std::vector<std::string> Described(const std::vector<ir::Strategy>& strategies) {
   std::vector<std::string> texts;
   for (const ir::Strategy& strategy : strategies) {
-    texts.push_back(std::to_string(strategy.data) + "x" + std::to_string(strategy.tensor) + (strategy.sequence_parallel ? "s" : "") + "/" +
+    texts.push_back((strategy.pipeline > 1 ? strategy.schedule + " " : "") + (strategy.zero > 0 ? "z" : "") +
+                    std::to_string(strategy.data) + "x" + std::to_string(strategy.tensor) + (strategy.sequence_parallel ? "s" : "") + "/" +
                     std::to_string(strategy.micro_batch));
   }
   return texts;
 }
 
-// Two devices, batch 8. tensor 1: data 2, 4 sequences a rank, micro-batches 1 2 4. tensor 2: data 1, 8 sequences, 1 2 4 8, with and without
-// sequence parallelism.
-TEST(SpaceTest, ListsDataTensorSequenceAndMicroBatch) {
+// Two devices, batch 8, two layers. One stage: tensor 1 has data 2, 4 sequences a rank, micro-batches 1 2 4, with and without ZeRO; tensor
+// 2 has data 1, 8 sequences, 1 2 4 8, with and without sequence parallelism. Two stages: one device each.
+TEST(SpaceTest, ListsPipelineTensorSequenceZeroAndMicroBatch) {
   const Space space = EnumerateStrategies(SmallConfig(2));
-  EXPECT_EQ(Described(space.candidates), (std::vector<std::string>{"2x1/1", "2x1/2", "2x1/4", "1x2/1", "1x2/2", "1x2/4", "1x2/8", "1x2s/1",
-                                                                   "1x2s/2", "1x2s/4", "1x2s/8"}));
+  EXPECT_EQ(Described(space.candidates),
+            (std::vector<std::string>{"2x1/1", "2x1/2", "2x1/4", "z2x1/1", "z2x1/2", "z2x1/4", "1x2/1", "1x2/2", "1x2/4", "1x2/8", "1x2s/1",
+                                      "1x2s/2", "1x2s/4", "1x2s/8", "1f1b 1x1/1", "1f1b 1x1/2", "1f1b 1x1/4", "1f1b 1x1/8"}));
   EXPECT_TRUE(space.rejected.empty());
 }
 
@@ -45,7 +47,7 @@ TEST(SpaceTest, ADegreeThatDoesNotFillTheClusterIsRejected) {
   config::RunConfig config = SmallConfig(4);
   config.strategy.data = 2;
   config.strategy.tensor = 1;
-  config.strategy_given = {"data", "tensor"};
+  config.strategy_given = {"data", "tensor", "pipeline"};
   const Space space = EnumerateStrategies(config);
   EXPECT_TRUE(space.candidates.empty());
   ASSERT_FALSE(space.rejected.empty());
@@ -54,12 +56,22 @@ TEST(SpaceTest, ADegreeThatDoesNotFillTheClusterIsRejected) {
 
 TEST(SpaceTest, ForbiddenStrategiesAreLeftOut) {
   config::RunConfig config = SmallConfig(2);
-  config.search.forbid = {{{{"tensor", "2"}}}};
+  config.search.forbid = {{{{"tensor", "2"}}}, {{{"pipeline", "2"}}}, {{{"zero", "1"}}}};
   EXPECT_EQ(Described(EnumerateStrategies(config).candidates), (std::vector<std::string>{"2x1/1", "2x1/2", "2x1/4"}));
 }
 
 TEST(SpaceTest, OneDeviceHasOnlyMicroBatches) {
   EXPECT_EQ(Described(EnumerateStrategies(SmallConfig(1)).candidates), (std::vector<std::string>{"1x1/1", "1x1/2", "1x1/4", "1x1/8"}));
+}
+
+// What does not fit is tried again with recomputation, least first, unless the configuration says how much.
+TEST(SpaceTest, RecomputationIsAFallback) {
+  config::RunConfig config = SmallConfig(1);
+  std::vector<std::string> words;
+  for (const ir::Strategy& fallback : Fallbacks(config, config.strategy)) words.push_back(fallback.recompute);
+  EXPECT_EQ(words, (std::vector<std::string>{"selective", "full"}));
+  config.strategy_given = {"recompute"};
+  EXPECT_TRUE(Fallbacks(config, config.strategy).empty());
 }
 
 TEST(FixedStrategyTest, MustUseTheWholeCluster) {

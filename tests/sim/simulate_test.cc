@@ -301,7 +301,8 @@ ir::StepPrograms TwoStages(std::string text = std::string(kTwoStages)) {
 
 FakeEstimator PricesOfStages() {
   FakeEstimator prices;
-  for (const auto& [name, time] : {std::pair{"relu", 10}, {"neg", 20}, {"abs", 3}, {"add", 5}, {"send", 4}}) prices.Set(name, Ps(time));
+  for (const auto& [name, time] : {std::pair{"aten.relu", 10}, {"aten.neg", 20}, {"aten.abs", 3}, {"aten.add.Tensor", 5}, {"send", 4}})
+    prices.Set(name, Ps(time));
   return prices;
 }
 

@@ -47,7 +47,7 @@ inline ir::Program FlipSign(ir::Program program, ir::OpId op) {
   return program;
 }
 
-// The collective becomes a copy of this rank's own data, of the size that the result has.
+// The collective becomes a copy of this rank's own data, of the size that the result has. REQUIRES: no message between stages.
 inline ir::Program CopyInsteadOfCollective(ir::Program program, ir::OpId start) {
   ir::Op& op = program.ops[start.index()];
   const ir::TensorId input = std::get<ir::TensorId>(op.arguments[0]);
@@ -58,6 +58,9 @@ inline ir::Program CopyInsteadOfCollective(ir::Program program, ir::OpId start) 
   if (op.target == "c10d.all_reduce") {
     op.target = "aten.mul_.Scalar";
     op.arguments = {input, 1.0};
+  } else if (op.target == "c10d.all_gather" && op.arguments.size() == 2) {  // into a tensor that exists: it keeps what it has
+    op.target = "aten.mul_.Scalar";
+    op.arguments = {std::get<ir::TensorId>(op.arguments[1]), 1.0};
   } else if (op.target == "c10d.all_gather") {
     ir::Shape repeats(program.tensor(input).shape.size(), 1);
     repeats[0] = rows_out / rows_in;
