@@ -7,7 +7,7 @@ $ helm-exec $TMP/plan.yaml --data $TMP/none --steps 1
 $TMP/none: error: no such file or folder
 [exit 2]
 $ RANK=0 WORLD_SIZE=3 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 helm-exec $TMP/plan.yaml --steps 1
-$TMP/plan.yaml: error: the plan is for 2 ranks (data 2, tensor 1, micro_batch 2), but torchrun started 3
+$TMP/plan.yaml: error: the plan is for 2 ranks (data 2, tensor 1, zero 1, micro_batch 2), but torchrun started 3
 fix: start 2, for example torchrun --nproc-per-node 2 on one machine
 [exit 2]
 $ helm-exec good.yaml
