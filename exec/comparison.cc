@@ -128,7 +128,8 @@ void Comparison::AddUpdates(const ir::Program& program, int64_t rank, const Rank
     for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
       const auto found = reference.find(piece.name);
       HELM_CHECK(found != reference.end() && found->second.shape == piece.global_shape, "both programs have the same parameters");
-      const double difference = RootMeanSquareDifference(RunsOf(piece, program.mesh, coordinates), state.segments[s], found->second.values);
+      const double difference = RootMeanSquareDifference(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates),
+                                                         state.segments[s], found->second.values);
       Add(VerifyKind::kParameter, piece.name, rank, Ratio(difference, largest_update));
     }
   }

@@ -10,12 +10,14 @@ namespace {
 
 // Two stages: the first sends two tensors, the second receives them.
 std::string Text(const std::string& first_tag = "1", const std::string& shape = "4") {
-  const std::string head = "mesh tensor=2 pipeline=2\ngroup pipeline = [pipeline]\nstorage x: 16 bytes input persistent\ntensor %x: f32[4] @x\n";
-  return "helm-program/1\nprogram a device=cpu\n" + head +
-         "#0 c10d.send(%x, 1, " + first_tag + ") {group=pipeline}\n#1 c10d.send(%x, 1, 2) {group=pipeline}\n"
+  const std::string head =
+      "mesh tensor=2 pipeline=2\ngroup pipeline = [pipeline]\nstorage x: 16 bytes input persistent\ntensor %x: f32[4] @x\n";
+  return "helm-program/1\nprogram a device=cpu\n" + head + "#0 c10d.send(%x, 1, " + first_tag +
+         ") {group=pipeline}\n#1 c10d.send(%x, 1, 2) {group=pipeline}\n"
          "#2 c10d.wait(#1) {group=pipeline}\n"
-         "helm-program/1\nprogram b device=cpu\n" + head +
-         "#0 %y: f32[" + shape + "] = c10d.recv(-1, 1) {group=pipeline}\n#1 %z: f32[4] = c10d.recv(-1, 2) {group=pipeline}\n"
+         "helm-program/1\nprogram b device=cpu\n" +
+         head + "#0 %y: f32[" + shape +
+         "] = c10d.recv(-1, 1) {group=pipeline}\n#1 %z: f32[4] = c10d.recv(-1, 2) {group=pipeline}\n"
          "#2 c10d.wait(#1) {group=pipeline}\noutput y = %y\noutput z = %z\n";
 }
 
@@ -59,12 +61,14 @@ TEST(StepPrograms, EveryMessageIsSentAndReceivedAlike) {
 
 // A wait for a message ends the earlier ones to the same peer, but not those from it, nor the group's collectives.
 TEST(StepPrograms, AWaitForAMessageEndsItsChannel) {
-  const Program program = Parse(
-      "helm-program/1\nprogram a device=cpu\nmesh pipeline=3\ngroup g = [pipeline]\nstorage x: 16 bytes input persistent\n"
-      "tensor %x: f32[4] @x\n"
-      "#0 %s = c10d.all_reduce(%x, \"sum\") {group=g}\n#1 c10d.send(%x, 1, 1) {group=g}\n#2 %y: f32[4] = c10d.recv(1, 2) {group=g}\n"
-      "#3 c10d.send(%x, -1, 3) {group=g}\n#4 c10d.send(%x, 1, 4) {group=g}\n#5 c10d.wait(#4) {group=g}\n"
-      "tensor %s: f32[4] @x\n").classes[0];
+  const Program program =
+      Parse(
+          "helm-program/1\nprogram a device=cpu\nmesh pipeline=3\ngroup g = [pipeline]\nstorage x: 16 bytes input persistent\n"
+          "tensor %x: f32[4] @x\n"
+          "#0 %s = c10d.all_reduce(%x, \"sum\") {group=g}\n#1 c10d.send(%x, 1, 1) {group=g}\n#2 %y: f32[4] = c10d.recv(1, 2) {group=g}\n"
+          "#3 c10d.send(%x, -1, 3) {group=g}\n#4 c10d.send(%x, 1, 4) {group=g}\n#5 c10d.wait(#4) {group=g}\n"
+          "tensor %s: f32[4] @x\n")
+          .classes[0];
   EXPECT_EQ(EndedBy(program)[5], (std::vector<OpId>{OpId(1), OpId(4)}));
 }
 

@@ -118,9 +118,9 @@ TEST_P(CollectiveTypes, Broadcast) {
 // Around a ring of three: each sends to the next (offset +1) and receives from the one before (offset -1). Rank 0 gets rank 2's [3,4].
 TEST_P(CollectiveTypes, SendAndReceive) {
   OneCollective one(3, 2, GetParam());
-  const ir::OpId send = one.maker.Collective("c10d.send", 0, {one.mine, int64_t{1}}, {});
+  const ir::OpId send = one.maker.Collective("c10d.send", 0, {one.mine, int64_t{1}, int64_t{5}}, {});
   const ir::TensorId received = one.maker.Fresh("received", {2}, GetParam());
-  const ir::OpId receive = one.maker.Collective("c10d.recv", 0, {int64_t{-1}}, {received});
+  const ir::OpId receive = one.maker.Collective("c10d.recv", 0, {int64_t{-1}, int64_t{5}}, {received});
   one.maker.Wait(send);
   one.Finish(receive, received);
   ExpectAllSucceed(ForkRanks(3, [&](World& world) {

@@ -23,8 +23,8 @@ TEST(PipelineSchedules, GPipeRunsAllForwardsFirst) { EXPECT_EQ(Rows("gpipe", 2, 
 
 // Stage r runs p - r - 1 forwards ahead: 2, 1, 0.
 TEST(PipelineSchedules, OneForwardOneBackward) {
-  EXPECT_EQ(Rows("1f1b", 3, 4), (Expected{"0F0,0F1,0F2,0B0,0F3,0B1,0B2,0B3", "1F0,1F1,1B0,1F2,1B1,1F3,1B2,1B3",
-                                          "2F0,2B0,2F1,2B1,2F2,2B2,2F3,2B3"}));
+  EXPECT_EQ(Rows("1f1b", 3, 4),
+            (Expected{"0F0,0F1,0F2,0B0,0F3,0B1,0B2,0B3", "1F0,1F1,1B0,1F2,1B1,1F3,1B2,1B3", "2F0,2B0,2F1,2B1,2F2,2B2,2F3,2B3"}));
 }
 
 // Two stages of two chunks (stage 0: chunks 0 and 2): stage 0 runs 2(p-1) + (v-1)p = 4 forwards ahead, stage 1 runs 2.
