@@ -19,7 +19,7 @@ namespace {
 
 class StepBuilder {
  public:
-  StepBuilder(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs, bool shares_cores) : step_(step), layout_(step) {
+  StepBuilder(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs, bool shares_cores) : layout_(step) {
     result_.streams = layout_.streams();
     result_.classes.resize(step.classes.size());
     for (size_t c = 0; c < step.classes.size(); ++c) {
@@ -78,7 +78,6 @@ class StepBuilder {
     return InvalidError(text);
   }
 
-  const ir::StepPrograms& step_;
   const ir::StreamLayout layout_;
   StepGraph result_;
   std::vector<std::unique_ptr<ClassBuilder>> builders_;
