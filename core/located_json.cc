@@ -33,7 +33,7 @@ class Cursor {
  private:
   size_t EndOfToken(size_t start) const {
     if (start >= text_.size()) return start;
-    if (text_[start] == '"') return std::min(EndOfQuoted(text_, start), text_.size());
+    if (text_[start] == '"') return std::min(EndOfQuoted(text_, start, false), text_.size());
     if (std::string_view("{}[]").find(text_[start]) != std::string_view::npos) return start + 1;
     return std::min(text_.find_first_of(" \t\r\n,:]}", start), text_.size());
   }

@@ -24,8 +24,8 @@ struct Stop {};
 // Builds the tree from yaml-cpp's events and checks, against the text, what yaml-cpp is lenient about.
 class TreeBuilder : public YAML::EventHandler {
  public:
-  TreeBuilder(std::string_view text, std::shared_ptr<const SourceText> source, Diagnostics& diagnostics)
-      : text_(text), source_(std::move(source)), diagnostics_(diagnostics) {}
+  TreeBuilder(std::string_view text, std::shared_ptr<const SourceText> source, const YamlOptions& options, Diagnostics& diagnostics)
+      : text_(text), source_(std::move(source)), options_(options), diagnostics_(diagnostics) {}
 
   void OnDocumentStart(const YAML::Mark&) override {}
   void OnDocumentEnd() override {}
@@ -122,6 +122,7 @@ class TreeBuilder : public YAML::EventHandler {
     if (first == '|' || first == '>') {
       diagnostics_.Error(At(mark), "block scalars (`|`, `>`) are not allowed", {"fix: write the text in quotes on one line"});
     } else if (text_.substr(Offset(mark), value.text.size()) != value.text) {
+      if (options_.scalars_over_lines) return;
       diagnostics_.Error(At(mark), "a value that goes on over several lines",
                          {"fix: write it on one line, or check the indentation and the colons of the lines below"});
     } else if (!EndsWell(text_, Offset(mark) + value.text.size(), AtKey() ? ":" : ",]}")) {
@@ -141,7 +142,7 @@ class TreeBuilder : public YAML::EventHandler {
   }
 
   void CheckQuoted(const YAML::Mark& mark) {
-    const size_t end = EndOfQuoted(text_, Offset(mark));
+    const size_t end = EndOfQuoted(text_, Offset(mark), options_.scalars_over_lines);
     if (end == std::string_view::npos) {
       ReportOpen(Offset(mark));
       throw Stop();
@@ -178,7 +179,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   void CheckBrackets(const YAML::Mark& mark) {
     size_t culprit = 0;
-    const size_t end = EndOfBrackets(text_, Offset(mark), culprit);
+    const size_t end = EndOfBrackets(text_, Offset(mark), options_.scalars_over_lines, culprit);
     if (end == std::string_view::npos) {
       ReportOpen(culprit);
       throw Stop();
@@ -225,6 +226,7 @@ class TreeBuilder : public YAML::EventHandler {
 
   std::string_view text_;
   std::shared_ptr<const SourceText> source_;
+  YamlOptions options_;
   Diagnostics& diagnostics_;
   std::vector<Frame> open_;
   YamlValue root_;
@@ -247,8 +249,9 @@ class Ignorer : public YAML::EventHandler {
 };
 
 // REQUIRES: CheckBytes found nothing.
-YamlValue BuildTree(std::string_view text, const std::shared_ptr<const SourceText>& source, Diagnostics& diagnostics) {
-  TreeBuilder builder(text, source, diagnostics);
+YamlValue BuildTree(std::string_view text, const std::shared_ptr<const SourceText>& source, const YamlOptions& options,
+                    Diagnostics& diagnostics) {
+  TreeBuilder builder(text, source, options, diagnostics);
   try {
     std::istringstream stream{std::string(text)};
     YAML::Parser parser(stream);
@@ -283,12 +286,12 @@ const YamlValue* YamlValue::Find(std::string_view key) const {
 
 YamlValue* YamlValue::Find(std::string_view key) { return const_cast<YamlValue*>(std::as_const(*this).Find(key)); }
 
-Result<YamlValue> ParseYaml(std::string_view text, const std::string& file) {
+Result<YamlValue> ParseYaml(std::string_view text, const std::string& file, const YamlOptions& options) {
   const auto source = std::make_shared<const SourceText>(file, text);
   Diagnostics diagnostics;
   CheckBytes(text, source, diagnostics);
   if (!diagnostics.ok()) return diagnostics.ToStatus();
-  YamlValue root = BuildTree(text, source, diagnostics);
+  YamlValue root = BuildTree(text, source, options, diagnostics);
   if (!diagnostics.ok()) return diagnostics.ToStatus();
   return root;
 }

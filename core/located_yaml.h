@@ -48,8 +48,13 @@ struct YamlEntry {
   YamlValue value;
 };
 
+struct YamlOptions {
+  // Texts that go on over several lines, as other programs write them into data that HELM only reads. In HELM's own files they are refused,
+  // since there they come from a missing quote, bracket or colon.
+  bool scalars_over_lines = false;
+};
 // `file` is the name in messages. All lexical problems found are in the Status.
-Result<YamlValue> ParseYaml(std::string_view text, const std::string& file);
+Result<YamlValue> ParseYaml(std::string_view text, const std::string& file, const YamlOptions& options = {});
 // By the ending of its name: .json is read as JSON, everything else as YAML.
 Result<YamlValue> ReadYamlFile(const std::string& path);
 

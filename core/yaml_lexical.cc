@@ -79,9 +79,9 @@ void CheckBytes(std::string_view text, const std::shared_ptr<const SourceText>& 
   for (int line = 1; line <= source->line_count(); ++line) CheckLine(source, line, diagnostics);
 }
 
-size_t EndOfQuoted(std::string_view text, size_t start) {
+size_t EndOfQuoted(std::string_view text, size_t start, bool over_lines) {
   const char quote = text[start];
-  for (size_t at = start + 1; at < text.size() && !IsLineEnd(text[at]); ++at) {
+  for (size_t at = start + 1; at < text.size() && (over_lines || !IsLineEnd(text[at])); ++at) {
     if (quote == '"' && text[at] == '\\') {
       ++at;
     } else if (text[at] == quote) {
@@ -92,14 +92,14 @@ size_t EndOfQuoted(std::string_view text, size_t start) {
   return std::string_view::npos;
 }
 
-size_t EndOfBrackets(std::string_view text, size_t start, size_t& culprit) {
+size_t EndOfBrackets(std::string_view text, size_t start, bool over_lines, size_t& culprit) {
   size_t depth = 0;
   char before = '[';  // the last character that is no blank: a quote opens a scalar only where a value or key may begin
   for (size_t at = start; at < text.size();) {
     const char c = text[at];
     if ((c == '"' || c == '\'') && std::string_view("[{,:").find(before) != std::string_view::npos) {
       culprit = at;
-      at = EndOfQuoted(text, at);
+      at = EndOfQuoted(text, at, over_lines);
       if (at == std::string_view::npos) return at;
       before = c;
       continue;

@@ -37,8 +37,16 @@ enum class OptimizerKernel : uint8_t {
 };
 
 enum class GradientReduction : uint8_t { kAllReduce, kReduceScatter };
-enum class TensorOverlap : uint8_t { kNone, kUserBuffers };  // kUserBuffers: products in chunks over Transformer Engine's user buffers
+// kUserBuffers: products in chunks over Transformer Engine's user buffers. kOwnShard: the product of the own shard runs while the others
+// are gathered (nanotron's tp_linear_async_communication).
+enum class TensorOverlap : uint8_t { kNone, kUserBuffers, kOwnShard };
+// When backward gathers the next layer: with it (kNone), after this layer's gradients are computed and before they are reduced (kPost),
+// before they are computed (kPre): PyTorch's BackwardPrefetch.
+enum class BackwardPrefetch : uint8_t { kNone, kPost, kPre };
 enum class ContextCommunication : uint8_t { kRing, kAllGather, kAllToAll };
+// Whether sends and receives between stages run beside computation: never (the computing stream waits for each exchange), in interleaved
+// schedules only (Megatron's overlap_p2p_comm), in every schedule.
+enum class PipelineOverlap : uint8_t { kNone, kInterleaved, kAlways };
 enum class ExpertDispatch : uint8_t { kAllGather, kAllToAll, kFused };  // kFused: DeepEP, HybridEP
 enum class Fp8Recipe : uint8_t { kDelayed, kCurrent, kBlockwise, kMx };
 
@@ -80,7 +88,7 @@ struct Software {
 
   // --- fully sharded data parallelism ---
   bool fsdp_forward_prefetch = false;  // the next layer's gather starts before this layer's forward pass
-  bool fsdp_backward_prefetch = true;  // ... before this layer's backward pass (BACKWARD_PRE)
+  BackwardPrefetch fsdp_backward_prefetch = BackwardPrefetch::kPre;
   bool fsdp_limit_all_gathers = true;  // the host runs ahead by at most two gathered layers
   bool fsdp_root_kept = true;          // embedding, final norm and head stay gathered from the start of forward to the end of backward
 
@@ -92,7 +100,7 @@ struct Software {
   ContextCommunication context_communication = ContextCommunication::kRing;
 
   // --- pipeline ---
-  bool pipeline_overlap = false;           // sends and receives run beside computation; false: the computing stream waits for each exchange
+  PipelineOverlap pipeline_overlap = PipelineOverlap::kNone;
   bool pipeline_sync = false;              // the host waits for the device after each exchange
   bool pipeline_outputs_freed = false;     // a stage's output is freed when it has been sent
   bool pipeline_scatter = false;           // activations cross stages split over the tensor ranks and are gathered there

@@ -31,12 +31,22 @@ const std::vector<std::string>& Words<GradientReduction>() {
 }
 template <>
 const std::vector<std::string>& Words<TensorOverlap>() {
-  static const std::vector<std::string> words = {"none", "user_buffers"};
+  static const std::vector<std::string> words = {"none", "user_buffers", "own_shard"};
+  return words;
+}
+template <>
+const std::vector<std::string>& Words<BackwardPrefetch>() {
+  static const std::vector<std::string> words = {"none", "post", "pre"};
   return words;
 }
 template <>
 const std::vector<std::string>& Words<ContextCommunication>() {
   static const std::vector<std::string> words = {"ring", "all_gather", "all_to_all"};
+  return words;
+}
+template <>
+const std::vector<std::string>& Words<PipelineOverlap>() {
+  static const std::vector<std::string> words = {"none", "interleaved", "always"};
   return words;
 }
 template <>

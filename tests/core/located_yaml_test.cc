@@ -254,5 +254,14 @@ TEST(EmitYaml, IsReadable) {
             "none: {}\n");
 }
 
+// YAML 1.2, 7.3: a line break in a quoted or plain scalar is folded into one blank.
+TEST(ParseYaml, TextsOverSeveralLinesWhereTheCallerAllowsThem) {
+  EXPECT_FALSE(ParseYaml("a: 'one\n  two'\n", "f.yaml").ok());
+  EXPECT_FALSE(ParseYaml("a: 'open\n  b\n", "f.yaml", {.scalars_over_lines = true}).ok());
+  const auto root = ParseYaml("a: {x: 'it''s\n    {one', y: plain text\n    that goes on}\nb: 2\n", "f.yaml", {.scalars_over_lines = true});
+  ASSERT_TRUE(root.ok()) << root.status().message();
+  EXPECT_EQ(ToJson(*root).dump(), R"({"a":{"x":"it's {one","y":"plain text that goes on"},"b":2})");
+}
+
 }  // namespace
 }  // namespace helm
