@@ -110,7 +110,7 @@ TEST(GpuEstimator, AttentionNeverGetsFasterWithMoreWork) {
   for (int64_t heads = 4; heads < 128; heads *= 2) EXPECT_LT(ForwardMicroseconds(2, heads, 2048), ForwardMicroseconds(2, 2 * heads, 2048));
 }
 
-// 2.5 times the FLOPs of forward at 0.89 of its efficiency, where heads are many.
+// 2.5 times the FLOPs of forward at 0.82 of its efficiency, where heads are many.
 TEST(GpuEstimator, AttentionBackwardFollowsForward) {
   const std::string backward = fmt::format(
       "aten._scaled_dot_product_flash_attention_backward(bf16[{0}], bf16[{0}], bf16[{0}], bf16[{0}], bf16[{0}], f32[4,64,4096], none, "
@@ -119,7 +119,7 @@ TEST(GpuEstimator, AttentionBackwardFollowsForward) {
       "4,64,4096,128");
   const Estimate estimate = EstimateOf(A100(), backward);
   EXPECT_EQ(estimate.source, Source::kAnalytic);
-  EXPECT_NEAR(estimate.duration.microseconds() / ForwardMicroseconds(4, 64, 4096), 2.5 / 0.89, 0.15);
+  EXPECT_NEAR(estimate.duration.microseconds() / ForwardMicroseconds(4, 64, 4096), 2.5 / 0.82, 0.15);
 }
 
 // On Hopper FlashAttention-2 stays behind the kernels that use its instructions; on Ampere there is nothing to stay behind of.
