@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The demo after the build: measures, plans, runs three strategies, compares, and prints one table.
+"""The demo after the build: measures, plans, runs four strategies, compares, and prints one table.
 
 Usage: scripts/demo_loop.py [--config configs/runs/demo.yaml] [--out build/demo] [--steps N] [--strategies N]
 
@@ -37,7 +37,7 @@ def strategies(search):
     seen, chosen = set(), []
     for candidate in [search["best"], *search["runners_up"]]:
         strategy = candidate["strategy"]
-        split = (strategy["data"], strategy["tensor"], strategy["sequence_parallel"])
+        split = (strategy["data"], strategy["tensor"], strategy["sequence_parallel"], strategy["pipeline"])
         if split not in seen:
             seen.add(split)
             chosen.append(strategy)
@@ -48,7 +48,7 @@ def strategies(search):
 
 
 def settings(strategy):
-    keys = ["data", "tensor", "sequence_parallel", "micro_batch"]
+    keys = ["data", "tensor", "sequence_parallel", "pipeline", "schedule", "zero", "recompute", "micro_batch"]
     return [word for key in keys for word in ("--set", f"strategy.{key}={json.dumps(strategy[key])}")]
 
 
@@ -56,6 +56,10 @@ def name(strategy):
     parts = [f"data {strategy['data']}", f"tensor {strategy['tensor']}"]
     if strategy["sequence_parallel"]:
         parts.append("sequence_parallel")
+    if strategy["pipeline"] > 1:
+        parts.append(f"pipeline {strategy['pipeline']} ({strategy['schedule']})")
+    if strategy["zero"] > 0:
+        parts.append(f"zero {strategy['zero']}")
     return ", ".join(parts + [f"micro_batch {strategy['micro_batch']}"])
 
 
@@ -84,11 +88,11 @@ def measure(config, out, table, strategy, number, steps):
 
 
 def table_of(rows):
-    lines = [f"{'strategy':<52} {'predicted':>10} {'measured':>10} {'error':>8}   {'predicted':>11} {'measured':>11} {'error':>8}"]
+    lines = [f"{'strategy':<60} {'predicted':>10} {'measured':>10} {'error':>8}   {'predicted':>11} {'measured':>11} {'error':>8}"]
     for strategy, comparison in rows:
         predicted, measured, error = comparison["predicted"], comparison["measured"], comparison["error"]
         memory = [side["peak_memory"]["allocated_bytes"] / 2**20 for side in (predicted, measured)]
-        lines.append(f"{name(strategy):<52} {predicted['step_time_s']:>8.3f} s {measured['step_time_s']:>8.3f} s {100 * error['step_time']:>+6.1f} % "
+        lines.append(f"{name(strategy):<60} {predicted['step_time_s']:>8.3f} s {measured['step_time_s']:>8.3f} s {100 * error['step_time']:>+6.1f} % "
                      f"  {memory[0]:>7.1f} MiB {memory[1]:>7.1f} MiB {100 * error['peak_memory']:>+6.1f} %")
     return "\n".join(lines)
 
@@ -105,7 +109,7 @@ def main():
     parser.add_argument("--config", type=pathlib.Path, default=ROOT / "configs/runs/demo.yaml")
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "build/demo")
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--strategies", type=int, default=3)
+    parser.add_argument("--strategies", type=int, default=4)
     arguments = parser.parse_args()
 
     out = arguments.out
