@@ -31,7 +31,7 @@ add_compile_options("-ffile-prefix-map=${source_prefix}=")
 if(HELM_SANITIZE)
   add_compile_options(-fsanitize=${HELM_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${HELM_SANITIZE})
-  add_compile_options(-Wno-maybe-uninitialized)  # the instrumented code defeats GCC's analysis
+  add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # the instrumented code defeats GCC's analysis
   if(HELM_SANITIZE MATCHES "thread")
     add_compile_options(-Wno-tsan)
   endif()
