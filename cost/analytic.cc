@@ -124,6 +124,11 @@ Bytes BytesWritten(const ir::OpSignature& op) {
   return Bytes(BytesOf(**std::ranges::max_element(tensors, {}, [](const TensorSignature* tensor) { return BytesOf(*tensor); })));
 }
 
+HostThread HostThreadOf(const ir::Software& software) {
+  const bool own = software.framework.empty() || software.framework == "helm";
+  return own || software.compile ? HostThread::kInterpreter : HostThread::kPython;
+}
+
 double AnalyticEstimator::ShareOfDevice() const {
   return cluster_.device.is_cpu ? 1.0 / static_cast<double>(std::max<int64_t>(cluster_.devices_per_node, 1)) : 1.0;
 }

@@ -7,11 +7,14 @@
 
 #include "cluster/cluster.h"
 #include "cost/estimator.h"
+#include "ir/software.h"
 
 namespace helm::cost {
 
 // What runs on the host thread of a rank on GPUs: HELM's interpreter or a compiled program, or a training framework in Python, op by op.
 enum class HostThread : uint8_t { kInterpreter, kPython };
+// Python for every framework but HELM's own executor, unless it is compiled.
+HostThread HostThreadOf(const ir::Software& software);
 
 class AnalyticEstimator : public Estimator {
  public:

@@ -23,9 +23,7 @@ Result<planner::EstimatorFactory> MakeEstimatorFactory(const cluster::Cluster& c
     tables.push_back(std::move(table));
   }
   for (const std::string& warning : cost::Warnings(cluster, tables)) PrintNote(warning);
-  const bool python = options.software.framework != "helm" && !options.software.framework.empty() && !options.software.compile;
-  const cost::ChainOptions chain_options{.require_measured = options.require_measured,
-                                         .host = python ? cost::HostThread::kPython : cost::HostThread::kInterpreter};
+  const cost::ChainOptions chain_options{.require_measured = options.require_measured, .host = cost::HostThreadOf(options.software)};
   // Made once here so that a table of another device is refused now, not inside the search.
   HELM_RETURN_IF_ERROR(cost::MakeEstimator(cluster, tables, chain_options).status());
   return planner::EstimatorFactory([cluster, tables, chain_options]() -> Result<std::unique_ptr<cost::Estimator>> {

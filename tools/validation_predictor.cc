@@ -2,6 +2,8 @@
 
 #include <map>
 #include <memory>
+#include <string>
+#include <utility>
 
 #include "cluster/cluster_reader.h"
 #include "cost/chain.h"
@@ -19,7 +21,7 @@ class RowPredictor {
 
   Result<validation::Prediction> operator()(const config::RunConfig& config) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
-    HELM_ASSIGN_OR_RETURN(const cost::Estimator* estimator, EstimatorFor(config.cluster));
+    HELM_ASSIGN_OR_RETURN(const cost::Estimator* estimator, EstimatorFor(config.cluster, cost::HostThreadOf(config.software)));
     const planner::EvaluateOptions options{.memory_fraction = config.search.memory_fraction, .record_timeline = false};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                           planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *estimator, options));
@@ -33,20 +35,20 @@ class RowPredictor {
   }
 
  private:
-  Result<const cost::Estimator*> EstimatorFor(const cluster::Cluster& cluster) {
-    std::unique_ptr<cost::Estimator>& estimator = estimators_[cluster::ToJson(cluster).dump()];
+  Result<const cost::Estimator*> EstimatorFor(const cluster::Cluster& cluster, cost::HostThread host) {
+    std::unique_ptr<cost::Estimator>& estimator = estimators_[{cluster::ToJson(cluster).dump(), host}];
     if (estimator == nullptr) {
       std::vector<cost::CostTable> fitting;
       for (const cost::CostTable& table : *tables_) {
         if (cost::SameDevice(table.device, cost::DeviceKeyOf(cluster))) fitting.push_back(table);
       }
-      HELM_ASSIGN_OR_RETURN(estimator, cost::MakeEstimator(cluster, fitting));
+      HELM_ASSIGN_OR_RETURN(estimator, cost::MakeEstimator(cluster, fitting, {.host = host}));
     }
     return estimator.get();
   }
 
   std::shared_ptr<const std::vector<cost::CostTable>> tables_;
-  std::map<std::string, std::unique_ptr<cost::Estimator>> estimators_;  // by cluster
+  std::map<std::pair<std::string, cost::HostThread>, std::unique_ptr<cost::Estimator>> estimators_;  // by cluster
 };
 
 }  // namespace

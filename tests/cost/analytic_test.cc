@@ -60,6 +60,9 @@ TEST(Analytic, ThinProductIsBoundByItsBytes) { EXPECT_DOUBLE_EQ(OpMicroseconds(G
 TEST(Analytic, HostCostsDependOnWhoLaunches) {
   EXPECT_DOUBLE_EQ(AnalyticEstimator(Gpus()).EstimateHost()->per_op.microseconds(), 4.8);
   EXPECT_DOUBLE_EQ(AnalyticEstimator(Gpus(), HostThread::kPython).EstimateHost()->per_op.microseconds(), 40);
+  EXPECT_EQ(HostThreadOf({.framework = "helm"}), HostThread::kInterpreter);
+  EXPECT_EQ(HostThreadOf({.framework = "nanotron"}), HostThread::kPython);
+  EXPECT_EQ(HostThreadOf({.framework = "maxtext", .compile = true}), HostThread::kInterpreter);
   EXPECT_DOUBLE_EQ(AnalyticEstimator(Cpu(2), HostThread::kPython).EstimateHost()->per_op.microseconds(), 0.8);
 }
 
