@@ -30,7 +30,8 @@ struct TextOptions {
   size_t differences = 10;  // rows of the table of largest differences
 };
 
-// At most 40 lines of at most 100 columns: summary, breakdown, the largest differences, categories.
+// At most 50 lines of at most 100 columns: summary, breakdown, attribution of the difference, stages of a pipeline, the largest
+// differences, categories.
 std::string RenderText(const Comparison& comparison, const TextOptions& options = {});
 
 // The document of `helm-compare --json` (docs/formats/compare.md).

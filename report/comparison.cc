@@ -9,10 +9,12 @@
 #include <tuple>
 #include <utility>
 
+#include "report/attribution.h"
 #include "report/breakdown.h"
 #include "report/compare.h"
 #include "report/critical_path.h"
 #include "report/match.h"
+#include "report/stage_table.h"
 
 namespace helm::report {
 namespace {
@@ -206,6 +208,10 @@ Result<Comparison> Compare(const Timeline& predicted, const Timeline& measured, 
   comparison.sides = {Summarize(predicted, times.predicted), Summarize(measured, times.measured)};
   comparison.step_time_error = RelativeError(predicted.makespan, measured.makespan);
   comparison.peak_memory_error = RelativeError(comparison.sides.predicted.memory_bytes_peak, comparison.sides.measured.memory_bytes_peak);
+  const auto& [predicted_side, measured_side] = comparison.sides;
+  comparison.attribution = Attribute({&predicted, &measured}, {&predicted_side.critical_path, &measured_side.critical_path}, match);
+  comparison.stages = StageTable(predicted_side.ranks, measured_side.ranks);
+  comparison.ranks = RankTable(predicted_side.ranks, measured_side.ranks);
   FillRows(match, {&predicted, &measured}, times, comparison);
   return comparison;
 }

@@ -34,14 +34,15 @@ std::optional<double> RelativeError(Bytes predicted, Bytes measured);
 struct Breakdown {
   Duration compute;                // a compute stream is busy, outside the optimizer
   Duration optimizer;              // a compute stream is busy with ops of the phase "optimizer"
-  Duration exposed_communication;  // compute streams idle while a collective of the rank is in flight or waited for
-  Duration bubble;                 // the same, but only point-to-point transfers are in flight
-  Duration host;                   // the rest: launching, views, nothing to do
+  Duration exposed_communication;  // compute streams idle while a collective is in flight or waited for, or a message under way
+  Duration bubble;  // idle for another stage: a message is waited for that its sender has not sent, or other stages still run
+  Duration host;    // the rest: launching, views, nothing to do
   bool operator==(const Breakdown&) const = default;
 };
 
 struct RankUse {
   int32_t rank = 0;
+  int32_t stage = 0;            // index of its stage (ir/timeline_ranks.h); -1: the rank has no event
   Duration makespan;            // from the step's start to its recorded end, or to the end of the rank's last event if that is later
   Duration compute_busy;        // union over the compute streams, optimizer included
   Duration communication_busy;  // union over the communication streams
@@ -65,11 +66,12 @@ struct PathStep {
   int32_t stream = -1;  // where the op ran then; -1 in a gap
   Duration start;
   Duration end;
+  int32_t rank = 0;
   bool operator==(const PathStep&) const = default;
 };
 
 struct CriticalPath {
-  int32_t rank = 0;             // the rank that ended last
+  int32_t rank = 0;             // the rank that ended last; a step may be another's where a message came from there
   std::vector<PathStep> steps;  // from first to last, without holes
   // compute + communication + host == the end of the last step.
   Duration compute;
@@ -109,8 +111,47 @@ struct CategoryRow {
   Duration difference() const { return duration.predicted - duration.measured; }
 };
 
+// A share of the difference of the step times: what the critical paths spend on one thing. Here differences are measured - predicted: how
+// much longer the step took because of it.
+struct AttributionRow {
+  std::string category;  // of CategoryNames()
+  Sides<ir::OpId> op;    // none on both sides in a row of a category
+  ir::TimelineOp what;   // of the op
+  Sides<Duration> on_path;
+  Duration difference() const { return on_path.measured - on_path.predicted; }
+};
+
+// Why one step took longer than the other (report/attribution.h has the rule). The differences of `categories` add up to `difference`
+// exactly, and those of `ops` to the categories they are in; gaps and the time beyond the path belong to no op.
+struct Attribution {
+  Duration difference;                     // makespan measured - predicted
+  std::vector<AttributionRow> categories;  // those with time on a path, in the order of CategoryNames()
+  std::vector<AttributionRow> ops;         // by falling absolute difference, ties by op
+};
+
+// One stage in one timeline, over its ranks.
+struct StageUse {
+  int64_t ranks = 0;
+  // Medians over the ranks, each of its own (the lower one of two).
+  Duration makespan;
+  Duration compute_busy;
+  Duration exposed_communication;
+  Duration bubble;
+  Bytes memory_bytes_peak;  // the largest
+  bool operator==(const StageUse&) const = default;
+};
+
+// One rank and what was predicted for it: its own prediction, or that of the first rank of its stage.
+struct RankRow {
+  int32_t rank = 0;
+  Sides<std::optional<RankUse>> use;
+};
+
 struct Comparison {
   Sides<Summary> sides;
+  Attribution attribution;
+  std::vector<Sides<StageUse>> stages;  // stage i of both; one that is in one timeline only has no ranks in the other
+  std::vector<RankRow> ranks;           // by rank: all that were measured, then those that were only predicted and stand for nobody
   std::optional<double> step_time_error;
   std::optional<double> peak_memory_error;
   bool matched_by_id = true;          // false: two different programs, matched by label, phase, layer, micro-batch and occurrence

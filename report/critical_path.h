@@ -1,7 +1,9 @@
 // The critical path as a timeline shows it: from the end of the step back to its start, at each moment the work that the end hung on.
 //
 // A timeline holds no edges, so the predecessor of an event is taken to be what ended last before it began on the same rank (an op is not
-// held up by a launch that comes after its own); a wait is held up by the collective that ended inside it. The simulator's own critical
+// held up by a launch that comes after its own); a wait is held up by what ended last inside it. A message begins when both ends have begun
+// (ir/timeline_ranks.h says which send meets which recv): the path goes on at the end that began later, of two that began together at the
+// one whose predecessor ended later, on its own rank where they are equal. So it passes from stage to stage. The simulator's own critical
 // path, which knows the edges, may differ where two predecessors end at the same moment.
 #pragma once
 
@@ -10,7 +12,7 @@
 
 namespace helm::report {
 
-// Of the rank whose last event ends last (the lowest such rank). REQUIRES: at least one event; events name existing ops and streams.
+// From the rank whose last event ends last (the lowest such rank). REQUIRES: at least one event; events name existing ops and streams.
 CriticalPath TraceCriticalPath(const ir::Timeline& timeline);
 
 }  // namespace helm::report

@@ -115,7 +115,7 @@ ordered_json MemoryJson(const ir::Timeline& timeline, int32_t rank) {
 ordered_json PathJson(const CriticalPath& path) {
   std::vector<int64_t> steps;
   for (const PathStep& step : path.steps) {
-    steps.insert(steps.end(), {step.op.value, step.stream, step.start.nanoseconds(), step.end.nanoseconds()});
+    steps.insert(steps.end(), {step.op.value, step.rank, step.stream, step.start.nanoseconds(), step.end.nanoseconds()});
   }
   return {{"rank", path.rank},
           {"time", {path.compute.nanoseconds(), path.communication.nanoseconds(), path.host.nanoseconds()}},

@@ -37,6 +37,7 @@ ordered_json RanksJson(const std::vector<RankUse>& uses) {
   ordered_json ranks = ordered_json::array();
   for (const RankUse& use : uses) {
     ranks.push_back({{"rank", use.rank},
+                     {"stage", use.stage},
                      {"step_time_s", Seconds(use.makespan)},
                      {"compute_busy_s", Seconds(use.compute_busy)},
                      {"communication_busy_s", Seconds(use.communication_busy)},
@@ -108,6 +109,50 @@ ordered_json OpsJson(const std::vector<OpRow>& rows) {
   return ops;
 }
 
+ordered_json AttributionJson(const Attribution& attribution) {
+  ordered_json categories = ordered_json::array();
+  for (const AttributionRow& row : attribution.categories) {
+    categories.push_back({{"category", row.category},
+                          {"predicted_s", Seconds(row.on_path.predicted)},
+                          {"measured_s", Seconds(row.on_path.measured)},
+                          {"difference_s", Seconds(row.difference())}});
+  }
+  ordered_json ops = ordered_json::array();
+  for (const AttributionRow& row : attribution.ops) {
+    ops.push_back({{"category", row.category},
+                   {"predicted_op", IdJson(row.op.predicted)},
+                   {"measured_op", IdJson(row.op.measured)},
+                   {"target", row.what.target},
+                   {"label", row.what.label},
+                   {"phase", row.what.phase},
+                   {"layer", row.what.layer},
+                   {"micro_batch", row.what.micro_batch},
+                   {"predicted_s", Seconds(row.on_path.predicted)},
+                   {"measured_s", Seconds(row.on_path.measured)},
+                   {"difference_s", Seconds(row.difference())}});
+  }
+  return {{"difference_s", Seconds(attribution.difference)}, {"categories", std::move(categories)}, {"ops", std::move(ops)}};
+}
+
+ordered_json StageUseJson(const StageUse& use) {
+  if (use.ranks == 0) return nullptr;
+  return {{"ranks", use.ranks},
+          {"step_time_s", Seconds(use.makespan)},
+          {"compute_busy_s", Seconds(use.compute_busy)},
+          {"exposed_communication_s", Seconds(use.exposed_communication)},
+          {"bubble_s", Seconds(use.bubble)},
+          {"allocated_bytes", use.memory_bytes_peak.count()}};
+}
+
+ordered_json StagesJson(const std::vector<Sides<StageUse>>& stages) {
+  ordered_json rows = ordered_json::array();
+  for (size_t stage = 0; stage < stages.size(); ++stage) {
+    rows.push_back(
+        {{"stage", stage}, {"predicted", StageUseJson(stages[stage].predicted)}, {"measured", StageUseJson(stages[stage].measured)}});
+  }
+  return rows;
+}
+
 }  // namespace
 
 ordered_json RenderJson(const Comparison& comparison) {
@@ -115,6 +160,8 @@ ordered_json RenderJson(const Comparison& comparison) {
           {"predicted", SummaryJson(comparison.sides.predicted)},
           {"measured", SummaryJson(comparison.sides.measured)},
           {"error", {{"step_time", ErrorJson(comparison.step_time_error)}, {"peak_memory", ErrorJson(comparison.peak_memory_error)}}},
+          {"attribution", AttributionJson(comparison.attribution)},
+          {"stages", StagesJson(comparison.stages)},
           {"matched_by", comparison.matched_by_id ? "id" : "name"},
           {"categories",
            {{"target", CategoriesJson(comparison.by_target)},

@@ -11,6 +11,7 @@ namespace helm::report {
 namespace {
 
 constexpr size_t kCategoriesShown = 6;
+constexpr size_t kStagesShown = 4;
 
 // Green within 5 %, yellow within 15 % (the demo's tolerances for memory and step time), red beyond.
 std::string Coloured(const std::string& text, std::optional<double> error, const TextOptions& options) {
@@ -32,13 +33,6 @@ std::string MemoryLine(const Comparison& comparison, const TextOptions& options)
   return fmt::format("{:<28}{:>14}{:>14}{}", "peak memory", FormatMemory(comparison.sides.predicted.memory_bytes_peak),
                      FormatMemory(comparison.sides.measured.memory_bytes_peak),
                      Coloured(fmt::format("{:>12}", FormatError(comparison.peak_memory_error)), comparison.peak_memory_error, options));
-}
-
-std::string PathText(const CriticalPath& path) {
-  const double sum = (path.compute + path.communication + path.host).seconds();
-  if (sum == 0) return "empty";
-  return fmt::format("compute {}, communication {}, host {}", FormatShare(path.compute.seconds() / sum),
-                     FormatShare(path.communication.seconds() / sum), FormatShare(path.host.seconds() / sum));
 }
 
 void AppendSources(const Summary& summary, std::vector<std::string>& lines) {
@@ -96,8 +90,6 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
   part("exposed communication", &Breakdown::exposed_communication);
   part("bubble", &Breakdown::bubble);
   part("host and idle", &Breakdown::host);
-  lines.push_back(Shorten(fmt::format("critical path of {}: {}", predicted.title, PathText(predicted.critical_path)), 100));
-  lines.push_back(Shorten(fmt::format("critical path of {}: {}", measured.title, PathText(measured.critical_path)), 100));
   AppendSources(predicted, lines);
   AppendSources(measured, lines);
   lines.push_back(Shorten(MatchLine(comparison), 100));
@@ -116,6 +108,40 @@ std::vector<std::string> DifferenceLines(const Comparison& comparison, const Tex
                                 Spaced(row.phase), row.ops, FormatDuration(row.duration.predicted), FormatDuration(row.duration.measured),
                                 FormatDuration(row.difference())));
   }
+  return lines;
+}
+
+std::vector<std::string> AttributionLines(const Comparison& comparison, const TextOptions& options) {
+  const Attribution& attribution = comparison.attribution;
+  std::vector<std::string> lines;
+  std::string total = fmt::format("{}{}", attribution.difference < Duration() ? "" : "+", FormatDuration(attribution.difference));
+  lines.push_back(Bold(fmt::format("{:<43}{:>18}{:>15}{:>15}", "on the critical path", Shorten(comparison.sides.predicted.title, 13),
+                                   Shorten(comparison.sides.measured.title, 13), total),
+                       options));
+  for (const AttributionRow& row : attribution.categories) {
+    lines.push_back(fmt::format("{:<43}{:>18}{:>15}{:>15}", "  " + row.category, FormatDuration(row.on_path.predicted),
+                                FormatDuration(row.on_path.measured), FormatDuration(row.difference())));
+  }
+  return lines;
+}
+
+std::vector<std::string> StageLines(const Comparison& comparison) {
+  std::vector<std::string> lines;
+  if (comparison.stages.size() < 2) return lines;
+  lines.push_back(fmt::format("{:<7}{:<14}{:>6}{:>13}{:>13}{:>15}{:>13}{:>14}", "stage", "", "ranks", "step time", "compute",
+                              "exposed comm.", "bubble", "peak memory"));
+  const auto add = [&](size_t stage, const std::string& title, const StageUse& use) {
+    if (use.ranks == 0) return;
+    lines.push_back(fmt::format("{:<7}{:<14}{:>6}{:>13}{:>13}{:>15}{:>13}{:>14}", stage, Shorten(title, 13), use.ranks,
+                                FormatDuration(use.makespan), FormatDuration(use.compute_busy), FormatDuration(use.exposed_communication),
+                                FormatDuration(use.bubble), FormatMemory(use.memory_bytes_peak)));
+  };
+  for (size_t stage = 0; stage < std::min(comparison.stages.size(), kStagesShown); ++stage) {
+    add(stage, comparison.sides.predicted.title, comparison.stages[stage].predicted);
+    add(stage, comparison.sides.measured.title, comparison.stages[stage].measured);
+  }
+  if (comparison.stages.size() > kStagesShown)
+    lines.push_back(fmt::format("{} stages more: --json", comparison.stages.size() - kStagesShown));
   return lines;
 }
 
@@ -142,6 +168,8 @@ std::string RenderText(const Comparison& comparison, const TextOptions& options)
     for (const std::string& line : lines) text += line + '\n';
   };
   append(SummaryLines(comparison, options));
+  append(AttributionLines(comparison, options));
+  append(StageLines(comparison));
   append(DifferenceLines(comparison, options));
   append(CategoryLines(comparison));
   return text;

@@ -10,6 +10,8 @@ namespace helm::report {
 
 // Lines without line ends.
 std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOptions& options);
+std::vector<std::string> AttributionLines(const Comparison& comparison, const TextOptions& options);
+std::vector<std::string> StageLines(const Comparison& comparison);  // none of a step without pipeline stages
 std::vector<std::string> DifferenceLines(const Comparison& comparison, const TextOptions& options);
 std::vector<std::string> CategoryLines(const Comparison& comparison);
 

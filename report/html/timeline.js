@@ -194,10 +194,9 @@ function drawCriticalPath(context) {
   context.fillStyle = theme.ink;
   for (const placed of view.lanes) {
     const path = placed.side.critical_path;
-    if (placed.lane.rank !== path.rank) continue;
-    for (let i = 0; i < path.steps.length; i += 4) {
-      const [, stream, start, end] = path.steps.slice(i, i + 4);
-      if (stream !== placed.lane.stream || end < view.from || start > view.to) continue;
+    for (let i = 0; i < path.steps.length; i += 5) {
+      const [, rank, stream, start, end] = path.steps.slice(i, i + 5);
+      if (rank !== placed.lane.rank || stream !== placed.lane.stream || end < view.from || start > view.to) continue;
       const left = Math.max(gutter, xOf(start));
       context.fillRect(left, placed.y + placed.height, Math.max(1, Math.min(view.width - endMargin, xOf(end)) - left), 2);
     }

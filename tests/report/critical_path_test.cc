@@ -57,7 +57,7 @@ TEST(TraceCriticalPath, GoesThroughTheLaunchThatHeldAnOpUp) {
   builder.Event(1, compute, c, 20, 21);
   const CriticalPath path = TraceCriticalPath(builder.Build());
   const std::vector<PathStep> expected = {
-      {a, host, Us(0), Us(4)}, {b, host, Us(4), Us(11)}, {b, compute, Us(11), Us(20)}, {c, compute, Us(20), Us(21)}};
+      {a, host, Us(0), Us(4), 1}, {b, host, Us(4), Us(11), 1}, {b, compute, Us(11), Us(20), 1}, {c, compute, Us(20), Us(21), 1}};
   EXPECT_EQ(path.steps, expected);
   EXPECT_EQ(path.host, Us(11));
   EXPECT_EQ(path.rank, 1);

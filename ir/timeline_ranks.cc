@@ -1,0 +1,110 @@
+#include "ir/timeline_ranks.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+
+namespace helm::ir {
+namespace {
+
+struct OpRange {
+  OpId first;
+  OpId last;
+  int32_t rank = 0;
+};
+
+// "communication.pipeline_forward.send+1": group and offset of the peer.
+struct Direction {
+  std::string group;
+  int64_t offset = 0;
+};
+
+std::optional<Direction> DirectionOf(std::string_view stream_name) {
+  const size_t dot = stream_name.rfind('.');
+  if (dot == std::string_view::npos) return std::nullopt;
+  std::string_view row = stream_name.substr(dot + 1);
+  if (!row.starts_with("send") && !row.starts_with("recv")) return std::nullopt;
+  row.remove_prefix(4);
+  if (row.starts_with('+')) row.remove_prefix(1);
+  Direction direction{std::string(stream_name.substr(0, dot)), 0};
+  const auto [end, error] = std::from_chars(row.data(), row.data() + row.size(), direction.offset);
+  if (error != std::errc() || end != row.data() + row.size()) return std::nullopt;
+  return direction;
+}
+
+struct Place {  // of a rank
+  size_t stage = 0;
+  size_t index = 0;
+};
+
+// Sender, receiver, group.
+using Link = std::tuple<int32_t, int32_t, std::string>;
+
+}  // namespace
+
+bool IsTransfer(const TimelineOp& op) { return op.target == "c10d.send" || op.target == "c10d.recv"; }
+
+std::vector<std::vector<int32_t>> StagesOf(const Timeline& timeline) {
+  std::map<int32_t, OpRange> by_rank;
+  for (const TimelineEvent& event : timeline.events) {
+    OpRange& range = by_rank.try_emplace(event.rank, OpRange{event.op, event.op, event.rank}).first->second;
+    range.first = std::min(range.first, event.op);
+    range.last = std::max(range.last, event.op);
+  }
+  std::vector<OpRange> ranges;
+  for (const auto& [rank, range] : by_rank) ranges.push_back(range);
+  std::ranges::stable_sort(ranges, {}, &OpRange::first);
+  std::vector<std::vector<int32_t>> stages;
+  OpId last;
+  for (const OpRange& range : ranges) {
+    if (stages.empty() || range.first > last) stages.emplace_back();
+    stages.back().push_back(range.rank);
+    last = stages.back().size() == 1 ? range.last : std::max(last, range.last);
+  }
+  for (std::vector<int32_t>& ranks : stages) std::ranges::sort(ranks);
+  return stages;
+}
+
+std::vector<Message> MessagesOf(const Timeline& timeline) {
+  const std::vector<std::vector<int32_t>> stages = StagesOf(timeline);
+  std::map<int32_t, Place> places;
+  for (size_t stage = 0; stage < stages.size(); ++stage) {
+    for (size_t index = 0; index < stages[stage].size(); ++index) places[stages[stage][index]] = {stage, index};
+  }
+  std::map<Link, std::vector<size_t>> sends, receives;
+  for (size_t i = 0; i < timeline.events.size(); ++i) {
+    const TimelineEvent& event = timeline.events[i];
+    const Stream& stream = timeline.streams[static_cast<size_t>(event.stream)];
+    const TimelineOp& op = timeline.ops[event.op.index()];
+    if (stream.kind != Stream::Kind::kCommunication || !IsTransfer(op)) continue;
+    const std::optional<Direction> direction = DirectionOf(stream.name);
+    if (!direction) continue;
+    const Place own = places.at(event.rank);
+    const auto count = static_cast<int64_t>(stages.size());
+    const int64_t peer_stage = ((static_cast<int64_t>(own.stage) + direction->offset) % count + count) % count;
+    const std::vector<int32_t>& peers = stages[static_cast<size_t>(peer_stage)];
+    if (own.index >= peers.size() || peers.size() != stages[own.stage].size()) continue;
+    const int32_t peer = peers[own.index];
+    if (op.target == "c10d.send") {
+      sends[{event.rank, peer, direction->group}].push_back(i);
+    } else {
+      receives[{peer, event.rank, direction->group}].push_back(i);
+    }
+  }
+  std::vector<Message> messages;
+  const auto by_op = [&](size_t i) { return timeline.events[i].op; };
+  for (auto& [link, sent] : sends) {
+    std::vector<size_t>& received = receives[link];
+    std::ranges::sort(sent, {}, by_op);
+    std::ranges::sort(received, {}, by_op);
+    for (size_t k = 0; k < std::min(sent.size(), received.size()); ++k) messages.push_back({sent[k], received[k]});
+  }
+  std::ranges::sort(messages, {}, &Message::send);
+  return messages;
+}
+
+}  // namespace helm::ir

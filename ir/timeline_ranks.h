@@ -1,0 +1,33 @@
+// What a timeline's events say about its ranks: which of them ran the same ops (a pipeline stage), and which send meets which recv.
+//
+// Not the step's own classes (ir/step_programs.h): a timeline file carries neither programs nor mesh. It numbers the ops of all classes one
+// after the other, so ranks of one class, and only those, have overlapping ranges of op ids; and its rows name the peer's offset
+// (ir/stream_layout.h).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ir/timeline.h"
+
+namespace helm::ir {
+
+// The ranks of each stage, ascending; stages in order of their ops. Ranks without an event are in none.
+// REQUIRES: events name existing ops.
+std::vector<std::vector<int32_t>> StagesOf(const Timeline& timeline);
+
+// True for "c10d.send" and "c10d.recv".
+bool IsTransfer(const TimelineOp& op);
+
+// Indices into Timeline::events: the k-th send of a rank to a peer in a group and the k-th recv there (VerifyStep: both in the same order).
+struct Message {
+  size_t send = 0;
+  size_t receive = 0;
+  bool operator==(const Message&) const = default;
+};
+
+// By send. The n-th rank of a stage exchanges with the n-th rank of the other (they differ in the coordinate of the stage alone); a send or
+// recv whose partner is not in the timeline is left out. REQUIRES: events name existing ops and streams.
+std::vector<Message> MessagesOf(const Timeline& timeline);
+
+}  // namespace helm::ir
