@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 
 #include "core/file.h"
+#include "formats/perfetto_trace.h"
 #include "ir/timeline.h"
 #include "report/compare.h"
 #include "tools/command_line.h"
@@ -17,6 +18,7 @@ struct Arguments {
   std::string predicted;
   std::string measured;
   std::string html;
+  std::string perfetto;
   bool json = false;
   bool across_plans = false;
   double step_time_tolerance = 0;
@@ -38,6 +40,11 @@ Status Run(const Arguments& arguments) {
     HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.html, report::RenderHtml(comparison, predicted, measured)));
     tools::PrintNote(fmt::format("wrote {}", arguments.html));
   }
+  if (!arguments.perfetto.empty()) {
+    HELM_ASSIGN_OR_RETURN(const std::string archive, formats::ToPerfettoArchive(predicted, measured));
+    HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.perfetto, archive));
+    tools::PrintNote(fmt::format("wrote {}", arguments.perfetto));
+  }
   if (arguments.json) {
     tools::PrintJson(report::RenderJson(comparison));
   } else {
@@ -56,6 +63,7 @@ int main(int argc, char** argv) {
   app.add_option("predicted", arguments.predicted, "timeline that helm-sim --trace or helm-plan --trace wrote")->required();
   app.add_option("measured", arguments.measured, "timeline that helm-exec --trace wrote")->required();
   app.add_option("--html", arguments.html, "also write one self-contained page");
+  app.add_option("--perfetto", arguments.perfetto, "also write both as one archive (.tar) that Perfetto opens on one time axis");
   app.add_flag("--json", arguments.json, "print one JSON document");
   app.add_flag("--across-plans", arguments.across_plans, "the timelines are of two different plans: match ops by what they are");
   app.add_option("--step-time-tolerance", arguments.step_time_tolerance, "exit 4 when the error of the step time exceeds this fraction");

@@ -58,7 +58,7 @@ exec::RunOptions WithReporting(const Arguments& arguments, tools::Progress& prog
 Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunResult& result,
               const Result<planner::Evaluation>& predicted) {
   HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.timeline));
-  if (predicted.ok()) HELM_RETURN_IF_ERROR(tools::WriteTimelines({arguments.predicted_trace, ""}, predicted->simulation.timeline));
+  if (predicted.ok()) HELM_RETURN_IF_ERROR(tools::WriteTimelines({arguments.predicted_trace, "", ""}, predicted->simulation.timeline));
   if (arguments.json) {
     tools::PrintJson(tools::ExecJson(result, predicted));
   } else {

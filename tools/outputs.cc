@@ -9,6 +9,7 @@
 
 #include "core/file.h"
 #include "formats/chrome_trace.h"
+#include "formats/perfetto_trace.h"
 #include "ir/graph.h"
 #include "tools/terminal.h"
 
@@ -35,6 +36,7 @@ bool RunGraphviz(const std::string& dot_path, const std::string& svg_path) {
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs) {
   app.add_option("--trace", outputs.trace, "write the timeline, as helm-compare reads it");
   app.add_option("--chrome-trace", outputs.chrome_trace, "write the timeline for Perfetto, chrome://tracing and HTA");
+  app.add_option("--perfetto", outputs.perfetto, "write the timeline as Perfetto's protobuf, with flows and memory counters");
 }
 
 Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline) {
@@ -42,6 +44,10 @@ Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeli
   if (!outputs.chrome_trace.empty()) {
     HELM_ASSIGN_OR_RETURN(const std::string trace, formats::ToChromeTrace(timeline));
     HELM_RETURN_IF_ERROR(WriteFileAtomically(outputs.chrome_trace, trace));
+  }
+  if (!outputs.perfetto.empty()) {
+    HELM_ASSIGN_OR_RETURN(const std::string trace, formats::ToPerfettoTrace(timeline));
+    HELM_RETURN_IF_ERROR(WriteFileAtomically(outputs.perfetto, trace));
   }
   return OkStatus();
 }

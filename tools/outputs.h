@@ -1,4 +1,4 @@
-// Files that several tools write: timelines in HELM's and in Chrome's form, operator graphs.
+// Files that several tools write: timelines in HELM's, Chrome's and Perfetto's form, operator graphs.
 #pragma once
 
 #include <string>
@@ -14,6 +14,7 @@ namespace helm::tools {
 struct TimelineOutputs {
   std::string trace;         // helm-timeline JSON, what helm-compare reads
   std::string chrome_trace;  // for Perfetto, chrome://tracing and HTA
+  std::string perfetto;      // Perfetto's protobuf: flows and memory counters too
 };
 
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs);
