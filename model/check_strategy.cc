@@ -51,14 +51,18 @@ void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, 
                    fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full", strategy.recompute));
   problems.Require(workload.kind == "training",
                    fmt::format("workload.kind '{}' is not supported by this version; allowed: training", workload.kind));
-  problems.Require(workload.dtype == ir::DataType::kFloat32 || workload.dtype == ir::DataType::kBFloat16,
-                   fmt::format("workload.dtype '{}' is not supported by this version; allowed: fp32, bf16", ir::Name(workload.dtype)));
+  problems.Require(
+      workload.dtype == ir::DataType::kFloat32 || workload.dtype == ir::DataType::kBFloat16 || workload.dtype == ir::DataType::kFloat16,
+      fmt::format("workload.dtype '{}' is not supported by this version; allowed: fp32, bf16, fp16", ir::Name(workload.dtype)));
 }
 
 void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   problems.Divides("model heads", model.heads, "strategy.tensor", strategy.tensor);
   problems.Divides("model kv_heads", model.kv_heads, "strategy.tensor", strategy.tensor);
   problems.Divides("model ffn", model.ffn, "strategy.tensor", strategy.tensor);
+  problems.Divides("model padded_vocab", model.padded_vocab, "strategy.tensor", strategy.tensor);
+  problems.Require(model.padded_vocab == 0 || model.padded_vocab >= model.vocab,
+                   fmt::format("model padded_vocab {} is less than its vocab {}", model.padded_vocab, model.vocab));
   if (!strategy.sequence_parallel) return;
   const int64_t tokens = strategy.micro_batch * workload.sequence_length;
   problems.Divides("with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length)", tokens, "strategy.tensor",

@@ -24,17 +24,18 @@ Sizes SizesOf(const ModelSpec& model, const ir::Workload& workload, const ir::St
   sizes.heads = model.heads / strategy.tensor;
   sizes.kv_heads = model.kv_heads / strategy.tensor;
   sizes.ffn = model.ffn / strategy.tensor;
-  sizes.vocabulary = PaddedVocabulary(model.vocab, strategy.tensor) / strategy.tensor;
+  sizes.vocabulary = PaddedVocabulary(model, strategy.tensor) / strategy.tensor;
   sizes.micro_batches = MicroBatches(workload, strategy);
   return sizes;
 }
 
 }  // namespace
 
-int64_t PaddedVocabulary(int64_t vocabulary, int64_t tensor) {
-  if (vocabulary % tensor == 0) return vocabulary;
+int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor) {
+  if (model.padded_vocab > 0) return model.padded_vocab;
+  if (model.vocab % tensor == 0) return model.vocab;
   const int64_t unit = 128 * tensor;
-  return (vocabulary + unit - 1) / unit * unit;
+  return (model.vocab + unit - 1) / unit * unit;
 }
 
 namespace {
@@ -47,6 +48,9 @@ Recompute RecomputeOf(const ir::Strategy& strategy) {
 Status CheckSoftware(const ir::Workload& workload, const ir::Software& software, ir::DeviceKind device) {
   if (!software.flash_attention) return InvalidError("error: software.flash_attention: false is not supported; remove it");
   if (software.compile) return InvalidError("error: software.compile: true is not supported; remove it");
+  if (device == ir::DeviceKind::kCpu && workload.dtype == DataType::kFloat16) {
+    return InvalidError("error: workload.dtype: fp16 is not supported on CPUs; use dtype: bf16 or fp32");
+  }
   if (device == ir::DeviceKind::kCuda && workload.dtype == DataType::kFloat32) {
     return InvalidError("error: workload.dtype: fp32 is not supported on CUDA, whose flash attention takes only bf16; use dtype: bf16");
   }

@@ -14,8 +14,9 @@
 
 namespace helm::model {
 
-// Vocabulary rows after padding: a vocabulary that `tensor` does not divide is padded to a multiple of 128 x tensor, as Megatron does.
-int64_t PaddedVocabulary(int64_t vocabulary, int64_t tensor);
+// Vocabulary rows after padding: as many as the model says; else a vocabulary that `tensor` does not divide is padded to a multiple of
+// 128 x tensor, as Megatron does.
+int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor);
 
 // Says why this model cannot be split so (heads, key-value heads, ffn, sequence, batch divisibility), or ok.
 Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy);

@@ -44,8 +44,10 @@ TensorId GradientNorm(Step& step, const std::vector<TensorId>& buckets) {
     TensorId& total = step.plan.buckets[i].share == Share::kSharded ? sharded : replicated;
     total = Accumulate(b, total, SumOfSquares(step, buckets[i]));
   }
-  if (step.tensor_parallel) sharded = b.Wait(b.AllReduce(sharded, step.tensor_group));
-  TensorId total = replicated.valid() ? b.Add_(sharded, replicated) : sharded;
+  // A stage without layers may have nothing that is split.
+  if (sharded.valid() && step.tensor_parallel) sharded = b.Wait(b.AllReduce(sharded, step.tensor_group));
+  TensorId total = sharded.valid() ? sharded : replicated;
+  if (sharded.valid() && replicated.valid()) total = b.Add_(sharded, replicated);
   if (step.plan.buckets.front().sharded) total = b.Wait(b.AllReduce(total, step.data_group));
   if (step.strategy.pipeline > 1) total = b.Wait(b.AllReduce(total, step.pipeline_group));
   return b.Unary("aten.sqrt", total);

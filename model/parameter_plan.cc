@@ -202,7 +202,7 @@ class Planner {
   }
 
   ParameterIndex Vocabulary(const std::string& name, const std::string& file_name) {
-    const int64_t rows = PaddedVocabulary(model_.vocab, tensor_) / tensor_;
+    const int64_t rows = PaddedVocabulary(model_, tensor_) / tensor_;
     ParameterPiece piece;
     piece.name = file_name;
     piece.global_shape = {model_.vocab, model_.hidden};

@@ -61,7 +61,8 @@ void StageLowering::MakeTables() {
   step_.b.At(Phase::kForward, -1, -1);
   // Any tensor on the device will do.
   const TensorId like = chunks_.front().embedding ? inputs_[0].tokens : step_.gradients.Weight(0);
-  if (step_.model.position == Position::kRope) MakeRopeTables(step_, like);
+  const bool has_layers = std::ranges::any_of(chunks_, [](const Chunk& chunk) { return chunk.layer_end > chunk.layer_begin; });
+  if (step_.model.position == Position::kRope && has_layers) MakeRopeTables(step_, like);
   if (step_.model.position == Position::kLearned && chunks_.front().embedding) MakePositionRows(step_, like);
   if (chunks_.back().head) MakePaddingMask(step_, like);
 }

@@ -32,14 +32,13 @@ List CheckModel(const ModelSpec& model) {
   list.RefuseKey(model.mtp_layers > 0, "mtp_layers", "multi-token prediction");
   list.Refuse(model.norm == Norm::kLayerNorm1p, "norm", "'norm: layernorm1p'", "allowed: layernorm, rmsnorm");
   list.Refuse(model.position == Position::kAlibi, "position", "'position: alibi'", "allowed: learned, rope, none");
-  list.RefuseKey(model.padded_vocab > 0, "padded_vocab", "a vocabulary padded to a given size");
   return list;
 }
 
 List CheckWorkload(const ir::Workload& workload) {
   List list("workload");
-  list.Refuse(workload.quantization != ir::Quantization::kNone || workload.dtype == ir::DataType::kFloat16, "dtype",
-              fmt::format("'dtype: {}'", ir::DataTypeWord(workload)), "allowed: fp32, bf16");
+  list.Refuse(workload.quantization != ir::Quantization::kNone, "dtype", fmt::format("'dtype: {}'", ir::DataTypeWord(workload)),
+              "allowed: fp32, bf16, fp16");
   return list;
 }
 

@@ -5,6 +5,7 @@
 #include "cluster/cluster_reader.h"
 #include "ir/program_text.h"
 #include "model/model_reader.h"
+#include "planner/steady_state.h"
 #include "schedule/materialise.h"
 #include "sim/task_costs.h"
 
@@ -33,14 +34,20 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
                             const cost::Estimator& estimator, const EvaluateOptions& options) {
   Evaluation evaluation;
   evaluation.plan = plan;
-  HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(plan));
   sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
-  simulation_options.record_timeline = options.record_timeline;
-  HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, estimator, simulation_options));
+  simulation_options.record_timeline = options.record_timeline && !options.steady_state;
+  if (options.steady_state) {
+    HELM_ASSIGN_OR_RETURN(SteadyState state, SimulateSteadyState(plan, estimator, simulation_options));
+    evaluation.step = std::move(state.step);
+    evaluation.simulation = std::move(state.simulation);
+  } else {
+    HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(plan));
+    HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, estimator, simulation_options));
+  }
   evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, options.memory_fraction);
   evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, evaluation.simulation.peak.rank_class);
   evaluation.plan.prediction = Summary(evaluation.prediction);
-  if (options.record_timeline) {
+  if (simulation_options.record_timeline) {
     evaluation.plan.program_hash = ir::ProgramHash(evaluation.step);
     evaluation.simulation.timeline.plan = ir::Describe(plan.strategy);
     evaluation.simulation.timeline.program_hash = evaluation.plan.program_hash;

@@ -28,6 +28,8 @@ struct Evaluation {
 struct EvaluateOptions {
   double memory_fraction = 1.0;
   bool record_timeline = true;
+  // Many micro-batches by arithmetic (planner/steady_state.h); the evaluation then has the programs of a smaller step, and no timeline.
+  bool steady_state = false;
 };
 
 // REQUIRES: the plan's model and cluster are valid documents; `model` and `cluster` are those documents read.

@@ -22,7 +22,8 @@ class RowPredictor {
   Result<validation::Prediction> operator()(const config::RunConfig& config) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
     HELM_ASSIGN_OR_RETURN(const cost::Estimator* estimator, EstimatorFor(config.cluster, cost::HostThreadOf(config.software)));
-    const planner::EvaluateOptions options{.memory_fraction = config.search.memory_fraction, .record_timeline = false};
+    const planner::EvaluateOptions options{
+        .memory_fraction = config.search.memory_fraction, .record_timeline = false, .steady_state = true};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                           planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *estimator, options));
     validation::Prediction prediction;

@@ -153,11 +153,20 @@ TEST(ParameterPlan, Gpt2NamesAndOrientation) {
   EXPECT_EQ(plan.head, plan.embedding);
 }
 
+ModelSpec WithVocabulary(int64_t vocab, int64_t padded = 0) {
+  ModelSpec model;
+  model.vocab = vocab;
+  model.padded_vocab = padded;
+  return model;
+}
+
+TEST(PaddedVocabulary, IsWhatTheModelSays) { EXPECT_EQ(PaddedVocabulary(WithVocabulary(50257, 50432), 2), 50432); }
+
 TEST(PaddedVocabulary, OnlyWhereTensorDoesNotDivide) {
-  EXPECT_EQ(PaddedVocabulary(50257, 1), 50257);
-  EXPECT_EQ(PaddedVocabulary(50257, 8), 51200);  // multiple of 128 x 8 = 1024
-  EXPECT_EQ(PaddedVocabulary(50304, 8), 50304);
-  EXPECT_EQ(PaddedVocabulary(257, 2), 512);
+  EXPECT_EQ(PaddedVocabulary(WithVocabulary(50257), 1), 50257);
+  EXPECT_EQ(PaddedVocabulary(WithVocabulary(50257), 8), 51200);  // multiple of 128 x 8 = 1024
+  EXPECT_EQ(PaddedVocabulary(WithVocabulary(50304), 8), 50304);
+  EXPECT_EQ(PaddedVocabulary(WithVocabulary(257), 2), 512);
 }
 
 }  // namespace

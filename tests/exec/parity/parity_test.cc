@@ -25,6 +25,12 @@ PlanSettings Pipeline(int64_t stages, const std::string& schedule, PlanSettings 
   return settings;
 }
 
+// The first stage has all layers, the second only final norm and head.
+PlanSettings HeadAlone(PlanSettings settings) {
+  settings.strategy.stages = {{0, 2}, {2, 2}};
+  return settings;
+}
+
 PlanSettings Zero(PlanSettings settings) {
   settings.strategy.zero = 1;
   return settings;
@@ -62,6 +68,7 @@ std::vector<ParityCase> CoveringSet() {
       // Pipelines, ZeRO and recomputation, alone and composed.
       MakeCase(LlamaModel(), Pipeline(2, "1f1b", Split(1, 1, false, 1, 4))),
       MakeCase(LlamaModel(), Pipeline(2, "gpipe", Split(2, 1, false, 1, 6))),
+      MakeCase(PaddedModel(), HeadAlone(Pipeline(2, "1f1b", Split(1, 2, false, 1, 3)))),
       MakeCase(Gpt2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 1, 3))),
       MakeCase(Gpt2Model(), Pipeline(2, "zb-h1", Split(2, 2, false, 1, 8))),
       MakeCase(Qwen3Model(), Pipeline(2, "1f1b", Split(2, 2, true, 1, 6))),
