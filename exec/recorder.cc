@@ -70,8 +70,8 @@ std::vector<ir::MemorySample> MemoryOf(const ir::Program& program, int64_t rank,
     for (const ir::StorageId id : lifetimes.freed_after[i]) Of(live, program.storage(id).role) -= program.storage(id).bytes.count();
     ir::MemorySample sample{.rank = static_cast<int32_t>(rank), .op = ir::OpId(first_op + i), .time = record.host[i].end, .bytes = live};
     const int64_t counted = std::accumulate(live.begin(), live.end(), int64_t{0});
-    // A backend's thread may let go of a finished collective's tensor only in the next step, which then seems to begin with more than it has:
-    // what is counted after that is too little by those few bytes.
+    // A backend's thread may let go of a finished collective's tensor only in the next step, which then seems to begin with more than it
+    // has: what is counted after that is too little by those few bytes.
     int64_t& activations = Of(sample.bytes, ir::StorageRole::kActivation);
     activations = std::max<int64_t>(0, activations + record.live_bytes[i] - counted);
     samples.push_back(sample);
