@@ -62,7 +62,7 @@ std::vector<RankRow> RankTable(const std::vector<RankUse>& predicted, const std:
       row.use.predicted = *prediction;
       used.insert(prediction->rank);
     }
-    rows.push_back(std::move(row));
+    rows.push_back(row);
   }
   for (const RankUse& use : predicted) {
     if (!used.contains(use.rank)) rows.push_back({use.rank, {use, std::nullopt}});

@@ -17,7 +17,7 @@ std::string Signed(double fraction) { return fmt::format("{:+.2f}", 100 * fracti
 
 std::string Line(const std::string& source, const Summary& summary) {
   const ErrorStatistics& time = summary.step_time;
-  const auto or_dash = [](bool known, std::string text) { return known ? text : std::string("-"); };
+  const auto or_dash = [](bool known, const std::string& text) { return known ? text : std::string("-"); };
   const bool timed = time.count > 0;
   return fmt::format("{:<26} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}\n", source, summary.complete, summary.predicted,
                      or_dash(timed, Percent(time.mape)), or_dash(timed, Percent(time.median)), or_dash(timed, Percent(time.p90)),
