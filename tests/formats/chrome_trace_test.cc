@@ -177,7 +177,7 @@ TEST(ChromeTrace, RefusesOverlapsAndMissingRanks) {
 // Overlap, 20 us lie beside computation: 40 %. A second rank, 30 us later in its collective, has none.
 TEST(ChromeTrace, HtaSeesTheOverlapThatWasBuilt) {
   const char* python = std::getenv("HELM_HTA_PYTHON");
-  const std::string interpreter = python ? python : "build/venv-hta/bin/python";
+  const std::string interpreter = python ? python : ".venv/bin/python";
   if (!std::filesystem::exists(interpreter)) GTEST_SKIP() << interpreter << " does not exist; see docs/formats/chrome_trace.md";
   ir::Timeline timeline = Overlap();
   for (ir::TimelineEvent event : Overlap().events) {
