@@ -150,7 +150,7 @@ NamedTensor IntegerTensor(std::string name, ir::Shape shape, std::span<const int
 std::vector<float> FloatValues(const NamedTensor& tensor) {
   HELM_CHECK(tensor.dtype == ir::DataType::kFloat32, "only F32 tensors have float values");
   std::vector<float> values(tensor.data.size() / sizeof(float));
-  std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
+  if (!values.empty()) std::memcpy(values.data(), tensor.data.data(), tensor.data.size());
   return values;
 }
 

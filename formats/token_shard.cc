@@ -36,7 +36,7 @@ constexpr HeaderFormat kFormats[] = {
 template <typename T>
 std::vector<uint32_t> Widen(std::string_view bytes) {
   std::vector<T> values(bytes.size() / sizeof(T));
-  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));
+  if (!values.empty()) std::memcpy(values.data(), bytes.data(), values.size() * sizeof(T));  // no bytes, no address to copy from
   return {values.begin(), values.end()};
 }
 
