@@ -3,32 +3,19 @@
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <variant>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "cost/collective_model.h"
 #include "cost/nccl_tuner.h"
+#include "cost/signature_tensors.h"
 #include "ir/target.h"
 
 namespace helm::cost {
 namespace {
 
 using ir::TensorSignature;
-
-std::vector<const TensorSignature*> TensorsOf(const ir::OpSignature& op) {
-  std::vector<const TensorSignature*> tensors;
-  for (const auto& argument : op.arguments) {
-    if (const auto* tensor = std::get_if<TensorSignature>(&argument)) tensors.push_back(tensor);
-    if (const auto* list = std::get_if<std::vector<TensorSignature>>(&argument)) {
-      for (const TensorSignature& tensor : *list) tensors.push_back(&tensor);
-    }
-  }
-  return tensors;
-}
-
-int64_t BytesOf(const TensorSignature& tensor) { return ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype); }
 
 // [.., M, K] x [.., K, N] -> [.., M, N]. The addend, where there is one, comes first.
 std::optional<int64_t> ProductBytes(const std::string& base, const std::vector<const TensorSignature*>& tensors) {

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cost/analytic.h"
+#include "cost/signature_tensors.h"
 #include "ir/target.h"
 
 namespace helm::cost {
@@ -21,19 +22,6 @@ using ir::TensorSignature;
 constexpr double kBandwidthShare = 0.82;
 // From the end of one small kernel to the end of the next on the device (techniques.md 6.3: 2 to 4 us).
 constexpr double kKernelSeconds = 2.5e-6;
-
-std::vector<const TensorSignature*> TensorsOf(const ir::OpSignature& op) {
-  std::vector<const TensorSignature*> tensors;
-  for (const auto& argument : op.arguments) {
-    if (const auto* tensor = std::get_if<TensorSignature>(&argument)) tensors.push_back(tensor);
-    if (const auto* list = std::get_if<std::vector<TensorSignature>>(&argument)) {
-      for (const TensorSignature& tensor : *list) tensors.push_back(&tensor);
-    }
-  }
-  return tensors;
-}
-
-int64_t BytesOf(const TensorSignature& tensor) { return ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype); }
 
 bool IsOneOf(std::string_view name, std::initializer_list<std::string_view> names) { return std::ranges::find(names, name) != names.end(); }
 
