@@ -3,7 +3,7 @@
 
 Usage: scripts/demo_loop.py [--config configs/runs/demo.yaml] [--out build/demo] [--steps N] [--strategies N]
 
-Leaves in the output folder: config.yaml, cost_table.json, plan.yaml, predicted.json, measured.json, compare.json, report.html (of the chosen
+Leaves in the output folder: config.yaml, cost_table.json, search.json, plan.yaml, predicted.json, measured.json, compare.json, report.html (of the chosen
 plan), and plan-2.yaml, plan-3.yaml ... with their compare-N.json (of the others). Exits 4 when a prediction is outside the tolerance.
 """
 import argparse
@@ -119,6 +119,7 @@ def main():
     table = out / "cost_table.json"
     print(run("helm-profile", arguments.config, "--out", table), end="")
     search = json.loads(run("helm-plan", arguments.config, "--cost-table", table, "--out", out / "plan.yaml", "--json"))
+    (out / "search.json").write_text(json.dumps(search, indent=2) + "\n")
     chosen = strategies(search)[:arguments.strategies]
     rows = [measure(arguments.config, out, table, strategy, i + 1, arguments.steps) for i, strategy in enumerate(chosen)]
 

@@ -1,5 +1,5 @@
-// All combinations: five models x fp32 and bf16 x data x tensor x sequence parallelism on up to eight ranks x micro-batches. By hand: ctest
-// -L grid.
+// All combinations: five models x fp32 and bf16 x data x tensor x sequence parallelism x pipelines x ZeRO x recomputation on up to eight
+// ranks. By hand: ctest -L grid.
 #include <gtest/gtest.h>
 
 #include <iostream>
@@ -9,39 +9,102 @@
 namespace helm::exec {
 namespace {
 
-std::vector<ParityCase> Grid(const model::ModelSpec& model) {
-  std::vector<ParityCase> grid;
-  for (const ir::DataType dtype : {ir::DataType::kFloat32, ir::DataType::kBFloat16}) {
-    for (const int64_t data : {1, 2, 3, 4, 8}) {
-      for (const int64_t tensor : {1, 2, 4}) {
-        if (data * tensor > kParityRanks) continue;
-        for (const bool sequence_parallel : {false, true}) {
-          if (sequence_parallel && tensor == 1) continue;
-          for (const auto& [micro_batch, micro_batches] : {std::pair(1, 1), std::pair(1, 3), std::pair(2, 2)}) {
-            grid.push_back(MakeCase(
-                model, {.strategy = {.data = data, .tensor = tensor, .sequence_parallel = sequence_parallel, .micro_batch = micro_batch},
-                        .dtype = dtype,
-                        .global_batch = data * micro_batch * micro_batches}));
-          }
+struct Split {
+  int64_t data;
+  int64_t tensor;
+  bool sequence_parallel;
+};
+
+std::vector<Split> Splits(int64_t ranks) {
+  std::vector<Split> splits;
+  for (const int64_t data : {1, 2, 3, 4, 8}) {
+    for (const int64_t tensor : {1, 2, 4}) {
+      if (data * tensor > ranks) continue;
+      splits.push_back({data, tensor, false});
+      if (tensor > 1) splits.push_back({data, tensor, true});
+    }
+  }
+  return splits;
+}
+
+// Data x tensor x sequence parallelism x micro-batches.
+void AddFlat(const model::ModelSpec& model, ir::DataType dtype, std::vector<ParityCase>* grid) {
+  for (const Split& split : Splits(kParityRanks)) {
+    for (const auto& [micro_batch, micro_batches] : {std::pair(1, 1), std::pair(1, 3), std::pair(2, 2)}) {
+      grid->push_back(MakeCase(model, {.strategy = {.data = split.data,
+                                                    .tensor = split.tensor,
+                                                    .sequence_parallel = split.sequence_parallel,
+                                                    .micro_batch = micro_batch},
+                                       .dtype = dtype,
+                                       .global_batch = split.data * micro_batch * micro_batches}));
+    }
+  }
+}
+
+// The same splits with pipelines of every schedule, ZeRO-1 and recomputation. Four micro-batches: a multiple of the stages, as interleaving
+// wants, and more than a warm-up.
+void AddComposed(const model::ModelSpec& model, ir::DataType dtype, std::vector<ParityCase>* grid) {
+  const std::vector<std::pair<int64_t, std::string>> pipelines = {{1, "none"}, {2, "gpipe"}, {2, "1f1b"}, {2, "zb-h1"}};
+  for (const auto& [pipeline, schedule] : pipelines) {
+    for (const Split& split : Splits(kParityRanks / 2)) {
+      for (const int64_t zero : {0, 1}) {
+        for (const std::string recompute : {"none", "selective", "full"}) {
+          if (pipeline == 1 && zero == 0 && recompute == "none") continue;  // AddFlat has these
+          grid->push_back(MakeCase(model, {.strategy = {.data = split.data,
+                                                        .tensor = split.tensor,
+                                                        .sequence_parallel = split.sequence_parallel,
+                                                        .pipeline = pipeline,
+                                                        .zero = zero,
+                                                        .micro_batch = 1,
+                                                        .recompute = recompute,
+                                                        .schedule = schedule},
+                                           .dtype = dtype,
+                                           .global_batch = split.data * 4}));
         }
       }
     }
   }
-  return grid;
 }
 
-class ParityGrid : public testing::TestWithParam<model::ModelSpec> {};
-
-TEST_P(ParityGrid, SplitTrainingIsUnsplitTraining) {
-  Result<std::unique_ptr<ParityRunner>> runner = ParityRunner::Start();
-  ASSERT_TRUE(runner.ok()) << runner.status().message();
-  for (const ParityCase& parity : Grid(GetParam())) {
-    const Result<VerifyResult> result = (*runner)->Check(parity);
-    ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
-    std::cout << Describe(parity, *result) << std::endl;
-    EXPECT_TRUE(result->passed()) << Describe(parity, *result);
+// Two chunks of one layer on each of two stages.
+void AddInterleaved(const model::ModelSpec& of, ir::DataType dtype, std::vector<ParityCase>* grid) {
+  model::ModelSpec model = of;
+  model.layers = 4;
+  for (const Split& split : Splits(kParityRanks / 2)) {
+    grid->push_back(MakeCase(model, {.strategy = {.data = split.data,
+                                                  .tensor = split.tensor,
+                                                  .sequence_parallel = split.sequence_parallel,
+                                                  .pipeline = 2,
+                                                  .virtual_pipeline = 2,
+                                                  .micro_batch = 1,
+                                                  .schedule = "interleaved-1f1b"},
+                                     .dtype = dtype,
+                                     .global_batch = split.data * 4}));
   }
 }
+
+class ParityGrid : public testing::TestWithParam<model::ModelSpec> {
+ protected:
+  using AddCases = void (*)(const model::ModelSpec&, ir::DataType, std::vector<ParityCase>*);
+
+  void CheckAll(AddCases add) {
+    std::vector<ParityCase> grid;
+    add(GetParam(), ir::DataType::kFloat32, &grid);
+    add(GetParam(), ir::DataType::kBFloat16, &grid);
+    Result<std::unique_ptr<ParityRunner>> runner = ParityRunner::Start();
+    ASSERT_TRUE(runner.ok()) << runner.status().message();
+    for (const ParityCase& parity : grid) {
+      const Result<VerifyResult> result = (*runner)->Check(parity);
+      ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
+      std::cout << Describe(parity, *result) << std::endl;
+      EXPECT_TRUE(result->passed()) << Describe(parity, *result);
+    }
+  }
+};
+
+TEST_P(ParityGrid, DataTensorSequence) { CheckAll(AddFlat); }
+TEST_P(ParityGrid, PipelineZeroRecompute) { CheckAll(AddComposed); }
+TEST_P(ParityGrid, InterleavedPipeline) { CheckAll(AddInterleaved); }
 
 INSTANTIATE_TEST_SUITE_P(Models, ParityGrid, testing::Values(LlamaModel(), Gpt2Model(), Qwen2Model(), Qwen3Model(), PaddedModel()),
                          [](const auto& info) { return info.param.name; });
