@@ -17,15 +17,11 @@ Duration AtFraction(const std::vector<Duration>& sorted, double fraction) {
   return sorted[below] + Duration::Picoseconds(std::llround(weight * width));
 }
 
-Duration MeanWithinFences(const std::vector<Duration>& samples, Duration lower, Duration upper) {
-  const Duration reach = Duration::Picoseconds((upper - lower).picoseconds() * 3 / 2);
+Duration MeanWithoutSlowest(const std::vector<Duration>& sorted) {
+  const auto slowest = static_cast<int64_t>((sorted.size() + 99) / 100);
+  const int64_t count = std::max<int64_t>(1, std::ssize(sorted) - slowest);
   Duration sum;
-  int64_t count = 0;
-  for (const Duration sample : samples) {
-    if (sample < lower - reach || sample > upper + reach) continue;
-    sum += sample;
-    ++count;
-  }
+  for (int64_t i = 0; i < count; ++i) sum += sorted[static_cast<size_t>(i)];
   return Duration::Picoseconds(sum.picoseconds() / count);
 }
 
@@ -36,7 +32,7 @@ Quartiles QuartilesOf(std::vector<Duration> samples) {
   std::sort(samples.begin(), samples.end());
   const Duration lower = AtFraction(samples, 0.25);
   const Duration upper = AtFraction(samples, 0.75);
-  return {lower, AtFraction(samples, 0.5), upper, MeanWithinFences(samples, lower, upper)};
+  return {lower, AtFraction(samples, 0.5), upper, MeanWithoutSlowest(samples)};
 }
 
 void StoppingRule::AddSample(Duration sample, Duration spent) {

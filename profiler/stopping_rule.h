@@ -21,8 +21,8 @@ struct StoppingRuleOptions {
   double relative_half_width = 0.02;  // of the median's 95 % confidence interval
 };
 
-// The middle and the quartiles of samples, by linear interpolation between the sorted values, and the mean of those within Tukey's fences
-// (1.5 interquartile ranges beyond the quartiles; Exploratory Data Analysis, 1977). REQUIRES: at least one sample.
+// The middle and the quartiles of samples, by linear interpolation between the sorted values, and the mean of all but the
+// slowest hundredth (rounded up), which is the machine doing something else. REQUIRES: at least one sample.
 struct Quartiles {
   Duration lower;
   Duration median;

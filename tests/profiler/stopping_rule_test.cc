@@ -19,8 +19,13 @@ TEST(QuartilesTest, AreOrderStatistics) {
   EXPECT_EQ(quartiles.upper, Duration::Microseconds(4));
 }
 
-// Quartiles of 1 2 3 4 100 are 2 and 4, the fences 2 - 3 and 4 + 3: 100 is left out, the mean of the others is 2.5.
-TEST(QuartilesTest, MeanLeavesFarOutliersOut) { EXPECT_EQ(QuartilesOf(Micros({100, 2, 1, 4, 3})).mean, Duration::Microseconds(2.5)); }
+// A hundredth of five samples is rounded up to one: 100 is left out, the mean of the others is 2.5. A fifth of slow samples stays in:
+// (2 + 2 + 2 + 9) / 4 = 3.75, where the other 9 is the slowest.
+TEST(QuartilesTest, MeanLeavesTheSlowestOut) {
+  EXPECT_EQ(QuartilesOf(Micros({100, 2, 1, 4, 3})).mean, Duration::Microseconds(2.5));
+  EXPECT_EQ(QuartilesOf(Micros({9, 2, 2, 9, 2})).mean, Duration::Microseconds(3.75));
+  EXPECT_EQ(QuartilesOf(Micros({7})).mean, Duration::Microseconds(7));
+}
 
 // Sorted 10 20: the quartile positions 0.25, 0.5, 0.75 of 0..1 give 12.5, 15, 17.5.
 TEST(QuartilesTest, InterpolateBetweenSamples) {
