@@ -97,10 +97,10 @@ def table_of(rows):
     return "\n".join(lines)
 
 
-def same_order(rows):
-    """Pairs whose measured times differ by over 2 % must be ranked right by the prediction."""
+def same_order(rows, least=0.02):
+    """Pairs whose measured times differ by over `least` (a fraction) must be ranked right by the prediction."""
     times = [(c["predicted"]["step_time_s"], c["measured"]["step_time_s"]) for _, c in rows]
-    pairs = [(a, b) for i, a in enumerate(times) for b in times[i + 1:] if abs(a[1] - b[1]) > 0.02 * min(a[1], b[1])]
+    pairs = [(a, b) for i, a in enumerate(times) for b in times[i + 1:] if abs(a[1] - b[1]) > least * min(a[1], b[1])]
     return all((a[0] < b[0]) == (a[1] < b[1]) for a, b in pairs)
 
 
