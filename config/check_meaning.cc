@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include "config/sections.h"
+#include "model/chunks.h"
 #include "model/lower.h"
 #include "model/supported.h"
 
@@ -117,7 +118,12 @@ class Checker {
                          {strategy.pipeline == 1 ? "fix: remove 'schedule', or choose a larger 'pipeline'"
                                                  : "fix: choose another schedule, such as 1f1b"});
     }
-    if (strategy.virtual_pipeline > 1 && Given("schedule") && strategy.schedule != "interleaved-1f1b") {
+    if (model::IsFolded(strategy) && strategy.virtual_pipeline != 2) {
+      diagnostics_.Error(Where("strategy", "virtual_pipeline"),
+                         fmt::format("'schedule: {}' has two chunks on each stage, not {}", strategy.schedule, strategy.virtual_pipeline),
+                         {"fix: remove 'virtual_pipeline', or give 2"});
+    } else if (!model::IsFolded(strategy) && strategy.virtual_pipeline > 1 && Given("schedule") &&
+               strategy.schedule != "interleaved-1f1b") {
       diagnostics_.Error(
           Where("strategy", "virtual_pipeline"),
           fmt::format("'virtual_pipeline' {} needs 'schedule: interleaved-1f1b', not {}", strategy.virtual_pipeline, strategy.schedule),

@@ -9,6 +9,7 @@
 #include "config/sections.h"
 #include "core/file.h"
 #include "ir/strategy_text.h"
+#include "model/chunks.h"
 #include "model/model_reader.h"
 
 namespace helm::config {
@@ -34,6 +35,7 @@ ir::Strategy ReadStrategy(const YamlValue& value, RunConfig& config, Diagnostics
   ir::Strategy strategy = ir::ReadStrategy(value, &config.strategy_given, diagnostics);
   if (strategy.pipeline > 1 && !config.strategy_given.contains("schedule"))
     strategy.schedule = strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
+  if (model::IsFolded(strategy) && !config.strategy_given.contains("virtual_pipeline")) strategy.virtual_pipeline = 2;
   return strategy;
 }
 

@@ -2,6 +2,13 @@
 
 namespace helm::model {
 
+bool IsFolded(const ir::Strategy& strategy) { return strategy.schedule == "zb-v" || strategy.schedule == "dualpipev"; }
+
+int64_t StageOfChunk(const ir::Strategy& strategy, int64_t chunk) {
+  if (!IsFolded(strategy)) return chunk % strategy.pipeline;
+  return chunk < strategy.pipeline ? chunk : 2 * strategy.pipeline - 1 - chunk;
+}
+
 std::vector<Chunk> ChunksOf(const ModelSpec& model, const ir::Strategy& strategy) {
   const int64_t count = strategy.pipeline * strategy.virtual_pipeline;
   std::vector<Chunk> chunks;
@@ -18,7 +25,7 @@ std::vector<Chunk> ChunksOf(const ModelSpec& model, const ir::Strategy& strategy
 std::vector<Chunk> ChunksOfStage(const ModelSpec& model, const ir::Strategy& strategy, int64_t stage) {
   std::vector<Chunk> own;
   for (const Chunk& chunk : ChunksOf(model, strategy)) {
-    if (chunk.index % strategy.pipeline == stage) own.push_back(chunk);
+    if (StageOfChunk(strategy, chunk.index) == stage) own.push_back(chunk);
   }
   return own;
 }

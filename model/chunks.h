@@ -1,5 +1,5 @@
 // Chunk: the consecutive layers of the model that one stage runs as one action: of all stages times virtual stages, numbered from embedding
-// to head. Chunk c lies on the rank class c modulo `pipeline` (Megatron-LM's interleaving).
+// to head. StageOfChunk says on which stage of the pipeline each lies.
 #pragma once
 
 #include <cstdint>
@@ -17,6 +17,11 @@ struct Chunk {
   bool embedding = false;  // the first chunk
   bool head = false;       // the last chunk
 };
+
+// Whether the chunks go up the stages and down again (a V), so that the first stage has the first chunk and the last: zb-v, dualpipev.
+bool IsFolded(const ir::Strategy& strategy);
+// The stage of the pipeline that has this chunk: chunk modulo pipeline (Megatron-LM's interleaving), or folded.
+int64_t StageOfChunk(const ir::Strategy& strategy, int64_t chunk);
 
 // As `strategy.stages` says, else equally many layers each. REQUIRES: CheckStrategy is ok.
 std::vector<Chunk> ChunksOf(const ModelSpec& model, const ir::Strategy& strategy);

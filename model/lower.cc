@@ -62,10 +62,11 @@ std::string ProgramName(const ModelSpec& model, const ir::Strategy& strategy, in
   return fmt::format("{} training step, stage {} of {}", model.name, stage, strategy.pipeline);
 }
 
-// First and last stage, where they hold one embedding between them.
+// The stages of the first and the last chunk, where they hold one embedding between them.
 ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const ir::Strategy& strategy) {
-  if (!model.tied_embeddings || strategy.pipeline == 1) return {};
-  return b.AddGroup("embedding", "pipeline", {0, strategy.pipeline - 1});
+  const int64_t last = StageOfChunk(strategy, strategy.pipeline * strategy.virtual_pipeline - 1);
+  if (!model.tied_embeddings || last == 0) return {};
+  return b.AddGroup("embedding", "pipeline", {0, last});
 }
 
 }  // namespace
@@ -78,17 +79,18 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   ProgramBuilder builder(ProgramName(model, strategy, stage), device, MeshOf(strategy));
   GradientGroups groups{builder.AddGroup("tensor"), builder.AddGroup("data"), {}};
   ir::GroupId pipeline_group;
-  ir::GroupId forward_group, backward_group;
+  PipelineGroups up, down;
   if (strategy.pipeline > 1) {
     pipeline_group = builder.AddGroup("pipeline");
-    forward_group = builder.AddGroup("pipeline_forward", "pipeline", {});
-    backward_group = builder.AddGroup("pipeline_backward", "pipeline", {});
+    up = {builder.AddGroup("pipeline_forward", "pipeline", {}), builder.AddGroup("pipeline_backward", "pipeline", {})};
+  }
+  if (IsFolded(strategy)) {
+    down = {builder.AddGroup("pipeline_forward_down", "pipeline", {}), builder.AddGroup("pipeline_backward_down", "pipeline", {})};
   }
   groups.embedding = AddEmbeddingGroup(builder, model, strategy);
   const Sizes sizes = SizesOf(model, workload, strategy);
   Gradients gradients(builder, plan, workload.dtype, sizes.micro_batches, groups);
-  Step step{model,         workload,    strategy,       sizes,         builder,        plan, gradients,
-            groups.tensor, groups.data, pipeline_group, forward_group, backward_group, stage};
+  Step step{model, workload, strategy, sizes, builder, plan, gradients, groups.tensor, groups.data, pipeline_group, up, down, stage};
   step.tensor_parallel = strategy.tensor > 1;
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;

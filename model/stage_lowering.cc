@@ -1,6 +1,7 @@
 #include "model/stage_lowering.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -86,8 +87,7 @@ void StageLowering::RunAction(size_t index) {
     default:
       HELM_CHECK(false, "the lowering knows the actions F, B, I and W");
   }
-  const Message message = Outgoing(action);
-  if (message.offset != 0) Send(saved_[{chunk.index, action.micro_batch}].output, message);
+  if (const std::optional<Message> message = Outgoing(action)) Send(saved_[{chunk.index, action.micro_batch}].output, *message);
 }
 
 void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
@@ -98,7 +98,7 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
   if (chunk.embedding) {
     rows = EmbeddingForward(step_, inputs_[static_cast<size_t>(micro_batch)].tokens, saved.tokens);
   } else {
-    rows = Receive(Incoming({static_cast<int32_t>(chunk.index), ActionKind::kForward, micro_batch, {}}), micro_batch);
+    rows = Take({static_cast<int32_t>(chunk.index), ActionKind::kForward, micro_batch, {}});
   }
   saved.blocks.resize(static_cast<size_t>(chunk.layer_end - chunk.layer_begin));
   for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) {
@@ -118,9 +118,8 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
   Saved& saved = saved_[{chunk.index, micro_batch}];
   HELM_CHECK(!saved.blocks.empty() || chunk.layer_begin == chunk.layer_end, "a schedule runs forward before backward");
   step_.postponed = postpone ? &saved.weight_gradients : nullptr;
-  TensorId gradient = chunk.head
-                          ? LossBackward(step_, micro_batch, saved.loss)
-                          : Receive(Incoming({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}}), micro_batch);
+  TensorId gradient = chunk.head ? LossBackward(step_, micro_batch, saved.loss)
+                                 : Take({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}});
   for (int64_t layer = chunk.layer_end; layer-- > chunk.layer_begin;) {
     gradient = BlockBackward(step_, layer, micro_batch, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)], gradient);
   }
@@ -144,27 +143,35 @@ const Chunk& StageLowering::ChunkOf(int64_t index) const {
   return *found;
 }
 
-StageLowering::Message StageLowering::Incoming(const Action& action) const {
-  return IsBackward(action.kind) ? Across(action.stage, action, 1) : Across(action.stage - 1, action, -1);
+std::optional<StageLowering::Message> StageLowering::Outgoing(const Action& action) const {
+  if (action.kind == ActionKind::kWeightGradient) return std::nullopt;
+  const int64_t from = action.stage;
+  const int64_t to = IsBackward(action.kind) ? from - 1 : from + 1;
+  if (to < 0 || to == chunk_count_) return std::nullopt;
+  return Between(from, to, action);
 }
 
-StageLowering::Message StageLowering::Outgoing(const Action& action) const {
-  return IsBackward(action.kind) ? Across(action.stage - 1, action, -1) : Across(action.stage, action, 1);
+// Boundary c lies between chunks c and c + 1; its tensors have the same tag at both ends. On the way down a V the next chunk is on the
+// stage below; at its tip both are on one stage, and there is no message.
+std::optional<StageLowering::Message> StageLowering::Between(int64_t from, int64_t to, const Action& action) const {
+  const int64_t boundary = std::min(from, to);
+  if (StageOfChunk(step_.strategy, from) == StageOfChunk(step_.strategy, to)) return std::nullopt;
+  const bool down = IsFolded(step_.strategy) && boundary >= step_.strategy.pipeline;
+  const PipelineGroups& groups = down ? step_.pipeline_groups_down : step_.pipeline_groups;
+  return Message{down ? from - to : to - from, boundary * step_.sizes.micro_batches + action.micro_batch,
+                 IsBackward(action.kind) ? groups.backward : groups.forward};
 }
 
-// Boundary c lies between chunks c and c + 1. Its tensors have the same tag at both ends.
-StageLowering::Message StageLowering::Across(int64_t boundary, const Action& action, int64_t offset) const {
-  if (action.kind == ActionKind::kWeightGradient || boundary < 0 || boundary + 1 >= chunk_count_) return {};
-  return {offset, boundary * step_.sizes.micro_batches + action.micro_batch,
-          IsBackward(action.kind) ? step_.backward_group : step_.forward_group};
-}
-
-TensorId StageLowering::Receive(const Message& message, int32_t micro_batch) {
+TensorId StageLowering::Take(const Action& action) {
+  const int64_t to = action.stage;
+  const int64_t from = IsBackward(action.kind) ? to + 1 : to - 1;
+  const std::optional<Message> message = Between(from, to, action);
+  if (!message) return saved_.at({from, action.micro_batch}).output;
   ProgramBuilder& b = step_.b;
-  b.At(b.place().phase, -1, micro_batch);
+  b.At(b.place().phase, -1, action.micro_batch);
   b.Label("stage.receive");
   return b.Wait(
-      b.Receive({step_.sizes.row_tokens, step_.model.hidden}, step_.workload.dtype, message.group, {message.offset, message.tag}));
+      b.Receive({step_.sizes.row_tokens, step_.model.hidden}, step_.workload.dtype, message->group, {-message->offset, message->tag}));
 }
 
 void StageLowering::Send(TensorId tensor, const Message& message) {

@@ -2,12 +2,14 @@
 // receives between them, then the optimizer. Internal to model/.
 //
 // An action that needs another stage's tensor receives it right before it runs; its own result is sent right behind it. Activations and
-// gradients travel in groups of their own: with virtual stages a receiver may want the two in another order than they were sent. A send is
-// waited for before the next one of its group to the same peer, at the latest before the optimizer; until then its tensor lives.
+// gradients travel in groups of their own, and on the way up and down a V too: with virtual stages a receiver may want them in another
+// order than they were sent. A send is waited for before the next one of its group to the same peer, at the latest before the optimizer;
+// until then its tensor lives.
 #pragma once
 
 #include <functional>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "model/chunks.h"
@@ -33,9 +35,9 @@ class StageLowering {
     std::vector<std::function<void()>> weight_gradients;  // postponed
   };
   using Key = std::pair<int64_t, int32_t>;  // chunk, micro-batch
-  // A boundary between two chunks as an action sees it.
+  // A tensor that crosses the boundary between two chunks, as its sender sees it.
   struct Message {
-    int64_t offset = 0;  // of the peer along the pipeline; 0: none
+    int64_t offset = 0;  // of the receiver along the pipeline
     int64_t tag = 0;
     ir::GroupId group;
   };
@@ -49,10 +51,10 @@ class StageLowering {
   void AddLoss(ir::TensorId share, int32_t micro_batch);
 
   const Chunk& ChunkOf(int64_t index) const;
-  Message Incoming(const ir::Action& action) const;
-  Message Outgoing(const ir::Action& action) const;
-  Message Across(int64_t boundary, const ir::Action& action, int64_t offset) const;
-  ir::TensorId Receive(const Message& message, int32_t micro_batch);
+  std::optional<Message> Outgoing(const ir::Action& action) const;
+  std::optional<Message> Between(int64_t from, int64_t to, const ir::Action& action) const;
+  // What the chunk before (or, in backward, behind) the action's made.
+  ir::TensorId Take(const ir::Action& action);
   void Send(ir::TensorId tensor, const Message& message);
   void EndSends();
 

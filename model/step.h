@@ -37,6 +37,11 @@ struct Sizes {
   int64_t micro_batches = 0;
 };
 
+// Groups of the messages between stages: activations, gradients.
+struct PipelineGroups {
+  ir::GroupId forward, backward;
+};
+
 enum class Recompute : uint8_t { kNone, kSelective, kFull };
 
 struct Step {
@@ -49,11 +54,12 @@ struct Step {
   Gradients& gradients;
   ir::GroupId tensor_group;
   ir::GroupId data_group;
-  ir::GroupId pipeline_group;                 // all stages
-  ir::GroupId forward_group, backward_group;  // likewise, for the messages between them: activations, gradients
-  int64_t stage = 0;                          // pipeline coordinate of the program
-  bool tensor_parallel = false;               // tensor > 1
-  bool sequence_parallel = false;             // and sequence_parallel
+  ir::GroupId pipeline_group;           // all stages
+  PipelineGroups pipeline_groups;       // likewise, for messages
+  PipelineGroups pipeline_groups_down;  // on the way down a V
+  int64_t stage = 0;                    // pipeline coordinate of the program
+  bool tensor_parallel = false;         // tensor > 1
+  bool sequence_parallel = false;       // and sequence_parallel
   bool cuda = false;
   Recompute recompute = Recompute::kNone;
   // Not null while only input gradients are computed: what the weight gradients are, for a later action.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "model/chunks.h"
+
 namespace helm::planner {
 namespace {
 
@@ -14,10 +16,12 @@ int64_t ResidentBytes(int64_t parameters, ir::DataType dtype, const ir::Strategy
   return parameters * (ir::ElementBytes(dtype) + 4) + (sharded ? state / strategy.data : state);
 }
 
-// Micro-batches whose activations stage r holds at once, summed over the stages: all of them in gpipe, at least min(m, p - r) otherwise.
+// Micro-batches whose activations stage r holds at once, summed over the stages: all of them in gpipe, at least min(m, p - r) where chunks
+// follow each other up the stages. In a V the first micro-batch has passed all chunks before the first backward.
 int64_t MicroBatchesHeld(const ir::Workload& workload, const ir::Strategy& strategy) {
   const int64_t micro_batches = MicroBatches(workload, strategy);
   if (strategy.pipeline == 1) return 1;
+  if (model::IsFolded(strategy)) return strategy.pipeline;
   int64_t held = 0;
   for (int64_t r = 0; r < strategy.pipeline; ++r) {
     held += strategy.schedule == "gpipe" ? micro_batches : std::min(micro_batches, strategy.pipeline - r);

@@ -6,6 +6,9 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "model/chunks.h"
+#include "schedule/dual_pipe_v.h"
+#include "schedule/list_schedule.h"
 
 namespace helm::schedule {
 namespace {
@@ -18,6 +21,7 @@ struct Sizes {
   int64_t stages = 1;
   int64_t virtual_stages = 1;
   int64_t micro_batches = 1;
+  std::vector<int64_t> stage_of_chunk;
 };
 
 Action At(int64_t chunk, ActionKind kind, int64_t micro_batch) {
@@ -78,24 +82,62 @@ Schedule ZeroBubbleH1(const Sizes& sizes, int64_t stage) {
   return schedule;
 }
 
+using OfStage = Schedule (*)(const Sizes&, int64_t stage);
+
+template <OfStage kMake>
+std::vector<Schedule> EachStage(const Sizes& sizes) {
+  std::vector<Schedule> schedules;
+  for (int64_t stage = 0; stage < sizes.stages; ++stage) schedules.push_back(kMake(sizes, stage));
+  return schedules;
+}
+
+std::vector<Schedule> ZeroBubbleH2(const Sizes& sizes) {
+  return ListSchedules({sizes.stage_of_chunk, sizes.stages, sizes.micro_batches, 2 * sizes.stages - 1});
+}
+
+// In flight: as many chunks as 1f1b's first stage holds, which are half as large.
+std::vector<Schedule> ZeroBubbleV(const Sizes& sizes) {
+  return ListSchedules({sizes.stage_of_chunk, sizes.stages, sizes.micro_batches, 2 * sizes.stages, /*forward_first=*/true});
+}
+
+std::vector<Schedule> DualPipeV(const Sizes& sizes) { return DualPipeVSchedules(sizes.stages, sizes.micro_batches); }
+
+enum class Chunks : uint8_t { kOne, kTwo, kAny };  // that a stage has: virtual_pipeline
+
 struct NamedSchedule {
   const char* name;
-  Schedule (*make)(const Sizes&, int64_t stage);
+  Chunks chunks;
+  std::vector<Schedule> (*make)(const Sizes&);
 };
-constexpr NamedSchedule kSchedules[] = {
-    {"gpipe", GPipe}, {"1f1b", OneForwardOneBackward}, {"interleaved-1f1b", InterleavedOneForwardOneBackward}, {"zb-h1", ZeroBubbleH1}};
+constexpr NamedSchedule kSchedules[] = {{"gpipe", Chunks::kOne, EachStage<GPipe>},
+                                        {"1f1b", Chunks::kOne, EachStage<OneForwardOneBackward>},
+                                        {"interleaved-1f1b", Chunks::kAny, EachStage<InterleavedOneForwardOneBackward>},
+                                        {"zb-h1", Chunks::kOne, EachStage<ZeroBubbleH1>},
+                                        {"zb-h2", Chunks::kOne, ZeroBubbleH2},
+                                        {"zb-v", Chunks::kTwo, ZeroBubbleV},
+                                        {"dualpipev", Chunks::kTwo, DualPipeV}};
 
-Status CheckSizes(const ir::Strategy& strategy, int64_t micro_batches) {
-  const bool interleaved = strategy.schedule == "interleaved-1f1b";
-  if (!interleaved && strategy.virtual_pipeline != 1) {
-    return InvalidError(fmt::format("error: strategy.virtual_pipeline {} needs schedule: interleaved-1f1b, not {}",
-                                    strategy.virtual_pipeline, strategy.schedule));
+Status CheckSizes(const NamedSchedule& schedule, const ir::Strategy& strategy, int64_t micro_batches) {
+  const int64_t virtual_stages = strategy.virtual_pipeline;
+  if (schedule.chunks == Chunks::kOne && virtual_stages != 1) {
+    return InvalidError(
+        fmt::format("error: strategy.virtual_pipeline {} needs schedule: interleaved-1f1b, not {}", virtual_stages, strategy.schedule));
   }
-  if (interleaved && micro_batches % strategy.pipeline != 0) {
+  if (schedule.chunks == Chunks::kTwo && virtual_stages != 2) {
+    return InvalidError(fmt::format("error: schedule {} has two chunks on each stage; give strategy.virtual_pipeline 2, not {}",
+                                    strategy.schedule, virtual_stages));
+  }
+  if (schedule.chunks == Chunks::kAny && micro_batches % strategy.pipeline != 0) {
     return InvalidError(
         fmt::format("error: schedule interleaved-1f1b needs micro-batches in groups of strategy.pipeline {}, there are {}; "
                     "choose micro_batch or global_batch so that they divide",
                     strategy.pipeline, micro_batches));
+  }
+  if (strategy.schedule == "dualpipev" && micro_batches < 2 * strategy.pipeline) {
+    return InvalidError(
+        fmt::format("error: schedule dualpipev needs at least 2 x strategy.pipeline = {} micro-batches, there are {}; "
+                    "choose a smaller micro_batch or a larger global_batch",
+                    2 * strategy.pipeline, micro_batches));
   }
   return OkStatus();
 }
@@ -155,17 +197,22 @@ struct Counts {
   int forward = 0, full = 0, input = 0, weight = 0;
 };
 
-Status Count(const Schedule& schedule, size_t stage, size_t stages, int64_t chunks, int64_t micro_batches,
+Status Count(const Schedule& schedule, int64_t stage, const std::vector<int64_t>& stage_of_chunk, int64_t micro_batches,
              std::map<std::pair<int64_t, int64_t>, Counts>& counts) {
   for (const Action& action : schedule) {
-    const bool own = action.stage >= 0 && action.stage < chunks && static_cast<size_t>(action.stage) % stages == stage;
+    const bool own =
+        action.stage >= 0 && action.stage < std::ssize(stage_of_chunk) && stage_of_chunk[static_cast<size_t>(action.stage)] == stage;
     const bool known = action.kind == ActionKind::kForward || action.kind == ActionKind::kFullBackward ||
                        action.kind == ActionKind::kInputGradient || action.kind == ActionKind::kWeightGradient;
     if (!own || !known || action.micro_batch < 0 || action.micro_batch >= micro_batches) {
+      std::vector<std::string> chunks;
+      for (size_t chunk = 0; chunk < stage_of_chunk.size(); ++chunk) {
+        if (stage_of_chunk[chunk] == stage) chunks.push_back(std::to_string(chunk));
+      }
       return InvalidError(
-          fmt::format("error: schedule: stage {} of {} cannot run {}; its actions are F, B, I and W of chunks c < {} with c "
-                      "modulo {} = {}, and of micro-batches under {}",
-                      stage, stages, ToText(action), chunks, stages, stage, micro_batches));
+          fmt::format("error: schedule: stage {} cannot run {}; its actions are F, B, I and W of chunk {}, and of "
+                      "micro-batches under {}",
+                      stage, ToText(action), Join(chunks, ", "), micro_batches));
     }
     Counts& of = counts[{action.stage, action.micro_batch}];
     if (action.kind == ActionKind::kForward) ++of.forward;
@@ -191,17 +238,23 @@ Result<std::vector<Schedule>> PipelineSchedules(const ir::Strategy& strategy, in
     return InvalidError(fmt::format("error: strategy.schedule '{}' is not known to this version\nallowed: {}", strategy.schedule,
                                     Join(ScheduleNames(), ", ")));
   }
-  HELM_RETURN_IF_ERROR(CheckSizes(strategy, micro_batches));
-  const Sizes sizes{strategy.pipeline, strategy.virtual_pipeline, micro_batches};
-  std::vector<Schedule> schedules;
-  for (int64_t stage = 0; stage < strategy.pipeline; ++stage) schedules.push_back(found->make(sizes, stage));
-  return schedules;
+  HELM_RETURN_IF_ERROR(CheckSizes(*found, strategy, micro_batches));
+  return found->make({strategy.pipeline, strategy.virtual_pipeline, micro_batches, StagesOfChunks(strategy)});
 }
 
-Status CheckSchedules(const std::vector<Schedule>& schedules, int64_t chunks, int64_t micro_batches) {
+std::vector<int64_t> StagesOfChunks(const ir::Strategy& strategy) {
+  std::vector<int64_t> stages;
+  for (int64_t chunk = 0; chunk < strategy.pipeline * strategy.virtual_pipeline; ++chunk) {
+    stages.push_back(model::StageOfChunk(strategy, chunk));
+  }
+  return stages;
+}
+
+Status CheckSchedules(const std::vector<Schedule>& schedules, const std::vector<int64_t>& stage_of_chunk, int64_t micro_batches) {
+  const int64_t chunks = std::ssize(stage_of_chunk);
   std::map<std::pair<int64_t, int64_t>, Counts> counts;
   for (size_t stage = 0; stage < schedules.size(); ++stage) {
-    HELM_RETURN_IF_ERROR(Count(schedules[stage], stage, schedules.size(), chunks, micro_batches, counts));
+    HELM_RETURN_IF_ERROR(Count(schedules[stage], static_cast<int64_t>(stage), stage_of_chunk, micro_batches, counts));
   }
   for (int64_t chunk = 0; chunk < chunks; ++chunk) {
     for (int64_t i = 0; i < micro_batches; ++i) {

@@ -187,14 +187,17 @@ TEST(RunConfig, TheFrameworkSetsSwitchesThatTheConfigurationMayChange) {
 }
 
 TEST(RunConfig, APipelineHasASchedule) {
-  for (const auto& [strategy, schedule] : {std::pair{"{pipeline: 2}", "1f1b"},
-                                           {"{pipeline: 2, schedule: gpipe}", "gpipe"},
-                                           {"{pipeline: 2, schedule: zb-1p}", "zb-h1"},
-                                           {"{data: 2}", "none"}}) {
+  for (const auto& [strategy, schedule, virtual_pipeline] :
+       {std::tuple{"{pipeline: 2}", "1f1b", 1},
+        {"{pipeline: 2, schedule: gpipe}", "gpipe", 1},
+        {"{pipeline: 2, schedule: zb-1p}", "zb-h1", 1},
+        {"{pipeline: 2, schedule: zb-2p}", "zb-h2", 1},
+        {"{pipeline: 2, stages: [{layers: [0, 1]}, {layers: [1, 1]}, {layers: [1, 2]}, {layers: [2, 2]}], schedule: zb-v}", "zb-v", 2},
+        {"{data: 2}", "none", 1}}) {
     const auto config = Parse(std::string(kModel) + kCluster + kWorkload + "strategy: " + strategy + "\n");
-    const std::string found = config.ok() ? config->strategy.schedule : config.status().message();
-    // A version that refuses the pipeline says so of the schedule that it got.
-    EXPECT_TRUE(found == schedule || found.find("strategy.schedule '" + std::string(schedule) + "'") != std::string::npos) << found;
+    ASSERT_TRUE(config.ok()) << config.status().message();
+    EXPECT_EQ(config->strategy.schedule, schedule);
+    EXPECT_EQ(config->strategy.virtual_pipeline, virtual_pipeline);
   }
 }
 

@@ -44,7 +44,7 @@ void AddFlat(const model::ModelSpec& model, ir::DataType dtype, std::vector<Pari
 // The same splits with pipelines of every schedule, ZeRO-1 and recomputation. Four micro-batches: a multiple of the stages, as interleaving
 // wants, and more than a warm-up.
 void AddComposed(const model::ModelSpec& model, ir::DataType dtype, std::vector<ParityCase>* grid) {
-  const std::vector<std::pair<int64_t, std::string>> pipelines = {{1, "none"}, {2, "gpipe"}, {2, "1f1b"}, {2, "zb-h1"}};
+  const std::vector<std::pair<int64_t, std::string>> pipelines = {{1, "none"}, {2, "gpipe"}, {2, "1f1b"}, {2, "zb-h1"}, {2, "zb-h2"}};
   for (const auto& [pipeline, schedule] : pipelines) {
     for (const Split& split : Splits(kParityRanks / 2)) {
       for (const int64_t zero : {0, 1}) {
@@ -70,16 +70,18 @@ void AddComposed(const model::ModelSpec& model, ir::DataType dtype, std::vector<
 void AddInterleaved(const model::ModelSpec& of, ir::DataType dtype, std::vector<ParityCase>* grid) {
   model::ModelSpec model = of;
   model.layers = 4;
-  for (const Split& split : Splits(kParityRanks / 2)) {
-    grid->push_back(MakeCase(model, {.strategy = {.data = split.data,
-                                                  .tensor = split.tensor,
-                                                  .sequence_parallel = split.sequence_parallel,
-                                                  .pipeline = 2,
-                                                  .virtual_pipeline = 2,
-                                                  .micro_batch = 1,
-                                                  .schedule = "interleaved-1f1b"},
-                                     .dtype = dtype,
-                                     .global_batch = split.data * 4}));
+  for (const std::string schedule : {"interleaved-1f1b", "zb-v", "dualpipev"}) {
+    for (const Split& split : Splits(kParityRanks / 2)) {
+      grid->push_back(MakeCase(model, {.strategy = {.data = split.data,
+                                                    .tensor = split.tensor,
+                                                    .sequence_parallel = split.sequence_parallel,
+                                                    .pipeline = 2,
+                                                    .virtual_pipeline = 2,
+                                                    .micro_batch = 1,
+                                                    .schedule = schedule},
+                                       .dtype = dtype,
+                                       .global_batch = split.data * 4}));
+    }
   }
 }
 
@@ -104,7 +106,7 @@ class ParityGrid : public testing::TestWithParam<model::ModelSpec> {
 
 TEST_P(ParityGrid, DataTensorSequence) { CheckAll(AddFlat); }
 TEST_P(ParityGrid, PipelineZeroRecompute) { CheckAll(AddComposed); }
-TEST_P(ParityGrid, InterleavedPipeline) { CheckAll(AddInterleaved); }
+TEST_P(ParityGrid, TwoChunksAStage) { CheckAll(AddInterleaved); }
 
 INSTANTIATE_TEST_SUITE_P(Models, ParityGrid, testing::Values(LlamaModel(), Gpt2Model(), Qwen2Model(), Qwen3Model(), PaddedModel()),
                          [](const auto& info) { return info.param.name; });

@@ -25,6 +25,18 @@ PlanSettings Pipeline(int64_t stages, const std::string& schedule, PlanSettings 
   return settings;
 }
 
+// Two chunks a stage, up the stages and down again.
+PlanSettings Folded(int64_t stages, const std::string& schedule, PlanSettings settings) {
+  settings.strategy.virtual_pipeline = 2;
+  return Pipeline(stages, schedule, std::move(settings));
+}
+
+// As many layers as two chunks on each of two stages need.
+model::ModelSpec Deep(model::ModelSpec model) {
+  model.layers = 4;
+  return model;
+}
+
 // The first stage has all layers, the second only final norm and head.
 PlanSettings HeadAlone(PlanSettings settings) {
   settings.strategy.stages = {{0, 2}, {2, 2}};
@@ -72,6 +84,9 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(Gpt2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 1, 3))),
       MakeCase(Gpt2Model(), Pipeline(2, "zb-h1", Split(2, 2, false, 1, 8))),
       MakeCase(Qwen3Model(), Pipeline(2, "1f1b", Split(2, 2, true, 1, 6))),
+      MakeCase(LlamaModel(), Pipeline(2, "zb-h2", Split(1, 2, false, 1, 4))),
+      MakeCase(Deep(Gpt2Model()), Folded(2, "zb-v", Split(2, 2, true, 1, 8))),
+      MakeCase(Deep(LlamaModel()), Folded(2, "dualpipev", Split(2, 1, false, 1, 10))),
       MakeCase(LlamaModel(), Zero(Split(2, 1, false, 1, 4))),
       MakeCase(Gpt2Model(), Zero(Split(3, 2, true, 1, 6))),
       MakeCase(Qwen2Model(), Zero(Split(2, 2, false, 2, 8, "bf16"))),
