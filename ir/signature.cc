@@ -103,6 +103,41 @@ void ForgetHyperparameters(OpSignature& op) {
   }
 }
 
+void AddNumbers(Fingerprinter& fingerprint, const std::vector<int64_t>& numbers) {
+  fingerprint.Add(static_cast<uint64_t>(numbers.size()));
+  for (const int64_t number : numbers) fingerprint.Add(number);
+}
+
+// Adds what a signature says of an argument; which kind it is has been added before.
+struct ArgumentFingerprint {
+  const Program& program;
+  Fingerprinter& fingerprint;
+
+  void operator()(NoneArgument /*none*/) const {}
+  void operator()(TensorId id) const {
+    const Tensor& tensor = program.tensor(id);
+    fingerprint.Add(static_cast<uint64_t>(tensor.dtype) * 2 + (IsCold(program.storage(tensor.storage)) ? 1 : 0));
+    AddNumbers(fingerprint, tensor.shape);
+    AddNumbers(fingerprint, tensor.strides);
+  }
+  void operator()(const std::vector<TensorId>& tensors) const {
+    fingerprint.Add(static_cast<uint64_t>(tensors.size()));
+    for (const TensorId tensor : tensors) (*this)(tensor);
+  }
+  void operator()(bool value) const { fingerprint.Add(static_cast<uint64_t>(value)); }
+  void operator()(int64_t value) const { fingerprint.Add(value); }
+  void operator()(double value) const { fingerprint.Add(value); }
+  void operator()(const std::vector<int64_t>& values) const { AddNumbers(fingerprint, values); }
+  void operator()(const std::vector<bool>& values) const {
+    fingerprint.Add(static_cast<uint64_t>(values.size()));
+    for (const bool value : values) fingerprint.Add(static_cast<uint64_t>(value));
+  }
+  void operator()(const std::string& value) const { fingerprint.Add(std::string_view(value)); }
+  void operator()(DataType value) const { fingerprint.Add(static_cast<uint64_t>(value)); }
+  void operator()(const RankExpression& expression) const { fingerprint.Add(expression.constant); }
+  void operator()(OpId /*start*/) const { HELM_CHECK(false, "only a wait names an op, and a wait has no signature"); }
+};
+
 }  // namespace
 
 OpSignature SignatureOf(const Program& program, const Op& op) {
@@ -112,6 +147,18 @@ OpSignature SignatureOf(const Program& program, const Op& op) {
   SetIndexBounds(signature);
   ForgetHyperparameters(signature);
   return signature;
+}
+
+Fingerprint FingerprintOf(const Program& program, const Op& op) {
+  HELM_CHECK(op.kind == OpKind::kCompute || op.kind == OpKind::kView, "only compute and view ops have a signature");
+  Fingerprinter fingerprint;
+  fingerprint.Add(std::string_view(op.target));
+  for (const Argument& argument : op.arguments) {
+    const bool of_rank = std::holds_alternative<RankExpression>(argument);  // in a signature a number
+    fingerprint.Add(static_cast<uint64_t>(of_rank ? Argument(int64_t{0}).index() : argument.index()));
+    std::visit(ArgumentFingerprint{program, fingerprint}, argument);
+  }
+  return fingerprint.value();
 }
 
 Bytes BytesRead(const OpSignature& signature) {

@@ -12,6 +12,7 @@
 #include <variant>
 #include <vector>
 
+#include "core/fingerprint.h"
 #include "core/status.h"
 #include "ir/program.h"
 
@@ -39,6 +40,10 @@ struct OpSignature {
 // come from what the ATen schema says of the op: rows of the table of an embedding, the size of the dimension that gather, scatter and
 // index ops index, the classes of nll_loss.
 OpSignature SignatureOf(const Program& program, const Op& op);
+
+// Stands for SignatureOf(program, op) without making it, for tables in memory: ops with different signatures have different fingerprints,
+// those with equal ones the same, but for hyperparameters of an optimizer, which a signature leaves out. REQUIRES: as above.
+Fingerprint FingerprintOf(const Program& program, const Op& op);
 
 std::string ToText(const OpSignature& signature);
 Result<OpSignature> ParseOpSignature(std::string_view text);

@@ -32,6 +32,9 @@ class Gradients {
   void WriteSum(ParameterIndex index, ir::TensorId value);
   void WriteValue(ParameterIndex index, ir::TensorId value);
 
+  // As if it had been written once more: of a layer that an excerpt leaves out.
+  void Skip(ParameterIndex index) { Written(index, Target(index)); }
+
   // Waits for the reductions; leaves each bucket as one flat tensor: all of it, or this rank's shard.
   std::vector<ir::TensorId> Finish();
   // Persistent flat tensors of a segment, as the optimizer sees them: `parameter` whole, the others whole or this rank's shard.

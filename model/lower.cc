@@ -1,5 +1,6 @@
 #include "model/lower.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -15,7 +16,13 @@ using ir::DataType;
 
 namespace {
 
-Sizes SizesOf(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
+int64_t MicroBatchesOf(const ir::Schedule& schedule) {
+  int32_t last = -1;
+  for (const ir::Action& action : schedule) last = std::max(last, action.micro_batch);
+  return last + 1;
+}
+
+Sizes SizesOf(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, int64_t micro_batches) {
   Sizes sizes;
   sizes.sequences = strategy.micro_batch;
   sizes.positions = workload.sequence_length;
@@ -25,7 +32,7 @@ Sizes SizesOf(const ModelSpec& model, const ir::Workload& workload, const ir::St
   sizes.kv_heads = model.kv_heads / strategy.tensor;
   sizes.ffn = model.ffn / strategy.tensor;
   sizes.vocabulary = PaddedVocabulary(model, strategy.tensor) / strategy.tensor;
-  sizes.micro_batches = MicroBatches(workload, strategy);
+  sizes.micro_batches = micro_batches;
   return sizes;
 }
 
@@ -72,7 +79,8 @@ ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const i
 }  // namespace
 
 Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
-                               const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage) {
+                               const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage,
+                               const LayerExcerpt& excerpt) {
   HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
   HELM_RETURN_IF_ERROR(CheckSoftware(workload, software, device));
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
@@ -88,7 +96,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
     down = {builder.AddGroup("pipeline_forward_down", "pipeline", {}), builder.AddGroup("pipeline_backward_down", "pipeline", {})};
   }
   groups.embedding = AddEmbeddingGroup(builder, model, strategy);
-  const Sizes sizes = SizesOf(model, workload, strategy);
+  const Sizes sizes = SizesOf(model, workload, strategy, MicroBatchesOf(schedule));
   Gradients gradients(builder, plan, workload.dtype, sizes.micro_batches, groups);
   Step step{model, workload, strategy, sizes, builder, plan, gradients, groups.tensor, groups.data, pipeline_group, up, down, stage};
   step.tensor_parallel = strategy.tensor > 1;
@@ -96,7 +104,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   step.cuda = device == ir::DeviceKind::kCuda;
   step.recompute = RecomputeOf(strategy);
   builder.program().schedule = schedule;
-  StageLowering(step).Run();
+  StageLowering(step, excerpt).Run();
   return std::move(builder).Finish();
 }
 

@@ -10,6 +10,7 @@
 #include "ir/program.h"
 #include "ir/schedule.h"
 #include "ir/strategy.h"
+#include "model/layer_excerpt.h"
 #include "model/model_spec.h"
 
 namespace helm::model {
@@ -21,10 +22,12 @@ int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor);
 // Says why this model cannot be split so (heads, key-value heads, ffn, sequence, batch divisibility), or ok.
 Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy);
 
-// `schedule`: of this stage (schedule/pipeline_schedule.h); names its chunks, model/chunks.h. REQUIRES: 0 <= stage < strategy.pipeline;
-// the schedule runs each chunk of the stage for each micro-batch once: F, then B, or I and W.
+// `schedule`: of this stage (schedule/pipeline_schedule.h); names its chunks, model/chunks.h. A step has as many micro-batches as it says:
+// fewer than the workload's for an excerpt of a step, from which `excerpt` also leaves out layers. REQUIRES: 0 <= stage <
+// strategy.pipeline; the schedule runs each chunk of the stage for each of its micro-batches once: F, then B, or I and W.
 Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
-                               const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage);
+                               const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage,
+                               const LayerExcerpt& excerpt = {});
 
 // Without a pipeline: each micro-batch forward and backward in turn. REQUIRES: strategy.pipeline is 1.
 Result<ir::Program> Lower(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy,

@@ -19,6 +19,14 @@ using ir::RankExpression;
 
 bool IsGated(Activation activation) { return activation == Activation::kGeGlu || activation == Activation::kSwiGlu; }
 
+std::vector<ParameterIndex> ParametersOf(const LayerParameters& layer) {
+  std::vector<ParameterIndex> parameters = {layer.norm1_weight, layer.norm1_bias, layer.qkv_weight,  layer.qkv_bias,     layer.query_norm,
+                                            layer.key_norm,     layer.out_weight, layer.out_bias,    layer.norm2_weight, layer.norm2_bias,
+                                            layer.up_weight,    layer.up_bias,    layer.down_weight, layer.down_bias};
+  std::erase(parameters, -1);
+  return parameters;
+}
+
 namespace {
 
 // The names that a family's files use (Hugging Face's LlamaForCausalLM and GPT2LMHeadModel).

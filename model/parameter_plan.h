@@ -52,6 +52,9 @@ struct LayerParameters {
   ParameterIndex down_weight = -1, down_bias = -1;
 };
 
+// Those that the layer has, in no particular order.
+std::vector<ParameterIndex> ParametersOf(const LayerParameters& layer);
+
 struct Bucket {
   std::string name;              // "bucket0", "replicated", "partial", "tied"; with ZeRO also "bucket0.no_decay", ...
   std::vector<size_t> segments;  // consecutive in the gradient storage

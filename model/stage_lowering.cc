@@ -21,8 +21,9 @@ bool IsBackward(ActionKind kind) { return kind == ActionKind::kFullBackward || k
 
 }  // namespace
 
-StageLowering::StageLowering(Step& step)
+StageLowering::StageLowering(Step& step, const LayerExcerpt& excerpt)
     : step_(step),
+      excerpt_(excerpt),
       chunks_(ChunksOfStage(step.model, step.strategy, step.stage)),
       chunk_count_(step.strategy.pipeline * step.strategy.virtual_pipeline) {}
 
@@ -102,10 +103,15 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
   }
   saved.blocks.resize(static_cast<size_t>(chunk.layer_end - chunk.layer_begin));
   for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) {
+    if (LeavesOut(layer, micro_batch)) continue;
     rows = BlockForward(step_, layer, micro_batch, rows, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)]);
   }
   saved.output = rows;
   if (chunk.head) AddLoss(LossForward(step_, micro_batch, rows, inputs_[static_cast<size_t>(micro_batch)].labels, saved.loss), micro_batch);
+}
+
+bool StageLowering::LeavesOut(int64_t layer, int32_t micro_batch) const {
+  return excerpt_.LeavesOut(layer, micro_batch + 1 == step_.sizes.micro_batches);
 }
 
 void StageLowering::AddLoss(TensorId share, int32_t micro_batch) {
@@ -121,6 +127,10 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
   TensorId gradient = chunk.head ? LossBackward(step_, micro_batch, saved.loss)
                                  : Take({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}});
   for (int64_t layer = chunk.layer_end; layer-- > chunk.layer_begin;) {
+    if (LeavesOut(layer, micro_batch)) {
+      for (const ParameterIndex index : ParametersOf(step_.plan.layers[static_cast<size_t>(layer)])) step_.gradients.Skip(index);
+      continue;
+    }
     gradient = BlockBackward(step_, layer, micro_batch, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)], gradient);
   }
   if (chunk.embedding) {

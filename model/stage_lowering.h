@@ -13,13 +13,14 @@
 #include <vector>
 
 #include "model/chunks.h"
+#include "model/layer_excerpt.h"
 #include "model/step.h"
 
 namespace helm::model {
 
 class StageLowering {
  public:
-  explicit StageLowering(Step& step);
+  StageLowering(Step& step, const LayerExcerpt& excerpt);
   void Run();
 
  private:
@@ -49,6 +50,7 @@ class StageLowering {
   void Backward(const Chunk& chunk, int32_t micro_batch, bool postpone);
   void WriteWeightGradients(const Chunk& chunk, int32_t micro_batch);
   void AddLoss(ir::TensorId share, int32_t micro_batch);
+  bool LeavesOut(int64_t layer, int32_t micro_batch) const;
 
   const Chunk& ChunkOf(int64_t index) const;
   std::optional<Message> Outgoing(const ir::Action& action) const;
@@ -59,6 +61,7 @@ class StageLowering {
   void EndSends();
 
   Step& step_;
+  const LayerExcerpt& excerpt_;
   std::vector<Chunk> chunks_;
   int64_t chunk_count_;
   std::vector<MicroBatchInput> inputs_;

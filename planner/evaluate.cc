@@ -7,6 +7,8 @@
 #include "model/model_reader.h"
 #include "planner/steady_state.h"
 #include "schedule/materialise.h"
+#include "schedule/materialise_excerpt.h"
+#include "sim/compose.h"
 #include "sim/task_costs.h"
 
 namespace helm::planner {
@@ -30,20 +32,46 @@ sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster) {
   return options;
 }
 
-Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster,
-                            const cost::Estimator& estimator, const EvaluateOptions& options) {
+sim::PriceBook MakePriceBook(const cost::Estimator& estimator, const cluster::Cluster& cluster) {
+  return sim::PriceBook(estimator, SimulationOptionsFor(cluster).ranks_per_node);
+}
+
+namespace {
+
+// Fills in simulation and step.
+Status Compose(const model::ModelSpec& model, const cluster::Cluster& cluster, sim::PriceBook& prices,
+               const sim::SimulationOptions& options, Evaluation& evaluation) {
+  const ir::DeviceKind device = cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
+  HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(evaluation.plan, model, device));
+  HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices, options));
+  if (composition.simulation) {
+    evaluation.simulation = *std::move(composition.simulation);
+    evaluation.step = std::move(excerpt.programs);
+    return OkStatus();
+  }
+  evaluation.written_out_because = composition.not_applicable;
+  HELM_ASSIGN_OR_RETURN(SteadyState state, SimulateSteadyState(evaluation.plan, prices, options));
+  evaluation.simulation = std::move(state.simulation);
+  evaluation.step = std::move(state.step);
+  return OkStatus();
+}
+
+Status WriteOut(sim::PriceBook& prices, const sim::SimulationOptions& options, Evaluation& evaluation) {
+  HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(evaluation.plan));
+  HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, prices, options));
+  return OkStatus();
+}
+
+}  // namespace
+
+Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster, sim::PriceBook& prices,
+                            const EvaluateOptions& options) {
   Evaluation evaluation;
   evaluation.plan = plan;
   sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
-  simulation_options.record_timeline = options.record_timeline && !options.steady_state;
-  if (options.steady_state) {
-    HELM_ASSIGN_OR_RETURN(SteadyState state, SimulateSteadyState(plan, estimator, simulation_options));
-    evaluation.step = std::move(state.step);
-    evaluation.simulation = std::move(state.simulation);
-  } else {
-    HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(plan));
-    HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, estimator, simulation_options));
-  }
+  simulation_options.record_timeline = options.record_timeline && !options.templates;
+  HELM_RETURN_IF_ERROR(options.templates ? Compose(model, cluster, prices, simulation_options, evaluation)
+                                         : WriteOut(prices, simulation_options, evaluation));
   evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, options.memory_fraction);
   evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, evaluation.simulation.peak.rank_class);
   evaluation.plan.prediction = Summary(evaluation.prediction);
@@ -54,6 +82,12 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
     evaluation.simulation.timeline.device = cluster.device.name;
   }
   return evaluation;
+}
+
+Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster,
+                            const cost::Estimator& estimator, const EvaluateOptions& options) {
+  sim::PriceBook prices = MakePriceBook(estimator, cluster);
+  return Evaluate(plan, model, cluster, prices, options);
 }
 
 Result<Evaluation> EvaluatePlan(const ir::Plan& plan, const cost::Estimator& estimator, const EvaluateOptions& options) {

@@ -11,6 +11,7 @@
 #include "ir/plan.h"
 #include "ir/step_programs.h"
 #include "planner/prediction.h"
+#include "sim/price_book.h"
 #include "sim/simulate.h"
 
 namespace helm::planner {
@@ -23,21 +24,30 @@ struct Evaluation {
   ir::StepPrograms step;
   sim::Simulation simulation;
   Prediction prediction;
+  // Why the step was written out although templates were asked for; empty: it was not, or nobody asked.
+  std::string written_out_because;
 };
 
 struct EvaluateOptions {
   double memory_fraction = 1.0;
   bool record_timeline = true;
-  // Many micro-batches by arithmetic (planner/steady_state.h); the evaluation then has the programs of a smaller step, and no timeline.
-  bool steady_state = false;
+  // Composed of templates (sim/compose.h): the evaluation then has the programs of an excerpt, and no timeline. Where they do not apply the
+  // step is written out, but for many micro-batches (planner/steady_state.h), and the evaluation says why.
+  bool templates = false;
 };
 
-// REQUIRES: the plan's model and cluster are valid documents; `model` and `cluster` are those documents read.
+// REQUIRES: the plan's model and cluster are valid documents; `model` and `cluster` are those documents read; `prices` are those of
+// MakePriceBook for this cluster.
+Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster, sim::PriceBook& prices,
+                            const EvaluateOptions& options);
 Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster,
                             const cost::Estimator& estimator, const EvaluateOptions& options);
 
 // The same for a plan file: reads the documents.
 Result<Evaluation> EvaluatePlan(const ir::Plan& plan, const cost::Estimator& estimator, const EvaluateOptions& options);
+
+// Prices that one thread remembers from plan to plan. `estimator` must outlive it.
+sim::PriceBook MakePriceBook(const cost::Estimator& estimator, const cluster::Cluster& cluster);
 
 // What the simulator needs to know of the cluster.
 sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster);

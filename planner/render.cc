@@ -20,6 +20,12 @@ std::string Row(const Candidate& candidate) {
                      FormatBytes(candidate.prediction.memory_bytes_peak));
 }
 
+// Of the simulated candidates, how many were not, or not only, composed of templates.
+int64_t WrittenOut(const SearchResult& result) {
+  const auto written_out = [](const Candidate& candidate) { return !candidate.written_out_because.empty(); };
+  return std::ranges::count_if(result.ranked, written_out) + std::ranges::count_if(result.unfit, written_out);
+}
+
 std::string RunnersUp(const SearchResult& result, size_t count) {
   if (result.ranked.size() < 2) return "";
   std::string text = "runners-up\n";
@@ -71,8 +77,8 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
   text += NotModelled(config.software);
   text += ToText(result.best.prediction);
-  text += fmt::format("searched       {} simulated, {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
-                      result.pruned.size(), result.search_time_s,
+  text += fmt::format("searched       {} simulated ({} written out), {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
+                      WrittenOut(result), result.pruned.size(), result.search_time_s,
                       result.complete ? "; all of the space, so no strategy in it is faster" : "; STOPPED EARLY: the best so far");
   if (options.explain) {
     text += Everything(result);
@@ -95,7 +101,10 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
   // All that was not dropped by an admissible bound was simulated, so the best found is the bound; unknown when the search was cut short.
   json["lower_bound_s"] = result.complete ? nlohmann::ordered_json(result.best.prediction.step_time.seconds()) : nlohmann::ordered_json();
   const size_t simulated = result.ranked.size() + result.unfit.size();
-  json["candidates"] = {{"space", simulated + result.pruned.size()}, {"pruned", result.pruned.size()}, {"simulated", simulated}};
+  json["candidates"] = {{"space", simulated + result.pruned.size()},
+                        {"pruned", result.pruned.size()},
+                        {"simulated", simulated},
+                        {"written_out", WrittenOut(result)}};
   json["search_time_s"] = result.search_time_s;
   json["complete"] = result.complete;
   return json;

@@ -21,7 +21,8 @@ namespace helm::planner {
 struct Candidate {
   ir::Strategy strategy;
   Prediction prediction;
-  std::string reason;  // why it lost; empty for the best
+  std::string reason;               // why it lost; empty for the best
+  std::string written_out_because;  // why it was not composed of templates; empty: it was
 };
 
 struct SearchResult {

@@ -36,8 +36,8 @@ void SetNumbers(const std::vector<int64_t>& numbers, sim::Simulation& simulation
 
 class Jumper {
  public:
-  Jumper(const ir::Plan& plan, const cost::Estimator& estimator, const sim::SimulationOptions& options)
-      : plan_(plan), estimator_(estimator), options_(options), micro_batches_(MicroBatches(plan.workload, plan.strategy)) {
+  Jumper(const ir::Plan& plan, sim::PriceBook& prices, const sim::SimulationOptions& options)
+      : plan_(plan), prices_(prices), options_(options), micro_batches_(MicroBatches(plan.workload, plan.strategy)) {
     plan_.program_hash.clear();
     options_.record_timeline = false;
     group_ = plan.strategy.virtual_pipeline > 1 ? plan.strategy.pipeline : 1;
@@ -64,7 +64,7 @@ class Jumper {
   Result<std::vector<int64_t>> Numbers(int64_t count) {
     plan_.workload.global_batch = count * plan_.strategy.micro_batch * plan_.strategy.data;
     HELM_ASSIGN_OR_RETURN(state_.step, schedule::Materialise(plan_));
-    HELM_ASSIGN_OR_RETURN(state_.simulation, sim::Simulate(state_.step, estimator_, options_));
+    HELM_ASSIGN_OR_RETURN(state_.simulation, sim::Simulate(state_.step, prices_, options_));
     state_.simulation.critical_path.clear();
     return NumbersOf(state_.simulation);
   }
@@ -84,7 +84,7 @@ class Jumper {
   }
 
   ir::Plan plan_;
-  const cost::Estimator& estimator_;
+  sim::PriceBook& prices_;
   sim::SimulationOptions options_;
   int64_t micro_batches_;
   int64_t group_ = 1;
@@ -93,8 +93,8 @@ class Jumper {
 
 }  // namespace
 
-Result<SteadyState> SimulateSteadyState(const ir::Plan& plan, const cost::Estimator& estimator, const sim::SimulationOptions& options) {
-  return Jumper(plan, estimator, options).Run();
+Result<SteadyState> SimulateSteadyState(const ir::Plan& plan, sim::PriceBook& prices, const sim::SimulationOptions& options) {
+  return Jumper(plan, prices, options).Run();
 }
 
 }  // namespace helm::planner

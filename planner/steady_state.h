@@ -11,9 +11,9 @@
 // what is reported of a chosen plan, which is written out too.
 #pragma once
 
-#include "cost/estimator.h"
 #include "ir/plan.h"
 #include "ir/step_programs.h"
+#include "sim/price_book.h"
 #include "sim/simulate.h"
 
 namespace helm::planner {
@@ -24,6 +24,6 @@ struct SteadyState {
 };
 
 // `plan.workload.global_batch` is divisible as for Materialise. `options.record_timeline` is ignored.
-Result<SteadyState> SimulateSteadyState(const ir::Plan& plan, const cost::Estimator& estimator, const sim::SimulationOptions& options);
+Result<SteadyState> SimulateSteadyState(const ir::Plan& plan, sim::PriceBook& prices, const sim::SimulationOptions& options);
 
 }  // namespace helm::planner

@@ -15,12 +15,6 @@
 namespace helm::schedule {
 namespace {
 
-Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program) {
-  if (word == "none") return program;
-  if (word == "serial") return RunPass("serial", program);
-  return InvalidError(fmt::format("plan: error: overlap '{}' is not known to this version\nallowed: none, serial", word));
-}
-
 Status CheckHash(const ir::StepPrograms& step, const std::string& expected) {
   const std::string found = ir::ProgramHash(step);
   if (expected.empty() || found == expected) return OkStatus();

@@ -16,4 +16,7 @@ std::vector<std::string> PassNames();
 // `spec`: "name" or "name=value". An unknown name or a value that the pass does not take is kInvalid, with the names there are.
 Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program);
 
+// The passes that an overlap word stands for (schedule/materialise.h).
+Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program);
+
 }  // namespace helm::schedule

@@ -14,11 +14,6 @@ namespace {
 constexpr size_t kLargestShown = 10;
 constexpr int64_t kCudaBlockBytes = 512;  // kMinBlockSize of PyTorch's CUDACachingAllocator (techniques.md 9.1)
 
-int64_t AllocatedBytes(const ir::Program& program, ir::StorageId storage) {
-  const int64_t bytes = program.storage(storage).bytes.count();
-  return program.device == ir::DeviceKind::kCuda ? (bytes + kCudaBlockBytes - 1) / kCudaBlockBytes * kCudaBlockBytes : bytes;
-}
-
 int64_t Sum(const BytesByRole& bytes) { return std::accumulate(bytes.begin(), bytes.end(), int64_t{0}); }
 
 void Add(BytesByRole& bytes, const ir::Program& program, ir::StorageId storage, int64_t sign) {
@@ -44,7 +39,52 @@ std::vector<ir::StorageId> LargestLive(const ir::Program& program, const ir::Lif
   return storages;
 }
 
-BytesByRole ResidentAfter(const ir::Program& program, BytesByRole bytes) {
+}  // namespace
+
+int64_t AllocatedBytes(const ir::Program& program, ir::StorageId storage) {
+  const int64_t bytes = program.storage(storage).bytes.count();
+  return program.device == ir::DeviceKind::kCuda ? (bytes + kCudaBlockBytes - 1) / kCudaBlockBytes * kCudaBlockBytes : bytes;
+}
+
+void MemoryChange::Append(const MemoryChange& next) {
+  if (next.empty) return;
+  const int64_t before = Sum(after);
+  if (empty || before + next.peak_bytes > peak_bytes) {
+    peak_bytes = before + next.peak_bytes;
+    workspace = next.workspace;
+    for (size_t role = 0; role < after.size(); ++role) at_peak[role] = after[role] + next.at_peak[role];
+  }
+  for (size_t role = 0; role < after.size(); ++role) after[role] += next.after[role];
+  empty = false;
+}
+
+MemoryChange ChangeOver(const ir::Program& program, const ir::Lifetimes& lifetimes, const TaskCosts& costs, size_t first, size_t end) {
+  MemoryChange change;
+  for (size_t i = first; i < end; ++i) {
+    for (const ir::StorageId storage : lifetimes.allocated_by[i]) Add(change.after, program, storage, 1);
+    const int64_t workspace = costs.ops[i].workspace.count();
+    const int64_t now = Sum(change.after) + workspace;
+    if (i == first || now > change.peak_bytes) {
+      change.peak_bytes = now;
+      change.at_peak = change.after;
+      change.workspace = workspace;
+    }
+    for (const ir::StorageId storage : lifetimes.freed_after[i]) Add(change.after, program, storage, -1);
+    change.empty = false;
+  }
+  return change;
+}
+
+BytesByRole ResidentBytes(const ir::Program& program) {
+  BytesByRole bytes{};
+  for (size_t s = 0; s < program.storages.size(); ++s) {
+    if (program.storages[s].persistent) Add(bytes, program, ir::StorageId(s), 1);
+  }
+  return bytes;
+}
+
+BytesByRole LiveAfterStep(const ir::Program& program) {
+  BytesByRole bytes = ResidentBytes(program);
   std::set<ir::StorageId> kept;
   for (const auto& [name, tensor] : program.outputs) kept.insert(program.tensor(tensor).storage);
   for (const ir::StorageId storage : kept) {
@@ -53,14 +93,10 @@ BytesByRole ResidentAfter(const ir::Program& program, BytesByRole bytes) {
   return bytes;
 }
 
-}  // namespace
-
 Result<MemoryProfile> TrackMemory(const ir::Program& program, const TaskCosts& costs, bool record) {
   const ir::Lifetimes lifetimes = ir::ComputeLifetimes(program);
   MemoryProfile profile;
-  for (size_t s = 0; s < program.storages.size(); ++s) {
-    if (program.storages[s].persistent) Add(profile.resident, program, ir::StorageId(s), 1);
-  }
+  profile.resident = ResidentBytes(program);
   BytesByRole live = profile.resident;
   profile.peak.bytes = Bytes(Sum(live));
   profile.peak.by_role = live;
@@ -76,9 +112,9 @@ Result<MemoryProfile> TrackMemory(const ir::Program& program, const TaskCosts& c
     }
     for (const ir::StorageId storage : lifetimes.freed_after[i]) Add(live, program, storage, -1);
   }
-  if (live != ResidentAfter(program, profile.resident)) {
-    return InternalError(fmt::format("simulation of '{}': {} bytes are live after the step, {} are resident", program.name, Sum(live),
-                                     Sum(ResidentAfter(program, profile.resident))));
+  if (const BytesByRole expected = LiveAfterStep(program); live != expected) {
+    return InternalError(
+        fmt::format("simulation of '{}': {} bytes are live after the step, {} are resident", program.name, Sum(live), Sum(expected)));
   }
   profile.peak.live_largest = LargestLive(program, lifetimes, profile.peak.op);
   return profile;

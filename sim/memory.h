@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "ir/lifetime.h"
 #include "ir/program.h"
 #include "ir/timeline.h"
 #include "sim/simulate.h"
@@ -26,6 +27,28 @@ struct MemoryProfile {
   BytesByRole resident{};               // before the step: the persistent storages
   std::vector<BytesByRole> live_at_op;  // with the op's results, before anything is freed after it; workspace counts as activation
 };
+
+// What an allocator takes for a storage.
+int64_t AllocatedBytes(const ir::Program& program, ir::StorageId storage);
+
+// What consecutive ops do to the live bytes, whatever is live before them.
+struct MemoryChange {
+  BytesByRole after{};     // more (or less) than before
+  int64_t peak_bytes = 0;  // above what is live before them, workspace included
+  BytesByRole at_peak{};   // likewise, without workspace
+  int64_t workspace = 0;   // at the peak
+  bool empty = true;       // no op
+
+  // These ops, then those.
+  void Append(const MemoryChange& next);
+  bool operator==(const MemoryChange&) const = default;
+};
+// Of the ops [first, end).
+MemoryChange ChangeOver(const ir::Program& program, const ir::Lifetimes& lifetimes, const TaskCosts& costs, size_t first, size_t end);
+
+// Live before the first op; live behind the last one: that and the outputs.
+BytesByRole ResidentBytes(const ir::Program& program);
+BytesByRole LiveAfterStep(const ir::Program& program);
 
 // REQUIRES: Verify(program) is ok. `live_at_op` is left empty unless `record`.
 Result<MemoryProfile> TrackMemory(const ir::Program& program, const TaskCosts& costs, bool record);

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/check.h"
 #include "sim/memory.h"
 #include "sim/schedule_times.h"
 #include "sim/step_graph.h"
@@ -13,7 +14,7 @@
 namespace helm::sim {
 namespace {
 
-SourceShares SharesOf(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs) {
+SourceShares SharesOfStep(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs) {
   std::array<int64_t, 3> time{};  // picoseconds, by source
   for (size_t c = 0; c < step.classes.size(); ++c) {
     for (size_t i = 0; i < step.classes[c].ops.size(); ++i) {
@@ -22,10 +23,7 @@ SourceShares SharesOf(const ir::StepPrograms& step, const std::vector<TaskCosts>
       time[static_cast<size_t>(costs[c].ops[i].source)] += costs[c].ops[i].duration.picoseconds();
     }
   }
-  const auto total = static_cast<double>(time[0] + time[1] + time[2]);
-  if (total == 0) return {};
-  const auto share = [&](cost::Source source) { return static_cast<double>(time[static_cast<size_t>(source)]) / total; };
-  return {share(cost::Source::kMeasured), share(cost::Source::kInterpolated), share(cost::Source::kAnalytic)};
+  return SharesOf(time);
 }
 
 // Tasks to ops: an op whose launch and work both lie on the path is named once.
@@ -75,8 +73,21 @@ ir::Timeline TimelineOf(const ir::StepPrograms& step, const std::vector<TaskCost
 
 }  // namespace
 
+SourceShares SharesOf(const std::array<int64_t, 3>& time) {
+  const auto total = static_cast<double>(time[0] + time[1] + time[2]);
+  if (total == 0) return {};
+  const auto share = [&](cost::Source source) { return static_cast<double>(time[static_cast<size_t>(source)]) / total; };
+  return {share(cost::Source::kMeasured), share(cost::Source::kInterpolated), share(cost::Source::kAnalytic)};
+}
+
 Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator& estimator, const SimulationOptions& options) {
-  HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, estimator, options.ranks_per_node));
+  PriceBook prices(estimator, options.ranks_per_node);
+  return Simulate(step, prices, options);
+}
+
+Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, const SimulationOptions& options) {
+  HELM_CHECK(prices.ranks_per_node() == options.ranks_per_node, "prices of the same placement of ranks");
+  HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, prices));
   HELM_ASSIGN_OR_RETURN(StepGraph step_graph, BuildStepGraph(step, costs, options.communication_shares_cores));
   const ScheduleTimes times = Schedule(std::move(step_graph));
   Simulation simulation;
@@ -93,7 +104,7 @@ Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator&
 
   simulation.makespan = Duration::Picoseconds(times.makespan);
   simulation.breakdown = MeanOf(simulation.breakdown_of_class, simulation.makespan);
-  simulation.shares = SharesOf(step, costs);
+  simulation.shares = SharesOfStep(step, costs);
   simulation.critical_path = OpsOf(step, times, path);
   if (options.record_timeline) simulation.timeline = TimelineOf(step, costs, times, memory);
   return simulation;

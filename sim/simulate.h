@@ -19,6 +19,7 @@
 #include "cost/estimator.h"
 #include "ir/step_programs.h"
 #include "ir/timeline.h"
+#include "sim/price_book.h"
 
 namespace helm::sim {
 
@@ -53,6 +54,9 @@ struct SourceShares {  // of the summed durations of ops and collectives; all 0 
   double analytic = 0;
 };
 
+// From the summed durations, by cost::Source.
+SourceShares SharesOf(const std::array<int64_t, 3>& picoseconds_by_source);
+
 struct Simulation {
   Duration makespan;
   MemoryPeak peak;
@@ -65,5 +69,7 @@ struct Simulation {
 };
 
 Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator& estimator, const SimulationOptions& options);
+// The same with prices that are remembered from step to step. REQUIRES: prices.ranks_per_node() == options.ranks_per_node.
+Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, const SimulationOptions& options);
 
 }  // namespace helm::sim

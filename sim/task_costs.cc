@@ -1,8 +1,10 @@
 #include "sim/task_costs.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 #include <string>
-#include <unordered_map>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -13,24 +15,28 @@ namespace {
 
 constexpr std::string_view kCollectivePrefix = "c10d.";
 
-// Asks the estimator once for each distinct key; keeps what failed, in the order of the programs.
+bool IsPricedCollective(const ir::Op& op) { return op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv"; }
+
+// Looks prices up for the ops of one rank; keeps each refusal once, in the order of the programs.
 class Pricer {
  public:
-  Pricer(const cost::Estimator& estimator, int64_t ranks_per_node) : estimator_(estimator), ranks_per_node_(ranks_per_node) {}
+  explicit Pricer(PriceBook& prices) : prices_(prices) {}
 
-  cost::Estimate Price(const ir::Program& program, const ir::Op& op, int64_t rank) {
-    if (op.kind == ir::OpKind::kCompute) {
-      const ir::OpSignature signature = ir::SignatureOf(program, op);
-      return Once(ir::ToText(signature), [&] { return estimator_.EstimateOp(signature); });
-    }
-    if (op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv") {
-      const ir::CollectiveSignature signature = CollectiveSignatureOf(program, op, rank, ranks_per_node_);
-      return Once(ir::ToText(signature), [&] { return estimator_.EstimateCollective(signature); });
-    }
-    return {};
+  cost::Estimate OfOp(const ir::Program& program, const ir::Op& op) { return Noted(prices_.OfOp(program, op)); }
+
+  // Finding the members of a group takes longer than a look-up, so what differs in nothing but the tensor is asked for once.
+  cost::Estimate OfCollective(const ir::Program& program, const ir::Op& op, int64_t rank) {
+    const int64_t offset = ir::IsPointToPoint(op) ? ir::PeerOffset(program, op) : 0;
+    const ir::DataType dtype = program.tensor(ir::TensorArguments(op).front()).dtype;
+    const CollectiveKey key{op.target, op.group, offset, dtype, ir::CollectiveBytes(program, op).count(), rank};
+    const auto [known, is_new] = collectives_.try_emplace(key, nullptr);
+    if (is_new) known->second = &prices_.OfCollective(CollectiveSignatureOf(program, op, rank, prices_.ranks_per_node()));
+    return Noted(*known->second);
   }
 
-  void Fail(std::string reason) { failures_.push_back(std::move(reason)); }
+  void Fail(const std::string& reason) {
+    if (seen_.insert(reason).second) failures_.push_back(reason);
+  }
 
   Status ToStatus(const std::string& name) const {
     if (failures_.empty()) return OkStatus();
@@ -40,44 +46,53 @@ class Pricer {
   }
 
  private:
-  template <typename Ask>
-  cost::Estimate Once(const std::string& key, const Ask& ask) {
-    if (const auto known = known_.find(key); known != known_.end()) return known->second;
-    const Result<cost::Estimate> answer = ask();
-    if (!answer.ok()) Fail(answer.status().message());
-    return known_.emplace(key, answer.ok() ? *answer : cost::Estimate()).first->second;
+  using CollectiveKey = std::tuple<std::string, ir::GroupId, int64_t, ir::DataType, int64_t, int64_t>;
+
+  cost::Estimate Noted(const Price& price) {
+    if (!price.refusal.empty()) Fail(price.refusal);
+    return price.estimate;
   }
 
-  const cost::Estimator& estimator_;
-  const int64_t ranks_per_node_;
-  std::unordered_map<std::string, cost::Estimate> known_;  // only looked up, never iterated
+  PriceBook& prices_;
+  std::map<CollectiveKey, const Price*> collectives_;
   std::vector<std::string> failures_;
+  std::set<std::string> seen_;
 };
 
 }  // namespace
 
-Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, const cost::Estimator& estimator, int64_t ranks_per_node) {
-  HELM_CHECK(ranks_per_node >= 1, "a node holds ranks");
-  Pricer pricer(estimator, ranks_per_node);
+Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices) {
+  Pricer pricer(prices);
   std::vector<TaskCosts> costs(step.classes.size());
   for (size_t c = 0; c < costs.size(); ++c) {
     const ir::Program& program = step.classes[c];
     const int64_t rank = RepresentativeRank(step, c);
-    costs[c].ops.reserve(program.ops.size());
-    for (const ir::Op& op : program.ops) costs[c].ops.push_back(pricer.Price(program, op, rank));
+    costs[c].ops.resize(program.ops.size());
+    for (size_t i = 0; i < program.ops.size(); ++i) {
+      const ir::Op& op = program.ops[i];
+      if (op.kind == ir::OpKind::kCompute) costs[c].ops[i] = pricer.OfOp(program, op);
+      if (IsPricedCollective(op)) costs[c].ops[i] = pricer.OfCollective(program, op, rank);
+    }
   }
-  const auto host = estimator.EstimateHost();
+  const auto host = prices.OfHost();
   if (!host.ok()) pricer.Fail(host.status().message());
   HELM_RETURN_IF_ERROR(pricer.ToStatus(step.classes.front().name));
   for (size_t c = 0; c < costs.size(); ++c) {
     costs[c].host = *host;
     for (size_t i = 0; i < costs[c].ops.size(); ++i) {
       const ir::Op& op = step.classes[c].ops[i];
-      const bool free = op.kind == ir::OpKind::kView || op.kind == ir::OpKind::kWait || op.target == "c10d.recv";
-      if (free) costs[c].ops[i].source = host->source;
+      if (op.kind != ir::OpKind::kCompute && !IsPricedCollective(op)) costs[c].ops[i].source = host->source;
     }
   }
   return costs;
+}
+
+Status PriceCollectives(const ir::Program& program, int64_t rank, PriceBook& prices, TaskCosts& costs) {
+  Pricer pricer(prices);
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    if (IsPricedCollective(program.ops[i])) costs.ops[i] = pricer.OfCollective(program, program.ops[i], rank);
+  }
+  return pricer.ToStatus(program.name);
 }
 
 ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {

@@ -11,6 +11,7 @@
 #include "ir/program.h"
 #include "ir/signature.h"
 #include "ir/step_programs.h"
+#include "sim/price_book.h"
 
 namespace helm::sim {
 
@@ -21,7 +22,11 @@ struct TaskCosts {
 
 // By class. Fails with every op and collective that has no price, each with the reason. A message is priced at its sender; its receiver's
 // op costs nothing of its own.
-Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, const cost::Estimator& estimator, int64_t ranks_per_node);
+Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices);
+
+// The prices of the program's collectives as `rank` finds them (whose groups may lie on the nodes otherwise than those of the rank that
+// `costs` were made for), in place of those there.
+Status PriceCollectives(const ir::Program& program, int64_t rank, PriceBook& prices, TaskCosts& costs);
 
 // The collective as the estimator knows it, for the group of `rank`, when `ranks_per_node` consecutive ranks share a node; a send is one of
 // two ranks. REQUIRES: op.kind is kCollectiveStart, and not c10d.recv.

@@ -14,42 +14,48 @@
 namespace helm::tools {
 namespace {
 
-// One thread's: estimators remember what they were asked, so rows of one cluster share one.
+// One thread's: prices are remembered, so rows of one cluster share a book.
 class RowPredictor {
  public:
   explicit RowPredictor(std::shared_ptr<const std::vector<cost::CostTable>> tables) : tables_(std::move(tables)) {}
 
   Result<validation::Prediction> operator()(const config::RunConfig& config) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
-    HELM_ASSIGN_OR_RETURN(const cost::Estimator* estimator, EstimatorFor(config.cluster, cost::HostThreadOf(config.software)));
-    const planner::EvaluateOptions options{
-        .memory_fraction = config.search.memory_fraction, .record_timeline = false, .steady_state = true};
+    HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, cost::HostThreadOf(config.software)));
+    const planner::EvaluateOptions options{.memory_fraction = config.search.memory_fraction, .record_timeline = false, .templates = true};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
-                          planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *estimator, options));
+                          planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *prices, options));
     validation::Prediction prediction;
     prediction.step_time_s = evaluation.prediction.step_time.seconds();
     const auto bytes = static_cast<double>(evaluation.prediction.memory_bytes_peak.count());
     prediction.allocated = {bytes, bytes, bytes};
     prediction.document = planner::ToJson(evaluation.prediction);
     prediction.not_modelled = model::UnmodelledSwitches(config.software);
+    prediction.written_out_because = evaluation.written_out_because;
     return prediction;
   }
 
  private:
-  Result<const cost::Estimator*> EstimatorFor(const cluster::Cluster& cluster, cost::HostThread host) {
-    std::unique_ptr<cost::Estimator>& estimator = estimators_[{cluster::ToJson(cluster).dump(), host}];
-    if (estimator == nullptr) {
+  struct Pricing {
+    std::unique_ptr<cost::Estimator> estimator;
+    std::unique_ptr<sim::PriceBook> prices;
+  };
+
+  Result<sim::PriceBook*> PricesFor(const cluster::Cluster& cluster, cost::HostThread host) {
+    Pricing& pricing = pricings_[{cluster::ToJson(cluster).dump(), host}];
+    if (pricing.estimator == nullptr) {
       std::vector<cost::CostTable> fitting;
       for (const cost::CostTable& table : *tables_) {
         if (cost::SameDevice(table.device, cost::DeviceKeyOf(cluster))) fitting.push_back(table);
       }
-      HELM_ASSIGN_OR_RETURN(estimator, cost::MakeEstimator(cluster, fitting, {.host = host}));
+      HELM_ASSIGN_OR_RETURN(pricing.estimator, cost::MakeEstimator(cluster, fitting, {.host = host}));
+      pricing.prices = std::make_unique<sim::PriceBook>(planner::MakePriceBook(*pricing.estimator, cluster));
     }
-    return estimator.get();
+    return pricing.prices.get();
   }
 
   std::shared_ptr<const std::vector<cost::CostTable>> tables_;
-  std::map<std::pair<std::string, cost::HostThread>, std::unique_ptr<cost::Estimator>> estimators_;  // by cluster
+  std::map<std::pair<std::string, cost::HostThread>, Pricing> pricings_;  // by cluster
 };
 
 }  // namespace

@@ -67,6 +67,7 @@ Outcome PredictRow(const Row& row, const config::ConfigContext& context, const P
   }
   outcome.prediction = std::move(prediction).value();
   for (const std::string& words : outcome.prediction->not_modelled) outcome.notes.push_back("not modelled: " + words);
+  if (!outcome.prediction->written_out_because.empty()) outcome.notes.push_back("written out: " + outcome.prediction->written_out_because);
   Compare(row.measured, outcome);
   return outcome;
 }

@@ -28,6 +28,7 @@ struct Prediction {
   std::optional<Memory> total;
   nlohmann::ordered_json document;        // DESIGN section 4's prediction
   std::vector<std::string> not_modelled;  // switches that the prediction leaves out
+  std::string written_out_because;        // why the step was not composed of templates; empty: it was
 };
 
 // Not called by two threads at once; each thread has its own.

@@ -47,7 +47,8 @@ RC_GTEST_PROP(SteadyState, IsTheWrittenOutStep, ()) {
   RC_ASSERT(step.ok());
   const auto full = sim::Simulate(*step, estimator, options);
   RC_ASSERT(full.ok());
-  const auto jumped = SimulateSteadyState(plan, estimator, options);
+  sim::PriceBook prices(estimator, options.ranks_per_node);
+  const auto jumped = SimulateSteadyState(plan, prices, options);
   RC_ASSERT(jumped.ok());
   ExpectSame(jumped->simulation, *full);
 }
@@ -58,7 +59,9 @@ TEST(SteadyState, JumpsOverManyMicroBatches) {
   config.strategy.pipeline = 2;
   config.strategy.schedule = "1f1b";
   config.workload.global_batch = 1000;
-  const auto jumped = SimulateSteadyState(MakePlan(config, config.strategy), BytesEstimator(), {});
+  const BytesEstimator estimator;
+  sim::PriceBook prices(estimator, 1);
+  const auto jumped = SimulateSteadyState(MakePlan(config, config.strategy), prices, {});
   ASSERT_TRUE(jumped.ok()) << jumped.status().message();
   EXPECT_LE(jumped->step.classes[0].schedule.size(), 2U * 7);  // seven micro-batches, forward and backward
 }

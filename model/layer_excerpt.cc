@@ -1,0 +1,53 @@
+#include "model/layer_excerpt.h"
+
+#include <set>
+
+#include "model/chunks.h"
+#include "model/parameter_plan.h"
+
+namespace helm::model {
+namespace {
+
+// Layers with the last parameter of a bucket in the order in which backward completes the gradients.
+std::set<int64_t> LayersThatCompleteBuckets(const ParameterPlan& plan) {
+  std::vector<int64_t> layer_of(plan.parameters.size(), -1);
+  for (size_t layer = 0; layer < plan.layers.size(); ++layer) {
+    for (const ParameterIndex index : ParametersOf(plan.layers[layer])) layer_of[static_cast<size_t>(index)] = static_cast<int64_t>(layer);
+  }
+  std::set<int64_t> layers;
+  for (const Bucket& bucket : plan.buckets) layers.insert(layer_of[static_cast<size_t>(bucket.parameters.back())]);
+  return layers;
+}
+
+// Lets the first inner layer of the chunk that is not in `kept` stand for the others.
+void LeaveOut(const Chunk& chunk, const std::set<int64_t>& kept, std::vector<int32_t>& told_by) {
+  int64_t stand_in = -1;
+  for (int64_t layer = chunk.layer_begin + 1; layer + 1 < chunk.layer_end; ++layer) {
+    if (kept.contains(layer)) continue;
+    if (stand_in < 0) stand_in = layer;
+    told_by[static_cast<size_t>(layer)] = static_cast<int32_t>(stand_in);
+  }
+}
+
+}  // namespace
+
+int32_t LayerExcerpt::ToldBy(int64_t layer, bool in_last) const {
+  const std::vector<int32_t>& layers = in_last ? told_by_in_last : told_by;
+  return layers.empty() ? static_cast<int32_t>(layer) : layers[static_cast<size_t>(layer)];
+}
+
+LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy, int64_t stage) {
+  LayerExcerpt excerpt;
+  if (strategy.zero > 1 || strategy.fsdp_shard > 0) return excerpt;
+  for (int64_t layer = 0; layer < model.layers; ++layer) excerpt.told_by.push_back(static_cast<int32_t>(layer));
+  excerpt.told_by_in_last = excerpt.told_by;
+  const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
+  const std::set<int64_t> reducing = strategy.data > 1 ? LayersThatCompleteBuckets(plan) : std::set<int64_t>();
+  for (const Chunk& chunk : ChunksOfStage(model, strategy, stage)) {
+    LeaveOut(chunk, {}, excerpt.told_by);
+    LeaveOut(chunk, reducing, excerpt.told_by_in_last);
+  }
+  return excerpt;
+}
+
+}  // namespace helm::model

@@ -1,0 +1,31 @@
+// LayerExcerpt: which layers of a stage its program must hold so that it tells of them all.
+//
+// All layers of a model are lowered alike, so one inner layer of a chunk stands for the others: the first and the last stand for themselves
+// (what lies outside the layers begins and ends there), and so do, in the last micro-batch, layers whose backward completes a gradient
+// bucket and starts its reduction. A program written from an excerpt is valid, but computes another model; it is for the simulator alone
+// (sim/compose.h), never run.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "ir/software.h"
+#include "ir/strategy.h"
+#include "model/model_spec.h"
+
+namespace helm::model {
+
+struct LayerExcerpt {
+  // By layer of the model: the layer that stands for it, itself where it is written out. Empty: all are.
+  std::vector<int32_t> told_by;
+  std::vector<int32_t> told_by_in_last;  // in the last micro-batch of the schedule
+
+  int32_t ToldBy(int64_t layer, bool in_last) const;
+  bool LeavesOut(int64_t layer, bool in_last) const { return ToldBy(layer, in_last) != layer; }
+};
+
+// Leaves out nothing where layers depend on their neighbours (parameters gathered layer by layer: ZeRO 2 and 3, FSDP). REQUIRES:
+// CheckStrategy is ok.
+LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy, int64_t stage);
+
+}  // namespace helm::model

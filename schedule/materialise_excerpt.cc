@@ -1,0 +1,137 @@
+#include "schedule/materialise_excerpt.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <tuple>
+#include <utility>
+
+#include "model/chunks.h"
+#include "model/lower.h"
+#include "schedule/pass.h"
+#include "schedule/pipeline_schedule.h"
+
+namespace helm::schedule {
+namespace {
+
+constexpr int32_t kMicroBatchesTold = 3;
+
+// What a chunk does, but for the numbers of its layers.
+struct ChunkWork {
+  int64_t layers = 0;
+  bool embedding = false;
+  bool head = false;
+  // How far along the pipeline, around it, the chunks before and behind lie: 0 where no message is sent.
+  int64_t to_before = 0;
+  int64_t to_behind = 0;
+  bool operator==(const ChunkWork&) const = default;
+};
+
+// Two stages of equal work have the same actions, if not in the same order, and so the same templates.
+struct StageWork {
+  std::vector<ChunkWork> chunks;
+  std::set<std::tuple<int64_t, ir::ActionKind, int32_t>> actions;  // which of the stage's chunks, what, for which micro-batch
+  bool operator==(const StageWork&) const = default;
+};
+
+std::vector<ChunkWork> WorkOf(const std::vector<model::Chunk>& chunks, const ir::Strategy& strategy) {
+  std::vector<ChunkWork> work;
+  for (const model::Chunk& chunk : chunks) {
+    const auto offset_to = [&](int64_t other) {
+      return (model::StageOfChunk(strategy, other) - model::StageOfChunk(strategy, chunk.index) + strategy.pipeline) % strategy.pipeline;
+    };
+    work.push_back({chunk.layer_end - chunk.layer_begin, chunk.embedding, chunk.head, chunk.embedding ? 0 : offset_to(chunk.index - 1),
+                    chunk.head ? 0 : offset_to(chunk.index + 1)});
+  }
+  return work;
+}
+
+// Whether each chunk runs each kind of action for its micro-batches in ascending order, so that the first and the last are those numbered
+// so.
+bool Ascends(const ir::Schedule& schedule) {
+  std::map<std::pair<int32_t, ir::ActionKind>, int32_t> next;
+  return std::ranges::all_of(schedule, [&](const ir::Action& action) { return action.micro_batch == next[{action.stage, action.kind}]++; });
+}
+
+// The actions of the first, the second and the last micro-batch, numbered 0, 1 and 2.
+ir::Schedule Shortened(const ir::Schedule& schedule, int64_t micro_batches) {
+  ir::Schedule shortened;
+  for (ir::Action action : schedule) {
+    if (action.micro_batch > 1 && action.micro_batch + 1 < micro_batches) continue;
+    action.micro_batch = std::min(action.micro_batch, kMicroBatchesTold - 1);
+    shortened.push_back(std::move(action));
+  }
+  return shortened;
+}
+
+std::vector<sim::LayerTurn> TurnsOf(const ir::Action& action, const std::vector<model::Chunk>& chunks, const model::LayerExcerpt& layers,
+                                    bool in_last) {
+  const auto chunk = std::ranges::find(chunks, action.stage, &model::Chunk::index);
+  std::vector<sim::LayerTurn> turns;
+  if (chunk == chunks.end()) return turns;
+  for (int64_t layer = chunk->layer_begin; layer < chunk->layer_end; ++layer) {
+    turns.push_back({static_cast<int32_t>(layer), layers.ToldBy(layer, in_last)});
+  }
+  if (action.kind != ir::ActionKind::kForward) std::ranges::reverse(turns);
+  return turns;
+}
+
+class ExcerptMaker {
+ public:
+  ExcerptMaker(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device) : plan_(plan), model_(model), device_(device) {}
+
+  Result<sim::StepExcerpt> Run() {
+    const ir::Strategy& strategy = plan_.strategy;
+    HELM_RETURN_IF_ERROR(model::CheckStrategy(model_, plan_.workload, strategy));
+    excerpt_.micro_batches = MicroBatches(plan_.workload, strategy);
+    HELM_ASSIGN_OR_RETURN(excerpt_.schedules, PipelineSchedules(strategy, excerpt_.micro_batches));
+    const bool shorten = excerpt_.micro_batches > kMicroBatchesTold && std::ranges::all_of(excerpt_.schedules, Ascends);
+    excerpt_.micro_batches_written = shorten ? kMicroBatchesTold : excerpt_.micro_batches;
+    const size_t stages = excerpt_.schedules.size();
+    excerpt_.programs.classes.resize(stages);
+    excerpt_.layers.resize(stages);
+    for (size_t stage = 0; stage < stages; ++stage) {
+      chunks_.push_back(model::ChunksOfStage(model_, strategy, static_cast<int64_t>(stage)));
+      written_.push_back(shorten ? Shortened(excerpt_.schedules[stage], excerpt_.micro_batches) : excerpt_.schedules[stage]);
+      works_.push_back({WorkOf(chunks_.back(), strategy), {}});
+      for (const ir::Action& action : written_.back()) {
+        works_.back().actions.insert({action.stage / strategy.pipeline, action.kind, action.micro_batch});
+      }
+      excerpt_.told_by.push_back(static_cast<size_t>(std::ranges::find(works_, works_.back()) - works_.begin()));
+      if (excerpt_.told_by.back() == stage) HELM_RETURN_IF_ERROR(Write(stage));
+    }
+    return std::move(excerpt_);
+  }
+
+ private:
+  Status Write(size_t stage) {
+    const ir::Strategy& strategy = plan_.strategy;
+    const auto coordinate = static_cast<int64_t>(stage);
+    const ir::Schedule& schedule = written_[stage];
+    const model::LayerExcerpt layers = model::ExcerptOf(model_, plan_.software, strategy, coordinate);
+    HELM_ASSIGN_OR_RETURN(ir::Program program,
+                          model::LowerStage(model_, plan_.workload, plan_.software, strategy, device_, schedule, coordinate, layers));
+    HELM_ASSIGN_OR_RETURN(excerpt_.programs.classes[stage], ApplyOverlap(strategy.overlap, std::move(program)));
+    for (const ir::Action& action : schedule) {
+      const bool in_last = action.micro_batch + 1 == excerpt_.micro_batches_written;
+      excerpt_.layers[stage].push_back(TurnsOf(action, chunks_[stage], layers, in_last));
+    }
+    return OkStatus();
+  }
+
+  const ir::Plan& plan_;
+  const model::ModelSpec& model_;
+  const ir::DeviceKind device_;
+  std::vector<std::vector<model::Chunk>> chunks_;  // by stage
+  std::vector<ir::Schedule> written_;              // by stage
+  std::vector<StageWork> works_;                   // by stage
+  sim::StepExcerpt excerpt_;
+};
+
+}  // namespace
+
+Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device) {
+  return ExcerptMaker(plan, model, device).Run();
+}
+
+}  // namespace helm::schedule

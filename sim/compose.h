@@ -1,0 +1,32 @@
+// ComposeStep: time and memory of a step from templates and the order of its actions, without its ops.
+//
+// Each class walks its schedule; an action is a few products of small matrices (sim/max_plus.h), and the classes meet at messages and at
+// collectives over several of them, by the rules of sim/step_graph.h. What runs once (the first and last micro-batch of a chunk, tables,
+// optimizer) is run op by op. Nothing is rounded and nothing is assumed of how streams stand at the border of an action, so
+//   makespan, peaks of memory, computation, optimizer, shares by source   are those of the step written out, to the picosecond and byte;
+//   exposed communication, host, bubble                                   sum to what is left; of pieces that are repeated, idle time is
+//     put down to communication first, as much as they have when nothing but their own stream holds them up, then to the host.
+// The property test holds both against sim::Simulate (tests/planner/composition_test.cc).
+//
+// Where a program holds something that pieces cannot carry, composition says so and gives no number.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "core/status.h"
+#include "sim/price_book.h"
+#include "sim/simulate.h"
+#include "sim/step_excerpt.h"
+
+namespace helm::sim {
+
+struct Composition {
+  std::optional<Simulation> simulation;  // without critical path and timeline; its peak names no op
+  std::string not_applicable;            // why there is none
+};
+
+// Fails when prices are missing. REQUIRES: prices.ranks_per_node() == options.ranks_per_node. `options.record_timeline` is ignored.
+Result<Composition> ComposeStep(const StepExcerpt& excerpt, PriceBook& prices, const SimulationOptions& options);
+
+}  // namespace helm::sim

@@ -1,0 +1,163 @@
+// Steps composed of templates against the same steps written out.
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <set>
+
+#include "core/hash.h"
+#include "ir/verify.h"
+#include "planner/evaluate.h"
+#include "planner_fixture.h"
+#include "schedule/materialise.h"
+#include "schedule/materialise_excerpt.h"
+#include "sim/compose.h"
+
+namespace helm::planner {
+namespace {
+
+// Prices without any regularity, so that nothing agrees by accident: from the text of the signature. Some from each source, some with
+// workspace.
+class ScatteredEstimator : public cost::Estimator {
+ public:
+  explicit ScatteredEstimator(cost::HostCosts host, int64_t collective_most) : host_(host), collective_most_(collective_most) {}
+
+  Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override {
+    const uint64_t hash = Hash64(ir::ToText(op));
+    const int64_t workspace = hash % 5 == 0 ? static_cast<int64_t>(hash >> 40) % 100'000 : 0;
+    return cost::Estimate{Duration::Picoseconds(1'000 + static_cast<int64_t>(hash % 1'000'003)), SourceOf(hash), Bytes(workspace)};
+  }
+  Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override {
+    const uint64_t hash = Hash64(ir::ToText(collective));
+    return cost::Estimate{Duration::Picoseconds(static_cast<int64_t>(hash % static_cast<uint64_t>(collective_most_))), SourceOf(hash),
+                          Bytes()};
+  }
+  Result<cost::HostCosts> EstimateHost() const override { return host_; }
+
+ private:
+  static cost::Source SourceOf(uint64_t hash) { return static_cast<cost::Source>((hash >> 32) % 3); }
+
+  cost::HostCosts host_;
+  int64_t collective_most_;
+};
+
+void RunOnGpus(cluster::Cluster& cluster) {
+  cluster.local = false;
+  cluster.device.is_cpu = false;
+  cluster.device.architecture = "hopper";
+  cluster.device.multiprocessors = 132;
+  cluster.node_count = 8;
+  cluster.intra_node = {"nvswitch", BytesPerSecond::Gigabytes(450)};
+  cluster.inter_node = {8, BytesPerSecond::Gigabits(400), "infiniband", Duration::Microseconds(5)};
+}
+
+// Up to 16 layers of any kind that HELM lowers, up to 40 micro-batches, every way to split, schedule, overlap and recompute them, on CPUs
+// and GPUs, where the host, the kernels or the collectives may be the slowest.
+config::RunConfig RandomConfig() {
+  config::RunConfig config = SmallConfig(8);
+  const bool gpu = *rc::gen::arbitrary<bool>();
+  if (gpu) RunOnGpus(config.cluster);
+  config.workload.dtype = gpu ? ir::DataType::kBFloat16 : *rc::gen::element(ir::DataType::kFloat32, ir::DataType::kBFloat16);
+  if (*rc::gen::arbitrary<bool>()) {
+    config.model.family = model::Family::kGpt;
+    config.model.norm = model::Norm::kLayerNorm;
+    config.model.position = model::Position::kLearned;
+    config.model.activation = model::Activation::kGelu;
+    config.model.bias = true;
+  }
+  config.model.tied_embeddings = *rc::gen::arbitrary<bool>();
+  config.model.vocab = *rc::gen::element<int64_t>(64, 67);
+  config.software.gradient_bucket_bytes = *rc::gen::element<int64_t>(20'000, 100'000, 1'000'000);
+  ir::Strategy& strategy = config.strategy;
+  strategy.pipeline = *rc::gen::element<int64_t>(1, 2, 4);
+  strategy.tensor = *rc::gen::element<int64_t>(1, 2);
+  strategy.sequence_parallel = strategy.tensor > 1 && *rc::gen::arbitrary<bool>();
+  strategy.data = *rc::gen::element<int64_t>(1, 2);
+  strategy.zero = *rc::gen::element<int64_t>(0, 1);
+  strategy.micro_batch = *rc::gen::element<int64_t>(1, 2);
+  strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
+  strategy.overlap = *rc::gen::weightedElement<std::string>({{3, "none"}, {1, "serial"}});
+  if (strategy.pipeline > 1) {
+    strategy.schedule = *rc::gen::element<std::string>("gpipe", "1f1b", "zb-h1", "zb-h2", "interleaved-1f1b", "zb-v", "dualpipev");
+  }
+  const bool two_chunks = strategy.schedule == "interleaved-1f1b" || strategy.schedule == "zb-v" || strategy.schedule == "dualpipev";
+  if (two_chunks) strategy.virtual_pipeline = 2;
+  const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
+  config.model.layers = chunks * *rc::gen::inRange<int64_t>(1, 16 / chunks + 3);
+  const bool grouped = strategy.schedule == "interleaved-1f1b";
+  const int64_t micro_batches = grouped ? strategy.pipeline * *rc::gen::inRange<int64_t>(1, 6) : *rc::gen::inRange<int64_t>(1, 20);
+  config.workload.global_batch = micro_batches * strategy.micro_batch * strategy.data;
+  config.cluster.devices_used = strategy.world_size();
+  config.cluster.devices_per_node = *rc::gen::element<int64_t>(2, 4, 8);
+  return config;
+}
+
+ScatteredEstimator RandomPrices() {
+  const auto up_to = [](int64_t most) { return Duration::Picoseconds(*rc::gen::inRange<int64_t>(0, most)); };
+  const int64_t launch = *rc::gen::element<int64_t>(1, 100'000, 1'000'000);
+  return ScatteredEstimator({up_to(launch), up_to(launch), up_to(launch), cost::Source::kMeasured},
+                            *rc::gen::element<int64_t>(1, 1'000'000, 30'000'000));
+}
+
+int64_t SumOf(const sim::Breakdown& b) { return (b.compute + b.exposed_communication + b.bubble + b.optimizer + b.host).picoseconds(); }
+
+void ExpectSame(const sim::Simulation& composed, const sim::Simulation& whole) {
+  RC_ASSERT(composed.makespan.picoseconds() == whole.makespan.picoseconds());
+  RC_ASSERT(composed.peak_of_class == whole.peak_of_class);
+  RC_ASSERT(composed.peak.bytes == whole.peak.bytes);
+  RC_ASSERT(composed.peak.rank_class == whole.peak.rank_class);
+  RC_ASSERT(composed.peak.by_role == whole.peak.by_role);
+  RC_ASSERT(composed.peak.workspace == whole.peak.workspace);
+  for (size_t c = 0; c < whole.breakdown_of_class.size(); ++c) {
+    RC_ASSERT(composed.breakdown_of_class[c].compute.picoseconds() == whole.breakdown_of_class[c].compute.picoseconds());
+    RC_ASSERT(composed.breakdown_of_class[c].optimizer.picoseconds() == whole.breakdown_of_class[c].optimizer.picoseconds());
+    RC_ASSERT(SumOf(composed.breakdown_of_class[c]) == whole.makespan.picoseconds());
+  }
+  RC_ASSERT(std::abs(composed.shares.measured - whole.shares.measured) < 1e-9);
+  RC_ASSERT(std::abs(composed.shares.interpolated - whole.shares.interpolated) < 1e-9);
+}
+
+RC_GTEST_PROP(Composition, IsTheWrittenOutStep, ()) {
+  const config::RunConfig config = RandomConfig();
+  const ScatteredEstimator estimator = RandomPrices();
+  const ir::Plan plan = MakePlan(config, config.strategy);
+  const auto step = schedule::Materialise(plan);
+  RC_PRE(step.ok());
+  const sim::SimulationOptions options{config.cluster.devices_per_node, config.cluster.device.is_cpu, false};
+  const auto whole = sim::Simulate(*step, estimator, options);
+  const auto excerpt = schedule::MaterialiseExcerpt(plan, config.model, step->classes[0].device);
+  RC_ASSERT(excerpt.ok());
+  for (const ir::Program& program : excerpt->programs.classes) {
+    if (!program.ops.empty()) RC_ASSERT(ir::Verify(program).message() == "");
+  }
+  sim::PriceBook prices(estimator, options.ranks_per_node);
+  const auto composed = sim::ComposeStep(*excerpt, prices, options);
+  RC_ASSERT(composed.ok());
+  RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << "\n";
+  if (!whole.ok()) {  // serial messages of an interleaved schedule wait for each other for ever
+    RC_ASSERT(!composed->simulation.has_value());
+    return;
+  }
+  RC_ASSERT(composed->not_applicable == "");
+  ExpectSame(*composed->simulation, *whole);
+}
+
+// 96 layers on 8 stages, 512 micro-batches: what is written is a few layers of three micro-batches of three stages.
+TEST(Composition, WritesWhatTellsTheRest) {
+  config::RunConfig config = SmallConfig(8);
+  config.model.layers = 96;
+  config.strategy.pipeline = 8;
+  config.strategy.schedule = "1f1b";
+  config.workload.global_batch = 512;
+  const auto excerpt = schedule::MaterialiseExcerpt(MakePlan(config, config.strategy), config.model, ir::DeviceKind::kCpu);
+  ASSERT_TRUE(excerpt.ok()) << excerpt.status().message();
+  EXPECT_EQ(excerpt->told_by, (std::vector<size_t>{0, 1, 1, 1, 1, 1, 1, 7}));
+  EXPECT_EQ(excerpt->programs.classes[0].schedule.size(), 2U * 3);  // forward and backward of three
+  EXPECT_EQ(excerpt->schedules[0].size(), 2U * 512);
+  // Stage 1 holds layers 12 ... 23; without data parallelism the first, the second and the last are written in each micro-batch.
+  std::set<int32_t> layers;
+  for (const ir::Op& op : excerpt->programs.classes[1].ops) layers.insert(op.layer);
+  EXPECT_EQ(layers, (std::set<int32_t>{-1, 12, 13, 23}));
+}
+
+}  // namespace
+}  // namespace helm::planner
