@@ -52,6 +52,26 @@ void SetOrdinaryMode(int fd) {
   ::fchmod(fd, 0666 & ~mask);
 }
 
+// A device, pipe or socket: not something that a new file may take the place of.
+bool IsSpecial(const std::string& path) {
+  struct stat info{};
+  return ::stat(path.c_str(), &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+Status WriteSpecial(const std::string& path, std::string_view content) {
+  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open for writing: {}", path, Reason()));
+  return WriteAll(file.get(), content, path);
+}
+
+// The file that a link stands for, so that the link stays one; `path` itself where it is none, or leads nowhere.
+std::string BehindLinks(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_symlink(path, error)) return path;
+  const auto target = std::filesystem::canonical(path, error);
+  return error ? path : target.string();
+}
+
 Status WriteTemporary(std::string& temporary, std::string_view content, const std::string& path) {
   const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
   if (file.get() < 0) {
@@ -88,9 +108,11 @@ Result<std::string> ReadFile(const std::string& path) {
 }
 
 Status WriteFileAtomically(const std::string& path, std::string_view content) {
-  std::string temporary = fmt::format("{}.XXXXXX", path);
-  HELM_RETURN_IF_ERROR(WriteTemporary(temporary, content, path));
-  const std::string folder = FolderOf(path);
+  if (IsSpecial(path)) return WriteSpecial(path, content);
+  const std::string target = BehindLinks(path);
+  std::string temporary = fmt::format("{}.XXXXXX", target);
+  HELM_RETURN_IF_ERROR(WriteTemporary(temporary, content, target));
+  const std::string folder = FolderOf(target);
   const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (handle.get() < 0) return InvalidError(fmt::format("{}: error: cannot open the folder: {}", folder, Reason()));
   return Synchronise(handle.get(), folder);

@@ -13,7 +13,7 @@ namespace helm {
 // The whole file, byte for byte. A missing or unreadable file is kInvalid, with the operating system's reason.
 Result<std::string> ReadFile(const std::string& path);
 
-// Temporary file in the same folder, fsync, rename, fsync of the folder. The folder must exist. On failure nothing is left behind.
+// Temporary file in the same folder (it must exist), fsync, rename, fsync. A link's target is replaced; devices and pipes are written to.
 Status WriteFileAtomically(const std::string& path, std::string_view content);
 
 bool FileExists(const std::string& path);     // a regular file, or a link to one

@@ -50,6 +50,20 @@ TEST_F(File, AFailedWriteLeavesTheOldFileAndNoTemporaryOne) {
             folder_ + "/none/a: error: cannot create a file in " + folder_ + "/none: No such file or directory");
 }
 
+TEST_F(File, LinksStayAndDevicesAreWrittenTo) {
+  std::filesystem::create_symlink("/dev/null", folder_ + "/null");
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/null", "gone").ok());
+  EXPECT_TRUE(std::filesystem::is_character_file(folder_ + "/null"));  // renaming onto it would have made it a regular file
+
+  ASSERT_TRUE(MakeFolders(folder_ + "/far").ok());
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/far/f", "old").ok());
+  std::filesystem::create_symlink("far/f", folder_ + "/link");
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/link", "new").ok());
+  EXPECT_TRUE(std::filesystem::is_symlink(folder_ + "/link"));
+  EXPECT_EQ(ReadFile(folder_ + "/far/f").value(), "new");
+  EXPECT_EQ(FileCount(), 3u);  // no temporary file
+}
+
 TEST_F(File, ReadingSaysWhatIsWrong) {
   EXPECT_EQ(ReadFile(folder_ + "/none").status().message(), folder_ + "/none: error: cannot open: No such file or directory");
   EXPECT_EQ(ReadFile(folder_).status().message(), folder_ + ": error: this is a folder, a file is needed");
