@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <tuple>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -82,13 +83,12 @@ Status Diagnostics::ToStatus() const {
     return static_cast<std::ptrdiff_t>(files.size()) - 1;
   };
   std::vector<std::pair<std::tuple<std::ptrdiff_t, int, int>, std::string>> rendered;
+  std::unordered_set<std::string> texts_seen;
   bool unavailable = true;
   for (const Problem& problem : problems_) {
     const std::string text = problem.rendered ? problem.message : RenderError(problem.where, problem.message, problem.notes);
     const std::tuple order(file_order(problem.where.source.get()), problem.where.line, problem.where.column);
-    if (std::none_of(rendered.begin(), rendered.end(), [&](const auto& other) { return other.second == text; })) {
-      rendered.emplace_back(order, text);
-    }
+    if (texts_seen.insert(text).second) rendered.emplace_back(order, text);
     unavailable = unavailable && problem.code == StatusCode::kUnavailable;
   }
   std::stable_sort(rendered.begin(), rendered.end(), [](const auto& a, const auto& b) { return a.first < b.first; });

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <string>
+#include <unordered_set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -74,7 +76,7 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
 
   bool key(string_t& name) override {
     const Location where = cursor_.Next().first;
-    if (open_.back().value.Find(name) != nullptr) {
+    if (!open_.back().keys.insert(name).second) {
       diagnostics_.Error(where, fmt::format("key '{}' is given twice", name), {"fix: remove one of the two"});
     }
     open_.back().key = {name, where, {}};
@@ -94,7 +96,8 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
  private:
   struct Frame {
     YamlValue value;
-    YamlEntry key;  // of an object: what waits for its value
+    YamlEntry key;                         // of an object: what waits for its value
+    std::unordered_set<std::string> keys;  // of an object: given so far
   };
 
   bool AddNumber() {

@@ -4,6 +4,8 @@
 #include <memory>
 #include <optional>
 #include <sstream>
+#include <string>
+#include <unordered_map>
 #include <utility>
 
 #include <fmt/format.h>
@@ -77,7 +79,8 @@ class TreeBuilder : public YAML::EventHandler {
  private:
   struct Frame {
     YamlValue value;
-    std::optional<YamlEntry> entry;  // of a mapping: the key that waits for its value
+    std::optional<YamlEntry> entry;             // of a mapping: the key that waits for its value
+    std::unordered_map<std::string, int> keys;  // of a mapping: given so far, and in which line
     bool flow = false;
   };
 
@@ -212,13 +215,14 @@ class TreeBuilder : public YAML::EventHandler {
     YamlEntry entry = std::move(*frame.entry);
     frame.entry.reset();
     entry.value = std::move(value);
-    if (const YamlValue* first = frame.value.Find(entry.key)) {
-      diagnostics_.Error(entry.key_where, fmt::format("key '{}' is given twice", entry.key),
-                         {fmt::format("first given in line {}", first->where.line), "fix: remove one of the two"});
-      return;
-    }
     if (entry.key == "<<") {
       diagnostics_.Error(entry.key_where, "merge keys (`<<`) are not allowed", {"fix: write the keys out"});
+      return;
+    }
+    const auto [first, is_new] = frame.keys.try_emplace(entry.key, entry.value.where.line);
+    if (!is_new) {
+      diagnostics_.Error(entry.key_where, fmt::format("key '{}' is given twice", entry.key),
+                         {fmt::format("first given in line {}", first->second), "fix: remove one of the two"});
       return;
     }
     frame.value.entries.push_back(std::move(entry));

@@ -19,6 +19,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kFormat = "helm-cost-table/1";
+constexpr size_t kProblemsShown = 100;  // rows of a table of another version may all be wrong
 
 Json ToJson(const Measurement& measurement) {
   return {{"median_us", measurement.median.microseconds()},
@@ -139,14 +140,17 @@ class TableReader {
 
   template <typename CheckKey>
   void ReadRows(const Json& object, std::map<std::string, Measurement>& rows, const CheckKey& check_key) {
+    size_t problems = 0;
     for (const auto& [key, row] : object.items()) {
-      // Searching the text for every row would take quadratic time; only a row with a problem is looked for.
-      if (const auto problem = RowProblem(row, check_key(key))) {
-        diagnostics_.Error(PlaceOf(key), *problem);
-      } else {
+      const auto problem = RowProblem(row, check_key(key));
+      if (!problem) {
         rows.emplace(key, ReadRow(row));
+      } else if (++problems <= kProblemsShown) {
+        diagnostics_.Error(PlaceOf(key), *problem);  // searches the text: for every row of a large table it would take quadratic time
       }
     }
+    if (problems <= kProblemsShown) return;
+    diagnostics_.Error({source_, 0, 0}, fmt::format("{} more rows cannot be read either", problems - kProblemsShown));
   }
 
   // What is wrong with a row, before its values are read.

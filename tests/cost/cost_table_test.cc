@@ -1,5 +1,6 @@
 #include "cost/cost_table.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -51,6 +52,16 @@ std::string Replaced(const std::string& from, const std::string& to) {
   const size_t at = text.find(from);
   HELM_CHECK(at != std::string::npos, "the text to replace must be there");
   return text.replace(at, from.size(), to);
+}
+
+// A table of another version may have thousands of rows that cannot be read.
+TEST(CostTable, NamesTheFirstHundredRowsThatCannotBeRead) {
+  std::string rows;
+  for (int i = 0; i < 150; ++i) rows += fmt::format("\"no signature {}\": {{}},", i);
+  const std::string message = ParseCostTable(Replaced("\"ops\": {", "\"ops\": {" + rows), "ops.json").status().message();
+  EXPECT_NE(message.find("\"no signature 99\""), std::string::npos);
+  EXPECT_EQ(message.find("no signature 100: "), std::string::npos);
+  EXPECT_NE(message.find("ops.json: error: 50 more rows cannot be read either"), std::string::npos) << message;
 }
 
 TEST(CostTable, ReadsAndWritesTheSameText) {
