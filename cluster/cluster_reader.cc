@@ -119,6 +119,10 @@ Cluster ReadLocal(MappingReader& reader, const MachineFacts& machine) {
 
 void CheckSizes(MappingReader& reader, Cluster& cluster) {
   const int64_t present = cluster.node_count * cluster.devices_per_node;
+  if (present > kDevices.high) {
+    reader.Error("gpus_per_node",
+                 fmt::format("{} nodes of {} devices are more than {}", cluster.node_count, cluster.devices_per_node, kDevices.high));
+  }
   if (const auto used = reader.Int64("gpus", kPositive)) {
     cluster.devices_used = *used;
     if (*used > present) {

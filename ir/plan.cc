@@ -84,8 +84,8 @@ Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
   Workload workload;
   MappingReader reader(value, "the workload", diagnostics);
   if (const auto kind = reader.Choice("kind", {"training"})) workload.kind = *kind;
-  workload.global_batch = reader.RequireInt64("global_batch", kPositive);
-  workload.sequence_length = reader.RequireInt64("sequence_length", kPositive);
+  workload.global_batch = reader.RequireInt64("global_batch", kBatchSizes);
+  workload.sequence_length = reader.RequireInt64("sequence_length", kSequenceLengths);
   if (const auto dtype = reader.Choice("dtype", DataTypeWords())) SetDataType(*dtype, workload);
   if (const YamlValue* optimizer = reader.Value("optimizer")) workload.optimizer = ReadOptimizer(*optimizer, diagnostics);
   ReadSeed(reader, workload.seed);

@@ -134,7 +134,7 @@ Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diag
   keys.Mark("expert").Read("expert", strategy.expert, kDegree);
   keys.Mark("expert_tensor").Read("expert_tensor", strategy.expert_tensor, kDegree);
   keys.Mark("zero").Read("zero", strategy.zero, {0, 3});
-  keys.Mark("micro_batch").Read("micro_batch", strategy.micro_batch, kPositive);
+  keys.Mark("micro_batch").Read("micro_batch", strategy.micro_batch, kDegree);
   ReadRecompute(keys.Mark("recompute"), strategy);
   ReadWord(keys.Mark("schedule"), "schedule", ScheduleWords(), strategy.schedule);
   if (strategy.schedule == "zb-1p") strategy.schedule = "zb-h1";

@@ -9,9 +9,14 @@
 
 #include "core/diagnostics.h"
 #include "core/located_yaml.h"
+#include "core/mapping_reader.h"
 #include "ir/strategy.h"
 
 namespace helm::ir {
+
+// Sequences of a step, tokens of a sequence: more than anybody trains with, and so little that their products fit 64 bits.
+inline constexpr IntRange kBatchSizes{1, int64_t{1} << 30};
+inline constexpr IntRange kSequenceLengths{1, int64_t{1} << 30};
 
 // `given` (may be null): the keys that the mapping gives.
 Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diagnostics& diagnostics);

@@ -1,9 +1,11 @@
 // CheckStrategy: which splits of which models the lowering knows, with every reason against one at once.
+#include <algorithm>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "model/chunks.h"
 #include "model/lower.h"
 #include "model/supported.h"
 
@@ -69,6 +71,19 @@ void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, cons
                    strategy.tensor);
 }
 
+// A stage without embedding and head needs a layer.
+void CheckNoIdleStage(const ir::Strategy& strategy, Problems& problems) {
+  std::vector<bool> busy(static_cast<size_t>(strategy.pipeline), false);
+  for (size_t chunk = 0; chunk < strategy.stages.size(); ++chunk) {
+    const bool end = chunk == 0 || chunk + 1 == strategy.stages.size();
+    const auto stage = static_cast<size_t>(StageOfChunk(strategy, static_cast<int64_t>(chunk)));
+    if (stage < busy.size() && (end || strategy.stages[chunk].layers() > 0)) busy[stage] = true;  // beyond it: another problem
+  }
+  const auto idle = std::ranges::find(busy, false) - busy.begin();
+  problems.Require(idle == std::ssize(busy),
+                   fmt::format("strategy.stages give stage {} of {} neither a layer nor embedding or head", idle, strategy.pipeline));
+}
+
 void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problems& problems) {
   const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
   if (strategy.stages.empty()) {
@@ -84,6 +99,7 @@ void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problem
           fmt::format("strategy.stages: layers [{}, {}] do not follow the {} layers before", stage.layer_first, stage.layer_end, next));
       next = stage.layer_end;
     }
+    if (std::ssize(strategy.stages) == chunks) CheckNoIdleStage(strategy, problems);
     problems.Require(next == model.layers, fmt::format("strategy.stages hold {} layers, the model has {}", next, model.layers));
   }
   problems.Require(strategy.pipeline > 1 || strategy.schedule == "none",
@@ -107,6 +123,16 @@ void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const i
                   model.sliding_window, workload.sequence_length, model.sliding_window));
 }
 
+// Tensors of more than 2^40 elements are a slip in some size; the products of larger ones would not fit 64 bits.
+void CheckLargestTensor(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  const int64_t width = std::max({model.hidden, 2 * model.ffn, model.vocab, model.padded_vocab, 3 * model.heads * model.head_dim});
+  const double elements =
+      static_cast<double>(strategy.micro_batch) * static_cast<double>(workload.sequence_length) * static_cast<double>(width);
+  problems.Require(elements <= 0x1p40, fmt::format("strategy.micro_batch {} x workload.sequence_length {} x the model's widest layer {} is "
+                                                   "more than 2^40 elements; is sequence_length in tokens, global_batch in sequences?",
+                                                   strategy.micro_batch, workload.sequence_length, width));
+}
+
 // What the formats can say and the lowering cannot do yet; the software is checked with it.
 Status CheckFeatures(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
   std::vector<std::string> lines;
@@ -128,6 +154,7 @@ Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const
   CheckTensorSplit(model, workload, strategy, problems);
   CheckPipeline(model, strategy, problems);
   CheckWorkload(model, workload, strategy, problems);
+  CheckLargestTensor(model, workload, strategy, problems);
   return problems.ToStatus();
 }
 

@@ -1,6 +1,8 @@
 #include "model/model_spec.h"
 
+#include <algorithm>
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -113,6 +115,24 @@ int64_t ActiveWeights(const ModelSpec& model, int64_t layer) {
   return AttentionWeights(model) + model.hidden * moe.experts + moe.top_k * mlp(moe.ffn) + mlp(moe.shared_ffn);
 }
 
+constexpr int64_t kLayersMost = int64_t{1} << 16;
+constexpr double kMatrixElementsMost = 0x1p40;  // more than a program's text can state (ir/text_values.h)
+
+// Sizes that no model has: whoever gives them has made a slip, and the products of larger ones would not fit 64 bits.
+void CheckUpperEnds(const ModelSpec& model, const std::function<void(bool, std::string)>& require) {
+  require(model.layers <= kLayersMost, fmt::format("model layers is {}; allowed: 1 to {}", model.layers, kLayersMost));
+  const auto number = [](int64_t value) { return static_cast<double>(value); };
+  const bool learned = model.position == Position::kLearned;
+  const std::pair<const char*, double> widths[] = {{"ffn", 2 * number(model.ffn)},
+                                                   {"vocab", number(std::max(model.vocab, model.padded_vocab))},
+                                                   {"heads x head_dim", 3 * number(model.heads) * number(model.head_dim)},
+                                                   {"max_positions", learned ? number(model.max_positions) : 0}};
+  for (const auto& [name, width] : widths) {
+    require(number(model.hidden) * width <= kMatrixElementsMost,
+            fmt::format("model hidden {} and {} make a matrix of more than 2^40 elements; give smaller sizes", model.hidden, name));
+  }
+}
+
 void CheckExperts(const ModelSpec& model, const std::function<void(bool, std::string)>& require) {
   const MixtureOfExperts& moe = model.moe;
   if (moe.experts == 0) {
@@ -181,6 +201,7 @@ Status ValidateModel(const ModelSpec& model) {
     require(model.norm_epsilon > 0, "model norm_epsilon must be above 0");
     require(model.padded_vocab == 0 || model.padded_vocab >= model.vocab,
             fmt::format("model padded_vocab {} is below vocab {}", model.padded_vocab, model.vocab));
+    CheckUpperEnds(model, require);
     CheckExperts(model, require);
     require(model.sliding_window >= 0, "model sliding_window must be 0 (none) or more");
   }

@@ -117,6 +117,16 @@ constexpr NamedSchedule kSchedules[] = {{"gpipe", Chunks::kOne, EachStage<GPipe>
                                         {"zb-v", Chunks::kTwo, ZeroBubbleV},
                                         {"dualpipev", Chunks::kTwo, DualPipeV}};
 
+constexpr int64_t kMicroBatchesMost = int64_t{1} << 16;  // the program of a step has the ops of all of them
+
+Status CheckCount(int64_t micro_batches) {
+  if (micro_batches <= kMicroBatchesMost) return OkStatus();
+  return InvalidError(fmt::format(
+      "error: a step of {} micro-batches is too long; allowed: up to {}\nfix: choose a larger micro_batch or data, or a smaller "
+      "global_batch (it counts sequences, not tokens)",
+      micro_batches, kMicroBatchesMost));
+}
+
 Status CheckSizes(const NamedSchedule& schedule, const ir::Strategy& strategy, int64_t micro_batches) {
   const int64_t virtual_stages = strategy.virtual_pipeline;
   if (schedule.chunks == Chunks::kOne && virtual_stages != 1) {
@@ -232,6 +242,7 @@ std::vector<std::string> ScheduleNames() {
 }
 
 Result<std::vector<Schedule>> PipelineSchedules(const ir::Strategy& strategy, int64_t micro_batches) {
+  HELM_RETURN_IF_ERROR(CheckCount(micro_batches));
   if (strategy.schedule == "none" && strategy.pipeline == 1) return std::vector<Schedule>{ir::ScheduleInTurn(micro_batches)};
   const auto* const found = std::ranges::find(kSchedules, strategy.schedule, &NamedSchedule::name);
   if (found == std::end(kSchedules)) {

@@ -184,6 +184,12 @@ TEST(ReadCluster, SaysWhatIsWrong) {
             "  fix: write the number alone, without 'GB'; the unit is in the name of the key\n");
   EXPECT_EQ(Brief(std::string(kGpu) + "\ngpus_per_node: 6\nnvlink_domain: 4\nintra_node: {kind: pcie, gbytes_per_s: 1}\n"),
             "f.yaml:3:16: error: 'nvlink_domain' 4 and 'gpus_per_node' 6: one must be a multiple of the other\n");
+  EXPECT_EQ(Brief(std::string(kGpu) + "\ngpus_per_node: 1\nnodes: 4194304\ninter_node: {nics: 1, gbits_per_s: 1, fabric: ethernet, "
+                                      "latency_us: 1}\n"),
+            "\n");
+  EXPECT_EQ(Brief(std::string(kGpu) + "\ngpus_per_node: 4\nnodes: 4194304\nintra_node: {kind: pcie, gbytes_per_s: 1}\n"
+                                      "inter_node: {nics: 1, gbits_per_s: 1, fabric: ethernet, latency_us: 1}\n"),
+            "f.yaml:2:16: error: 4194304 nodes of 4 devices are more than 4194304\n");
   EXPECT_EQ(Brief("gpu: {name: g}\ngpus_per_node: 1\n"),
             "f.yaml:1:6: error: the GPU needs the key 'memory_gib'\n  fix: add `memory_gib: ...`\n");
   EXPECT_EQ(Brief("local: 0\n"), "f.yaml:1:8: error: 'local' is 0, which is out of range\n  allowed: whole numbers from 1 to 1024\n");

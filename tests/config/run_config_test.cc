@@ -252,6 +252,18 @@ TEST(RunConfig, ChecksDivisibility) {
             "'sequence_length' 63 = 63)\n  fix: change one of the three\n");
 }
 
+// 4 x 2^62 wraps to 0 in 64 bits: such sizes must not reach any arithmetic.
+TEST(RunConfig, RefusesSizesThatNobodyTrainsWith) {
+  EXPECT_EQ(BriefStrategy("{data: 4, micro_batch: 4611686018427387904}"),
+            "runs/f.yaml:4:34: error: 'micro_batch' is 4611686018427387904, which is out of range\n"
+            "  allowed: whole numbers from 1 to 4194304\n");
+  EXPECT_EQ(BriefWorkload("{global_batch: 4611686018427387904, sequence_length: 2000000000, dtype: fp32}"),
+            "runs/f.yaml:3:26: error: 'global_batch' is 4611686018427387904, which is out of range\n"
+            "  allowed: whole numbers from 1 to 1073741824\n"
+            "runs/f.yaml:3:64: error: 'sequence_length' is 2000000000, which is out of range\n"
+            "  allowed: whole numbers from 1 to 1073741824\n");
+}
+
 TEST(RunConfig, ChecksLearnedPositions) {
   EXPECT_EQ(
       Brief("model: {family: gpt, layers: 2, hidden: 64, ffn: 256, heads: 4, vocab: 256, max_positions: 32}\n" + std::string(kCluster) +

@@ -231,6 +231,36 @@ TEST(CheckStrategy, PipelinesHoldAllLayersInOrder) {
   EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
 }
 
+// Three stages: embedding, layers and head each on their own are possible, but a stage in the middle without a layer has nothing to do. Of
+// a V (zb-v) the first stage has both ends, the second the two chunks in the middle.
+TEST(CheckStrategy, NoStageIsIdle) {
+  ir::Strategy strategy;
+  strategy.pipeline = 3;
+  strategy.schedule = "1f1b";
+  strategy.stages = {{0, 0}, {0, 2}, {2, 2}};
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
+  strategy.stages = {{0, 1}, {1, 1}, {1, 2}};
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+            "error: strategy.stages give stage 1 of 3 neither a layer nor embedding or head");
+  strategy.pipeline = strategy.virtual_pipeline = 2;
+  strategy.schedule = "zb-v";
+  strategy.stages = {{0, 0}, {0, 2}, {2, 2}, {2, 2}};
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
+  strategy.stages = {{0, 1}, {1, 1}, {1, 1}, {1, 2}};
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+            "error: strategy.stages give stage 1 of 2 neither a layer nor embedding or head");
+}
+
+// 2^31 tokens x the widest layer, up: 2 x ffn 40 = 80 -> more than 2^37; at 2^34 tokens more than 2^40.
+TEST(CheckStrategy, RefusesTensorsThatNobodyHas) {
+  ir::Workload workload = Batch(16);
+  workload.sequence_length = int64_t{1} << 30;
+  ir::Strategy strategy;
+  EXPECT_EQ(CheckStrategy(Llama(), workload, strategy).message(), "");
+  strategy.micro_batch = 16;
+  EXPECT_NE(CheckStrategy(Llama(), workload, strategy).message().find("more than 2^40 elements"), std::string::npos);
+}
+
 TEST(CheckStrategy, WindowsAndPositions) {
   ModelSpec model = Llama();
   model.sliding_window = 5;

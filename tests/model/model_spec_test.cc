@@ -84,5 +84,14 @@ TEST(ValidateModel, ReportsEveryProblem) {
             "error: model max_positions is missing; learned positions need it");
 }
 
+TEST(ValidateModel, RefusesSizesThatNoModelHas) {
+  ModelSpec model = Preset("gpt2");
+  model.layers = int64_t{1} << 40;
+  model.ffn = int64_t{1} << 62;
+  EXPECT_EQ(ValidateModel(model).message(),
+            "error: model layers is 1099511627776; allowed: 1 to 65536\n"
+            "error: model hidden 768 and ffn make a matrix of more than 2^40 elements; give smaller sizes");
+}
+
 }  // namespace
 }  // namespace helm::model

@@ -56,6 +56,7 @@ TEST(PipelineSchedules, ZeroBubbleVGoesUpAndDown) {
 TEST(PipelineSchedules, RefusesWhatTheScheduleCannotDo) {
   EXPECT_EQ(Rows("1f1b", 2, 4, 2)[0], "error: strategy.virtual_pipeline 2 needs schedule: interleaved-1f1b, not 1f1b");
   EXPECT_NE(Rows("interleaved-1f1b", 4, 6, 2)[0].find("in groups of strategy.pipeline 4, there are 6"), std::string::npos);
+  EXPECT_NE(Rows("none", 1, int64_t{1} << 40)[0].find("1099511627776 micro-batches is too long; allowed: up to 65536"), std::string::npos);
   EXPECT_NE(Rows("1f2b", 2, 4)[0].find("allowed: none, gpipe, 1f1b, interleaved-1f1b, zb-h1, zb-h2, zb-v, dualpipev"), std::string::npos);
   EXPECT_EQ(Rows("zb-v", 2, 4)[0], "error: schedule zb-v has two chunks on each stage; give strategy.virtual_pipeline 2, not 1");
   EXPECT_NE(Rows("dualpipev", 4, 7, 2)[0].find("needs at least 2 x strategy.pipeline = 8 micro-batches, there are 7"), std::string::npos);
