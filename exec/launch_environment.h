@@ -1,11 +1,11 @@
 // LaunchEnvironment: what a launcher told this process by its environment: which rank it is, of how many, and where the ranks meet.
 //
-//  | launcher  | rank, size                                  | local rank                 | where the ranks meet, without MASTER_ADDR | |
-//  torchrun  | RANK WORLD_SIZE                             | LOCAL_RANK                 | MASTER_ADDR and MASTER_PORT are needed | | Open
-//  MPI  | OMPI_COMM_WORLD_RANK OMPI_COMM_WORLD_SIZE   | OMPI_COMM_WORLD_LOCAL_RANK | loopback when all ranks are on one machine       | |
-//  PMI       | PMI_RANK PMI_SIZE                           | MPI_LOCALRANKID            | loopback when all ranks are on one machine | |
-//  Slurm     | SLURM_PROCID SLURM_STEP_NUM_TASKS or _NTASKS | SLURM_LOCALID             | first host of the node list; loopback if only one
-//  |
+// Launcher: rank and size; local rank; where the ranks meet, without MASTER_ADDR.
+//  * torchrun: RANK, WORLD_SIZE; LOCAL_RANK; MASTER_ADDR and MASTER_PORT are needed.
+//  * Open MPI: OMPI_COMM_WORLD_RANK, OMPI_COMM_WORLD_SIZE; OMPI_COMM_WORLD_LOCAL_RANK; loopback when all ranks are on one machine.
+//  * PMI: PMI_RANK, PMI_SIZE; MPI_LOCALRANKID or PMI_LOCAL_RANK; loopback when all ranks are on one machine.
+//  * Slurm: SLURM_PROCID, SLURM_STEP_NUM_TASKS or SLURM_NTASKS; SLURM_LOCALID; the first host of the node list, loopback if it is the only
+//    one.
 //
 // A pure function of the variables; docs/execution.md ("Launchers") says the same to people. Several launchers may be nested: torchrun's
 // agent starts its own ranks, and mpirun inside a Slurm allocation is not Slurm's task. What cannot be nested must agree.

@@ -4,7 +4,7 @@
 // same time, as they do in a training step, and share its caches and memory as they will then. A row's median and quartiles are taken
 // over the samples of all ranks. What is measured is the interpreter's own op code (runtime/measure.h), on random data.
 //
-// It does not know where the list comes from (planner/work_list.h) and does not touch files: rows that are already in `table` are
+// It does not know where the list comes from (planner/evaluate.h) and does not touch files: rows that are already in `table` are
 // skipped, so that an interrupted run can be resumed.
 #pragma once
 

@@ -1,8 +1,7 @@
 // OpBench: see measure.h. What decides whether a measured op takes as long as in a step is what the caches hold when it starts. Before each
 // sample
 //  1. a buffer as large as the last-level cache is read: weights, optimizer state, the memory that results get and the code of the operator
-//  are
-//     not in cache, as after the other ops of a step;
+//     are then not in cache, as after the other ops of a step;
 //  2. operands that the step wrote shortly before are written again.
 // bench/op_fidelity_bench.cc compares with ops inside a step.
 #include <unistd.h>

@@ -2,12 +2,12 @@
 //
 // Monotone: an event may not be pushed before the time of the event popped last (its task number is free). That is what a simulation does,
 // and it lets the queue stay fast when it is large:
-//   few events    a 4-ary heap of 16-byte keys (time, task, stamp packed, so that one comparison decides and four siblings fill a cache
-//                 line);
-//   many at once  when a large bucket is split, the events at its earliest time are sorted once and taken from the front: ranks in lock
-//   step; many events   a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990): bucket b holds the events whose time first differs from a base
-//   in bit
-//                 b - 1. Only the lowest bucket is ever split, and a bucket that fits the first-level cache goes into the 4-ary heap.
+//  * few events: a 4-ary heap of 16-byte keys (time, task, stamp packed, so that one comparison decides and four siblings fill a cache
+//    line);
+//  * many events: a radix heap (Ahuja, Mehlhorn, Orlin, Tarjan 1990): bucket b holds the events whose time first differs from a base in bit
+//    b - 1. Only the lowest bucket is ever split, and a bucket that fits the first-level cache goes into the 4-ary heap;
+//  * many at once, ranks in lock step: when a large bucket is split, the events at its earliest time are sorted once and taken from the
+//    front.
 // The first form is the second one with all buckets empty. The order of pops is that of std::priority_queue on (time, task, stamp).
 //
 // Cancelling is the caller's: push again with another stamp, and skip what is popped with an old one.

@@ -1,7 +1,7 @@
 // TaskGraph, LongestPath: the static-order engine. Once the order on every resource and every duration is fixed, the start of each task is
 // the longest path to it in the graph of all orders and dependencies (max-plus), so no event queue is needed (techniques.md 7.1).
 //
-// Knows nothing of programs, streams or ranks: sim/program_graph.h makes the graph. For rates that change while a task runs (links shared
+// Knows nothing of programs, streams or ranks: sim/step_graph.h makes the graph. For rates that change while a task runs (links shared
 // by several transfers) this engine is the wrong one.
 //
 // Invariant of a TaskGraph: every predecessor of a task has a lower number than the task itself, so the numbers are a topological order and
