@@ -40,6 +40,20 @@ TEST(SearchTest, RanksAllAndSaysWhyEachLost) {
   }
 }
 
+// Candidates are composed of templates; what is reported of the best is the step written out, and it is the same.
+TEST(SearchTest, LeadersAreWrittenOut) {
+  const config::RunConfig config = SmallConfig(4);
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_EQ(result->ranked.front().written_out_because, "among the fastest");
+  EXPECT_EQ(result->ranked.back().written_out_because, "");
+  for (const Candidate& candidate : result->ranked) {
+    const Prediction written_out = Priced(config, candidate.strategy);
+    EXPECT_EQ(candidate.prediction.step_time, written_out.step_time) << ir::Describe(candidate.strategy);
+    EXPECT_EQ(candidate.prediction.memory_bytes_peak, written_out.memory_bytes_peak) << ir::Describe(candidate.strategy);
+  }
+}
+
 TEST(SearchTest, ParetoFrontGetsSmallerAsItGetsSlower) {
   const auto result = Search(SmallConfig(4), BytesEstimatorFactory(), {});
   ASSERT_TRUE(result.ok());
