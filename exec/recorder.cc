@@ -7,6 +7,7 @@
 #include "core/check.h"
 #include "ir/lifetime.h"
 #include "ir/stream_layout.h"
+#include "ir/timeline_ranks.h"
 
 namespace helm::exec {
 namespace {
@@ -91,6 +92,8 @@ ir::Timeline TimelineOf(const ir::StepPrograms& step, int64_t rank, const runtim
   ir::Timeline timeline;
   timeline.title = "measured";
   timeline.makespan = record.makespan;
+  timeline.mesh = step.mesh();
+  timeline.groups = program.groups;
   timeline.streams = layout.streams();
   timeline.ops = ir::TimelineOps(step);
   timeline.events = EventsOf(program, rank, first_op, layout, record);
@@ -109,6 +112,7 @@ ir::Timeline Merge(const std::vector<ir::Timeline>& ranks) {
     merged.memory.insert(merged.memory.end(), ranks[r].memory.begin(), ranks[r].memory.end());
     merged.ranks.insert(merged.ranks.end(), ranks[r].ranks.begin(), ranks[r].ranks.end());
   }
+  ir::EndSendsWithTheirReceives(merged);
   return merged;
 }
 

@@ -187,21 +187,25 @@ std::vector<int64_t> Coordinates(const std::vector<MeshDimension>& mesh, int64_t
 }
 
 std::vector<int64_t> GroupMembers(const Program& program, GroupId group, int64_t rank) {
-  const std::vector<int64_t> own = Coordinates(program.mesh, rank);
-  const std::vector<std::string>& dimensions = program.group(group).dimensions;
-  const std::vector<int64_t>& only = program.group(group).coordinates;
-  const auto differs = [&](size_t i) { return std::ranges::find(dimensions, program.mesh[i].name) != dimensions.end(); };
+  return GroupMembers(program.mesh, program.group(group), rank);
+}
+
+std::vector<int64_t> GroupMembers(const std::vector<MeshDimension>& mesh, const Group& group, int64_t rank) {
+  const std::vector<int64_t> own = Coordinates(mesh, rank);
+  const std::vector<std::string>& dimensions = group.dimensions;
+  const std::vector<int64_t>& only = group.coordinates;
+  const auto differs = [&](size_t i) { return std::ranges::find(dimensions, mesh[i].name) != dimensions.end(); };
   const auto holds = [&](int64_t coordinate) { return only.empty() || std::ranges::find(only, coordinate) != only.end(); };
 
   // The group's ranks lie on a grid of strides in the rank number; extending by the slowest dimension last keeps them ascending.
   int64_t base = 0;
   int64_t stride = 1;
   std::vector<int64_t> offsets = {0};
-  for (size_t i = 0; i < program.mesh.size(); ++i) {
+  for (size_t i = 0; i < mesh.size(); ++i) {
     if (differs(i)) {
       if (!holds(own[i])) return {};
       std::vector<int64_t> extended;
-      for (int64_t coordinate = 0; coordinate < program.mesh[i].size; ++coordinate) {
+      for (int64_t coordinate = 0; coordinate < mesh[i].size; ++coordinate) {
         if (!holds(coordinate)) continue;
         for (const int64_t offset : offsets) extended.push_back(offset + coordinate * stride);
       }
@@ -209,7 +213,7 @@ std::vector<int64_t> GroupMembers(const Program& program, GroupId group, int64_t
     } else {
       base += own[i] * stride;
     }
-    stride *= program.mesh[i].size;
+    stride *= mesh[i].size;
   }
   for (int64_t& offset : offsets) offset += base;
   return offsets;

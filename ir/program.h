@@ -89,6 +89,7 @@ struct Group {
   // Not empty: only the ranks with these coordinates of the one dimension, ascending (first and last pipeline stage, which share tied
   // embeddings). A rank with another coordinate is in no group of this name.
   std::vector<int64_t> coordinates;
+  bool operator==(const Group&) const = default;
 };
 
 struct Op {
@@ -188,6 +189,7 @@ std::vector<int64_t> Coordinates(const std::vector<MeshDimension>& mesh, int64_t
 // The global ranks in the same group instance as `rank`, ascending in the group's own order (mesh order). Empty when a group with
 // coordinates does not hold the rank's.
 std::vector<int64_t> GroupMembers(const Program& program, GroupId group, int64_t rank);
+std::vector<int64_t> GroupMembers(const std::vector<MeshDimension>& mesh, const Group& group, int64_t rank);
 
 // Bytes that a collective's price is keyed by: the full tensor (all_gather: the output; reduce_scatter, all_reduce, broadcast, send,
 // recv, all_to_all: the input). REQUIRES: kind is kCollectiveStart.

@@ -45,4 +45,10 @@ Bytes PeakBytes(const Timeline& timeline) {
   return peak;
 }
 
+std::pair<std::string, std::string> TitlesApart(const Timeline& first, const Timeline& second) {
+  const auto title = [](const Timeline& timeline) { return timeline.title.empty() ? std::string("timeline") : timeline.title; };
+  if (title(first) != title(second)) return {title(first), title(second)};
+  return {title(first) + " 1", title(second) + " 2"};
+}
+
 }  // namespace helm::ir

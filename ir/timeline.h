@@ -8,6 +8,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -75,6 +76,9 @@ struct Timeline {
   std::string device;
   Duration makespan;            // of the step over all ranks; for a measured timeline the median over steps
   std::vector<Duration> steps;  // makespan of each measured step
+  // Of the program: who runs a collective together (ir/timeline_ranks.h). Empty in files of before: then nobody knows.
+  std::vector<MeshDimension> mesh;
+  std::vector<Group> groups;
   std::vector<Stream> streams;
   std::vector<TimelineOp> ops;
   std::vector<TimelineEvent> events;
@@ -89,6 +93,9 @@ std::vector<TimelineOp> TimelineOps(const Program& program, const std::vector<st
 std::vector<TimelineOp> TimelineOps(const StepPrograms& step);
 
 Bytes PeakBytes(const Timeline& timeline);  // maximum over ranks
+
+// What to call two timelines beside each other: by their titles, numbered where both have the same ("predicted 1", "predicted 2").
+std::pair<std::string, std::string> TitlesApart(const Timeline& first, const Timeline& second);
 
 nlohmann::ordered_json ToJson(const Timeline& timeline);
 // Strict: unknown keys, wrong types, columns of different lengths, ids out of range, events out of order are errors; the first one is

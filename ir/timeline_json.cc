@@ -75,6 +75,12 @@ Json MemoryToJson(const std::vector<MemorySample>& memory) {
 
 Json StreamToJson(const Stream& stream) { return {{"kind", Name(stream.kind)}, {"index", stream.index}, {"name", stream.name}}; }
 
+Json MeshToJson(const MeshDimension& dimension) { return {{"name", dimension.name}, {"size", dimension.size}}; }
+
+Json GroupToJson(const Group& group) {
+  return {{"name", group.name}, {"dimensions", group.dimensions}, {"coordinates", group.coordinates}};
+}
+
 Json RankToJson(const RankSummary& rank) {
   return {{"rank", rank.rank}, {"makespan_ps", rank.makespan.picoseconds()}, {"memory_bytes_peak", rank.memory_bytes_peak.count()}};
 }
@@ -254,6 +260,62 @@ std::vector<MemorySample> ReadMemory(Reader& reader, const Json& document, size_
   return memory;
 }
 
+constexpr int64_t kRanksMost = 1 << 24;
+
+std::vector<MeshDimension> ReadMesh(Reader& reader, const Json& document) {
+  std::vector<MeshDimension> mesh;
+  int64_t world = 1;
+  for (const Json& item : reader.Array(document, "mesh", "")) {
+    const std::string where = fmt::format("mesh[{}]", mesh.size());
+    reader.Note(CheckKeys(item, {"name", "size"}, reader.Context(where)));
+    MeshDimension& dimension = mesh.emplace_back();
+    dimension.name = reader.Text(item, "name", where);
+    dimension.size = reader.Number(item, "size", 1, kRanksMost / world, where);
+    if (!reader.status().ok()) break;
+    world *= dimension.size;
+  }
+  return mesh;
+}
+
+std::vector<Group> ReadGroups(Reader& reader, const Json& document) {
+  std::vector<Group> groups;
+  for (const Json& item : reader.Array(document, "groups", "")) {
+    const std::string where = fmt::format("groups[{}]", groups.size());
+    reader.Note(CheckKeys(item, {"name", "dimensions", "coordinates"}, reader.Context(where)));
+    Group& group = groups.emplace_back();
+    group.name = reader.Text(item, "name", where);
+    for (const Json& dimension : reader.Array(item, "dimensions", where)) {
+      if (!dimension.is_string()) reader.Fail(where + ".dimensions", "expected texts, found " + dimension.dump());
+      if (!reader.status().ok()) return groups;
+      group.dimensions.push_back(dimension.get<std::string>());
+    }
+    group.coordinates = reader.Numbers(item, "coordinates", 0, kIdMost, where);
+    if (!reader.status().ok()) break;
+  }
+  return groups;
+}
+
+// Ranks lie on the mesh, groups along its dimensions, communication streams are of a group.
+void CheckGroups(Reader& reader, const Timeline& timeline) {
+  for (size_t i = 0; i < timeline.groups.size(); ++i) {
+    for (const std::string& name : timeline.groups[i].dimensions) {
+      if (std::ranges::find(timeline.mesh, name, &MeshDimension::name) == timeline.mesh.end())
+        reader.Fail(fmt::format("groups[{}].dimensions", i), fmt::format("'{}' is no dimension of the mesh", name));
+    }
+  }
+  for (size_t i = 0; i < timeline.streams.size(); ++i) {
+    const Stream& stream = timeline.streams[i];
+    if (stream.kind == Stream::Kind::kCommunication && static_cast<size_t>(stream.index) >= timeline.groups.size())
+      reader.Fail(fmt::format("streams[{}].index", i), fmt::format("there is no group {} of {}", stream.index, timeline.groups.size()));
+  }
+  const int64_t world = WorldSize(timeline.mesh);
+  for (size_t i = 0; i < timeline.events.size(); ++i) {
+    if (timeline.events[i].rank >= world)
+      return reader.Fail(fmt::format("events.rank[{}]", i),
+                         fmt::format("{} is not on the mesh of {} ranks", timeline.events[i].rank, world));
+  }
+}
+
 std::vector<Stream> ReadStreams(Reader& reader, const Json& document) {
   std::vector<Stream> streams;
   for (const Json& item : reader.Array(document, "streams", "")) {
@@ -289,8 +351,8 @@ std::vector<RankSummary> ReadRanks(Reader& reader, const Json& document) {
 
 Status CheckFormat(const Json& document, const std::string& file) {
   HELM_RETURN_IF_ERROR(CheckKeys(document,
-                                 {"format", "title", "plan", "program_hash", "device", "makespan_ps", "steps_ps", "streams", "ops",
-                                  "events", "memory", "ranks", "stamp"},
+                                 {"format", "title", "plan", "program_hash", "device", "makespan_ps", "steps_ps", "mesh", "groups",
+                                  "streams", "ops", "events", "memory", "ranks", "stamp"},
                                  file));
   HELM_ASSIGN_OR_RETURN(const std::string format, JsonString(document, "format", file));
   if (format == kFormat) return OkStatus();
@@ -307,6 +369,8 @@ nlohmann::ordered_json ToJson(const Timeline& timeline) {
           {"device", timeline.device},
           {"makespan_ps", timeline.makespan.picoseconds()},
           {"steps_ps", Column(timeline.steps, [](Duration step) { return step.picoseconds(); })},
+          {"mesh", Column(timeline.mesh, MeshToJson)},
+          {"groups", Column(timeline.groups, GroupToJson)},
           {"streams", Column(timeline.streams, StreamToJson)},
           {"ops", OpsToJson(timeline.ops)},
           {"events", EventsToJson(timeline.events)},
@@ -325,11 +389,15 @@ Result<Timeline> TimelineFromJson(const nlohmann::ordered_json& document, std::s
   timeline.device = reader.Text(document, "device");
   timeline.makespan = Duration::Picoseconds(reader.Number(document, "makespan_ps", 0, kMost));
   for (const int64_t step : reader.Numbers(document, "steps_ps", 0, kMost, "")) timeline.steps.push_back(Duration::Picoseconds(step));
+  const bool has_mesh = document.contains("mesh");  // older files have none
+  if (has_mesh) timeline.mesh = ReadMesh(reader, document);
+  if (has_mesh) timeline.groups = ReadGroups(reader, document);
   timeline.streams = ReadStreams(reader, document);
   timeline.ops = ReadOps(reader, document);
   timeline.events = ReadEvents(reader, document, timeline.streams.size(), timeline.ops.size());
   timeline.memory = ReadMemory(reader, document, timeline.ops.size());
   timeline.ranks = ReadRanks(reader, document);
+  if (has_mesh && !timeline.mesh.empty() && reader.status().ok()) CheckGroups(reader, timeline);
   if (document.contains("stamp")) timeline.stamp = document["stamp"];
   if (!reader.status().ok()) return reader.status();
   return timeline;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <tuple>
+#include <utility>
 
 namespace helm::ir {
 namespace {
@@ -105,6 +106,39 @@ std::vector<Message> MessagesOf(const Timeline& timeline) {
   }
   std::ranges::sort(messages, {}, &Message::send);
   return messages;
+}
+
+void EndSendsWithTheirReceives(Timeline& timeline) {
+  for (const Message& message : MessagesOf(timeline)) {
+    TimelineEvent& send = timeline.events[message.send];
+    const TimelineEvent& receive = timeline.events[message.receive];
+    const Duration over = std::max(send.start, receive.start + receive.duration);
+    send.duration = std::min(send.duration, over - send.start);
+  }
+}
+
+std::vector<std::vector<size_t>> CollectivesOf(const Timeline& timeline) {
+  if (timeline.mesh.empty()) return {};
+  std::map<std::pair<int32_t, int32_t>, std::map<OpId, size_t>> by_stream;  // of a rank and stream: its collectives in order
+  for (size_t i = 0; i < timeline.events.size(); ++i) {
+    const TimelineEvent& event = timeline.events[i];
+    const bool communicates = timeline.streams[static_cast<size_t>(event.stream)].kind == Stream::Kind::kCommunication;
+    if (communicates && !IsTransfer(timeline.ops[event.op.index()])) by_stream[{event.rank, event.stream}].try_emplace(event.op, i);
+  }
+  std::map<std::tuple<int32_t, int64_t, size_t>, std::vector<size_t>> members;  // of stream, first rank of the group, place in the order
+  for (const auto& [place, events] : by_stream) {
+    const auto [rank, stream] = place;
+    const Group& group = timeline.groups[static_cast<size_t>(timeline.streams[static_cast<size_t>(stream)].index)];
+    const std::vector<int64_t> ranks = GroupMembers(timeline.mesh, group, rank);
+    if (ranks.empty()) continue;
+    size_t k = 0;
+    for (const auto& [op, event] : events) members[{stream, ranks.front(), k++}].push_back(event);
+  }
+  std::vector<std::vector<size_t>> collectives;
+  for (auto& [key, events] : members) {
+    if (events.size() > 1) collectives.push_back(std::move(events));
+  }
+  return collectives;
 }
 
 }  // namespace helm::ir

@@ -1,4 +1,5 @@
-// What a timeline's events say about its ranks: which of them ran the same ops (a pipeline stage), and which send meets which recv.
+// What a timeline's events say about its ranks: which of them ran the same ops (a pipeline stage), which send meets which recv, and who is
+// in a collective.
 //
 // Not the step's own classes (ir/step_programs.h): a timeline file carries neither programs nor mesh. It numbers the ops of all classes one
 // after the other, so ranks of one class, and only those, have overlapping ranges of op ids; and its rows name the peer's offset
@@ -29,5 +30,13 @@ struct Message {
 // By send. The n-th rank of a stage exchanges with the n-th rank of the other (they differ in the coordinate of the stage alone); a send or
 // recv whose partner is not in the timeline is left out. REQUIRES: events name existing ops and streams.
 std::vector<Message> MessagesOf(const Timeline& timeline);
+
+// Ends each send when its recv has ended, if it ended later: a backend tells of a send's end when somebody asks, which may be long after.
+void EndSendsWithTheirReceives(Timeline& timeline);
+
+// The members of each collective that are in the timeline, at least two of them, as indices into Timeline::events of their communication
+// streams: ranks of one group (Timeline::mesh and groups) whose k-th collective there it is (VerifyStep: all run them in the same order).
+// None where the timeline does not know its mesh. REQUIRES: events name existing ops and streams; TimelineFromJson checks the rest.
+std::vector<std::vector<size_t>> CollectivesOf(const Timeline& timeline);
 
 }  // namespace helm::ir

@@ -175,6 +175,8 @@ Status CheckSchedule(const ir::StepPrograms& step, const ScheduleTimes& times, c
 
 void RecordEvents(const ir::StepPrograms& step, const ScheduleTimes& times, ir::Timeline& timeline) {
   const StepGraph& step_graph = times.step_graph;
+  timeline.mesh = step.mesh();
+  timeline.groups = step.classes.front().groups;
   timeline.streams = step_graph.streams;
   timeline.events.reserve(step_graph.tasks.size());
   for (size_t c = 0; c < step.classes.size(); ++c) {

@@ -71,5 +71,55 @@ TEST(MessagesOf, MeetInOrderOfTheOps) {
   EXPECT_THAT(MessagesOf(builder.Build()), ElementsAre(Message{0, 5}, Message{1, 4}, Message{2, 3}));
 }
 
+// A send that was asked about at 90, when its recv had long ended, at 7; one that ended before its recv did; one without a recv.
+TEST(EndSendsWithTheirReceives, IsNoLaterThanTheRecv) {
+  test::TimelineBuilder builder("measured", "h");
+  const int32_t send = builder.Stream(Kind::kCommunication, "communication.pipeline.send+1");
+  const int32_t receive = builder.Stream(Kind::kCommunication, "communication.pipeline.recv-1");
+  std::vector<OpId> ops;
+  for (int i = 0; i < 3; ++i) ops.push_back(builder.Op("collective", "c10d.send", "s"));
+  for (int i = 0; i < 2; ++i) ops.push_back(builder.Op("collective", "c10d.recv", "r"));
+  builder.Event(0, send, ops[0], 5, 90);
+  builder.Event(0, send, ops[1], 90, 91);
+  builder.Event(0, send, ops[2], 91, 99);
+  builder.Event(1, receive, ops[3], 0, 7);
+  builder.Event(1, receive, ops[4], 7, 95);
+  Timeline timeline = builder.Build();
+  EndSendsWithTheirReceives(timeline);
+  std::vector<double> durations;
+  for (const TimelineEvent& event : timeline.events) durations.push_back(event.duration.microseconds());
+  EXPECT_THAT(durations, ElementsAre(2, 1, 8, 7, 88));
+}
+
+// Ranks 0..3 on a mesh tensor 2 x data 2: {0, 1} and {2, 3} reduce twice, {0, 2} and {1, 3} once; rank 3 is not in the timeline. Events:
+// rank 0 has 0, 1, 2 (the second reduction first), rank 1 3, 4, 5, rank 2 6, 7, 8.
+TEST(CollectivesOf, JoinTheMembersOfAGroupInOrderOfTheOps) {
+  test::TimelineBuilder builder("measured", "h");
+  builder.Mesh({{"tensor", 2}, {"data", 2}});
+  const int32_t tensor = builder.GroupStream("tensor", {"tensor"});
+  const int32_t data = builder.GroupStream("data", {"data"});
+  const OpId first = builder.Op("collective", "c10d.all_reduce", "a");
+  const OpId second = builder.Op("collective", "c10d.all_reduce", "b");
+  const OpId gradients = builder.Op("collective", "c10d.all_reduce", "g");
+  for (int32_t rank : {0, 1, 2}) {
+    builder.Event(rank, tensor, second, 1, 2);
+    builder.Event(rank, tensor, first, 0, 1);
+    builder.Event(rank, data, gradients, 2, 3);
+  }
+  Timeline timeline = builder.Build();
+  EXPECT_THAT(CollectivesOf(timeline), ElementsAre(ElementsAre(1, 4), ElementsAre(0, 3), ElementsAre(2, 8)));
+  timeline.mesh.clear();
+  EXPECT_THAT(CollectivesOf(timeline), ElementsAre());
+}
+
+// Embeddings tied across the ends of three stages: the middle one is in no group.
+TEST(CollectivesOf, LeaveOutRanksThatAreNotInTheGroup) {
+  test::TimelineBuilder builder("measured", "h");
+  builder.Mesh({{"pipeline", 3}});
+  const int32_t tied = builder.GroupStream("embedding", {"pipeline"}, {0, 2});
+  for (int32_t rank : {0, 1, 2}) builder.Event(rank, tied, builder.Op("collective", "c10d.all_reduce", "embedding"), 0, 1);
+  EXPECT_THAT(CollectivesOf(builder.Build()), ElementsAre(ElementsAre(0, 2)));
+}
+
 }  // namespace
 }  // namespace helm::ir

@@ -19,6 +19,8 @@ Timeline Sample() {
   timeline.device = "Test CPU";
   timeline.makespan = Duration::Nanoseconds(1500);
   timeline.steps = {Duration::Nanoseconds(1500), Duration::Picoseconds(1499999)};
+  timeline.mesh = {{"tensor", 2}, {"data", 3}};
+  timeline.groups = {{"tensor", {"tensor"}, {}}, {"ends", {"data"}, {0, 2}}};
   timeline.streams = {
       {Stream::Kind::kHost, 0, "host"}, {Stream::Kind::kCompute, 0, "compute"}, {Stream::Kind::kCommunication, 0, "communication.tensor"}};
   timeline.ops = TimelineOps(test::ParseSample(test::kLinearProgram), {});
@@ -56,6 +58,35 @@ TEST(Timeline, OpsSayWhatAReaderNeeds) {
   const std::vector<TimelineOp> ops = TimelineOps(test::ParseSample(test::kLinearProgram), std::vector<std::string>(11, "analytic"));
   EXPECT_EQ(ops[1], (TimelineOp{"aten.mm", "linear", "compute", "forward", "analytic", 0, 0}));
   EXPECT_EQ(ops[8], (TimelineOp{"c10d.all_reduce", "gradients.bucket0", "collective", "weight_gradient", "analytic", -1, -1}));
+}
+
+TEST(Timeline, GroupsLieOnTheMesh) {
+  EXPECT_EQ(ErrorAfter([](auto& document) { document["groups"][1]["dimensions"] = {"expert"}; }),
+            "t.json: groups[1].dimensions: error: 'expert' is no dimension of the mesh");
+  EXPECT_EQ(ErrorAfter([](auto& document) { document["streams"][2]["index"] = 2; }),
+            "t.json: streams[2].index: error: there is no group 2 of 2");
+  EXPECT_EQ(ErrorAfter([](auto& document) { document["events"]["rank"][3] = 6; }),
+            "t.json: events.rank[3]: error: 6 is not on the mesh of 6 ranks");
+  EXPECT_EQ(ErrorAfter([](auto& document) { document["mesh"][1]["size"] = 0; }), "t.json: mesh[1].size: error: 0 is not in [1, 8388608]");
+  // A file of before has neither, and is read.
+  nlohmann::ordered_json document = ToJson(Sample());
+  document.erase("mesh");
+  document.erase("groups");
+  const Result<Timeline> read = TimelineFromJson(document, "t.json");
+  ASSERT_TRUE(read.ok()) << read.status().message();
+  EXPECT_TRUE(read->mesh.empty());
+}
+
+TEST(Timeline, TitlesOfTwoAreNotAlike) {
+  const auto titles = [](const std::string& first, const std::string& second) {
+    Timeline a, b;
+    a.title = first;
+    b.title = second;
+    return TitlesApart(a, b);
+  };
+  EXPECT_EQ(titles("predicted", "measured"), std::pair(std::string("predicted"), std::string("measured")));
+  EXPECT_EQ(titles("predicted", "predicted"), std::pair(std::string("predicted 1"), std::string("predicted 2")));
+  EXPECT_EQ(titles("", ""), std::pair(std::string("timeline 1"), std::string("timeline 2")));
 }
 
 TEST(Timeline, PeakIsTheLargestOfAllRanks) { EXPECT_EQ(PeakBytes(Sample()), Bytes(600)); }

@@ -190,6 +190,8 @@ class Runner {
     }
     std::ranges::stable_sort(timeline_.events, {},
                              [](const ir::TimelineEvent& event) { return std::tuple(event.rank, event.stream, event.start, event.op); });
+    timeline_.mesh = {{"tensor", 2}, {"data", std::max<int64_t>(1, options_.ranks / 2)}};
+    timeline_.groups = {{"tensor", {"tensor"}, {}}, {"data", {"data"}, {}}};
     timeline_.streams = {{ir::Stream::Kind::kCompute, 0, "compute"},
                          {ir::Stream::Kind::kCommunication, 0, "communication.tensor"},
                          {ir::Stream::Kind::kCommunication, 1, "communication.data"}};
@@ -293,6 +295,15 @@ class TimelineBuilder {
     timeline_.streams.push_back({kind, static_cast<int32_t>(timeline_.streams.size()), name});
     return static_cast<int32_t>(timeline_.streams.size()) - 1;
   }
+  // A communication stream of a group that lies along `dimensions` of the mesh; Mesh first.
+  int32_t GroupStream(const std::string& name, const std::vector<std::string>& dimensions, const std::vector<int64_t>& coordinates = {}) {
+    timeline_.groups.push_back({name, dimensions, coordinates});
+    timeline_.streams.push_back(
+        {ir::Stream::Kind::kCommunication, static_cast<int32_t>(timeline_.groups.size()) - 1, "communication." + name});
+    return static_cast<int32_t>(timeline_.streams.size()) - 1;
+  }
+  void Mesh(const std::vector<ir::MeshDimension>& mesh) { timeline_.mesh = mesh; }
+  void Plan(const std::string& plan) { timeline_.plan = plan; }
   ir::OpId Op(const std::string& kind, const std::string& target, const std::string& label, const std::string& phase = "forward",
               const std::string& source = "measured") {
     timeline_.ops.push_back({target, label, kind, phase, source, 0, 0});
