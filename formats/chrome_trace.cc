@@ -6,11 +6,11 @@
 #include <map>
 #include <set>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "core/file.h"
+#include "formats/track_order.h"
 
 namespace helm::formats {
 namespace {
@@ -47,7 +47,9 @@ std::string KernelName(std::string_view target) {
 
 class Writer {
  public:
-  Writer(const Timeline& timeline, const ChromeTraceOptions& options) : timeline_(timeline), options_(options) {}
+  // `order`: TrackOrder(timeline).
+  Writer(const Timeline& timeline, const std::vector<size_t>& order, const ChromeTraceOptions& options)
+      : timeline_(timeline), order_(order), options_(options) {}
 
   Result<std::string> Write() {
     HELM_RETURN_IF_ERROR(CollectEvents());
@@ -71,24 +73,10 @@ class Writer {
   bool Wanted(int32_t rank) const { return !options_.rank || *options_.rank == rank; }
 
   Status CollectEvents() {
-    for (const TimelineEvent& event : timeline_.events) {
-      if (Wanted(event.rank)) events_.push_back(event);
+    for (size_t i : order_) {
+      if (Wanted(timeline_.events[i].rank)) events_.push_back(timeline_.events[i]);
     }
-    if (events_.empty()) {
-      return InvalidError(options_.rank ? fmt::format("error: timeline '{}' has no event of rank {}", timeline_.title, *options_.rank)
-                                        : fmt::format("error: timeline '{}' has no events", timeline_.title));
-    }
-    std::ranges::stable_sort(events_, {}, [](const TimelineEvent& event) {
-      return std::tuple(event.rank, event.stream, event.start, event.start + event.duration);
-    });
-    for (size_t i = 1; i < events_.size(); ++i) {
-      const TimelineEvent& a = events_[i - 1];
-      const TimelineEvent& b = events_[i];
-      if (a.rank == b.rank && a.stream == b.stream && b.start < a.start + a.duration) {
-        return InvalidError(fmt::format("error: timeline '{}': ops {} and {} overlap on rank {}, stream '{}'", timeline_.title, a.op.value,
-                                        b.op.value, a.rank, StreamOf(a).name));
-      }
-    }
+    if (events_.empty()) return InvalidError(fmt::format("error: timeline '{}' has no event of rank {}", timeline_.title, *options_.rank));
     for (const TimelineEvent& event : events_) {
       if (StreamOf(event).kind == Stream::Kind::kHost) launched_on_host_.insert({event.rank, event.op});
     }
@@ -197,6 +185,7 @@ class Writer {
   const Stream& StreamOf(const TimelineEvent& event) const { return timeline_.streams[static_cast<size_t>(event.stream)]; }
 
   const Timeline& timeline_;
+  const std::vector<size_t>& order_;
   ChromeTraceOptions options_;
   std::vector<TimelineEvent> events_;  // by rank, stream, start
   std::set<std::pair<int32_t, ir::OpId>> launched_on_host_;
@@ -206,18 +195,18 @@ class Writer {
 
 }  // namespace
 
-Result<std::string> ToChromeTrace(const Timeline& timeline, const ChromeTraceOptions& options) { return Writer(timeline, options).Write(); }
-
-Status WriteChromeTrace(const Timeline& timeline, const std::string& path, const ChromeTraceOptions& options) {
-  HELM_ASSIGN_OR_RETURN(const std::string text, ToChromeTrace(timeline, options));
-  return WriteFileAtomically(path, text);
+Result<std::string> ToChromeTrace(const Timeline& timeline, const ChromeTraceOptions& options) {
+  HELM_ASSIGN_OR_RETURN(const std::vector<size_t> order, TrackOrder(timeline));
+  return Writer(timeline, order, options).Write();
 }
 
 Status WriteChromeTracesByRank(const Timeline& timeline, const std::string& folder, int64_t step) {
+  HELM_ASSIGN_OR_RETURN(const std::vector<size_t> order, TrackOrder(timeline));
   std::set<int32_t> ranks;
   for (const TimelineEvent& event : timeline.events) ranks.insert(event.rank);
   for (int32_t rank : ranks) {
-    HELM_RETURN_IF_ERROR(WriteChromeTrace(timeline, fmt::format("{}/rank{}_trace.json", folder, rank), {.rank = rank, .step = step}));
+    HELM_ASSIGN_OR_RETURN(const std::string text, Writer(timeline, order, {.rank = rank, .step = step}).Write());
+    HELM_RETURN_IF_ERROR(WriteFileAtomically(fmt::format("{}/rank{}_trace.json", folder, rank), text));
   }
   return OkStatus();
 }

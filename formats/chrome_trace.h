@@ -23,10 +23,8 @@ struct ChromeTraceOptions {
 // Fails (invalid) when the timeline has no event of the rank, or when two events of one stream overlap.
 Result<std::string> ToChromeTrace(const ir::Timeline& timeline, const ChromeTraceOptions& options = {});
 
-// Written atomically.
-Status WriteChromeTrace(const ir::Timeline& timeline, const std::string& path, const ChromeTraceOptions& options = {});
-
-// One file per rank, `rankN_trace.json`, into an existing folder: what HTA's TraceAnalysis(trace_dir=...) reads.
+// One file per rank, `rankN_trace.json`, into an existing folder: what HTA's TraceAnalysis(trace_dir=...) reads. Each is written
+// atomically.
 Status WriteChromeTracesByRank(const ir::Timeline& timeline, const std::string& folder, int64_t step = 0);
 
 }  // namespace helm::formats

@@ -7,11 +7,11 @@
 #include <map>
 #include <set>
 #include <string_view>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "formats/tar_archive.h"
+#include "formats/track_order.h"
 #include "ir/timeline_ranks.h"
 
 namespace helm::formats {
@@ -27,7 +27,7 @@ enum TraceField : uint32_t { kPacket = 1 };
 enum PacketField : uint32_t { kTimestamp = 8, kSequence = 10, kTrackEvent = 11, kTrackDescriptor = 60 };
 enum TrackField : uint32_t { kUuid = 1, kTrackName = 2, kProcess = 3, kParent = 5, kCounter = 8, kChildOrdering = 11, kSiblingRank = 12 };
 enum ProcessField : uint32_t { kPid = 1, kProcessName = 6 };
-enum CounterField : uint32_t { kUnit = 3 };
+enum CounterField : uint32_t { kUnit = 3, kSharedAxis = 7 };
 enum EventField : uint32_t {
   kAnnotation = 4,
   kType = 9,
@@ -51,10 +51,10 @@ struct Flows {
 
 class Writer {
  public:
-  explicit Writer(const Timeline& timeline) : timeline_(timeline), trace_(text_) {}
+  Writer(const Timeline& timeline, const std::string& title) : timeline_(timeline), title_(title), trace_(text_) {}
 
   Result<std::string> Write() {
-    HELM_RETURN_IF_ERROR(SortEvents());
+    HELM_ASSIGN_OR_RETURN(order_, TrackOrder(timeline_));
     FindFlows();
     WriteTracks();
     for (size_t i : order_) WriteSlice(i);
@@ -63,32 +63,17 @@ class Writer {
   }
 
  private:
-  Status SortEvents() {
-    if (timeline_.events.empty()) return InvalidError(fmt::format("error: timeline '{}' has no events", timeline_.title));
-    for (size_t i = 0; i < timeline_.events.size(); ++i) order_.push_back(i);
-    std::ranges::stable_sort(order_, {}, [this](size_t i) {
-      const TimelineEvent& event = timeline_.events[i];
-      return std::tuple(event.rank, event.stream, event.start, event.start + event.duration);
-    });
-    for (size_t k = 1; k < order_.size(); ++k) {
-      const TimelineEvent& a = timeline_.events[order_[k - 1]];
-      const TimelineEvent& b = timeline_.events[order_[k]];
-      if (a.rank == b.rank && a.stream == b.stream && b.start < a.start + a.duration) {
-        return InvalidError(fmt::format("error: timeline '{}': ops {} and {} overlap on rank {}, stream '{}'", timeline_.title, a.op.value,
-                                        b.op.value, a.rank, timeline_.streams[static_cast<size_t>(a.stream)].name));
-      }
-    }
-    return OkStatus();
-  }
-
-  void AddFlow(size_t a, size_t b) {
-    if (timeline_.events[b].start < timeline_.events[a].start) std::swap(a, b);
+  // From slice to slice in the order in which Perfetto meets them: by start, then by place in the file. It drops the end of a flow that it
+  // has not met the beginning of.
+  void AddFlow(std::vector<size_t> slices) {
+    std::ranges::sort(slices, {}, [this](size_t i) { return std::pair(timeline_.events[i].start.nanoseconds(), place_[i]); });
     const uint64_t id = ++flow_count_;
-    flows_[a].starting.push_back(id);
-    flows_[b].ending.push_back(id);
+    for (size_t i : slices) (i == slices.back() ? flows_[i].ending : flows_[i].starting).push_back(id);
   }
 
   void FindFlows() {
+    place_.resize(order_.size());
+    for (size_t place = 0; place < order_.size(); ++place) place_[order_[place]] = place;
     std::map<std::pair<int32_t, ir::OpId>, size_t> launches;
     const auto is_communication = [this](const TimelineEvent& event) {
       return timeline_.streams[static_cast<size_t>(event.stream)].kind == Stream::Kind::kCommunication;
@@ -100,9 +85,10 @@ class Writer {
     for (size_t i : order_) {
       const TimelineEvent& event = timeline_.events[i];
       const auto launch = launches.find({event.rank, event.op});
-      if (is_communication(event) && launch != launches.end()) AddFlow(launch->second, i);
+      if (is_communication(event) && launch != launches.end()) AddFlow({launch->second, i});
     }
-    for (const ir::Message& message : ir::MessagesOf(timeline_)) AddFlow(message.send, message.receive);
+    for (const ir::Message& message : ir::MessagesOf(timeline_)) AddFlow({message.send, message.receive});
+    for (std::vector<size_t>& members : ir::CollectivesOf(timeline_)) AddFlow(std::move(members));
   }
 
   // A rank's process, then its streams, then its counters; 0 is Perfetto's own track. Pid 0 is the idle process.
@@ -139,7 +125,7 @@ class Writer {
     {
       pbf_writer process(track, kProcess);
       process.add_int32(kPid, rank + 1);
-      process.add_string(kProcessName, fmt::format("rank {} {}", rank, timeline_.title));
+      process.add_string(kProcessName, fmt::format("rank {} {}", rank, title_));
     }
     track.add_int32(kChildOrdering, kExplicitOrder);
   }
@@ -151,7 +137,11 @@ class Writer {
     track.add_uint64(kUuid, uuid);
     track.add_string(kTrackName, name);
     track.add_uint64(kParent, ProcessTrack(rank));
-    if (counter) pbf_writer(track, kCounter).add_int32(kUnit, kSizeBytes);
+    if (counter) {
+      pbf_writer description(track, kCounter);
+      description.add_int32(kUnit, kSizeBytes);
+      description.add_string(kSharedAxis, "memory");  // curves of a rank that can be held against each other
+    }
     track.add_int32(kSiblingRank, place);
   }
 
@@ -222,29 +212,50 @@ class Writer {
   }
 
   const Timeline& timeline_;
+  const std::string& title_;
   std::string text_;
   pbf_writer trace_;
   std::vector<size_t> order_;      // events by rank, stream, start
+  std::vector<size_t> place_;      // of an event in that order, which is the file's
   std::map<size_t, Flows> flows_;  // by event
   uint64_t flow_count_ = 0;
 };
 
+// A title as the name of a file: letters, digits, '-' and '_'.
+std::string FileNameOf(const std::string& title) {
+  constexpr size_t kLongest = 60;
+  std::string name = title.substr(0, kLongest);
+  for (char& c : name) {
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-';
+    if (!plain) c = '_';
+  }
+  return name;
+}
+
 }  // namespace
 
-Result<std::string> ToPerfettoTrace(const Timeline& timeline) { return Writer(timeline).Write(); }
+Result<std::string> ToPerfettoTrace(const Timeline& timeline) { return Writer(timeline, timeline.title).Write(); }
 
-Result<std::string> ToPerfettoArchive(const Timeline& predicted, const Timeline& measured) {
-  HELM_ASSIGN_OR_RETURN(std::string first, ToPerfettoTrace(predicted));
-  HELM_ASSIGN_OR_RETURN(std::string second, ToPerfettoTrace(measured));
-  nlohmann::ordered_json files = nlohmann::ordered_json::array();
-  // Both count from the start of the step: offset 0 from the trace's time puts them on one axis.
-  for (const char* name : {"predicted", "measured"}) {
-    files.push_back({{"path", fmt::format("{}.pftrace", name)}, {"machine", {{"name", name}}}, {"clocks", {{"offset_ns", 0}}}});
+Result<std::string> ToPerfettoArchive(const Timeline& first, const Timeline& second) {
+  const auto [first_title, second_title] = ir::TitlesApart(first, second);
+  HELM_ASSIGN_OR_RETURN(std::string first_trace, Writer(first, first_title).Write());
+  HELM_ASSIGN_OR_RETURN(std::string second_trace, Writer(second, second_title).Write());
+  std::string first_file = FileNameOf(first_title), second_file = FileNameOf(second_title);
+  if (first_file == second_file) {
+    first_file += "_1";
+    second_file += "_2";
   }
+  // Both count from the start of the step: offset 0 from the trace's time puts them on one axis.
+  const auto entry = [](const std::string& file, const std::string& title) {
+    return nlohmann::ordered_json{{"path", file + ".pftrace"}, {"machine", {{"name", title}}}, {"clocks", {{"offset_ns", 0}}}};
+  };
+  nlohmann::ordered_json files = nlohmann::ordered_json::array();
+  files.push_back(entry(first_file, first_title));
+  files.push_back(entry(second_file, second_title));
   const nlohmann::ordered_json manifest = {{"perfetto_manifest", {{"version", 1}, {"files", std::move(files)}}}};
-  return ToTar({{"perfetto_manifest.json", manifest.dump(1) + "\n"},
-                {"predicted.pftrace", std::move(first)},
-                {"measured.pftrace", std::move(second)}});
+  return ToTar({{"perfetto_manifest.json", manifest.dump(1, ' ', true, nlohmann::ordered_json::error_handler_t::replace) + "\n"},
+                {first_file + ".pftrace", std::move(first_trace)},
+                {second_file + ".pftrace", std::move(second_trace)}});
 }
 
 }  // namespace helm::formats

@@ -35,13 +35,18 @@ bool RunGraphviz(const std::string& dot_path, const std::string& svg_path) {
 
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs) {
   app.add_option("--trace", outputs.trace, "write the timeline, as helm-compare reads it");
-  app.add_option("--chrome-trace", outputs.chrome_trace, "write the timeline for Perfetto, chrome://tracing and HTA");
+  app.add_option("--chrome-trace", outputs.chrome_trace,
+                 "write the timeline for Perfetto and chrome://tracing; FOLDER/ writes a file for each rank there, as HTA wants them");
   app.add_option("--perfetto", outputs.perfetto, "write the timeline as Perfetto's protobuf, with flows and memory counters");
 }
 
 Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline) {
   if (!outputs.trace.empty()) HELM_RETURN_IF_ERROR(ir::WriteTimeline(timeline, outputs.trace));
-  if (!outputs.chrome_trace.empty()) {
+  if (outputs.chrome_trace.ends_with('/')) {
+    const std::string folder = outputs.chrome_trace.substr(0, outputs.chrome_trace.size() - 1);
+    HELM_RETURN_IF_ERROR(MakeFolders(folder));
+    HELM_RETURN_IF_ERROR(formats::WriteChromeTracesByRank(timeline, folder));
+  } else if (!outputs.chrome_trace.empty()) {
     HELM_ASSIGN_OR_RETURN(const std::string trace, formats::ToChromeTrace(timeline));
     HELM_RETURN_IF_ERROR(WriteFileAtomically(outputs.chrome_trace, trace));
   }

@@ -13,7 +13,7 @@ namespace helm::tools {
 
 struct TimelineOutputs {
   std::string trace;         // helm-timeline JSON, what helm-compare reads
-  std::string chrome_trace;  // for Perfetto, chrome://tracing and HTA
+  std::string chrome_trace;  // for Perfetto and chrome://tracing; a folder (`/` at its end): one file for each rank, for HTA
   std::string perfetto;      // Perfetto's protobuf: flows and memory counters too
 };
 

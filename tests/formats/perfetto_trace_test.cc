@@ -6,10 +6,16 @@
 #include <gtest/gtest.h>
 #include <protozero/pbf_reader.hpp>
 
+#include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
+#include <unistd.h>
+
+#include "core/file.h"
 #include "support/sample_timelines.h"
 
 namespace helm::formats {
@@ -83,7 +89,7 @@ TEST(PerfettoTrace, HoldsTracksSlicesFlowsAndCounters) {
   };
   const char* roles[] = {"parameter", "gradient", "optimizer_state", "activation", "input", "communication_buffer", "all"};
   for (int i = 0; i < 7; ++i) {
-    expected.push_back(fmt::format("10=1 60={{1={} 2='memory {}' 5=16777216 8={{3=3}} 12={}}}", 16842752 + i, roles[i], 3 + i));
+    expected.push_back(fmt::format("10=1 60={{1={} 2='memory {}' 5=16777216 8={{3=3 7='memory'}} 12={}}}", 16842752 + i, roles[i], 3 + i));
   }
   expected.push_back("10=1 60={1=50331648 3={1=3 6='rank 2 predicted'} 11=3}");
   expected.push_back("10=1 60={1=50331651 2='communication.pipeline.recv+1' 5=50331648 12=2}");
@@ -110,6 +116,65 @@ TEST(PerfettoTrace, AFlowStartsAtTheSliceThatBeginsFirst) {
   EXPECT_THAT(Packets(*trace), ::testing::Contains(::testing::AllOf(HasSubstr("11=16777218"), HasSubstr(" 48=1 48=2}"))));
 }
 
+// Two stages of two ranks (tensor 2 x pipeline 2); both ends of a message begin together, as simulated ones do, and go against the order
+// of the ranks in the file; both ranks of a stage reduce, and all four the norm.
+ir::Timeline FourRanks(const std::string& title) {
+  test::TimelineBuilder builder(title, "h");
+  builder.Mesh({{"tensor", 2}, {"pipeline", 2}});
+  const int32_t compute = builder.Stream(Kind::kCompute, "compute");
+  const int32_t tensor = builder.GroupStream("tensor", {"tensor"});
+  const int32_t world = builder.GroupStream("world", {"tensor", "pipeline"});
+  builder.GroupStream("pipeline.send-1", {"pipeline"});
+  builder.GroupStream("pipeline.recv+1", {"pipeline"});
+  const int32_t send = world + 1, receive = world + 2;
+  for (int32_t stage = 0; stage < 2; ++stage) {
+    const OpId a = builder.Op("compute", "aten.mm", "a");
+    const OpId reduce = builder.Op("collective", "c10d.all_reduce", "r");
+    const OpId message = builder.Op("collective", stage == 0 ? "c10d.recv" : "c10d.send", "boundary");
+    const OpId norm = builder.Op("collective", "c10d.all_reduce", "norm");
+    for (int32_t rank = 2 * stage; rank < 2 * stage + 2; ++rank) {
+      builder.Event(rank, compute, a, 0, 10 + rank);
+      builder.Event(rank, tensor, reduce, 10 + rank, 20);
+      builder.Event(rank, stage == 0 ? receive : send, message, 20, 24);
+      builder.Event(rank, world, norm, 24, 30);
+      builder.Rank(rank, 30, 1000);
+    }
+  }
+  ir::Timeline timeline = builder.Build();
+  std::ranges::stable_sort(timeline.events, {}, [](const ir::TimelineEvent& event) { return std::pair(event.rank, event.stream); });
+  timeline.memory.push_back({1, OpId(size_t{1}), Duration::Microseconds(2), {10, 20, 30, 40, 50, 60}});
+  timeline.memory.push_back({3, OpId(size_t{5}), Duration::Microseconds(3), {1, 2, 3, 4, 5, 6}});
+  return timeline;
+}
+
+TEST(PerfettoTrace, AFlowBeginsWherePerfettoReadsFirst) {
+  const Result<std::string> trace = ToPerfettoTrace(FourRanks("predicted"));
+  ASSERT_TRUE(trace.ok()) << trace.status().message();
+  // Rank 0 receives: its slice stands before that of rank 2 in the file and begins at the same time, so the flow starts there.
+  EXPECT_THAT(Packets(*trace), ::testing::Contains(::testing::AllOf(HasSubstr("23='c10d.recv'"), HasSubstr(" 47=1}"))));
+  EXPECT_THAT(Packets(*trace), ::testing::Contains(::testing::AllOf(HasSubstr("23='c10d.send'"), HasSubstr(" 48=1}"))));
+}
+
+// Everything in an archive against the timelines, read by a program that shares no code with the writer.
+TEST(PerfettoArchive, AnotherReaderFindsTheTimelinesInIt) {
+  const std::string folder = ::testing::TempDir() + "/helm_perfetto." + std::to_string(getpid());
+  std::filesystem::create_directories(folder);
+  const test::SampleTimelines sample = test::MakeSampleTimelines({.layers = 2});
+  const std::pair<ir::Timeline, ir::Timeline> pairs[] = {
+      {sample.predicted, sample.measured}, {FourRanks("measured"), FourRanks("measured")}, {Message(), FourRanks("../a title")}};
+  for (const auto& [first, second] : pairs) {
+    const Result<std::string> archive = ToPerfettoArchive(first, second);
+    ASSERT_TRUE(archive.ok()) << archive.status().message();
+    ASSERT_TRUE(WriteFileAtomically(folder + "/archive.tar", *archive).ok());
+    ASSERT_TRUE(ir::WriteTimeline(first, folder + "/first.json").ok());
+    ASSERT_TRUE(ir::WriteTimeline(second, folder + "/second.json").ok());
+    const std::string command =
+        "python3 tests/formats/check_perfetto.py " + folder + "/archive.tar " + folder + "/first.json " + folder + "/second.json";
+    EXPECT_EQ(std::system(command.c_str()), 0);
+  }
+  std::filesystem::remove_all(folder);
+}
+
 TEST(PerfettoTrace, RefusesWhatNoTrackCanShow) {
   ir::Timeline timeline = Message();
   timeline.events.push_back(timeline.events[0]);
@@ -121,7 +186,9 @@ TEST(PerfettoTrace, RefusesWhatNoTrackCanShow) {
 // Members of a tar archive: a block of 512 bytes with name (offset 0), size (124, octal) and checksum (148: the sum of the header's bytes
 // with blanks in its place), then the content, filled up to a whole block; two empty blocks at the end.
 TEST(PerfettoArchive, HoldsAManifestAndBothTraces) {
-  const Result<std::string> archive = ToPerfettoArchive(Message(), Message());
+  ir::Timeline run = Message();
+  run.title = "measured";
+  const Result<std::string> archive = ToPerfettoArchive(Message(), run);
   ASSERT_TRUE(archive.ok());
   std::vector<std::string> names, contents;
   size_t at = 0;
@@ -145,6 +212,19 @@ TEST(PerfettoArchive, HoldsAManifestAndBothTraces) {
   EXPECT_EQ(manifest["version"], 1);
   EXPECT_EQ(manifest["files"][1], nlohmann::json::parse(R"({"path": "measured.pftrace", "machine": {"name": "measured"},
                                                             "clocks": {"offset_ns": 0}})"));
+}
+
+// Two of one title are numbered; of another title only letters that every system's files have go into the name.
+TEST(PerfettoArchive, NamesItsFilesByTheTitles) {
+  const auto names = [](const ir::Timeline& first, const ir::Timeline& second) {
+    const std::string manifest = ToPerfettoArchive(first, second)->substr(512);
+    const nlohmann::json files = nlohmann::json::parse(manifest.substr(0, manifest.find('\0')))["perfetto_manifest"]["files"];
+    std::vector<std::string> texts;
+    for (const auto& file : files) texts.push_back(file["path"].get<std::string>() + " " + file["machine"]["name"].get<std::string>());
+    return texts;
+  };
+  EXPECT_THAT(names(Message(), Message()), ElementsAre("predicted_1.pftrace predicted 1", "predicted_2.pftrace predicted 2"));
+  EXPECT_THAT(names(FourRanks("a/b"), FourRanks("a b")), ElementsAre("a_b_1.pftrace a/b", "a_b_2.pftrace a b"));
 }
 
 }  // namespace
