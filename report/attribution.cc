@@ -63,6 +63,26 @@ std::vector<AttributionRow> SumByCategory(const Shares& shares) {
   return rows;
 }
 
+std::vector<PathWorkRow> SumByWork(const Shares& shares) {
+  std::map<std::pair<std::string, Work>, WorkRow> by_work;
+  for (const auto& [key, share] : shares) {
+    const auto& [predicted, measured] = share.op;
+    if (!predicted.valid() && !measured.valid()) continue;
+    WorkRow& row = by_work[{share.category, Work{share.what.label, share.what.target, share.what.phase}}];
+    row.ops.predicted += share.on_path.predicted > Duration() ? 1 : 0;
+    row.ops.measured += share.on_path.measured > Duration() ? 1 : 0;
+    row.duration.predicted += share.on_path.predicted;
+    row.duration.measured += share.on_path.measured;
+  }
+  std::vector<PathWorkRow> rows;
+  for (auto& [key, row] : by_work) {
+    row.work = key.second;
+    rows.push_back({key.first, std::move(row)});
+  }
+  std::ranges::stable_sort(rows, std::greater<>(), [](const PathWorkRow& row) { return std::abs(row.row.difference().picoseconds()); });
+  return rows;
+}
+
 }  // namespace
 
 const std::vector<std::string_view>& CategoryNames() {
@@ -86,8 +106,9 @@ Attribution Attribute(const Sides<const ir::Timeline*>& timelines, const Sides<c
       *timelines.predicted, *paths.predicted, [&](OpId op) { return Sides<OpId>{op, find(measured_of, op)}; }, &Sides<Duration>::predicted,
       shares);
   Attribution attribution;
-  attribution.difference = timelines.measured->makespan - timelines.predicted->makespan;
+  attribution.difference = timelines.predicted->makespan - timelines.measured->makespan;
   attribution.categories = SumByCategory(shares);
+  attribution.work = SumByWork(shares);
   for (auto& [key, row] : shares) {
     if (row.op.predicted.valid() || row.op.measured.valid()) attribution.ops.push_back(std::move(row));
   }

@@ -3,8 +3,8 @@
 // The rule. A critical path (report/critical_path.h) covers its step from the start to the end of the last event without holes or overlaps,
 // so the time that a path spends on each thing adds up to the path's length; what the makespan has beyond the path (a measured step ends
 // with a barrier; it may be negative) is a part of its own. Hence for each category and for each op
-//     share = time on the measured path - time on the predicted path
-// and the shares add up to measured makespan - predicted makespan exactly, in picoseconds. An op's two times are held together by op id, or
+//     share = time on the predicted path - time on the measured path
+// and the shares add up to predicted makespan - measured makespan exactly, in picoseconds. An op's two times are held together by op id, or
 // as report/match.h pairs them; an op that is on one path only counts in full. A share says where the time went on the path, not what the
 // step would take if this op alone were predicted right: then another path might be the longest.
 //

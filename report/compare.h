@@ -15,23 +15,16 @@
 
 namespace helm::report {
 
-struct CompareOptions {
-  // Two timelines of different programs (two plans) are an error unless this is set; then ops are matched by label, phase, layer,
-  // micro-batch and occurrence, and the comparison says so.
-  bool across_plans = false;
-};
-
-// Fails (invalid) when the programs differ and `across_plans` is not set, when the op tables contradict each other, or when a timeline is
-// empty.
-Result<Comparison> Compare(const ir::Timeline& predicted, const ir::Timeline& measured, const CompareOptions& options = {});
+// Ops of one program are paired by id, those of two programs (two plans) by what they are (report/match.h), and the comparison says so.
+// Fails (invalid) when the op tables of one program contradict each other, or when a timeline is empty.
+Result<Comparison> Compare(const ir::Timeline& predicted, const ir::Timeline& measured);
 
 struct TextOptions {
-  bool colour = false;      // ANSI colours (a terminal without NO_COLOR)
-  size_t differences = 10;  // rows of the table of largest differences
+  bool colour = false;  // ANSI colours (a terminal without NO_COLOR)
 };
 
-// At most 50 lines of at most 100 columns: summary, breakdown, attribution of the difference, stages of a pipeline, the largest
-// differences, categories.
+// At most 70 lines of at most 100 columns: summary, breakdown, attribution of the difference, stages of a pipeline, ranks, the largest
+// differences, sums by operator.
 std::string RenderText(const Comparison& comparison, const TextOptions& options = {});
 
 // The document of `helm-compare --json` (docs/formats/compare.md).

@@ -3,18 +3,18 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdlib>
-#include <functional>
 #include <map>
 #include <tuple>
 #include <utility>
 
+#include "ir/timeline_ranks.h"
 #include "report/attribution.h"
 #include "report/breakdown.h"
 #include "report/compare.h"
 #include "report/critical_path.h"
 #include "report/match.h"
 #include "report/stage_table.h"
+#include "report/sums.h"
 
 namespace helm::report {
 namespace {
@@ -56,6 +56,20 @@ struct OpTime {
   bool operator==(const OpTime&) const = default;
 };
 
+// When each event's work began: a message's when both ends had begun, a collective's when all members had, everything else's at its start.
+std::vector<Duration> WorkStarts(const Timeline& timeline) {
+  std::vector<Duration> starts;
+  for (const ir::TimelineEvent& event : timeline.events) starts.push_back(event.start);
+  const auto meet = [&](const std::vector<size_t>& members) {
+    Duration last;
+    for (size_t member : members) last = std::max(last, timeline.events[member].start);
+    for (size_t member : members) starts[member] = std::min(last, timeline.events[member].start + timeline.events[member].duration);
+  };
+  for (const ir::Message& message : ir::MessagesOf(timeline)) meet({message.send, message.receive});
+  for (const std::vector<size_t>& members : ir::CollectivesOf(timeline)) meet(members);
+  return starts;
+}
+
 // Time of each op: on each rank the events on the stream where its work is (a collective's launch on the host is not the collective), then
 // the median over the ranks that ran it. Index = op; ops without an event take no time.
 std::vector<OpTime> OpTimes(const Timeline& timeline) {
@@ -67,14 +81,17 @@ std::vector<OpTime> OpTimes(const Timeline& timeline) {
     const Stream::Kind kind = timeline.streams[static_cast<size_t>(stream)].kind;
     return kind == Stream::Kind::kCommunication ? 2 : kind == Stream::Kind::kCompute ? 1 : 0;
   };
+  const std::vector<Duration> work_starts = WorkStarts(timeline);
   std::vector<std::map<int32_t, OnRank>> by_op(timeline.ops.size());
-  for (const ir::TimelineEvent& event : timeline.events) {
+  for (size_t i = 0; i < timeline.events.size(); ++i) {
+    const ir::TimelineEvent& event = timeline.events[i];
     OnRank& on_rank = by_op[event.op.index()][event.rank];
     const int work = work_rank(event.stream);
+    const OpTime time{work_starts[i], event.start + event.duration - work_starts[i]};
     if (work > on_rank.work)
-      on_rank = {work, {event.start, event.duration}};
+      on_rank = {work, time};
     else if (work == on_rank.work)
-      on_rank.time = {std::min(on_rank.time.start, event.start), on_rank.time.duration + event.duration};
+      on_rank.time = {std::min(on_rank.time.start, time.start), on_rank.time.duration + time.duration};
   }
   std::vector<OpTime> times(timeline.ops.size());
   for (size_t i = 0; i < by_op.size(); ++i) {
@@ -140,23 +157,6 @@ Summary Summarize(const Timeline& timeline, const std::vector<OpTime>& times) {
   return summary;
 }
 
-std::vector<CategoryRow> Categories(const std::vector<OpRow>& rows, const std::function<std::string(const ir::TimelineOp&)>& name_of) {
-  std::map<std::string, CategoryRow> by_name;
-  for (const OpRow& row : rows) {
-    CategoryRow& category = by_name[name_of(row.what)];
-    ++category.ops;
-    category.duration.predicted += row.duration.predicted;
-    category.duration.measured += row.duration.measured;
-  }
-  std::vector<CategoryRow> categories;
-  for (auto& [name, category] : by_name) {
-    category.name = name;
-    categories.push_back(std::move(category));
-  }
-  std::ranges::stable_sort(categories, std::greater<>(), [](const CategoryRow& row) { return row.duration.measured; });
-  return categories;
-}
-
 std::vector<OpRow> OneSided(const std::vector<OpId>& ops, const Timeline& timeline, const std::vector<OpTime>& times, bool predicted) {
   std::vector<OpRow> rows;
   for (OpId op : ops) {
@@ -185,10 +185,6 @@ void FillRows(const Match& match, const Sides<const Timeline*>& timelines, const
   }
   comparison.predicted_only = OneSided(match.predicted_only, *timelines.predicted, times.predicted, true);
   comparison.measured_only = OneSided(match.measured_only, *timelines.measured, times.measured, false);
-  comparison.by_target = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.target; });
-  comparison.by_label = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.label; });
-  comparison.by_phase = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.phase; });
-  comparison.by_kind = Categories(comparison.rows, [](const ir::TimelineOp& op) { return op.kind; });
 }
 
 }  // namespace
@@ -199,40 +195,24 @@ std::optional<double> RelativeError(Duration predicted, Duration measured) {
 
 std::optional<double> RelativeError(Bytes predicted, Bytes measured) { return RelativeErrorOf(predicted.count(), measured.count()); }
 
-Result<Comparison> Compare(const Timeline& predicted, const Timeline& measured, const CompareOptions& options) {
+Result<Comparison> Compare(const Timeline& predicted, const Timeline& measured) {
   HELM_RETURN_IF_ERROR(CheckIndices(predicted));
   HELM_RETURN_IF_ERROR(CheckIndices(measured));
-  HELM_ASSIGN_OR_RETURN(const Match match, MatchOps(predicted, measured, options.across_plans));
+  HELM_ASSIGN_OR_RETURN(const Match match, MatchOps(predicted, measured));
   const Sides<std::vector<OpTime>> times{OpTimes(predicted), OpTimes(measured)};
   Comparison comparison;
   comparison.sides = {Summarize(predicted, times.predicted), Summarize(measured, times.measured)};
+  comparison.foretells = match.by_id && predicted.title != measured.title;
+  auto& [predicted_side, measured_side] = comparison.sides;
+  std::tie(predicted_side.title, measured_side.title) = ir::TitlesApart(predicted, measured);
   comparison.step_time_error = RelativeError(predicted.makespan, measured.makespan);
-  comparison.peak_memory_error = RelativeError(comparison.sides.predicted.memory_bytes_peak, comparison.sides.measured.memory_bytes_peak);
-  const auto& [predicted_side, measured_side] = comparison.sides;
+  comparison.peak_memory_error = RelativeError(predicted_side.memory_bytes_peak, measured_side.memory_bytes_peak);
   comparison.attribution = Attribute({&predicted, &measured}, {&predicted_side.critical_path, &measured_side.critical_path}, match);
   comparison.stages = StageTable(predicted_side.ranks, measured_side.ranks);
   comparison.ranks = RankTable(predicted_side.ranks, measured_side.ranks);
   FillRows(match, {&predicted, &measured}, times, comparison);
+  SumUp(comparison);
   return comparison;
-}
-
-std::vector<WorkRow> LargestDifferences(const Comparison& comparison, size_t count) {
-  std::map<std::tuple<std::string, std::string, std::string>, WorkRow> by_work;
-  for (const OpRow& row : comparison.rows) {
-    if (row.what.kind == "wait") continue;
-    WorkRow& work = by_work[{row.what.phase, row.what.target, row.what.label}];
-    ++work.ops;
-    work.duration.predicted += row.duration.predicted;
-    work.duration.measured += row.duration.measured;
-  }
-  std::vector<WorkRow> rows;
-  for (auto& [name, work] : by_work) {
-    std::tie(work.phase, work.target, work.label) = name;
-    rows.push_back(std::move(work));
-  }
-  std::ranges::stable_sort(rows, std::greater<>(), [](const WorkRow& row) { return std::abs(row.difference().picoseconds()); });
-  if (rows.size() > count) rows.resize(count);
-  return rows;
 }
 
 }  // namespace helm::report

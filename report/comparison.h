@@ -1,13 +1,15 @@
-// Comparison: what two timelines of one program say about each other, in numbers: step time, peak memory, each op, each category, exposed
-// communication, critical path. A value: report/render_{text,json,html}.h print it.
+// Comparison: what two timelines say about each other, in numbers: step time, peak memory, each op, each category, exposed communication,
+// stages, ranks, critical path. A value: report/render_{text,json,html}.cc print it.
 //
-// "Predicted" and "measured" are the first and second timeline; which of them was real is nobody's business here, except that errors are
-// relative to the second: error = (predicted - measured) / measured. Invariants: every duration of an op is the median over the ranks of
-// its timeline (a predicted timeline may hold one representative rank, which stands for all); busy and exposed times are measures of unions
-// of intervals, never sums of durations; the parts of a Breakdown add up exactly to the rank's makespan.
+// "Predicted" and "measured" are the first and second timeline, whatever they are: two of one plan or of two plans, predictions or
+// measurements. A difference is always predicted - measured, an error (predicted - measured) / measured. Invariants: every duration of an
+// op is the median over the ranks of its timeline (a predicted timeline may hold one representative rank, which stands for all); busy and
+// exposed times are measures of unions of intervals, never sums of durations; the parts of a Breakdown add up exactly to the rank's
+// makespan.
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -81,7 +83,7 @@ struct CriticalPath {
 
 // One timeline, summed up.
 struct Summary {
-  std::string title;
+  std::string title;  // unlike the other timeline's
   std::string plan;
   std::string device;
   std::string program_hash;
@@ -104,28 +106,51 @@ struct OpRow {
   Duration difference() const { return duration.predicted - duration.measured; }
 };
 
+// Ops that have something in common, in each step: paired or not, whichever ranks run them.
 struct CategoryRow {
   std::string name;
-  int64_t ops = 0;           // matched ops
-  Sides<Duration> duration;  // sum over the matched ops
+  Sides<int64_t> ops;        // that take time
+  Sides<Duration> duration;  // sum over the ops
   Duration difference() const { return duration.predicted - duration.measured; }
 };
 
-// A share of the difference of the step times: what the critical paths spend on one thing. Here differences are measured - predicted: how
-// much longer the step took because of it.
+// The same work in all layers and micro-batches: ops of one label, operator and phase.
+struct Work {
+  std::string label;
+  std::string target;
+  std::string phase;
+  auto operator<=>(const Work&) const = default;
+};
+
+// The ops that do it in each step, paired or not, whichever ranks run them.
+struct WorkRow {
+  Work work;
+  Sides<int64_t> ops;        // that take time
+  Sides<Duration> duration;  // sum over the ops
+  Duration difference() const { return duration.predicted - duration.measured; }
+};
+
+// A share of the difference of the step times: what the critical paths spend on one thing.
 struct AttributionRow {
   std::string category;  // of CategoryNames()
   Sides<ir::OpId> op;    // none on both sides in a row of a category
   ir::TimelineOp what;   // of the op
   Sides<Duration> on_path;
-  Duration difference() const { return on_path.measured - on_path.predicted; }
+  Duration difference() const { return on_path.predicted - on_path.measured; }
 };
 
-// Why one step took longer than the other (report/attribution.h has the rule). The differences of `categories` add up to `difference`
-// exactly, and those of `ops` to the categories they are in; gaps and the time beyond the path belong to no op.
+// The same, of the ops of one category that do the same work.
+struct PathWorkRow {
+  std::string category;
+  WorkRow row;  // its ops and durations are those on the paths
+};
+
+// Why one step is longer than the other (report/attribution.h has the rule). The differences of `categories` add up to `difference`
+// exactly, and those of `ops`, and of `work`, to the categories they are in; gaps and the time beyond the path belong to no op.
 struct Attribution {
-  Duration difference;                     // makespan measured - predicted
+  Duration difference;                     // makespan predicted - measured
   std::vector<AttributionRow> categories;  // those with time on a path, in the order of CategoryNames()
+  std::vector<PathWorkRow> work;           // by falling absolute difference, ties by category and work
   std::vector<AttributionRow> ops;         // by falling absolute difference, ties by op
 };
 
@@ -141,7 +166,8 @@ struct StageUse {
   bool operator==(const StageUse&) const = default;
 };
 
-// One rank and what was predicted for it: its own prediction, or that of the first rank of its stage.
+// One rank on both sides. Where a side does not have it, the rank of that side which stands for it (report/stage_table.h has the rule), or
+// none: `use`'s own `rank` says which.
 struct RankRow {
   int32_t rank = 0;
   Sides<std::optional<RankUse>> use;
@@ -151,10 +177,13 @@ struct Comparison {
   Sides<Summary> sides;
   Attribution attribution;
   std::vector<Sides<StageUse>> stages;  // stage i of both; one that is in one timeline only has no ranks in the other
-  std::vector<RankRow> ranks;           // by rank: all that were measured, then those that were only predicted and stand for nobody
+  std::vector<RankRow> ranks;           // all ranks of both, by rank
   std::optional<double> step_time_error;
   std::optional<double> peak_memory_error;
-  bool matched_by_id = true;          // false: two different programs, matched by label, phase, layer, micro-batch and occurrence
+  // False: two programs, whose ops are paired by operator, label, phase, layer, micro-batch and occurrence.
+  bool matched_by_id = true;
+  // The first foretells the second: one program, timelines of two kinds. Otherwise a relative difference is no error of anybody's.
+  bool foretells = true;
   std::vector<OpRow> rows;            // matched ops that take time in at least one timeline, in order of the predicted op id
   std::vector<OpRow> predicted_only;  // in order of op id
   std::vector<OpRow> measured_only;
@@ -163,20 +192,8 @@ struct Comparison {
   std::vector<CategoryRow> by_label;
   std::vector<CategoryRow> by_phase;
   std::vector<CategoryRow> by_kind;  // "compute", "collective", "wait", "view"
+  // By falling absolute difference, ties by work. Waits are left out: they repeat a collective's difference.
+  std::vector<WorkRow> work;
 };
-
-// The same work in all layers and micro-batches: matched ops of one label, operator and phase.
-struct WorkRow {
-  std::string label;
-  std::string target;
-  std::string phase;
-  int64_t ops = 0;
-  Sides<Duration> duration;  // sum over the ops
-  Duration difference() const { return duration.predicted - duration.measured; }
-};
-
-// The largest absolute differences, largest first, ties by phase, target and label. Waits are left out: they repeat a collective's
-// difference.
-std::vector<WorkRow> LargestDifferences(const Comparison& comparison, size_t count);
 
 }  // namespace helm::report

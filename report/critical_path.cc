@@ -33,11 +33,10 @@ class Walker {
     Place at{events_.at(path_.rank).size() - 1, path_.rank};
     Duration end = EndOf(EventAt(at));
     while (true) {
-      if (const std::optional<Place> partner = PartnerToFollow(at, end)) {
-        const Duration begun = std::max(EventAt(at).start, EventAt(*partner).start);
-        Emit(at, begun, end);
-        end = begun;
-        at = *partner;
+      if (const std::optional<Place> member = MemberToFollow(at, end)) {
+        Emit(at, EventAt(*member).start, end);
+        end = EventAt(*member).start;
+        at = *member;
         continue;
       }
       const std::optional<size_t> cause = CauseOf(at);
@@ -83,26 +82,35 @@ class Walker {
     for (const auto& [rank, entries] : events_) {
       for (size_t position = 0; position < entries.size(); ++position) places[entries[position].index] = {position, rank};
     }
-    for (const ir::Message& message : ir::MessagesOf(timeline_)) {
-      partners_[message.send] = places[message.receive];
-      partners_[message.receive] = places[message.send];
-    }
+    const auto meet = [&](const std::vector<size_t>& members) {
+      for (size_t member : members) meeting_of_[member] = meetings_.size();
+      meetings_.emplace_back();
+      for (size_t member : members) meetings_.back().push_back(places[member]);
+    };
+    for (const ir::Message& message : ir::MessagesOf(timeline_)) meet({message.send, message.receive});
+    for (const std::vector<size_t>& members : ir::CollectivesOf(timeline_)) meet(members);
   }
 
-  // The other end of the message that ends here, where the path goes on. None: on the own rank. Following moves `end` back to a moment
-  // before this event's end, so the walk never comes to this event again, and ends.
-  std::optional<Place> PartnerToFollow(const Place& at, Duration end) const {
-    const auto found = partners_.find(events_.at(at.rank)[at.position].index);
-    if (found == partners_.end()) return std::nullopt;
-    const Duration own = EventAt(at).start;
-    const Duration other = EventAt(found->second).start;
-    if (other < own || std::max(own, other) >= end) return std::nullopt;
-    if (other > own) return found->second;
-    const auto ready = [this](const Place& place) {
-      const std::optional<size_t> cause = CauseOf(place);
-      return cause ? EndOf(events_.at(place.rank)[*cause].event) : Duration();
-    };
-    return ready(found->second) > ready(at) ? std::optional<Place>(found->second) : std::nullopt;
+  // Of those that meet in the message or collective that ends here, the one at which the path goes on; none: on the own rank. Following
+  // moves `end` back to a moment before this event's end, so the walk never comes to this event again, and ends.
+  std::optional<Place> MemberToFollow(const Place& at, Duration end) const {
+    const auto found = meeting_of_.find(events_.at(at.rank)[at.position].index);
+    if (found == meeting_of_.end()) return std::nullopt;
+    const std::vector<Place>& members = meetings_[found->second];
+    const auto start_of = [this](const Place& place) { return EventAt(place).start; };
+    const Duration begun = start_of(*std::ranges::max_element(members, {}, start_of));
+    if (begun >= end) return std::nullopt;
+    std::optional<Place> last = start_of(at) == begun ? std::optional(at) : std::nullopt;
+    for (const Place& member : members) {
+      if (start_of(member) == begun && (!last || ReadyAt(member) > ReadyAt(*last))) last = member;
+    }
+    return last->rank == at.rank ? std::nullopt : last;
+  }
+
+  // When what an event hung on had ended.
+  Duration ReadyAt(const Place& place) const {
+    const std::optional<size_t> cause = CauseOf(place);
+    return cause ? EndOf(events_.at(place.rank)[*cause].event) : Duration();
   }
 
   // Always an earlier position than `at`, so the walk ends.
@@ -156,7 +164,8 @@ class Walker {
 
   const ir::Timeline& timeline_;
   std::map<int32_t, std::vector<Entry>> events_;  // by rank
-  std::map<size_t, Place> partners_;              // of an event, by its index in the timeline: the other end of its message
+  std::vector<std::vector<Place>> meetings_;      // both ends of a message, the members of a collective
+  std::map<size_t, size_t> meeting_of_;           // by index of an event in the timeline
   CriticalPath path_;
 };
 

@@ -2,7 +2,7 @@
 #
 # Turns the files of the HTML page into C++ string literals, so that helm-compare needs no file at run time. The scripts are put together in the
 # order below: later ones use what earlier ones declare.
-set(scripts model colours timeline memory summary table interact main)
+set(scripts model colours timeline memory summary attribution ranks table interact main)
 
 set(delimiter "HELM_EMBEDDED")
 function(embed name content)

@@ -1,4 +1,4 @@
-// How report/ writes durations, memory, shares and errors for people: one unit per number, a fixed number of digits.
+// How report/ writes memory, shares, errors and pairs of numbers for people; durations as core/text.h has them.
 #pragma once
 
 #include <optional>
@@ -8,10 +8,13 @@
 
 namespace helm::report {
 
-std::string FormatDuration(Duration duration);         // "1.234 s", "12.34 ms", "210.0 us", "-3.2 us"
 std::string FormatMemory(Bytes bytes);                 // "1.234 GiB"
 std::string FormatShare(double share);                 // "12.3 %"
 std::string FormatError(std::optional<double> error);  // "+12.3 %", "-0.4 %"; "n/a" when there is none
+
+// Both in the unit of the larger one: "9.98/12.34 ms", "-/1.234 s" where there is none.
+std::string FormatPair(std::optional<Duration> first, std::optional<Duration> second);
+std::string FormatPair(std::optional<Bytes> first, std::optional<Bytes> second);  // "1.000/1.250 GiB"
 
 // At most `width` bytes: "a_very_lo..." for a longer text. REQUIRES: ASCII text, width > 3.
 std::string Shorten(const std::string& text, size_t width);

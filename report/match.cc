@@ -93,14 +93,9 @@ Match MatchByName(const Timeline& predicted, const Timeline& measured) {
 
 }  // namespace
 
-Result<Match> MatchOps(const Timeline& predicted, const Timeline& measured, bool across_plans) {
+Result<Match> MatchOps(const Timeline& predicted, const Timeline& measured) {
   if (predicted.program_hash == measured.program_hash) return MatchById(predicted, measured);
-  if (across_plans) return MatchByName(predicted, measured);
-  return InvalidError(fmt::format(
-      "error: the timelines are of different programs: '{}' is of {} ({}), '{}' of {} ({}), so their ops cannot be paired by id\n"
-      "fix: record both from one plan, or ask for a comparison of two plans (--across-plans), which pairs ops by target, label, phase, "
-      "layer and micro-batch",
-      predicted.title, predicted.program_hash, predicted.plan, measured.title, measured.program_hash, measured.plan));
+  return MatchByName(predicted, measured);
 }
 
 }  // namespace helm::report

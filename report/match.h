@@ -19,7 +19,7 @@ struct Match {
   std::vector<ir::OpId> measured_only;
 };
 
-// Fails when the programs differ and `across_plans` is false, or when timelines of one program disagree on what an op is.
-Result<Match> MatchOps(const ir::Timeline& predicted, const ir::Timeline& measured, bool across_plans);
+// Fails when timelines of one program disagree on what an op is.
+Result<Match> MatchOps(const ir::Timeline& predicted, const ir::Timeline& measured);
 
 }  // namespace helm::report

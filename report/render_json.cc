@@ -75,7 +75,8 @@ ordered_json CategoriesJson(const std::vector<CategoryRow>& rows) {
   ordered_json categories = ordered_json::array();
   for (const CategoryRow& row : rows) {
     categories.push_back({{"name", row.name},
-                          {"ops", row.ops},
+                          {"predicted_ops", row.ops.predicted},
+                          {"measured_ops", row.ops.measured},
                           {"predicted_s", Seconds(row.duration.predicted)},
                           {"measured_s", Seconds(row.duration.measured)},
                           {"error", ErrorJson(RelativeError(row.duration.predicted, row.duration.measured))}});
@@ -109,13 +110,32 @@ ordered_json OpsJson(const std::vector<OpRow>& rows) {
   return ops;
 }
 
+ordered_json SidesJson(const Sides<Duration>& sides) {
+  return {{"predicted_s", Seconds(sides.predicted)},
+          {"measured_s", Seconds(sides.measured)},
+          {"difference_s", Seconds(sides.predicted - sides.measured)}};
+}
+
+ordered_json WorkJson(const WorkRow& row) {
+  ordered_json json = {{"label", row.work.label},
+                       {"target", row.work.target},
+                       {"phase", row.work.phase},
+                       {"predicted_ops", row.ops.predicted},
+                       {"measured_ops", row.ops.measured}};
+  json.update(SidesJson(row.duration));
+  return json;
+}
+
 ordered_json AttributionJson(const Attribution& attribution) {
   ordered_json categories = ordered_json::array();
   for (const AttributionRow& row : attribution.categories) {
-    categories.push_back({{"category", row.category},
-                          {"predicted_s", Seconds(row.on_path.predicted)},
-                          {"measured_s", Seconds(row.on_path.measured)},
-                          {"difference_s", Seconds(row.difference())}});
+    categories.push_back({{"category", row.category}});
+    categories.back().update(SidesJson(row.on_path));
+  }
+  ordered_json work = ordered_json::array();
+  for (const PathWorkRow& row : attribution.work) {
+    work.push_back({{"category", row.category}});
+    work.back().update(WorkJson(row.row));
   }
   ordered_json ops = ordered_json::array();
   for (const AttributionRow& row : attribution.ops) {
@@ -126,12 +146,13 @@ ordered_json AttributionJson(const Attribution& attribution) {
                    {"label", row.what.label},
                    {"phase", row.what.phase},
                    {"layer", row.what.layer},
-                   {"micro_batch", row.what.micro_batch},
-                   {"predicted_s", Seconds(row.on_path.predicted)},
-                   {"measured_s", Seconds(row.on_path.measured)},
-                   {"difference_s", Seconds(row.difference())}});
+                   {"micro_batch", row.what.micro_batch}});
+    ops.back().update(SidesJson(row.on_path));
   }
-  return {{"difference_s", Seconds(attribution.difference)}, {"categories", std::move(categories)}, {"ops", std::move(ops)}};
+  return {{"difference_s", Seconds(attribution.difference)},
+          {"categories", std::move(categories)},
+          {"work", std::move(work)},
+          {"ops", std::move(ops)}};
 }
 
 ordered_json StageUseJson(const StageUse& use) {
@@ -153,6 +174,37 @@ ordered_json StagesJson(const std::vector<Sides<StageUse>>& stages) {
   return rows;
 }
 
+// The numbers of a rank stand in its summary; here is which rank is held against which, and what comes of it.
+ordered_json RankPairsJson(const std::vector<RankRow>& rows) {
+  ordered_json pairs = ordered_json::array();
+  for (const RankRow& row : rows) {
+    const auto& [predicted, measured] = row.use;
+    ordered_json pair = {{"rank", row.rank},
+                         {"predicted_rank", predicted ? ordered_json(predicted->rank) : ordered_json(nullptr)},
+                         {"measured_rank", measured ? ordered_json(measured->rank) : ordered_json(nullptr)}};
+    if (predicted && measured) {
+      const Breakdown& a = predicted->breakdown;
+      const Breakdown& b = measured->breakdown;
+      pair["difference_s"] = {{"step_time", Seconds(predicted->makespan - measured->makespan)},
+                              {"compute", Seconds(a.compute - b.compute)},
+                              {"exposed_communication", Seconds(a.exposed_communication - b.exposed_communication)},
+                              {"bubble", Seconds(a.bubble - b.bubble)},
+                              {"optimizer", Seconds(a.optimizer - b.optimizer)},
+                              {"host", Seconds(a.host - b.host)}};
+      pair["error"] = {{"step_time", ErrorJson(RelativeError(predicted->makespan, measured->makespan))},
+                       {"peak_memory", ErrorJson(RelativeError(predicted->memory_bytes_peak, measured->memory_bytes_peak))}};
+    }
+    pairs.push_back(std::move(pair));
+  }
+  return pairs;
+}
+
+ordered_json WorkRowsJson(const std::vector<WorkRow>& rows) {
+  ordered_json work = ordered_json::array();
+  for (const WorkRow& row : rows) work.push_back(WorkJson(row));
+  return work;
+}
+
 }  // namespace
 
 ordered_json RenderJson(const Comparison& comparison) {
@@ -162,12 +214,14 @@ ordered_json RenderJson(const Comparison& comparison) {
           {"error", {{"step_time", ErrorJson(comparison.step_time_error)}, {"peak_memory", ErrorJson(comparison.peak_memory_error)}}},
           {"attribution", AttributionJson(comparison.attribution)},
           {"stages", StagesJson(comparison.stages)},
+          {"ranks", RankPairsJson(comparison.ranks)},
           {"matched_by", comparison.matched_by_id ? "id" : "name"},
           {"categories",
            {{"target", CategoriesJson(comparison.by_target)},
             {"label", CategoriesJson(comparison.by_label)},
             {"phase", CategoriesJson(comparison.by_phase)},
             {"kind", CategoriesJson(comparison.by_kind)}}},
+          {"work", WorkRowsJson(comparison.work)},
           {"ops", OpsJson(comparison.rows)},
           {"unmatched", {{"predicted", OpsJson(comparison.predicted_only)}, {"measured", OpsJson(comparison.measured_only)}}}};
 }

@@ -4,14 +4,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
+#include <functional>
 
+#include "core/text.h"
 #include "report/format.h"
+#include "report/stage_table.h"
 
 namespace helm::report {
 namespace {
 
 constexpr size_t kCategoriesShown = 6;
-constexpr size_t kStagesShown = 4;
+constexpr size_t kStagesShown = 8;
+constexpr size_t kRanksShown = 8;
+constexpr size_t kDifferencesShown = 8;
+constexpr size_t kPathWorkShown = 5;
 
 // Green within 5 %, yellow within 15 % (the demo's tolerances for memory and step time), red beyond.
 std::string Coloured(const std::string& text, std::optional<double> error, const TextOptions& options) {
@@ -23,16 +30,21 @@ std::string Coloured(const std::string& text, std::optional<double> error, const
 
 std::string Bold(const std::string& text, const TextOptions& options) { return options.colour ? "\x1b[1m" + text + "\x1b[0m" : text; }
 
-std::string DurationLine(const std::string& name, const Sides<Duration>& sides, const TextOptions& options) {
-  const std::optional<double> error = RelativeError(sides.predicted, sides.measured);
-  return fmt::format("{:<28}{:>14}{:>14}{}", name, FormatDuration(sides.predicted), FormatDuration(sides.measured),
+std::string SummaryLine(const std::string& name, const Sides<std::string>& values, std::optional<double> error,
+                        const TextOptions& options) {
+  return fmt::format("{:<28}{:>14}{:>14}{}", name, values.predicted, values.measured,
                      Coloured(fmt::format("{:>12}", FormatError(error)), error, options));
 }
 
+std::string DurationLine(const std::string& name, const Sides<Duration>& sides, const TextOptions& options) {
+  return SummaryLine(name, {FormatDuration(sides.predicted), FormatDuration(sides.measured)},
+                     RelativeError(sides.predicted, sides.measured), options);
+}
+
 std::string MemoryLine(const Comparison& comparison, const TextOptions& options) {
-  return fmt::format("{:<28}{:>14}{:>14}{}", "peak memory", FormatMemory(comparison.sides.predicted.memory_bytes_peak),
-                     FormatMemory(comparison.sides.measured.memory_bytes_peak),
-                     Coloured(fmt::format("{:>12}", FormatError(comparison.peak_memory_error)), comparison.peak_memory_error, options));
+  const auto& [predicted, measured] = comparison.sides;
+  return SummaryLine("peak memory", {FormatMemory(predicted.memory_bytes_peak), FormatMemory(measured.memory_bytes_peak)},
+                     comparison.peak_memory_error, options);
 }
 
 void AppendSources(const Summary& summary, std::vector<std::string>& lines) {
@@ -49,8 +61,8 @@ Duration SumOf(const std::vector<OpRow>& rows) {
 }
 
 std::string MatchLine(const Comparison& comparison) {
-  std::string line =
-      fmt::format("{} ops paired by {}", comparison.rows.size(), comparison.matched_by_id ? "id" : "name (different programs)");
+  std::string line = fmt::format("{} ops paired", comparison.rows.size());
+  if (comparison.matched_by_id) line += " by id";
   const auto add = [&](const std::vector<OpRow>& rows, const std::string& title) {
     if (!rows.empty()) line += fmt::format("; {} only in '{}' ({})", rows.size(), title, FormatDuration(SumOf(rows)));
   };
@@ -64,9 +76,80 @@ std::string Spaced(std::string text) {
   return text;
 }
 
+std::string DescribeWork(const Work& work) {
+  return fmt::format("{:<22}{:<20}{:<16}", Shorten(work.label, 21), Shorten(work.target, 19), Shorten(Spaced(work.phase), 15));
+}
+
+// "12", or "12/8" where the sides differ.
+std::string Counts(const Sides<int64_t>& counts) {
+  return counts.predicted == counts.measured ? fmt::format("{}", counts.predicted)
+                                             : fmt::format("{}/{}", counts.predicted, counts.measured);
+}
+
+std::string WithSign(Duration difference) { return (difference > Duration() ? "+" : "") + FormatDuration(difference); }
+
+// Text columns, then three of times.
+std::string WorkLine(const std::string& text, const std::string& ops, const Sides<Duration>& times, Duration difference) {
+  return fmt::format("{}{:>7}{:>12}{:>12}{:>11}", text, ops, FormatDuration(times.predicted), FormatDuration(times.measured),
+                     WithSign(difference));
+}
+
+std::string WorkHead(const Comparison& comparison, const std::string& text, const TextOptions& options) {
+  const auto& [predicted, measured] = comparison.sides;
+  return Bold(
+      fmt::format("{}{:>7}{:>12}{:>12}{:>11}", text, "ops", Shorten(predicted.title, 11), Shorten(measured.title, 11), "difference"),
+      options);
+}
+
+// Summed over a pair of uses, one number of each.
+template <typename Use, typename Number>
+std::string PairOf(const Sides<std::optional<Use>>& uses, const std::function<Number(const Use&)>& number) {
+  const auto of = [&](const std::optional<Use>& use) { return use ? std::optional<Number>(number(*use)) : std::nullopt; };
+  return FormatPair(of(uses.predicted), of(uses.measured));
+}
+
+// Over a table of pairs.
+std::string PairTitle(const char* rows, const Comparison& comparison, const TextOptions& options) {
+  const auto& [predicted, measured] = comparison.sides;
+  return Bold(fmt::format("{}, {}/{}", rows, Shorten(predicted.title, 30), Shorten(measured.title, 30)), options);
+}
+
+bool HasStages(const Comparison& comparison) { return comparison.stages.size() > 1; }
+
+// "3", "3 (2)" where rank 2 stands for it on one side.
+std::string RankName(const RankRow& row) {
+  for (const std::optional<RankUse>& use : {row.use.predicted, row.use.measured}) {
+    if (use && use->rank != row.rank) return fmt::format("{} ({})", row.rank, use->rank);
+  }
+  return fmt::format("{}", row.rank);
+}
+
+std::string StageName(const RankRow& row) {
+  const auto& [predicted, measured] = row.use;
+  const int32_t first = predicted ? predicted->stage : -1;
+  const int32_t second = measured ? measured->stage : -1;
+  if (first == second || second < 0) return fmt::format("{}", first);
+  return first < 0 ? fmt::format("{}", second) : fmt::format("{}/{}", first, second);
+}
+
+// All of them, or the ones that compute the most or least against the other side.
+std::vector<const RankRow*> RanksToShow(const Comparison& comparison) {
+  std::vector<const RankRow*> rows;
+  for (const RankRow& row : comparison.ranks) rows.push_back(&row);
+  if (rows.size() <= kRanksShown) return rows;
+  const auto difference = [](const RankRow* row) {
+    const auto& [predicted, measured] = row->use;
+    return predicted && measured ? std::abs((predicted->compute_busy - measured->compute_busy).picoseconds()) : 0;
+  };
+  std::ranges::stable_sort(rows, std::greater<>(), difference);
+  rows.resize(kRanksShown);
+  std::ranges::sort(rows, {}, [](const RankRow* row) { return row->rank; });
+  return rows;
+}
+
 }  // namespace
 
-std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOptions& options) {
+std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOptions& given) {
   const auto& [predicted, measured] = comparison.sides;
   std::vector<std::string> lines;
   const auto describe = [&](const Summary& summary) {
@@ -76,8 +159,13 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
   };
   describe(predicted);
   describe(measured);
-  lines.push_back(
-      Bold(fmt::format("{:<28}{:>14}{:>14}{:>12}", "", Shorten(predicted.title, 13), Shorten(measured.title, 13), "error"), options));
+  if (!comparison.matched_by_id)
+    lines.emplace_back("different programs: ops are paired by operator, label, phase, layer, micro-batch and occurrence");
+  lines.push_back(Bold(fmt::format("{:<28}{:>14}{:>14}{:>12}", "", Shorten(predicted.title, 13), Shorten(measured.title, 13),
+                                   comparison.foretells ? "error" : "relative"),
+                       given));
+  // Only an error is good or bad.
+  const TextOptions options{.colour = given.colour && comparison.foretells};
   lines.push_back(DurationLine("step time", {predicted.makespan, measured.makespan}, options));
   lines.push_back(MemoryLine(comparison, options));
   const auto part = [&](const char* name, Duration Breakdown::* field) {
@@ -96,67 +184,91 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
   return lines;
 }
 
-std::vector<std::string> DifferenceLines(const Comparison& comparison, const TextOptions& options) {
-  std::vector<std::string> lines;
-  const std::vector<WorkRow> rows = LargestDifferences(comparison, options.differences);
-  if (rows.empty()) return lines;
-  lines.push_back(Bold(fmt::format("{:<24}{:<23}{:<15}{:>5}{:>11}{:>11}{:>11}", "largest differences", "operator", "phase", "ops",
-                                   "predicted", "measured", "difference"),
-                       options));
-  for (const WorkRow& row : rows) {
-    lines.push_back(fmt::format("{:<24}{:<23}{:<15}{:>5}{:>11}{:>11}{:>11}", Shorten(row.label, 23), Shorten(row.target, 22),
-                                Spaced(row.phase), row.ops, FormatDuration(row.duration.predicted), FormatDuration(row.duration.measured),
-                                FormatDuration(row.difference())));
-  }
-  return lines;
-}
-
 std::vector<std::string> AttributionLines(const Comparison& comparison, const TextOptions& options) {
   const Attribution& attribution = comparison.attribution;
   std::vector<std::string> lines;
-  std::string total = fmt::format("{}{}", attribution.difference < Duration() ? "" : "+", FormatDuration(attribution.difference));
-  lines.push_back(Bold(fmt::format("{:<43}{:>18}{:>15}{:>15}", "on the critical path", Shorten(comparison.sides.predicted.title, 13),
-                                   Shorten(comparison.sides.measured.title, 13), total),
-                       options));
-  for (const AttributionRow& row : attribution.categories) {
-    lines.push_back(fmt::format("{:<43}{:>18}{:>15}{:>15}", "  " + row.category, FormatDuration(row.on_path.predicted),
-                                FormatDuration(row.on_path.measured), FormatDuration(row.difference())));
+  lines.push_back(WorkHead(comparison, fmt::format("{:<58}", "on the critical path"), options));
+  for (const AttributionRow& row : attribution.categories)
+    lines.push_back(WorkLine(fmt::format("  {:<56}", row.category), "", row.on_path, row.difference()));
+  const auto& [predicted, measured] = comparison.sides;
+  lines.push_back(WorkLine(fmt::format("  {:<56}", "step"), "", {predicted.makespan, measured.makespan}, attribution.difference));
+  const size_t shown = std::min(attribution.work.size(), kPathWorkShown);
+  if (shown > 0) lines.push_back(WorkHead(comparison, fmt::format("{:<22}{:<20}{:<16}", "most of it", "operator", "phase"), options));
+  for (size_t i = 0; i < shown; ++i) {
+    const WorkRow& row = attribution.work[i].row;
+    lines.push_back(WorkLine(DescribeWork(row.work), Counts(row.ops), row.duration, row.difference()));
   }
   return lines;
 }
 
-std::vector<std::string> StageLines(const Comparison& comparison) {
+std::vector<std::string> StageLines(const Comparison& comparison, const TextOptions& options) {
   std::vector<std::string> lines;
-  if (comparison.stages.size() < 2) return lines;
-  lines.push_back(fmt::format("{:<7}{:<14}{:>6}{:>13}{:>13}{:>15}{:>13}{:>14}", "stage", "", "ranks", "step time", "compute",
-                              "exposed comm.", "bubble", "peak memory"));
-  const auto add = [&](size_t stage, const std::string& title, const StageUse& use) {
-    if (use.ranks == 0) return;
-    lines.push_back(fmt::format("{:<7}{:<14}{:>6}{:>13}{:>13}{:>15}{:>13}{:>14}", stage, Shorten(title, 13), use.ranks,
-                                FormatDuration(use.makespan), FormatDuration(use.compute_busy), FormatDuration(use.exposed_communication),
-                                FormatDuration(use.bubble), FormatMemory(use.memory_bytes_peak)));
-  };
+  if (!HasStages(comparison)) return lines;
+  lines.push_back(PairTitle("stages", comparison, options));
+  lines.push_back(fmt::format("{:<11}{:>9}{:>16}{:>16}{:>16}{:>16}{:>16}", "stage", "ranks", "step time", "compute", "exposed comm.",
+                              "bubble", "peak memory"));
   for (size_t stage = 0; stage < std::min(comparison.stages.size(), kStagesShown); ++stage) {
-    add(stage, comparison.sides.predicted.title, comparison.stages[stage].predicted);
-    add(stage, comparison.sides.measured.title, comparison.stages[stage].measured);
+    const auto& [predicted, measured] = comparison.stages[stage];
+    const auto present = [](const StageUse& use) { return use.ranks > 0 ? std::optional<StageUse>(use) : std::nullopt; };
+    const Sides<std::optional<StageUse>> uses{present(predicted), present(measured)};
+    const auto time = [&](Duration StageUse::* member) {
+      return PairOf<StageUse, Duration>(uses, [&](const StageUse& use) { return use.*member; });
+    };
+    lines.push_back(fmt::format("{:<11}{:>9}{:>16}{:>16}{:>16}{:>16}{:>16}", stage, Counts({predicted.ranks, measured.ranks}),
+                                time(&StageUse::makespan), time(&StageUse::compute_busy), time(&StageUse::exposed_communication),
+                                time(&StageUse::bubble),
+                                PairOf<StageUse, Bytes>(uses, [](const StageUse& use) { return use.memory_bytes_peak; })));
   }
   if (comparison.stages.size() > kStagesShown)
     lines.push_back(fmt::format("{} stages more: --json", comparison.stages.size() - kStagesShown));
   return lines;
 }
 
-std::vector<std::string> CategoryLines(const Comparison& comparison) {
+std::vector<std::string> RankLines(const Comparison& comparison, const TextOptions& options) {
   std::vector<std::string> lines;
-  lines.push_back(
-      fmt::format("{:<43}{:>6}{:>12}{:>12}{:>12}{:>12}", "sums by operator", "ops", "predicted", "measured", "difference", "error"));
+  if (comparison.ranks.size() < 2) return lines;
+  const bool staged = HasStages(comparison);
+  lines.push_back(PairTitle("ranks", comparison, options));
+  lines.push_back(fmt::format("{:<11}{:>9}{:>16}{:>16}{:>16}{:>16}{:>16}", "rank", staged ? "stage" : "", "step time", "compute",
+                              "exposed comm.", staged ? "bubble" : "host and idle", "peak memory"));
+  for (const RankRow* row : RanksToShow(comparison)) {
+    const auto time = [&](const std::function<Duration(const RankUse&)>& number) { return PairOf<RankUse, Duration>(row->use, number); };
+    lines.push_back(fmt::format("{:<11}{:>9}{:>16}{:>16}{:>16}{:>16}{:>16}", RankName(*row), staged ? StageName(*row) : "",
+                                time([](const RankUse& use) { return use.makespan; }),
+                                time([](const RankUse& use) { return use.compute_busy; }),
+                                time([](const RankUse& use) { return use.breakdown.exposed_communication; }),
+                                time([&](const RankUse& use) { return staged ? use.breakdown.bubble : use.breakdown.host; }),
+                                PairOf<RankUse, Bytes>(row->use, [](const RankUse& use) { return use.memory_bytes_peak; })));
+  }
+  if (comparison.ranks.size() > kRanksShown)
+    lines.push_back(fmt::format("the {} of {} ranks whose computing time differs most; all: --json", kRanksShown, comparison.ranks.size()));
+  if (const std::string pairing = DescribeRankPairing(comparison); !pairing.empty()) lines.push_back(pairing);
+  return lines;
+}
+
+std::vector<std::string> DifferenceLines(const Comparison& comparison, const TextOptions& options) {
+  std::vector<std::string> lines;
+  if (comparison.work.empty()) return lines;
+  lines.push_back(WorkHead(comparison, fmt::format("{:<22}{:<20}{:<16}", "largest differences", "operator", "phase"), options));
+  for (size_t i = 0; i < std::min(comparison.work.size(), kDifferencesShown); ++i) {
+    const WorkRow& row = comparison.work[i];
+    lines.push_back(WorkLine(DescribeWork(row.work), Counts(row.ops), row.duration, row.difference()));
+  }
+  return lines;
+}
+
+std::vector<std::string> CategoryLines(const Comparison& comparison, const TextOptions& options) {
+  const auto& [predicted, measured] = comparison.sides;
+  std::vector<std::string> lines;
+  lines.push_back(Bold(fmt::format("{:<46}{:>7}{:>12}{:>12}{:>11}{:>12}", "sums by operator", "ops", Shorten(predicted.title, 11),
+                                   Shorten(measured.title, 11), "difference", comparison.foretells ? "error" : "relative"),
+                       options));
   size_t shown = 0;
   for (const CategoryRow& row : comparison.by_target) {
     if (row.name == "c10d.wait") continue;
     if (shown++ == kCategoriesShown) break;
-    lines.push_back(fmt::format("{:<43}{:>6}{:>12}{:>12}{:>12}{:>12}", Shorten(row.name, 42), row.ops,
-                                FormatDuration(row.duration.predicted), FormatDuration(row.duration.measured),
-                                FormatDuration(row.difference()),
-                                FormatError(RelativeError(row.duration.predicted, row.duration.measured))));
+    lines.push_back(WorkLine(fmt::format("{:<46}", Shorten(row.name, 45)), Counts(row.ops), row.duration, row.difference()) +
+                    fmt::format("{:>12}", FormatError(RelativeError(row.duration.predicted, row.duration.measured))));
   }
   return lines;
 }
@@ -169,9 +281,10 @@ std::string RenderText(const Comparison& comparison, const TextOptions& options)
   };
   append(SummaryLines(comparison, options));
   append(AttributionLines(comparison, options));
-  append(StageLines(comparison));
+  append(StageLines(comparison, options));
+  append(RankLines(comparison, options));
   append(DifferenceLines(comparison, options));
-  append(CategoryLines(comparison));
+  append(CategoryLines(comparison, options));
   return text;
 }
 

@@ -1,5 +1,7 @@
 #include "report/stage_table.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 #include <utility>
@@ -12,9 +14,14 @@ Duration LowerMedian(std::vector<Duration> values) {
   return values[(values.size() - 1) / 2];
 }
 
-void AddStages(const std::vector<RankUse>& uses, StageUse Sides<StageUse>::* side, std::vector<Sides<StageUse>>& table) {
+int32_t StagesIn(const std::vector<RankUse>& uses) {
   int32_t stages = 0;
   for (const RankUse& use : uses) stages = std::max(stages, use.stage + 1);
+  return stages;
+}
+
+void AddStages(const std::vector<RankUse>& uses, StageUse Sides<StageUse>::* side, std::vector<Sides<StageUse>>& table) {
+  const int32_t stages = StagesIn(uses);
   if (table.size() < static_cast<size_t>(stages)) table.resize(static_cast<size_t>(stages));
   for (int32_t stage = 0; stage < stages; ++stage) {
     std::vector<Duration> makespans, computes, exposed, bubbles;
@@ -36,12 +43,38 @@ void AddStages(const std::vector<RankUse>& uses, StageUse Sides<StageUse>::* sid
   }
 }
 
-// The prediction for a measured rank.
-const RankUse* PredictionFor(const RankUse& measured, const std::vector<RankUse>& predicted) {
-  const auto same_rank = std::ranges::find(predicted, measured.rank, &RankUse::rank);
-  if (same_rank != predicted.end() && same_rank->stage == measured.stage) return &*same_rank;
-  const auto same_stage = std::ranges::find(predicted, measured.stage, &RankUse::stage);
-  return same_stage == predicted.end() ? nullptr : &*same_stage;
+const RankUse* Find(const std::vector<RankUse>& uses, int32_t RankUse::* member, int32_t value) {
+  const auto found = std::ranges::find(uses, value, member);
+  return found == uses.end() ? nullptr : &*found;
+}
+
+// A side's use for a rank: its own, or that of the rank that stands for it, given what the other side has.
+std::optional<RankUse> UseFor(int32_t rank, const std::vector<RankUse>& uses, const std::vector<RankUse>& others) {
+  const RankUse* found = Find(uses, &RankUse::rank, rank);
+  const RankUse* other = Find(others, &RankUse::rank, rank);
+  const int32_t stages = StagesIn(uses);
+  if (found == nullptr && stages == 1) found = Find(uses, &RankUse::stage, 0);
+  if (found == nullptr && other != nullptr && other->stage >= 0 && stages == StagesIn(others)) {
+    found = Find(uses, &RankUse::stage, other->stage);
+  }
+  return found == nullptr ? std::nullopt : std::optional<RankUse>(*found);
+}
+
+// "'predicted' has 2 of 4 ranks: ..."; nothing where it has them all.
+std::string DescribeMissing(const std::string& title, const std::vector<RankRow>& rows,
+                            std::optional<RankUse> Sides<std::optional<RankUse>>::* side, bool staged) {
+  int64_t own = 0, alone = 0;
+  for (const RankRow& row : rows) {
+    const std::optional<RankUse>& use = row.use.*side;
+    own += use && use->rank == row.rank ? 1 : 0;
+    alone += use ? 0 : 1;
+  }
+  const auto all = static_cast<int64_t>(rows.size());
+  if (own == all) return "";
+  std::string text = fmt::format("'{}' has {} of {} ranks", title, own, all);
+  if (own + alone < all) text += staged ? ", the first of a stage stands for the others of it" : ", the first stands for the others";
+  if (alone > 0) text += fmt::format(", {} {} no counterpart", alone, alone == 1 ? "has" : "have");
+  return text;
 }
 
 }  // namespace
@@ -54,20 +87,21 @@ std::vector<Sides<StageUse>> StageTable(const std::vector<RankUse>& predicted, c
 }
 
 std::vector<RankRow> RankTable(const std::vector<RankUse>& predicted, const std::vector<RankUse>& measured) {
+  std::set<int32_t> ranks;
+  for (const std::vector<RankUse>* uses : {&predicted, &measured}) {
+    for (const RankUse& use : *uses) ranks.insert(use.rank);
+  }
   std::vector<RankRow> rows;
-  std::set<int32_t> used;
-  for (const RankUse& use : measured) {
-    RankRow row{use.rank, {std::nullopt, use}};
-    if (const RankUse* prediction = PredictionFor(use, predicted)) {
-      row.use.predicted = *prediction;
-      used.insert(prediction->rank);
-    }
-    rows.push_back(row);
-  }
-  for (const RankUse& use : predicted) {
-    if (!used.contains(use.rank)) rows.push_back({use.rank, {use, std::nullopt}});
-  }
+  for (int32_t rank : ranks) rows.push_back({rank, {UseFor(rank, predicted, measured), UseFor(rank, measured, predicted)}});
   return rows;
+}
+
+std::string DescribeRankPairing(const Comparison& comparison) {
+  using Uses = Sides<std::optional<RankUse>>;
+  const auto& [predicted, measured] = comparison.sides;
+  const std::string first = DescribeMissing(predicted.title, comparison.ranks, &Uses::predicted, StagesIn(predicted.ranks) > 1);
+  const std::string second = DescribeMissing(measured.title, comparison.ranks, &Uses::measured, StagesIn(measured.ranks) > 1);
+  return first + (first.empty() || second.empty() ? "" : "; ") + second;
 }
 
 }  // namespace helm::report

@@ -1,4 +1,4 @@
-// helm-compare: holds a predicted timeline against a measured one (or two plans' timelines against each other).
+// helm-compare: holds a predicted timeline against a measured one, or any two timelines against each other, of one plan or of two.
 #include <cmath>
 
 #include <fmt/format.h>
@@ -9,6 +9,7 @@
 #include "ir/timeline.h"
 #include "report/compare.h"
 #include "tools/command_line.h"
+#include "tools/outputs.h"
 #include "tools/terminal.h"
 
 namespace helm {
@@ -20,7 +21,6 @@ struct Arguments {
   std::string html;
   std::string perfetto;
   bool json = false;
-  bool across_plans = false;
   double step_time_tolerance = 0;
   double peak_memory_tolerance = 0;
 };
@@ -31,11 +31,18 @@ Status CheckTolerance(const char* what, const std::optional<double>& error, doub
           fmt::format("error: {} is off by {:+.1f} %, the tolerance is {:.1f} %", what, 100 * *error, 100 * tolerance)};
 }
 
+Result<ir::Timeline> ReadTimeline(const std::string& path) {
+  if (tools::IsPlan(path)) {
+    return InvalidError(fmt::format(
+        "{}: error: this is a plan, not a timeline\n  fix: write its timeline with helm-sim {} --trace FILE and compare that", path, path));
+  }
+  return ir::ReadTimeline(path);
+}
+
 Status Run(const Arguments& arguments) {
-  HELM_ASSIGN_OR_RETURN(const ir::Timeline predicted, ir::ReadTimeline(arguments.predicted));
-  HELM_ASSIGN_OR_RETURN(const ir::Timeline measured, ir::ReadTimeline(arguments.measured));
-  HELM_ASSIGN_OR_RETURN(const report::Comparison comparison,
-                        report::Compare(predicted, measured, {.across_plans = arguments.across_plans}));
+  HELM_ASSIGN_OR_RETURN(const ir::Timeline predicted, ReadTimeline(arguments.predicted));
+  HELM_ASSIGN_OR_RETURN(const ir::Timeline measured, ReadTimeline(arguments.measured));
+  HELM_ASSIGN_OR_RETURN(const report::Comparison comparison, report::Compare(predicted, measured));
   if (!arguments.html.empty()) {
     HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.html, report::RenderHtml(comparison, predicted, measured)));
     tools::PrintNote(fmt::format("wrote {}", arguments.html));
@@ -58,14 +65,15 @@ Status Run(const Arguments& arguments) {
 }  // namespace helm
 
 int main(int argc, char** argv) {
-  CLI::App app("Compares a predicted timeline with a measured one.", "helm-compare");
+  CLI::App app("Compares a predicted timeline with a measured one, or two timelines of any kind, of one plan or of two.", "helm-compare");
   helm::Arguments arguments;
-  app.add_option("predicted", arguments.predicted, "timeline that helm-sim --trace or helm-plan --trace wrote")->required();
-  app.add_option("measured", arguments.measured, "timeline that helm-exec --trace wrote")->required();
+  app.add_option("predicted", arguments.predicted, "a timeline: helm-sim --trace writes predicted ones")->required();
+  app.add_option("measured", arguments.measured,
+                 "the one to hold it against: helm-exec --trace writes measured ones, helm-sim --trace those of another plan")
+      ->required();
   app.add_option("--html", arguments.html, "also write one self-contained page");
   app.add_option("--perfetto", arguments.perfetto, "also write both as one archive (.tar) that Perfetto opens on one time axis");
   app.add_flag("--json", arguments.json, "print one JSON document");
-  app.add_flag("--across-plans", arguments.across_plans, "the timelines are of two different plans: match ops by what they are");
   app.add_option("--step-time-tolerance", arguments.step_time_tolerance, "exit 4 when the error of the step time exceeds this fraction");
   app.add_option("--peak-memory-tolerance", arguments.peak_memory_tolerance,
                  "exit 4 when the error of the peak memory exceeds this fraction");

@@ -45,7 +45,7 @@ function opTooltip(hit) {
     facts.push(...fact(
         model.sides[other].title + (ranksOf(model.sides[other]).length > 1 ? ", median" : ""), duration(row.duration[other]),
         sideNames[other]));
-    facts.push(...fact("error (medians)", errorText(row.error)));
+    facts.push(...fact(errorWord + " (medians)", errorText(row.error)));
   } else {
     facts.push(...fact("no counterpart in", model.sides[1 - side.index].title));
   }
@@ -89,7 +89,7 @@ function select(row, reveal) {
     const sides = model.sides.map((side, i) => (times[i] >= 0 ? `${side.title} ${duration(times[i])}` : `not in ${side.title}`)).join(", ");
     pinned.append(
         element("b", {}, what.label || what.target),
-        ` \u00b7 ${what.target} \u00b7 op ${what.id} \u00b7 ${placeOf(what)}: ${sides}, error ${errorText(error)}`);
+        ` \u00b7 ${what.target} \u00b7 op ${what.id} \u00b7 ${placeOf(what)}: ${sides}, ${errorWord} ${errorText(error)}`);
   }
   document.documentElement.dataset.selected = row === null ? "" : row;
   markSelectedRow();
@@ -276,26 +276,45 @@ function wireTimeline() {
   });
 }
 
-// Which measured ranks are drawn: the first four at first.
+// Which ranks are drawn at first: one of each stage, then others, up to four, or as many as there are stages up to eight.
+function chooseRanks() {
+  model.sides.forEach((side, index) => {
+    const stages = firstRanks(side);
+    const ranks = [...stages, ...ranksOf(side).filter((rank) => !stages.includes(rank))];
+    for (const rank of ranks.slice(0, Math.max(4, Math.min(8, stages.length)))) view.shownRanks[index].add(rank);
+  });
+}
+
 function drawRankChips() {
-  const ranks = ranksOf(model.sides[1]);
-  if (ranks.length < 2) {
-    byId("ranks").hidden = true;
-    return;
-  }
-  const chips = ranks.map(
-      (rank) => element(
-          "button", {
-            type: "button",
-            "aria-pressed": String(view.shownRanks.has(rank)),
-            onclick: () => {
-              view.shownRanks.has(rank) ? view.shownRanks.delete(rank) : view.shownRanks.add(rank);
-              drawRankChips();
-              redraw();
-            },
+  const groups = model.sides.map((side, index) => {
+    const ranks = ranksOf(side);
+    const shown = view.shownRanks[index];
+    if (ranks.length < 2) return null;
+    const chip = (rank) => element(
+        "button", {
+          type: "button",
+          "aria-pressed": String(shown.has(rank)),
+          onclick: () => {
+            shown.has(rank) ? shown.delete(rank) : shown.add(rank);
+            drawRankChips();
+            redraw();
           },
-          "rank " + rank));
-  byId("ranks").replaceChildren(
-      `${capital(model.sides[1].title)}:`, ...chips,
-      view.shownRanks.size < ranks.length ? `${view.shownRanks.size} of ${ranks.length} shown` : "");
+        },
+        "rank " + rank);
+    return element(
+        "div", {class: "chip-group " + sideNames[index]}, element("span", {}, capital(side.title) + ":"), ...ranks.slice(0, 64).map(chip),
+        shown.size < ranks.length ? element("span", {}, `${shown.size} of ${ranks.length} shown`) : null);
+  });
+  byId("ranks").replaceChildren(...groups.filter(Boolean));
+  byId("ranks").hidden = !groups.some(Boolean);
+}
+
+// Brings ranks (one of each side, -1 for none) onto the timeline.
+function showRanks(ranks) {
+  ranks.forEach((rank, side) => {
+    if (rank >= 0) view.shownRanks[side].add(rank);
+  });
+  drawRankChips();
+  redraw();
+  byId("timeline-panel").scrollIntoView({block: "nearest"});
 }

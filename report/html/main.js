@@ -6,6 +6,8 @@ function refresh() {
   readTheme();
   recolour();
   drawCards();
+  drawAttribution();
+  drawRanks();
   drawBreakdown();
   drawScatter();
   drawLegend(refresh);
@@ -27,11 +29,13 @@ function readAddress() {
 }
 
 function start() {
-  for (const rank of ranksOf(model.sides[1]).slice(0, 4)) view.shownRanks.add(rank);
+  chooseRanks();
   drawHeadings();
   drawFooter();
   drawRankChips();
   wireTimeline();
+  wireMemory();
+  wireRanks();
   wireTable();
   readAddress();
   refresh();

@@ -3,8 +3,9 @@
 const memoryHeight = 176;
 
 function memoryScale() {
-  const curves = model.sides.filter((side) => side.memory);
-  const peak = Math.max(...model.sides.map((side) => side.memory_bytes_peak), ...curves.map((side) => Math.max(...side.memory.total)));
+  // One scale for all stages.
+  const curves = model.sides.flatMap((side) => side.memories);
+  const peak = Math.max(...model.sides.map((side) => side.memory_bytes_peak), ...curves.map((curve) => curve.total.reduce((a, b) => Math.max(a, b), 0)));
   const near = model.memory_capacity && model.memory_capacity < peak * 2.5;
   return {top: (near ? Math.max(peak, model.memory_capacity) : peak) * 1.1, near};
 }
@@ -14,7 +15,7 @@ const memoryBottom = memoryHeight - 8;
 
 function drawMemory() {
   const canvas = byId("memory");
-  canvas.hidden = !model.sides.some((side) => side.memory);
+  canvas.hidden = !model.sides.some((side) => side.memories.length);
   if (canvas.hidden) return;
   const {context, width} = prepare(canvas, memoryHeight);
   const {top, near} = memoryScale();
@@ -104,6 +105,25 @@ function drawCapacity(context, width, y) {
   context.fillText("capacity " + memoryText(model.memory_capacity), width - endMargin - 4, y - 8);
 }
 
+const peakOfRank = (side, rank) => side.ranks.find((use) => use.rank === rank).memory_bytes_peak;
+
+// Which curves are drawn: those of the ranks with the highest peaks, or those of a stage.
+function wireMemory() {
+  const stages = [...new Set(model.sides.flatMap((side) => side.memories.map((curve) => curve.stage)))].sort((a, b) => a - b);
+  const choice = byId("memory-of");
+  choice.closest("label").hidden = stages.length < 2;
+  choice.append(
+      element("option", {value: ""}, "the highest peak"),
+      ...stages.map((stage) => element("option", {value: stage}, stage < 0 ? "no stage" : "stage " + stage)));
+  choice.addEventListener("change", () => {
+    for (const side of model.sides) {
+      const ofStage = side.memories.find((curve) => String(curve.stage) === choice.value);
+      side.memory = choice.value === "" ? side.memories[0] || null : ofStage || null;
+    }
+    redraw();
+  });
+}
+
 // A dot at each curve's highest point; the numbers stand in the head line, where they cannot collide.
 function drawPeaks(context, yOf) {
   context.font = "620 12px system-ui, sans-serif";
@@ -126,7 +146,7 @@ function drawPeaks(context, yOf) {
       context.stroke();
       context.lineWidth = 1;
     }
-    const text = `${side.title}: peak ${memoryText(side.memory_bytes_peak)}, rank ${side.memory.rank}`;
+    const text = `${side.title}: peak ${memoryText(peakOfRank(side, side.memory.rank))}, rank ${side.memory.rank}`;
     context.fillStyle = colour;
     context.fillText(text, x, 10);
     x += context.measureText(text).width + 22;

@@ -21,6 +21,12 @@ function sumUp(differences) {
   return Float64Array.from(differences, (difference) => (sum += difference));
 }
 
+function decodeMemory({rank, stage, op, time, roles}) {
+  const curve = {rank, stage, op, time: sumUp(time), roles: roles.map(sumUp)};
+  curve.total = curve.time.map((_, i) => curve.roles.reduce((sum, role) => sum + role[i], 0));
+  return curve;
+}
+
 function decodeSide(side, index, strings) {
   const lanes = side.lanes.map((lane) => ({
                                  rank: lane.rank,
@@ -31,11 +37,10 @@ function decodeSide(side, index, strings) {
                                  start: sumUp(lane.start),
                                  duration: Float64Array.from(lane.duration),
                                }));
-  const memory =
-      side.memory && {rank: side.memory.rank, op: side.memory.op, time: sumUp(side.memory.time), roles: side.memory.roles.map(sumUp)};
-  if (memory) memory.total = memory.time.map((_, i) => memory.roles.reduce((sum, role) => sum + role[i], 0));
+  const memories = side.memories.map(decodeMemory);
   const ops = decodeOps(side.ops, strings);
-  return {...side, index, ops, lanes, memory, rowOf: new Int32Array(ops.length).fill(-1)};
+  // `memory` is the curve that is shown: at first that of the rank with the highest peak.
+  return {...side, index, ops, lanes, memories, memory: memories[0] || null, rowOf: new Int32Array(ops.length).fill(-1)};
 }
 
 // Rows: an op of both sides, or of one (then the other's op is -1).
@@ -92,15 +97,19 @@ function splitBytes(bytes) {
   return Math.abs(bytes) >= 2 ** 30 / 10 || bytes === 0 ? [digits(bytes / 2 ** 30), "GiB"] : [digits(bytes / 2 ** 20), "MiB"];
 }
 
-const duration = (nanoseconds) => splitDuration(nanoseconds).join("\u202f");
+const duration = (nanoseconds) => (nanoseconds === 0 ? "0" : splitDuration(nanoseconds).join("\u202f"));
 const memoryText = (bytes) => splitBytes(bytes).join("\u202f");
 const signed = (text) => text.replace("-", "\u2212");
 const percent = (share, places = 1) => (share * 100).toFixed(places) + "\u202f%";
 const errorText = (error) => (Number.isFinite(error) ? (error > 0 ? "+" : "") + signed(percent(error)) : "\u2013");
 const words = (name) => name.replaceAll("_", " ");
 
-// Within the tolerances of the demo: 5 % is good, 15 % fair.
-const grade = (error) => (!Number.isFinite(error) ? "plain" : Math.abs(error) <= 0.05 ? "good" : Math.abs(error) <= 0.15 ? "fair" : "poor");
+// Within the tolerances of the demo: 5 % is good, 15 % fair. Where nothing was foretold, nothing is good or bad.
+function grade(error) {
+  if (!model.foretells || !Number.isFinite(error)) return "plain";
+  return Math.abs(error) <= 0.05 ? "good" : Math.abs(error) <= 0.15 ? "fair" : "poor";
+}
+const errorWord = model.foretells ? "error" : "relative";
 
 // Building elements; text only ever goes in as text.
 
@@ -119,6 +128,14 @@ function element(name, attributes = {}, ...children) {
 }
 
 const byId = (id) => document.getElementById(id);
+
+// A row that acts like a button.
+function onActivate(node, act) {
+  node.addEventListener("click", act);
+  node.addEventListener("keydown", (event) => {
+    if (event.key === "Enter") act();
+  });
+}
 
 // A canvas at the resolution of the screen; draws in CSS pixels.
 function prepare(canvas, height) {

@@ -8,6 +8,8 @@ const breakdownParts = [
   ["host", "host and idle", "host"],
 ];
 
+const ranksText = (count) => `${count} rank${count === 1 ? "" : "s"}`;
+
 function drawHeadings() {
   const [predicted, measured] = model.sides;
   byId("title").replaceChildren(
@@ -15,7 +17,9 @@ function drawHeadings() {
   document.title = `HELM: ${predicted.title} against ${measured.title}, ${predicted.plan}`;
   const same = predicted.plan === measured.plan;
   const facts = same ? [predicted.plan] : [`${predicted.title}: ${predicted.plan}`, `${measured.title}: ${measured.plan}`];
-  facts.push(measured.device, `${ranksOf(measured).length} rank${ranksOf(measured).length === 1 ? "" : "s"}`);
+  facts.push(...new Set([predicted.device, measured.device]));
+  const counts = model.sides.map((side) => ranksOf(side).length);
+  facts.push(counts[0] === counts[1] ? ranksText(counts[1]) : `${counts[0]} and ${ranksText(counts[1])}`);
   if (measured.steps.length > 1) facts.push(`median of ${measured.steps.length} steps`);
   byId("subtitle").replaceChildren(...facts.filter(Boolean).map((fact) => element("span", {}, fact)));
 }
@@ -29,7 +33,7 @@ function bigNumber(side, [number, unit]) {
 function card(name, pill, ...content) { return element("article", {class: "card"}, element("h2", {}, name, pill), ...content); }
 
 const errorPill = (error) =>
-    element("span", {class: "pill " + grade(error), title: "(predicted \u2212 measured) / measured"}, errorText(error));
+    element("span", {class: "pill " + grade(error), title: "(first \u2212 second) / second"}, errorText(error));
 const relative = (predicted, measured) => (measured > 0 ? (predicted - measured) / measured : NaN);
 
 function pairCard(name, values, split, note) {
@@ -66,17 +70,20 @@ function meter(parts) {
   return canvas;
 }
 
+function sourceParts(side) {
+  return ["measured", "interpolated", "analytic"].map((name, i) => [name, side.sources[i], ["good", "optimizer", "poor"][i]]);
+}
+
 function sourceCard() {
-  const side = model.sides.find((candidate) => candidate.sources.some((share) => share > 0));
-  if (!side) return card("Ops", null, element("p", {class: "note"}, "No estimate in either timeline: every duration was observed."));
-  const parts = ["measured", "interpolated", "analytic"].map((name, i) => [name, side.sources[i], ["good", "optimizer", "poor"][i]]);
-  const facts = parts.flatMap(
-      ([name, share, colour]) => [element("dt", {}, swatch(theme[colour], false, 9), name), element("dd", {}, percent(share))]);
-  const bar = meter(parts);
+  const sides = model.sides.filter((side) => side.sources.some((share) => share > 0));
+  if (!sides.length) return card("Ops", null, element("p", {class: "note"}, "No estimate in either timeline: every duration was observed."));
+  const bars = sides.map((side) => meter(sourceParts(side)));
+  const facts = sourceParts(sides[0]).flatMap(([name, , colour], i) => [
+    element("dt", {}, swatch(theme[colour], false, 9), name), element("dd", {}, sides.map((side) => percent(side.sources[i])).join(" / "))]);
   const node = card(
-      `What \u201c${side.title}\u201d rests on`, null, bar, element("dl", {class: "facts"}, ...facts),
-      element("p", {class: "note"}, "share of the summed time of its ops"));
-  node.redraw = bar.redraw;
+      `What ${sides.map((side) => `\u201c${side.title}\u201d`).join(" and ")} rest${sides.length > 1 ? "" : "s"} on`, null, ...bars,
+      element("dl", {class: "facts"}, ...facts), element("p", {class: "note"}, "share of the summed time of its ops"));
+  node.redraw = () => bars.forEach((bar) => bar.redraw());
   return node;
 }
 
@@ -88,7 +95,7 @@ function drawCards() {
   byId("cards").replaceChildren(
       pairCard("Step time", [predicted.makespan, measured.makespan], splitDuration, spread(measured.steps)),
       pairCard("Peak memory of a rank", [predicted.memory_bytes_peak, measured.memory_bytes_peak], splitBytes, memoryNote()),
-      pairCard("Exposed communication", exposed, splitDuration, `${percent(shares[0])} and ${percent(shares[1])} of the step`), sources);
+      pairCard("Exposed comm.", exposed, splitDuration, `${percent(shares[0])} and ${percent(shares[1])} of the step`), sources);
   if (sources.redraw) sources.redraw();
 }
 
@@ -126,7 +133,7 @@ function drawBreakdown() {
       (name, i) => factLine("critical path: " + name, model.sides.map((side) => side.critical_path.time[i]), null));
   const head = element(
       "tr", {}, element("th", {scope: "col"}, ""), ...model.sides.map((side) => element("th", {scope: "col"}, side.title)),
-      element("th", {scope: "col"}, "difference"), element("th", {scope: "col"}, "error"));
+      element("th", {scope: "col"}, "difference"), element("th", {scope: "col"}, errorWord));
   byId("breakdown")
       .replaceChildren(
           ...rows, element("table", {class: "facts-table"}, element("thead", {}, head), element("tbody", {}, ...lines, ...paths)));

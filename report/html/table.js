@@ -37,7 +37,7 @@ const columns = [
     text: (value) => (Number.isFinite(value) ? (value > 0 ? "+" : "") + signed(duration(value)) : "\u2013")
   },
   {key: "bar", name: "", sortKey: "difference"},
-  {key: "error", name: "Error", number: true, text: errorText},
+  {key: "error", name: capital(errorWord), number: true, text: errorText},
   {key: "source", name: "Estimate", class: "quiet", only: "op"},
 ];
 
@@ -157,10 +157,7 @@ function drawLine(line, largest, bars) {
   if (line.row !== undefined) {
     node.dataset.row = line.row;
     node.tabIndex = 0;
-    node.addEventListener("click", () => select(line.row, true));
-    node.addEventListener("keydown", (event) => {
-      if (event.key === "Enter") select(line.row, true);
-    });
+    onActivate(node, () => select(line.row, true));
   }
   return node;
 }

@@ -17,7 +17,7 @@ const view = {
   cursor: null,
   brush: null,
   criticalPath: false,
-  shownRanks: new Set(),
+  shownRanks: [new Set(), new Set()],  // by side
   lanes: [],
   heads: [],
   width: 0
@@ -40,6 +40,14 @@ function zoom(factor, around = (view.from + view.to) / 2) {
 
 const ranksOf = (side) => [...new Set(side.lanes.map((lane) => lane.rank))];
 
+// The first rank of each stage: what a pipeline does is seen on these.
+function firstRanks(side) {
+  const first = new Map();
+  for (const {rank, stage} of side.ranks)
+    if (stage >= 0 && !first.has(stage)) first.set(stage, rank);
+  return [...first].sort((a, b) => a[0] - b[0]).map(([, rank]) => rank);
+}
+
 // Where everything is: predicted above, measured below, a head line each, then the ranks with their lanes.
 function layOut() {
   let y = axisHeight + 4;
@@ -49,7 +57,7 @@ function layOut() {
     view.heads.push({side, y});
     y += 26;
     for (const rank of ranksOf(side)) {
-      if (side.index === 1 && !view.shownRanks.has(rank)) continue;
+      if (!view.shownRanks[side.index].has(rank)) continue;
       for (const lane of side.lanes.filter((candidate) => candidate.rank === rank)) {
         const height = laneHeights[lane.kind];
         view.lanes.push({side, lane, y, height, first: view.lanes.at(-1)?.lane.rank !== rank || view.lanes.at(-1)?.side !== side});
@@ -132,15 +140,29 @@ function drawLaneLabels(context, {lane, side, y, height, first}) {
   context.fillRect(gutter, y, view.width - gutter - endMargin, height);
   context.textBaseline = "middle";
   context.textAlign = "left";
+  let room = gutter - 9;
   if (first) {
+    const name = "rank " + lane.rank + (side.lanes.every((other) => other.rank === lane.rank) ? "*" : "");
     context.fillStyle = theme.muted;
     context.font = "600 12px system-ui, sans-serif";
-    context.fillText("rank " + lane.rank + (side.lanes.every((other) => other.rank === lane.rank) ? "*" : ""), 15, y + height / 2 + 0.5);
+    context.fillText(name, 15, y + height / 2 + 0.5);
+    room -= 15 + context.measureText(name).width + 8;
   }
   context.textAlign = "right";
   context.fillStyle = theme.faint;
   context.font = "11.5px system-ui, sans-serif";
-  context.fillText(lane.name.replace("communication.", ""), gutter - 9, y + height / 2 + 0.5);
+  context.fillText(fitted(context, laneTitle(lane), room), gutter - 9, y + height / 2 + 0.5);
+}
+
+// "communication.pipeline_forward.send+1" is "forward send+1", "communication.tensor" is "tensor".
+const laneTitle = (lane) => lane.name.replace("communication.", "").replace(/^pipeline_(forward|backward)\./, "$1 ").replaceAll("_", " ");
+
+// As much of a text as there is room for.
+function fitted(context, text, room) {
+  if (context.measureText(text).width <= room) return text;
+  let length = text.length;
+  while (length > 1 && context.measureText(text.slice(0, length) + "\u2026").width > room) length--;
+  return text.slice(0, length) + "\u2026";
 }
 
 // Bars narrower than a pixel share it: the first one that reaches a new pixel is drawn.
@@ -190,15 +212,29 @@ function drawBarText(context, text, left, y, width, height, colour) {
   context.restore();
 }
 
+// A line under what the step hung on, and a thin one where the path goes on on another rank.
 function drawCriticalPath(context) {
+  const laneKey = (side, rank, stream) => `${side.index} ${rank} ${stream}`;
+  const placedOf = new Map(view.lanes.map((placed) => [laneKey(placed.side, placed.lane.rank, placed.lane.stream), placed]));
   context.fillStyle = theme.ink;
-  for (const placed of view.lanes) {
-    const path = placed.side.critical_path;
-    for (let i = 0; i < path.steps.length; i += 5) {
-      const [, rank, stream, start, end] = path.steps.slice(i, i + 5);
-      if (rank !== placed.lane.rank || stream !== placed.lane.stream || end < view.from || start > view.to) continue;
-      const left = Math.max(gutter, xOf(start));
-      context.fillRect(left, placed.y + placed.height, Math.max(1, Math.min(view.width - endMargin, xOf(end)) - left), 2);
+  for (const side of model.sides) {
+    const {steps} = side.critical_path;
+    let before = null;
+    for (let i = 0; i < steps.length; i += 5) {
+      const [, rank, stream, start, end] = steps.slice(i, i + 5);
+      const placed = placedOf.get(laneKey(side, rank, stream));
+      if (!placed) continue;
+      if (end >= view.from && start <= view.to) {
+        const left = Math.max(gutter, xOf(start));
+        context.fillRect(left, placed.y + placed.height, Math.max(1, Math.min(view.width - endMargin, xOf(end)) - left), 2);
+        if (before && before.lane.rank !== rank && start >= view.from) {
+          const [top, bottom] = [before.y + before.height, placed.y + placed.height].sort((a, b) => a - b);
+          context.globalAlpha = 0.45;
+          context.fillRect(left, top, 1, bottom - top + 2);
+          context.globalAlpha = 1;
+        }
+      }
+      before = placed;
     }
   }
 }
@@ -281,24 +317,30 @@ function drawTimeline() {
   document.documentElement.dataset.bars = bars;
 }
 
-// The whole step in two thin stripes (predicted, one measured rank), and the part that is shown below.
+function drawOverviewLane(context, side, lane, y, height, inner) {
+  let drawnTo = -1;
+  for (let i = 0; i < lane.op.length; i++) {
+    const left = gutter + (lane.start[i] / fullEnd) * inner;
+    const right = gutter + ((lane.start[i] + lane.duration[i]) / fullEnd) * inner;
+    if (right <= drawnTo) continue;
+    context.fillStyle = colours.of[side.index][lane.op[i]];
+    context.globalAlpha = side.ops[lane.op[i]].kind === "wait" ? 0.25 : 0.85;
+    context.fillRect(left, y, Math.max(right - left, 0.9), height);
+    drawnTo = Math.floor(right);
+  }
+  context.globalAlpha = 1;
+}
+
+// The whole step in a stripe for each side, of a pipeline split into its first stages, and the part that is shown below.
 function drawOverview() {
   const {context, width, height} = prepare(byId("overview"));
   const inner = width - gutter - endMargin;
   model.sides.forEach((side, index) => {
-    const lane = side.lanes.find((candidate) => candidate.kind === "compute") || side.lanes[0];
+    const computes = (rank) => side.lanes.find((lane) => lane.rank === rank && lane.kind === "compute");
+    const lanes = firstRanks(side).slice(0, 4).map(computes).filter(Boolean);
     const y = 3 + index * 17;
-    let drawnTo = -1;
-    for (let i = 0; i < lane.op.length; i++) {
-      const left = gutter + (lane.start[i] / fullEnd) * inner;
-      const right = gutter + ((lane.start[i] + lane.duration[i]) / fullEnd) * inner;
-      if (right <= drawnTo) continue;
-      context.fillStyle = colours.of[index][lane.op[i]];
-      context.globalAlpha = side.ops[lane.op[i]].kind === "wait" ? 0.25 : 0.85;
-      context.fillRect(left, y, Math.max(right - left, 0.9), 14);
-      drawnTo = Math.floor(right);
-    }
-    context.globalAlpha = 1;
+    const thick = 14 / Math.max(1, lanes.length);
+    lanes.forEach((lane, i) => drawOverviewLane(context, side, lane, y + i * thick, thick - (lanes.length > 1 ? 0.5 : 0), inner));
     context.fillStyle = theme[sideNames[index]];
     context.font = "11.5px system-ui, sans-serif";
     context.textAlign = "right";

@@ -94,5 +94,31 @@ TEST(TraceCriticalPath, CoversRealisticStepsWithoutHoles) {
   }
 }
 
+//  rank 0   aaaaaRRRRRRRRRRRRRR       a 0-10, reduction 10-40 (waiting for rank 1 until 30), b 40-44
+//  rank 1   aaaaaaaaaaaaaaaRRRR       a 0-30, reduction 30-40
+// The path passes through the reduction to the rank that came last, and rank 0's waiting is not on it.
+TEST(TraceCriticalPath, GoesOnAtTheLastMemberOfACollective) {
+  test::TimelineBuilder builder("measured", "h");
+  builder.Mesh({{"tensor", 2}});
+  const int32_t compute = builder.Stream(Kind::kCompute, "compute");
+  const int32_t tensor = builder.GroupStream("tensor", {"tensor"});
+  const OpId a = builder.Op("compute", "aten.mm", "a");
+  const OpId reduce = builder.Op("collective", "c10d.all_reduce", "r");
+  const OpId b = builder.Op("compute", "aten.mm", "b");
+  builder.Event(0, compute, a, 0, 10);
+  builder.Event(0, tensor, reduce, 10, 40);
+  builder.Event(0, compute, b, 40, 44);
+  builder.Event(1, compute, a, 0, 30);
+  builder.Event(1, tensor, reduce, 30, 40);
+  ir::Timeline timeline = builder.Build();
+  const std::vector<PathStep> expected = {
+      {a, compute, Us(0), Us(30), 1}, {reduce, tensor, Us(30), Us(40), 0}, {b, compute, Us(40), Us(44), 0}};
+  EXPECT_EQ(TraceCriticalPath(timeline).steps, expected);
+  // Both begin at 30, as simulated ones do: rank 0 was ready at 10.
+  timeline.events[1].start = Us(30);
+  timeline.events[1].duration = Us(10);
+  EXPECT_EQ(TraceCriticalPath(timeline).steps, expected);
+}
+
 }  // namespace
 }  // namespace helm::report

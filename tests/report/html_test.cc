@@ -2,8 +2,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <regex>
 #include <string>
+#include <tuple>
+#include <vector>
 
 #include "report/compare.h"
 #include "support/browser.h"
@@ -16,8 +19,8 @@ using nlohmann::json;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-std::string Page(const test::SampleTimelines& sample, const HtmlOptions& options = {}, bool across_plans = false) {
-  const Result<Comparison> comparison = Compare(sample.predicted, sample.measured, {.across_plans = across_plans});
+std::string Page(const test::SampleTimelines& sample, const HtmlOptions& options = {}) {
+  const Result<Comparison> comparison = Compare(sample.predicted, sample.measured);
   EXPECT_TRUE(comparison.ok()) << comparison.status().message();
   return RenderHtml(*comparison, sample.predicted, sample.measured, options);
 }
@@ -128,7 +131,7 @@ constexpr const char* kUseEverything = R"js(
     $("legend").querySelector("button").click();
     $("critical-path").click();
     for (const id of ["zoom-in", "zoom-out", "zoom-fit"]) $(id).click();
-    $("ranks").querySelector("button").click();
+    $("ranks").querySelector("button[aria-pressed=true]").click();
     await wait();
     root.dataset.ranks = Number(root.dataset.bars) < whole;
     for (let x = 0; x < 1300; x += 71) for (let y = 0; y < 420; y += 27) at("timeline", "pointermove", x, y);
@@ -170,6 +173,104 @@ TEST(HtmlReport, EveryControlWorks) {
     EXPECT_EQ(state[part], "true") << part;
 }
 
+// Two stages of two ranks, predicted with one rank each; a message after each micro-batch's first half.
+test::SampleTimelines MakePipeline() {
+  const auto make = [](const std::string& title, bool all, double slower) {
+    test::TimelineBuilder builder(title, "pipeline");
+    const int32_t compute = builder.Stream(ir::Stream::Kind::kCompute, "compute");
+    const int32_t send = builder.Stream(ir::Stream::Kind::kCommunication, "communication.pipeline_forward.send+1");
+    const int32_t receive = builder.Stream(ir::Stream::Kind::kCommunication, "communication.pipeline_forward.recv-1");
+    std::vector<ir::OpId> first, second;
+    for (int stage = 0; stage < 2; ++stage) {
+      for (int i = 0; i < 8; ++i) {
+        std::vector<ir::OpId>& ops = stage == 0 ? first : second;
+        ops.push_back(builder.Op("compute", "aten.mm", "mlp.up"));
+        ops.push_back(builder.Op("collective", stage == 0 ? "c10d.send" : "c10d.recv", "boundary"));
+        ops.push_back(builder.Op("wait", "c10d.wait", "boundary"));
+      }
+    }
+    for (size_t i = 0; i < 8; ++i) {
+      const double start = 1000 * static_cast<double>(i), half = 900 * slower;
+      for (int32_t rank = 0; rank < (all ? 2 : 1); ++rank) {
+        builder.Event(rank, compute, first[3 * i], start, start + half);
+        builder.Event(rank, send, first[3 * i + 1], start + half, start + half + 50);
+        builder.Event(rank + 2, receive, second[3 * i + 1], start + half, start + half + 50);
+        builder.Event(rank + 2, compute, second[3 * i + 2], start, start + half + 50);
+        builder.Event(rank + 2, compute, second[3 * i], start + half + 50, start + 1000 + half);
+      }
+    }
+    ir::Timeline timeline = builder.Build();
+    std::ranges::stable_sort(timeline.events, {},
+                             [](const ir::TimelineEvent& event) { return std::tuple(event.rank, event.stream, event.start); });
+    for (int32_t rank = 0; rank < 4; ++rank) {
+      if (!all && rank % 2 != 0) continue;
+      timeline.ranks.push_back({rank, timeline.makespan, Bytes(int64_t{1000000} * (rank + 1))});
+      for (int i = 0; i < 8; ++i) {
+        timeline.memory.push_back(
+            {rank, ir::OpId(size_t{0}), Duration::Microseconds(1000.0 * i), {500000 * (rank + 1), 0, 0, 100 * i, 0, 0}});
+      }
+    }
+    return timeline;
+  };
+  return {make("predicted", false, 1), make("measured", true, 0.9)};
+}
+
+constexpr const char* kUseTables = R"js(
+  window.requestAnimationFrame = (draw) => setTimeout(draw, 0);
+  window.cancelAnimationFrame = clearTimeout;
+  const root = document.documentElement, $ = (id) => document.getElementById(id);
+  const wait = () => new Promise((done) => setTimeout(done, 40));
+  const choose = (id, value) => { $(id).value = value; $(id).dispatchEvent(new Event("change")); };
+  const rows = (id) => [...$(id).tBodies[0].rows];
+  (async () => {
+    await wait();
+    root.dataset.fits = root.scrollWidth <= innerWidth;
+    root.dataset.heading = $("attribution-heading").textContent;
+    root.dataset.steps = rows("waterfall").map((row) => row.cells[0].textContent).join(",");
+    root.dataset.total = rows("waterfall").at(-1).cells[4].textContent;
+    rows("path-work")[0].click();
+    await wait();
+    root.dataset.pinned = root.dataset.selected !== "";
+    root.dataset.stages = rows("uses").map((row) => row.cells[0].textContent).join(",");
+    choose("uses-rows", "ranks");
+    root.dataset.rankrows = rows("uses").map((row) => row.cells[0].textContent).join(",");
+    root.dataset.pairing = $("uses-note").textContent;
+    const chips = () => [...$("ranks").querySelectorAll("button")].filter((chip) => chip.getAttribute("aria-pressed") === "true").length;
+    for (const chip of $("ranks").querySelectorAll(".measured button")) if (chip.getAttribute("aria-pressed") === "true") chip.click();
+    const before = chips();
+    rows("uses")[3].click();
+    await wait();
+    root.dataset.shown = chips() - before;
+    const seen = [];
+    for (const option of $("memory-of").options) { choose("memory-of", option.value); await wait(); seen.push(option.textContent + " " + root.dataset.memoryPoints); }
+    root.dataset.memories = seen.join(",");
+    root.dataset.done = "true";
+  })();
+)js";
+
+// The last micro-batch starts at 7000 us; stage 1 ends its second half 1000 us after stage 0 ended the first: predicted 7000 + 900 + 1000,
+// measured 7000 + 810 + 1000.
+TEST(HtmlReport, TablesOfAttributionStagesAndRanks) {
+  const test::SampleTimelines sample = MakePipeline();
+  for (const bool dark : {false, true}) {
+    auto state = test::PageState(Page(sample), {.dark = dark, .width = 1280, .height = 800, .script = kUseTables});
+    ASSERT_EQ(state.count("error"), 0u) << state.at("error");
+    ASSERT_EQ(state["done"], "true") << "the script of the test stopped half-way";
+    EXPECT_EQ(state["fits"], "true") << "the page is wider than the window";
+    EXPECT_EQ(state["heading"], "Why predicted is 90.0\u202f\u00b5s longer than measured");
+    EXPECT_EQ(state["steps"], "compute,message,the step");
+    EXPECT_EQ(state["total"], "+90.0\u202f\u00b5s");
+    EXPECT_EQ(state["stages"], "stage 01 / 2 ranks,stage 11 / 2 ranks");
+    EXPECT_EQ(state["rankrows"], "rank 0stage 0,rank 1stage 0, predicted: rank 0,rank 2stage 1,rank 3stage 1, predicted: rank 2");
+    EXPECT_EQ(
+        state["pairing"],
+        "'predicted' has 2 of 4 ranks, the first of a stage stands for the others of it. Click a row to see the rank on the timeline.");
+    EXPECT_EQ(state["pinned"], "true");
+    EXPECT_EQ(state["shown"], "1");
+    EXPECT_EQ(state["memories"], "the highest peak 14,stage 0 14,stage 1 14");
+  }
+}
+
 TEST(HtmlReport, AddressOpensAnOpAndARange) {
   const test::SampleTimelines sample = test::MakeSampleTimelines();
   auto state = test::PageState(Page(sample), {.address = "op=100&colour=error&path&from=20&to=40"});
@@ -184,7 +285,7 @@ TEST(HtmlReport, DrawsTheSmallestTimelines) {
   one.Event(0, one.Stream(ir::Stream::Kind::kCompute, "compute"), one.Op("compute", "aten.mm", "a"), 0, 1);
   test::TimelineBuilder other("plan b", "h2");
   other.Event(0, other.Stream(ir::Stream::Kind::kCompute, "compute"), other.Op("compute", "aten.add.Tensor", "b"), 0, 0);
-  auto state = test::PageState(Page({one.Build(), other.Build()}, {}, /*across_plans=*/true));
+  auto state = test::PageState(Page({one.Build(), other.Build()}));
   EXPECT_EQ(state.count("error"), 0u) << state["error"];
   EXPECT_EQ(state["ready"], "true");
   EXPECT_EQ(state["rows"], "2");

@@ -28,7 +28,7 @@ ir::Timeline Ops(const std::string& title, const std::string& hash, const std::v
 }
 
 TEST(MatchOps, PairsOpsOfOneProgramById) {
-  const Result<Match> match = MatchOps(Ops("predicted", "h", {"a", "b", "-c", "-d"}), Ops("measured", "h", {"a", "-b", "c", "-d"}), false);
+  const Result<Match> match = MatchOps(Ops("predicted", "h", {"a", "b", "-c", "-d"}), Ops("measured", "h", {"a", "-b", "c", "-d"}));
   ASSERT_TRUE(match.ok()) << match.status().message();
   EXPECT_TRUE(match->by_id);
   EXPECT_THAT(match->pairs, ElementsAre(Sides<OpId>{OpId(0), OpId(0)}));
@@ -36,26 +36,18 @@ TEST(MatchOps, PairsOpsOfOneProgramById) {
   EXPECT_THAT(match->measured_only, ElementsAre(OpId(2)));
 }
 
-TEST(MatchOps, RefusesDifferentProgramsAndNamesBoth) {
-  const Result<Match> match = MatchOps(Ops("predicted", "h1", {"a"}), Ops("measured", "h2", {"a"}), false);
-  ASSERT_FALSE(match.ok());
-  EXPECT_EQ(match.status().code(), StatusCode::kInvalid);
-  EXPECT_THAT(match.status().message(), HasSubstr("'predicted' is of h1"));
-  EXPECT_THAT(match.status().message(), HasSubstr("'measured' of h2"));
-}
-
 TEST(MatchOps, RefusesTablesThatContradictTheirHash) {
-  const Result<Match> other_label = MatchOps(Ops("predicted", "h", {"a", "b"}), Ops("measured", "h", {"a", "c"}), false);
+  const Result<Match> other_label = MatchOps(Ops("predicted", "h", {"a", "b"}), Ops("measured", "h", {"a", "c"}));
   ASSERT_FALSE(other_label.ok());
   EXPECT_THAT(other_label.status().message(), HasSubstr("op 1 is aten.mm (b) in one and aten.mm (c) in the other"));
-  const Result<Match> other_count = MatchOps(Ops("predicted", "h", {"a", "b"}), Ops("measured", "h", {"a"}), false);
+  const Result<Match> other_count = MatchOps(Ops("predicted", "h", {"a", "b"}), Ops("measured", "h", {"a"}));
   ASSERT_FALSE(other_count.ok());
   EXPECT_THAT(other_count.status().message(), HasSubstr("list 2 and 1 ops"));
 }
 
 // The second "a" of one is the second "a" of the other, wherever it stands; a third has no partner.
 TEST(MatchOps, PairsOpsOfTwoPlansByNameAndOccurrence) {
-  const Result<Match> match = MatchOps(Ops("one", "h1", {"a", "b", "a", "c"}), Ops("other", "h2", {"b", "a", "a", "a", "e"}), true);
+  const Result<Match> match = MatchOps(Ops("one", "h1", {"a", "b", "a", "c"}), Ops("other", "h2", {"b", "a", "a", "a", "e"}));
   ASSERT_TRUE(match.ok()) << match.status().message();
   EXPECT_FALSE(match->by_id);
   EXPECT_THAT(match->pairs, ElementsAre(Sides<OpId>{OpId(0), OpId(1)}, Sides<OpId>{OpId(1), OpId(0)}, Sides<OpId>{OpId(2), OpId(2)}));

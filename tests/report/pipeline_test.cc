@@ -107,10 +107,10 @@ TEST(Pipelines, WaitingForAStageIsABubbleUntilTheMessageIsUnderWay) {
                                              std::tuple(2, 1, breakdown(22, 4, 13, 2)), std::tuple(3, 1, breakdown(20, 4, 13, 1))));
 }
 
-// 41 - 30 = 11: a 10 -> 14, b 18 -> 22, the message 2 -> 4, and 1 behind the last event.
+// 30 - 41 = -11: a 10 and 14, b 18 and 22, the message 2 and 4, and 1 behind the last event.
 TEST(Pipelines, TheDifferenceIsAttributedWithoutRest) {
   const Attribution attribution = Both().attribution;
-  EXPECT_EQ(attribution.difference, Us(11));
+  EXPECT_EQ(attribution.difference, Us(-11));
   std::vector<std::tuple<std::string, Duration, Duration>> categories;
   Duration sum;
   for (const AttributionRow& row : attribution.categories) {
@@ -122,7 +122,11 @@ TEST(Pipelines, TheDifferenceIsAttributedWithoutRest) {
   EXPECT_EQ(sum, attribution.difference);
   std::vector<std::tuple<std::string, OpId, Duration>> ops;
   for (const AttributionRow& row : attribution.ops) ops.emplace_back(row.what.label, row.op.measured, row.difference());
-  EXPECT_THAT(ops, ElementsAre(std::tuple("a", kA, Us(4)), std::tuple("b", kB, Us(4)), std::tuple("boundary", kRecv, Us(2))));
+  EXPECT_THAT(ops, ElementsAre(std::tuple("a", kA, Us(-4)), std::tuple("b", kB, Us(-4)), std::tuple("boundary", kRecv, Us(-2))));
+  std::vector<std::tuple<std::string, std::string, Duration>> work;
+  for (const PathWorkRow& row : attribution.work) work.emplace_back(row.category, row.row.work.label, row.row.difference());
+  EXPECT_THAT(
+      work, ElementsAre(std::tuple("compute", "a", Us(-4)), std::tuple("compute", "b", Us(-4)), std::tuple("message", "boundary", Us(-2))));
 }
 
 TEST(Pipelines, TheDifferenceOfRealisticStepsIsAttributedWithoutRest) {
@@ -136,37 +140,46 @@ TEST(Pipelines, TheDifferenceOfRealisticStepsIsAttributedWithoutRest) {
   }
   for (const AttributionRow& row : comparison->attribution.ops) ops += row.difference();
   EXPECT_NE(categories, Duration());
-  EXPECT_EQ(categories, sample.measured.makespan - sample.predicted.makespan);
+  EXPECT_EQ(categories, sample.predicted.makespan - sample.measured.makespan);
   EXPECT_EQ(ops + of_no_op, categories);
 }
 
-// Stage 1 measured: step times 38 and 41, computing 20 and 22, exposed 4, bubble 13: the lower of two; the larger peak. Rank 3 has no
-// prediction of its own: rank 2's stands for it.
+// Stage 1 measured: step times 38 and 41, computing 20 and 22, exposed 4, bubble 13: the lower of two; the larger peak. Ranks 1 and 3 have
+// no prediction of their own: those of the first ranks of their stages stand for them.
 TEST(Pipelines, StagesAndRanksStandSideBySide) {
   const Comparison comparison = Both();
   ASSERT_EQ(comparison.stages.size(), 2u);
   EXPECT_EQ(comparison.stages[1].predicted, (StageUse{1, Us(30), Us(18), Us(2), Us(10), Bytes(2000)}));
   EXPECT_EQ(comparison.stages[1].measured, (StageUse{2, Us(38), Us(20), Us(4), Us(13), Bytes(2200)}));
-  std::vector<std::pair<int32_t, int32_t>> ranks;
-  for (const RankRow& row : comparison.ranks) ranks.emplace_back(row.rank, row.use.predicted->rank);
-  EXPECT_THAT(ranks, ElementsAre(std::pair(0, 0), std::pair(1, 0), std::pair(2, 2), std::pair(3, 2)));
-  EXPECT_THAT(StageLines(comparison),
-              ElementsAre("stage                 ranks    step time      compute  exposed comm.       bubble   peak memory",
-                          "0      predicted          1      30.0 us      10.0 us         2.0 us      18.0 us     0.000 GiB",
-                          "0      measured           2      40.0 us      12.0 us         3.0 us      23.0 us     0.000 GiB",
-                          "1      predicted          1      30.0 us      18.0 us         2.0 us      10.0 us     0.000 GiB",
-                          "1      measured           2      38.0 us      20.0 us         4.0 us      13.0 us     0.000 GiB"));
+  EXPECT_THAT(StageLines(comparison, {}),
+              ElementsAre("stages, predicted/measured",
+                          "stage          ranks       step time         compute   exposed comm.          bubble     peak memory",
+                          "0                1/2  30.00/40.00 us  10.00/12.00 us  2.000/3.000 us  18.00/23.00 us 0.000/0.000 GiB",
+                          "1                1/2  30.00/38.00 us  18.00/20.00 us  2.000/4.000 us  10.00/13.00 us 0.000/0.000 GiB"));
+  EXPECT_THAT(RankLines(comparison, {}),
+              ElementsAre("ranks, predicted/measured",
+                          "rank           stage       step time         compute   exposed comm.          bubble     peak memory",
+                          "0                  0  30.00/40.00 us  10.00/14.00 us  2.000/3.000 us  18.00/23.00 us 0.000/0.000 GiB",
+                          "1 (0)              0  30.00/40.00 us  10.00/12.00 us  2.000/3.000 us  18.00/25.00 us 0.000/0.000 GiB",
+                          "2                  1  30.00/41.00 us  18.00/22.00 us  2.000/4.000 us  10.00/13.00 us 0.000/0.000 GiB",
+                          "3 (2)              1  30.00/38.00 us  18.00/20.00 us  2.000/4.000 us  10.00/13.00 us 0.000/0.000 GiB",
+                          "'predicted' has 2 of 4 ranks, the first of a stage stands for the others of it"));
 }
 
 TEST(Pipelines, TheDocumentHoldsAttributionAndStages) {
   const nlohmann::ordered_json document = RenderJson(Both());
-  EXPECT_EQ(document["attribution"]["difference_s"], 11e-6);
+  EXPECT_EQ(document["attribution"]["difference_s"], -11e-6);
   EXPECT_EQ(document["attribution"]["categories"][1],
-            (nlohmann::ordered_json{{"category", "message"}, {"predicted_s", 2e-6}, {"measured_s", 4e-6}, {"difference_s", 2e-6}}));
+            (nlohmann::ordered_json{{"category", "message"}, {"predicted_s", 2e-6}, {"measured_s", 4e-6}, {"difference_s", -2e-6}}));
   EXPECT_EQ(document["attribution"]["ops"][2]["predicted_op"], 2);
   EXPECT_EQ(document["attribution"]["ops"][2]["target"], "c10d.recv");
   EXPECT_EQ(document["stages"][0]["measured"]["bubble_s"], 23e-6);
   EXPECT_EQ(document["measured"]["ranks"][3]["stage"], 1);
+  ASSERT_EQ(document["ranks"].size(), 4u);
+  EXPECT_EQ(document["ranks"][3]["predicted_rank"], 2);
+  EXPECT_EQ(document["ranks"][3]["measured_rank"], 3);
+  EXPECT_EQ(document["ranks"][3]["difference_s"]["compute"], -2e-6);
+  EXPECT_EQ(document["ranks"][3]["error"]["step_time"], -8.0 / 38.0);
 }
 
 }  // namespace

@@ -18,7 +18,9 @@ namespace helm::test {
 struct BrowserOptions {
   bool dark = false;
   std::string address;  // after '#'
-  std::string script;   // run on the page after its own
+  int width = 1400;     // of the window
+  int height = 1600;
+  std::string script;  // run on the page after its own
 };
 
 // The attributes data-* of the root element after the page has run; nothing, and a test failure, when there is no chromium or it fails.
@@ -34,8 +36,9 @@ inline std::map<std::string, std::string> PageState(const std::string& html, con
   std::ofstream(folder + "/page.html") << page;
   const std::string command =
       "timeout 300 chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=" + folder +
-      "/profile --window-size=1400,1600 --virtual-time-budget=20000 --blink-settings=preferredColorScheme=" + (options.dark ? "0" : "1") +
-      " --dump-dom 'file://" + folder + "/page.html" + (options.address.empty() ? "" : "#" + options.address) + "' 2>" + folder + "/log";
+      "/profile --window-size=" + std::to_string(options.width) + "," + std::to_string(options.height) +
+      " --virtual-time-budget=20000 --blink-settings=preferredColorScheme=" + (options.dark ? "0" : "1") + " --dump-dom 'file://" + folder +
+      "/page.html" + (options.address.empty() ? "" : "#" + options.address) + "' 2>" + folder + "/log";
   std::string dom;
   std::FILE* pipe = popen(command.c_str(), "r");
   std::array<char, 65536> buffer{};
