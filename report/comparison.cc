@@ -148,13 +148,30 @@ Summary Summarize(const Timeline& timeline, const std::vector<OpTime>& times) {
   summary.steps = timeline.steps;
   SummarizeMemory(timeline, summary);
   summary.ranks = UseByRank(timeline);
-  std::vector<const RankUse*> by_makespan;
-  for (const RankUse& use : summary.ranks) by_makespan.push_back(&use);
-  std::ranges::stable_sort(by_makespan, {}, &RankUse::makespan);
-  summary.breakdown = by_makespan[(by_makespan.size() - 1) / 2]->breakdown;
   summary.sources = SharesOf(timeline, times);
   summary.critical_path = TraceCriticalPath(timeline);
   return summary;
+}
+
+const RankUse& MedianRank(const std::vector<RankUse>& ranks) {
+  std::vector<const RankUse*> by_makespan;
+  for (const RankUse& use : ranks) by_makespan.push_back(&use);
+  std::ranges::stable_sort(by_makespan, {}, &RankUse::makespan);
+  return *by_makespan[(by_makespan.size() - 1) / 2];
+}
+
+// The breakdowns of one rank on both sides: ranks of two stages would have nothing to say about each other.
+void ChooseBreakdowns(Comparison& comparison) {
+  auto& [predicted, measured] = comparison.sides;
+  const RankUse& of_measured = MedianRank(measured.ranks);
+  const RankUse* of_predicted = &MedianRank(predicted.ranks);
+  for (const RankRow& row : comparison.ranks) {
+    if (row.rank == of_measured.rank && row.use.predicted) of_predicted = &*row.use.predicted;
+  }
+  predicted.breakdown = of_predicted->breakdown;
+  predicted.breakdown_rank = of_predicted->rank;
+  measured.breakdown = of_measured.breakdown;
+  measured.breakdown_rank = of_measured.rank;
 }
 
 std::vector<OpRow> OneSided(const std::vector<OpId>& ops, const Timeline& timeline, const std::vector<OpTime>& times, bool predicted) {
@@ -210,6 +227,7 @@ Result<Comparison> Compare(const Timeline& predicted, const Timeline& measured) 
   comparison.attribution = Attribute({&predicted, &measured}, {&predicted_side.critical_path, &measured_side.critical_path}, match);
   comparison.stages = StageTable(predicted_side.ranks, measured_side.ranks);
   comparison.ranks = RankTable(predicted_side.ranks, measured_side.ranks);
+  ChooseBreakdowns(comparison);
   FillRows(match, {&predicted, &measured}, times, comparison);
   SumUp(comparison);
   return comparison;

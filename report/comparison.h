@@ -92,7 +92,8 @@ struct Summary {
   Bytes memory_bytes_peak;
   int32_t memory_rank = 0;                                  // where the peak is
   std::array<int64_t, ir::kStorageRoles> memory_at_peak{};  // by storage role; all zero when the timeline has no samples
-  Breakdown breakdown;                                      // of the median rank by makespan (the lower one of two)
+  Breakdown breakdown;                                      // of `breakdown_rank`
+  int32_t breakdown_rank = 0;  // the measured side's median rank by makespan (the lower one of two), on the other side its counterpart
   std::vector<RankUse> ranks;
   SourceShares sources;
   CriticalPath critical_path;

@@ -159,6 +159,7 @@ ordered_json SideJson(const Summary& summary, const ir::Timeline& timeline, Stri
           {"makespan", summary.makespan.nanoseconds()},
           {"steps", steps},
           {"breakdown", PartsOf(summary.breakdown)},
+          {"breakdown_rank", summary.breakdown_rank},
           {"ranks", RanksJson(summary.ranks)},
           {"sources", {summary.sources.measured, summary.sources.interpolated, summary.sources.analytic}},
           {"memory_bytes_peak", summary.memory_bytes_peak.count()},

@@ -61,6 +61,7 @@ ordered_json SummaryJson(const Summary& summary) {
       {"steps_s", std::move(steps)},
       {"peak_memory", MemoryJson(summary)},
       {"breakdown_s", BreakdownJson(summary.breakdown)},
+      {"breakdown_rank", summary.breakdown_rank},
       {"critical_path_s",
        {{"rank", path.rank},
         {"compute", Seconds(path.compute)},

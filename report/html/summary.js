@@ -244,8 +244,9 @@ const scaleText = (nanoseconds) =>
 function drawFooter() {
   const [predicted, measured] = model.sides;
   const paragraphs = [
-    "Times of an op are medians over ranks; the breakdown is that of the median rank. Exposed communication is the time in which the " +
-        "compute stream idles while a collective is in flight or waited for, measured on unions of intervals. " +
+    "Times of an op are medians over ranks, of collectives and messages from when all members have begun; the breakdown is that of " +
+        `rank ${measured.breakdown_rank} (${measured.title}) and rank ${predicted.breakdown_rank} (${predicted.title}). Exposed communication ` +
+        "is the time in which the compute stream idles while a collective is in flight or waited for, measured on unions of intervals. " +
         "Error = (predicted \u2212 measured) / measured. * the timeline holds this one rank.",
     model.matched_by_id ? "Ops are paired by id: both timelines are of program " + predicted.program_hash + "." :
                           `The timelines are of different programs (${predicted.program_hash}, ${measured.program_hash}): ` +

@@ -166,6 +166,21 @@ TEST(Pipelines, StagesAndRanksStandSideBySide) {
                           "'predicted' has 2 of 4 ranks, the first of a stage stands for the others of it"));
 }
 
+// Measured makespans 40, 40, 41, 38: the median rank, the lower one of two, is rank 0 or 1, first in order; stage 0 is held against stage
+// 0, though the prediction's ranks end together.
+TEST(Pipelines, BreakdownsAreOfRanksThatBelongTogether) {
+  const Comparison comparison = Both();
+  EXPECT_EQ(comparison.sides.measured.breakdown_rank, 0);
+  EXPECT_EQ(comparison.sides.predicted.breakdown_rank, 0);
+  ir::Timeline slower = Measured();
+  slower.ranks[0].makespan = slower.ranks[1].makespan = Us(60);
+  const Result<Comparison> other = Compare(Predicted(), slower);
+  ASSERT_TRUE(other.ok());
+  EXPECT_EQ(other->sides.measured.breakdown_rank, 2);  // 38, 41, 60, 60
+  EXPECT_EQ(other->sides.predicted.breakdown_rank, 2);
+  EXPECT_EQ(other->sides.predicted.breakdown.bubble, Us(10));
+}
+
 TEST(Pipelines, TheDocumentHoldsAttributionAndStages) {
   const nlohmann::ordered_json document = RenderJson(Both());
   EXPECT_EQ(document["attribution"]["difference_s"], -11e-6);
