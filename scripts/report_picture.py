@@ -16,7 +16,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BIN = pathlib.Path(os.environ.get("HELM_BIN", ROOT / "build" / "bin"))
-WIDTH, HEIGHT = 1280, 1180
+WIDTH, HEIGHT = 1280, 1610
 LARGEST_BYTES = 300_000
 
 
@@ -48,7 +48,8 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="helm_picture_") as folder:
         report = pathlib.Path(folder) / "report.html"
-        subprocess.run([BIN / "helm-compare", *timelines(arguments.demo), "--html", report], check=True, stdout=subprocess.DEVNULL)
+        subprocess.run([BIN / "helm-compare", *timelines(arguments.demo), "--html", report], check=True, stdout=subprocess.DEVNULL,
+                       stderr=subprocess.DEVNULL)
         for scheme in ("light", "dark"):
             take(f"file://{report}#path", folder, (arguments.out / f"report-{scheme}.png").resolve(), scheme == "dark")
 

@@ -4,7 +4,7 @@ const breakdownParts = [
   ["compute", "compute", "forward"],
   ["optimizer", "optimizer", "optimizer"],
   ["exposed_communication", "exposed communication", "communication"],
-  ["bubble", "bubble", "none"],
+  ["bubble", "bubble", "bubble"],
   ["host", "host and idle", "host"],
 ];
 
@@ -94,7 +94,7 @@ function drawCards() {
   const sources = sourceCard();
   byId("cards").replaceChildren(
       pairCard("Step time", [predicted.makespan, measured.makespan], splitDuration, spread(measured.steps)),
-      pairCard("Peak memory of a rank", [predicted.memory_bytes_peak, measured.memory_bytes_peak], splitBytes, memoryNote()),
+      pairCard("Peak memory", [predicted.memory_bytes_peak, measured.memory_bytes_peak], splitBytes, memoryNote()),
       pairCard("Exposed comm.", exposed, splitDuration, `${percent(shares[0])} and ${percent(shares[1])} of the step`), sources);
   if (sources.redraw) sources.redraw();
 }
