@@ -9,51 +9,74 @@
 namespace helm::cluster {
 namespace {
 
-// The ranks of the group instance that holds `rank`, ascending: ranks whose coordinates outside the group equal those of `rank`.
-std::vector<int64_t> Members(const std::vector<int64_t>& mesh, const std::vector<bool>& in_group, int64_t rank) {
+bool Holds(const MeshAxis& axis, int64_t coordinate) {
+  return axis.coordinates.empty() || std::ranges::binary_search(axis.coordinates, coordinate);
+}
+
+// The ranks of the group that holds `rank`, ascending.
+std::vector<int64_t> Members(const std::vector<MeshAxis>& mesh, int64_t rank) {
   std::vector<int64_t> members{rank};
   int64_t stride = 1;
-  for (size_t i = 0; i < mesh.size(); ++i) {
-    if (in_group[i]) {
-      const int64_t coordinate = rank / stride % mesh[i];
+  for (const MeshAxis& axis : mesh) {
+    if (axis.role == AxisRole::kInGroup) {
+      const int64_t own = rank / stride % axis.size;
       std::vector<int64_t> wider;
       for (const int64_t member : members) {
-        for (int64_t other = 0; other < mesh[i]; ++other) wider.push_back(member + (other - coordinate) * stride);
+        for (int64_t other = 0; other < axis.size; ++other) {
+          if (Holds(axis, other)) wider.push_back(member + (other - own) * stride);
+        }
       }
       members = std::move(wider);
     }
-    stride *= mesh[i];
+    stride *= axis.size;
   }
-  std::sort(members.begin(), members.end());
+  std::ranges::sort(members);
   return members;
+}
+
+// The number of the group of `other`: its coordinates outside the group; -1 when it is in none that runs together with that of `rank`.
+int64_t GroupBeside(const std::vector<MeshAxis>& mesh, int64_t rank, int64_t other) {
+  int64_t group = 0;
+  int64_t stride = 1;
+  for (const MeshAxis& axis : mesh) {
+    const int64_t coordinate = other / stride % axis.size;
+    if (axis.role == AxisRole::kApart && coordinate != rank / stride % axis.size) return -1;
+    if (axis.role == AxisRole::kInGroup && !Holds(axis, coordinate)) return -1;
+    if (axis.role == AxisRole::kBeside) group += coordinate * stride;
+    stride *= axis.size;
+  }
+  return group;
 }
 
 }  // namespace
 
-GroupPlacement PlaceGroup(const std::vector<int64_t>& mesh, const std::vector<bool>& in_group, int64_t devices_per_node, int64_t rank) {
-  HELM_CHECK(mesh.size() == in_group.size(), "one flag for each dimension of the mesh");
+GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, int64_t devices_per_node, int64_t rank) {
   HELM_CHECK(devices_per_node >= 1, "a node has at least one device");
   int64_t world = 1;
-  for (const int64_t size : mesh) world *= size;
+  for (const MeshAxis& axis : mesh) world *= axis.size;
   HELM_CHECK(rank >= 0 && rank < world, "a rank of the mesh");
+  HELM_CHECK(GroupBeside(mesh, rank, rank) >= 0, "a rank of the group");
 
-  const std::vector<int64_t> members = Members(mesh, in_group, rank);
+  const std::vector<int64_t> members = Members(mesh, rank);
   std::map<int64_t, int64_t> per_node;
   for (const int64_t member : members) ++per_node[member / devices_per_node];
 
   GroupPlacement placement;
   placement.size = static_cast<int64_t>(members.size());
   placement.nodes = static_cast<int64_t>(per_node.size());
-  placement.groups_per_node = 0;
   for (const auto& [node, count] : per_node) {
     placement.ranks_per_node = std::max(placement.ranks_per_node, count);
-    std::set<int64_t> instances;  // by their lowest rank
+    std::set<int64_t> groups;
     for (int64_t other = node * devices_per_node; other < std::min((node + 1) * devices_per_node, world); ++other) {
-      instances.insert(Members(mesh, in_group, other).front());
+      if (const int64_t group = GroupBeside(mesh, rank, other); group >= 0) groups.insert(group);
     }
-    placement.groups_per_node = std::max(placement.groups_per_node, static_cast<int64_t>(instances.size()));
+    placement.groups_per_node = std::max(placement.groups_per_node, static_cast<int64_t>(groups.size()));
   }
   return placement;
+}
+
+int64_t DevicesPerDomain(const Cluster& cluster) {
+  return cluster.device.is_cpu ? cluster.devices_per_node : std::max(cluster.devices_per_node, cluster.nvlink_domain);
 }
 
 }  // namespace helm::cluster

@@ -1,21 +1,41 @@
-// Placement: where the ranks of a mesh group lie. Ranks fill nodes in order, so rank r is on node r / devices_per_node.
+// Placement: where the ranks of a group lie, and which other groups use the network cards of its nodes at the same time. Ranks fill nodes
+// in order, so rank r is on node r / devices_per_node. Not bandwidths: cost/gpu_collective_model.h.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "cluster/cluster.h"
+
 namespace helm::cluster {
+
+enum class AxisRole : uint8_t {
+  kInGroup,  // the group's ranks differ along it
+  kBeside,   // each coordinate has a group of its own, which runs at the same time
+  kApart,    // each coordinate has a group of its own, which runs at another time (pipeline stages)
+};
+
+// A dimension of the mesh, as one group sees it.
+struct MeshAxis {
+  int64_t size = 1;
+  AxisRole role = AxisRole::kBeside;
+  std::vector<int64_t> coordinates;  // kInGroup: not empty: the group has these alone, ascending (first and last stage)
+};
 
 struct GroupPlacement {
   int64_t size = 1;             // ranks of the group
   int64_t nodes = 1;            // that it touches
   int64_t ranks_per_node = 1;   // the most on one node
-  int64_t groups_per_node = 1;  // instances of the group with a rank on one node, the most: they share its network cards
+  int64_t groups_per_node = 1;  // groups that run at the same time with a rank on one node, the most: they share its network cards
   bool operator==(const GroupPlacement&) const = default;
 };
 
-// `mesh`: sizes of the dimensions, fastest first; `in_group[i]`: whether the group spans dimension i. Of the instance that holds `rank`.
-// REQUIRES: equal lengths, sizes >= 1, devices_per_node >= 1, 0 <= rank < product of the sizes.
-GroupPlacement PlaceGroup(const std::vector<int64_t>& mesh, const std::vector<bool>& in_group, int64_t devices_per_node, int64_t rank = 0);
+// Of the group that holds `rank`. `mesh`: fastest axis first. REQUIRES: sizes >= 1, devices_per_node >= 1, 0 <= rank < product of the
+// sizes, and the coordinates of `rank` are among those of the axes that list some.
+GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, int64_t devices_per_node, int64_t rank = 0);
+
+// How many GPUs reach each other without network cards: a node, or the NVLink domain where that is larger. What "node" means for
+// collectives.
+int64_t DevicesPerDomain(const Cluster& cluster);
 
 }  // namespace helm::cluster

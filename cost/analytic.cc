@@ -1,14 +1,13 @@
 #include "cost/analytic.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <vector>
 
 #include <fmt/format.h>
 
 #include "cost/collective_model.h"
-#include "cost/nccl_tuner.h"
+#include "cost/gpu_collective_model.h"
 #include "cost/signature_tensors.h"
 #include "ir/target.h"
 
@@ -36,57 +35,6 @@ std::optional<ir::DataType> ComputeType(const std::vector<const TensorSignature*
 
 std::string Lacks(const cluster::Device& device, const std::string& what) {
   return fmt::format("device '{}' of the cluster description has no {}", device.name, what);
-}
-
-// NCCL's ring protocols: time before the first step, of one step inside a node over NVLink and over PCIe, and the share of the bandwidth
-// that carries data. Source: NCCL tuning constants, techniques.md 5.1 (baseLat Ring, hwLat Ring, LL = B/2, LL128 = 0.92 B).
-struct RingProtocol {
-  double base_us;
-  double nvlink_us;
-  double pcie_us;
-  double bandwidth_share;
-};
-constexpr std::array<RingProtocol, 3> kRingProtocols = {{{6.6, 0.6, 1.0, 0.5}, {14.0, 1.9, 2.5, 0.92}, {8.4, 3.4, 5.7, 1.0}}};
-
-std::optional<NcclCollective> NcclCollectiveOf(std::string_view kind) {
-  if (kind == "all_reduce") return NcclCollective::kAllReduce;
-  if (kind == "all_gather") return NcclCollective::kAllGather;
-  if (kind == "reduce_scatter") return NcclCollective::kReduceScatter;
-  if (kind == "broadcast") return NcclCollective::kBroadcast;
-  return std::nullopt;
-}
-
-std::optional<NcclArchitecture> NcclArchitectureOf(std::string_view architecture) {
-  if (architecture == "ampere") return NcclArchitecture::kAmpere;
-  if (architecture == "hopper") return NcclArchitecture::kHopper;
-  if (architecture == "blackwell") return NcclArchitecture::kBlackwell;
-  return std::nullopt;
-}
-
-// NCCL's own model where all of a node's GPUs are connected by NVLink switches; nothing where its graphs are not known. The NICs of a node
-// serve its GPUs evenly.
-std::optional<Duration> TunerTime(const cluster::Cluster& cluster, const ir::CollectiveSignature& collective) {
-  const auto kind = NcclCollectiveOf(collective.kind);
-  const auto architecture = NcclArchitectureOf(cluster.device.architecture);
-  if (!kind || !architecture || !cluster.intra_node || cluster.intra_node->kind != "nvswitch") return std::nullopt;
-  if (collective.ranks < 2 || collective.ranks % collective.ranks_per_node != 0) return std::nullopt;
-  NcclCommunicator communicator;
-  communicator.architecture = *architecture;
-  communicator.nodes = collective.ranks / collective.ranks_per_node;
-  communicator.ranks_per_node = collective.ranks_per_node;
-  BytesPerSecond share;
-  if (communicator.nodes > 1) {
-    const cluster::InterNodeLink& link = *cluster.inter_node;
-    share = BytesPerSecond::Of(link.bandwidth.value() * static_cast<double>(link.nics) / static_cast<double>(cluster.devices_per_node));
-  }
-  SetSwitchGraphs(communicator, collective.ranks_per_node, share);
-  // GPUs with fewer links than the architecture's best (A800, H800): no channel gets more than its part of them.
-  for (NcclGraph* graph : {&communicator.ring, &communicator.tree, &communicator.nvls}) {
-    if (graph->channels == 0) continue;
-    const double part = cluster.intra_node->bandwidth.gigabytes() / static_cast<double>(graph->channels);
-    graph->intra_gbytes_per_s = std::min(graph->intra_gbytes_per_s, part);
-  }
-  return ChooseNccl(communicator, *kind, collective.bytes).time;
 }
 
 // Launching an op through the dispatcher takes 0.8 us (measured, DESIGN section 3); a raw CUDA launch 4 us and more, an NCCL enqueue 10 us
@@ -139,7 +87,7 @@ Result<Estimate> AnalyticEstimator::EstimateOp(const ir::OpSignature& op) const 
 }
 
 Result<Estimate> AnalyticEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
-  auto duration = cluster_.device.is_cpu ? CpuCollective(collective) : GpuCollective(collective);
+  auto duration = cluster_.device.is_cpu ? CpuCollective(collective) : GpuCollectiveTime(cluster_, collective);
   if (!duration.ok()) return UnavailableError(fmt::format("{}: {}", ir::ToText(collective), duration.status().message()));
   return Estimate{*duration, Source::kAnalytic, Bytes()};
 }
@@ -152,32 +100,6 @@ Result<Duration> AnalyticEstimator::CpuCollective(const ir::CollectiveSignature&
   constexpr double kPasses = 4;
   const Link memory{Duration(), BytesPerSecond::Of(cluster_.device.memory_bandwidth->value() * ShareOfDevice() / kPasses)};
   return RingTime(collective.kind, collective.bytes, {collective.ranks, collective.ranks_per_node, memory, memory});
-}
-
-Result<Duration> AnalyticEstimator::GpuCollective(const ir::CollectiveSignature& collective) const {
-  const bool inside = collective.ranks_per_node > 1;
-  const bool between = collective.ranks > collective.ranks_per_node;
-  if (inside && !cluster_.intra_node) return UnavailableError("the cluster description has no intra_node link");
-  if (between && !cluster_.inter_node) return UnavailableError("the cluster description has no inter_node link");
-  if (const auto tuned = TunerTime(cluster_, collective)) return *tuned;
-  std::optional<Duration> best;
-  for (const RingProtocol& protocol : kRingProtocols) {
-    RingPlacement placement{collective.ranks, collective.ranks_per_node, {}, {}};
-    if (inside) {
-      const bool pcie = cluster_.intra_node->kind == "pcie";
-      placement.intra_node = {Duration::Microseconds(pcie ? protocol.pcie_us : protocol.nvlink_us),
-                              BytesPerSecond::Of(cluster_.intra_node->bandwidth.value() * protocol.bandwidth_share)};
-    }
-    if (between) {
-      const double rate = cluster_.inter_node->bandwidth.value() * static_cast<double>(cluster_.inter_node->nics) /
-                          static_cast<double>(cluster_.devices_per_node);
-      placement.inter_node = {cluster_.inter_node->latency, BytesPerSecond::Of(rate * protocol.bandwidth_share)};
-    }
-    HELM_ASSIGN_OR_RETURN(const Duration ring, RingTime(collective.kind, collective.bytes, placement));
-    const Duration total = Duration::Microseconds(protocol.base_us) + ring;
-    if (!best || total < *best) best = total;
-  }
-  return *best;
 }
 
 Result<HostCosts> AnalyticEstimator::EstimateHost() const {

@@ -1,8 +1,8 @@
 // AnalyticEstimator: time from the data sheet alone, for what was never measured: a lower bound that no kernel quite reaches.
 //
 // An op takes the longer of its FLOPs at the peak rate of its element type and its bytes at the memory bandwidth (roofline); a collective
-// takes a ring's latency and bandwidth (cost/collective_model.h). No efficiency is multiplied in and nothing is fitted. A number that the
-// cluster description lacks is an error that names it. Assumptions and failures: docs/cost_model.md.
+// takes what its links allow (cost/gpu_collective_model.h; CPU ranks: cost/collective_model.h). No efficiency is multiplied in and nothing
+// is fitted. A number that the cluster description lacks is an error that names it. Assumptions and failures: docs/cost_model.md.
 #pragma once
 
 #include "cluster/cluster.h"
@@ -29,7 +29,6 @@ class AnalyticEstimator : public Estimator {
   // The share of a device's rates that one rank has: all of a GPU; a machine's CPU is split evenly among its ranks.
   double ShareOfDevice() const;
   Result<Duration> CpuCollective(const ir::CollectiveSignature& collective) const;
-  Result<Duration> GpuCollective(const ir::CollectiveSignature& collective) const;
 
   cluster::Cluster cluster_;
   HostThread host_;

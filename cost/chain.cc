@@ -6,6 +6,7 @@
 
 #include "core/check.h"
 #include "cost/analytic.h"
+#include "cost/collective_estimator.h"
 #include "cost/gpu_estimator.h"
 #include "cost/table_estimator.h"
 
@@ -116,7 +117,10 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     HELM_ASSIGN_OR_RETURN(TableEstimator estimator, TableEstimator::Create(std::move(all)));
     links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
   }
-  if (!cluster.device.is_cpu) links.push_back(std::make_unique<GpuEstimator>(cluster.device));
+  if (!cluster.device.is_cpu) {
+    links.push_back(std::make_unique<GpuEstimator>(cluster.device));
+    links.push_back(std::make_unique<CollectiveEstimator>(cluster));
+  }
   links.push_back(std::make_unique<AnalyticEstimator>(cluster, options.host));
   return std::make_unique<ChainEstimator>(std::move(links), options);
 }

@@ -16,10 +16,12 @@ double Seconds(const Link& link, double steps, double bytes_per_step) {
   return steps * (link.latency.seconds() + bytes_per_step / link.bandwidth.value());
 }
 
+int64_t NodesOf(const RingPlacement& placement) { return (placement.ranks + placement.ranks_per_node - 1) / placement.ranks_per_node; }
+
 // One of the two halves of an all-reduce.
 double GatherSeconds(double bytes, const RingPlacement& placement) {
   const auto inside = static_cast<double>(placement.ranks_per_node);
-  const double nodes = static_cast<double>(placement.ranks) / inside;
+  const auto nodes = static_cast<double>(NodesOf(placement));
   return Seconds(placement.intra_node, inside - 1, bytes / inside) + Seconds(placement.inter_node, nodes - 1, bytes / (inside * nodes));
 }
 
@@ -30,7 +32,7 @@ double AllToAllSeconds(double bytes, const RingPlacement& placement) {
 }
 
 double BroadcastSeconds(double bytes, const RingPlacement& placement) {
-  const int64_t nodes = placement.ranks / placement.ranks_per_node;
+  const int64_t nodes = NodesOf(placement);
   double bandwidth = std::numeric_limits<double>::infinity();
   if (placement.ranks_per_node > 1) bandwidth = std::min(bandwidth, placement.intra_node.bandwidth.value());
   if (nodes > 1) bandwidth = std::min(bandwidth, placement.inter_node.bandwidth.value());
@@ -42,10 +44,6 @@ double BroadcastSeconds(double bytes, const RingPlacement& placement) {
 
 Result<Duration> RingTime(std::string_view kind, Bytes bytes, const RingPlacement& placement) {
   HELM_CHECK(placement.ranks >= 1 && placement.ranks_per_node >= 1, "a group has ranks");
-  if (placement.ranks % placement.ranks_per_node != 0) {
-    return UnavailableError(
-        fmt::format("{} ranks do not fill nodes of {} ranks evenly: no formula for that", placement.ranks, placement.ranks_per_node));
-  }
   if (placement.ranks == 1) return Duration();
   const auto size = static_cast<double>(bytes.count());
   if (kind == "all_reduce") return Duration::Seconds(2 * GatherSeconds(size, placement));

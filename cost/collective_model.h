@@ -1,6 +1,6 @@
 // The time of a collective from links alone: latency and bandwidth of a ring, hierarchical where the group spans nodes (techniques.md 5.4).
 //
-// Pure numbers, no contention: every NIC of a node serves the ranks of that node evenly (techniques.md 5.5), nothing else uses the links.
+// Pure numbers, no contention: the rates are what the caller gives each rank.
 #pragma once
 
 #include <cstdint>
@@ -19,7 +19,7 @@ struct Link {
 
 struct RingPlacement {
   int64_t ranks = 1;
-  int64_t ranks_per_node = 1;  // divides ranks
+  int64_t ranks_per_node = 1;  // the most on one node
   Link intra_node;             // unused when ranks_per_node is 1
   Link inter_node;             // unused when all ranks share a node
 };
@@ -30,7 +30,7 @@ struct RingPlacement {
 //   all_to_all                   the longer of (q-1)(a1 + S/(n B1)) and (n-q)(a2 + S/(n B2)), which use different links
 //   broadcast                    (q-1) a1 + (G-1) a2 + S / min(B1, B2)              pipelined ring
 //   send, recv                   a + S/B of the link between the two: inside when the whole group shares a node
-// Fails for an unknown kind and when ranks_per_node does not divide ranks.
+// Nodes are as few as hold all ranks. Fails for an unknown kind.
 Result<Duration> RingTime(std::string_view kind, Bytes bytes, const RingPlacement& placement);
 
 }  // namespace helm::cost

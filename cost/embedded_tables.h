@@ -1,5 +1,5 @@
-// The kernel tables of traces/kernels/ as texts inside the program: name of the file without its ending, and its content. Defined in a
-// source that cost/CMakeLists.txt generates.
+// The tables of traces/kernels/ and traces/collectives/ as texts inside the program: name of the file without its ending, and its content.
+// Defined in a source that cost/CMakeLists.txt generates.
 #pragma once
 
 #include <string_view>
@@ -11,6 +11,8 @@ struct EmbeddedTable {
   std::string_view name;
   std::string_view text;
 };
-std::vector<EmbeddedTable> EmbeddedTables();  // sorted by name
+// Sorted by name.
+std::vector<EmbeddedTable> EmbeddedKernelTables();
+std::vector<EmbeddedTable> EmbeddedCollectiveTables();
 
 }  // namespace helm::cost

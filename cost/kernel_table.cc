@@ -138,7 +138,7 @@ const std::vector<KernelTable>& BuiltinKernelTables() {
   // A constant of the program that takes a moment to read; never written again.
   static const std::vector<KernelTable> tables = [] {
     std::vector<KernelTable> parsed;
-    for (const EmbeddedTable& embedded : EmbeddedTables()) {
+    for (const EmbeddedTable& embedded : EmbeddedKernelTables()) {
       auto table = ParseKernelTable(embedded.text, fmt::format("traces/kernels/{}.json", embedded.name));
       HELM_CHECK(table.ok(), table.status().message().c_str());
       parsed.push_back(*std::move(table));

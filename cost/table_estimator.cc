@@ -11,8 +11,8 @@ namespace helm::cost {
 namespace {
 
 std::string CurveKey(const ir::CollectiveSignature& collective) {
-  return fmt::format("{} {} ranks={} per_node={}", collective.kind, ir::Name(collective.dtype), collective.ranks,
-                     collective.ranks_per_node);
+  return fmt::format("{} {} ranks={} per_node={} groups={}", collective.kind, ir::Name(collective.dtype), collective.ranks,
+                     collective.ranks_per_node, collective.groups_per_node);
 }
 
 Status NotInTable(const std::string& key) { return UnavailableError(fmt::format("{}: no measured row is near it", key)); }

@@ -53,14 +53,17 @@ Result<OpSignature> ParseOpSignature(std::string_view text);
 Bytes BytesRead(const OpSignature& signature);
 Flops FlopsOf(const OpSignature& signature);
 
-// A collective as the cost tables know it: kind ("all_reduce", ...), reduce dtype, ranks and ranks per node of the group, bytes (see
-// CollectiveBytes). Text form: `all_reduce f32 ranks=4 per_node=2 bytes=1048576`.
+// A collective as the cost tables know it: kind ("all_reduce", ...), reduce dtype, bytes (see CollectiveBytes), and where its group lies:
+// ranks, the most of them on one node, and how many groups of its kind have ranks on one node and run it at the same time, which share the
+// node's network cards (1 for a group within a node, which uses none). Text form: `all_reduce f32 ranks=4 per_node=2 groups=4
+// bytes=1048576`, without `groups` where that is 1.
 struct CollectiveSignature {
   std::string kind;
   DataType dtype = DataType::kFloat32;
   int64_t ranks = 1;
   int64_t ranks_per_node = 1;
   Bytes bytes;
+  int64_t groups_per_node = 1;
   bool operator==(const CollectiveSignature&) const = default;
 };
 std::string ToText(const CollectiveSignature& signature);

@@ -103,8 +103,9 @@ Result<OpSignature> ParseOpSignature(std::string_view text) {
 }
 
 std::string ToText(const CollectiveSignature& signature) {
-  return fmt::format("{} {} ranks={} per_node={} bytes={}", signature.kind, Name(signature.dtype), signature.ranks,
-                     signature.ranks_per_node, signature.bytes.count());
+  const std::string groups = signature.groups_per_node == 1 ? "" : fmt::format(" groups={}", signature.groups_per_node);
+  return fmt::format("{} {} ranks={} per_node={}{} bytes={}", signature.kind, Name(signature.dtype), signature.ranks,
+                     signature.ranks_per_node, groups, signature.bytes.count());
 }
 
 namespace {
@@ -114,11 +115,18 @@ bool ParseField(TextScanner& scanner, std::string_view name, int64_t& value) {
   return scanner.Punctuation("=") && scanner.Integer("a whole number", value);
 }
 
+// Several groups on a node; one is not written, so that each signature has one text.
+bool ParseGroups(TextScanner& scanner, int64_t& groups) {
+  if (!scanner.TryWord("groups")) return true;
+  if (!scanner.Punctuation("=") || !scanner.Integer("a whole number", groups)) return false;
+  return groups > 1 || scanner.Expected("a whole number of at least 2 ('groups' is left out for one)");
+}
+
 bool ParseCollective(TextScanner& scanner, CollectiveSignature& signature) {
   int64_t bytes = 0;
   const bool read = scanner.Word("the kind of a collective, such as all_reduce", signature.kind) && scanner.DataTypeName(signature.dtype) &&
                     ParseField(scanner, "ranks", signature.ranks) && ParseField(scanner, "per_node", signature.ranks_per_node) &&
-                    ParseField(scanner, "bytes", bytes);
+                    ParseGroups(scanner, signature.groups_per_node) && ParseField(scanner, "bytes", bytes);
   signature.bytes = Bytes(bytes);
   return read && (scanner.AtEnd() || scanner.Expected("the end of the signature"));
 }

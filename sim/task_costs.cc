@@ -14,6 +14,24 @@ namespace helm::sim {
 namespace {
 
 constexpr std::string_view kCollectivePrefix = "c10d.";
+// Stages reach a collective at different times; along all other dimensions ranks run in step.
+constexpr std::string_view kPipeline = "pipeline";
+
+// The two coordinates between which a message goes, ascending.
+std::vector<int64_t> Ends(const cluster::MeshAxis& axis, int64_t own, int64_t offset) {
+  std::vector<int64_t> ring = axis.coordinates;
+  for (int64_t i = 0; axis.coordinates.empty() && i < axis.size; ++i) ring.push_back(i);
+  const int64_t place = std::ranges::find(ring, own) - ring.begin();
+  const int64_t peer = ring[static_cast<size_t>((place + offset) % static_cast<int64_t>(ring.size()))];
+  return {std::min(own, peer), std::max(own, peer)};
+}
+
+// Two neighbours on a ring of the group: all ranks send at once, so that a ring over several nodes goes at the pace of its links between
+// them, of which each node has one a group.
+cluster::GroupPlacement PairOf(const cluster::GroupPlacement& ring) {
+  const bool across = ring.nodes > 1;
+  return {.size = 2, .nodes = across ? 2 : 1, .ranks_per_node = across ? 1 : 2, .groups_per_node = ring.groups_per_node};
+}
 
 bool IsPricedCollective(const ir::Op& op) { return op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv"; }
 
@@ -95,24 +113,41 @@ Status PriceCollectives(const ir::Program& program, int64_t rank, PriceBook& pri
   return pricer.ToStatus(program.name);
 }
 
-ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
+cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
+  const ir::Group& group = program.group(op.group);
+  const std::vector<int64_t> own = ir::Coordinates(program.mesh, rank);
+  std::vector<cluster::MeshAxis> axes;
+  for (size_t i = 0; i < program.mesh.size(); ++i) {
+    const ir::MeshDimension& dimension = program.mesh[i];
+    cluster::MeshAxis axis{dimension.size, dimension.name == kPipeline ? cluster::AxisRole::kApart : cluster::AxisRole::kBeside, {}};
+    if (std::ranges::find(group.dimensions, dimension.name) != group.dimensions.end()) {
+      axis.role = cluster::AxisRole::kInGroup;
+      axis.coordinates = group.coordinates;
+      if (ir::IsPointToPoint(op) && dimension.name == kPipeline) axis.coordinates = Ends(axis, own[i], ir::PeerOffset(program, op));
+    }
+    axes.push_back(std::move(axis));
+  }
+  cluster::GroupPlacement placement = cluster::PlaceGroup(axes, ranks_per_node, rank);
+  if (ir::IsPointToPoint(op)) placement = PairOf(placement);
+  return placement;
+}
+
+ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, const cluster::GroupPlacement& placement) {
   HELM_CHECK(op.kind == ir::OpKind::kCollectiveStart && op.target.starts_with(kCollectivePrefix), "only a collective has this signature");
   const auto tensors = ir::TensorArguments(op);
   HELM_CHECK(!tensors.empty(), "a collective reads a tensor");
-  std::vector<int64_t> members = ir::GroupMembers(program, op.group, rank);
-  if (ir::IsPointToPoint(op)) {
-    const auto own = std::ranges::find(members, rank) - members.begin();
-    const auto peer = static_cast<size_t>((own + ir::PeerOffset(program, op)) % static_cast<int64_t>(members.size()));
-    members = {rank, members[peer]};
-  }
-  const int64_t node = rank / ranks_per_node;
   ir::CollectiveSignature signature;
   signature.kind = op.target.substr(kCollectivePrefix.size());
   signature.dtype = program.tensor(tensors.front()).dtype;
-  signature.ranks = static_cast<int64_t>(members.size());
-  signature.ranks_per_node = std::ranges::count_if(members, [&](int64_t member) { return member / ranks_per_node == node; });
+  signature.ranks = placement.size;
+  signature.ranks_per_node = placement.ranks_per_node;
   signature.bytes = ir::CollectiveBytes(program, op);
+  signature.groups_per_node = placement.nodes > 1 ? placement.groups_per_node : 1;
   return signature;
+}
+
+ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
+  return CollectiveSignatureOf(program, op, PlacementOf(program, op, rank, ranks_per_node));
 }
 
 }  // namespace helm::sim

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "cluster/placement.h"
 #include "core/status.h"
 #include "cost/estimator.h"
 #include "ir/program.h"
@@ -28,8 +29,12 @@ Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook
 // `costs` were made for), in place of those there.
 Status PriceCollectives(const ir::Program& program, int64_t rank, PriceBook& prices, TaskCosts& costs);
 
-// The collective as the estimator knows it, for the group of `rank`, when `ranks_per_node` consecutive ranks share a node; a send is one of
-// two ranks. REQUIRES: op.kind is kCollectiveStart, and not c10d.recv.
+// Where the group of a collective lies for `rank`, when `ranks_per_node` consecutive ranks share a node; of a message its two ends. Groups
+// of one stage of a pipeline run at the same time, those of other stages do not. REQUIRES: op.kind is kCollectiveStart.
+cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node);
+
+// The collective as the estimator knows it. REQUIRES: op.kind is kCollectiveStart, and not c10d.recv.
+ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, const cluster::GroupPlacement& placement);
 ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node);
 
 }  // namespace helm::sim

@@ -87,9 +87,31 @@ TEST(Analytic, SmallReductionUsesTheProtocolWithLeastLatency) {
   EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "all_reduce f32 ranks=4 per_node=4 bytes=4000"), 10.32, 1e-6);
 }
 
-// One rank a node: each has 4 NICs / 8 GPUs of 50 GB/s = 25 GB/s. 8.4 + 1 * (5 + 200e6 / 25e3) us.
-TEST(Analytic, NicsAreSharedByTheGpusOfANode) {
-  EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "all_gather f32 ranks=2 per_node=1 bytes=400000000"), 8013.4, 1e-6);
+// One rank a node in each of eight groups: each has 4 NICs / 8 GPUs of 50 GB/s = 25 GB/s. 8.4 + 1 * (5 + 200e6 / 25e3) us. A group that is
+// alone has a NIC to itself, no more: 8.4 + 5 + 200e6 / 50e3; four groups, as many as NICs, have one each as well.
+TEST(Analytic, NicsAreSharedByTheGroupsOfANode) {
+  EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "all_gather f32 ranks=2 per_node=1 groups=8 bytes=400000000"), 8013.4, 1e-6);
+  EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "all_gather f32 ranks=2 per_node=1 bytes=400000000"), 4013.4, 1e-6);
+  EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "all_gather f32 ranks=2 per_node=1 groups=4 bytes=400000000"), 4013.4, 1e-6);
+}
+
+// A message of 100 MB: inside the node over NVLink, 8.4 + 3.4 + 1000 us; between nodes beside seven others through half a NIC, 8.4 + 5 +
+// 4000 us.
+TEST(Analytic, MessagesGoOverTheLinkBetweenTheirEnds) {
+  EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "send bf16 ranks=2 per_node=2 bytes=100000000"), 1011.8, 1e-6);
+  EXPECT_NEAR(CollectiveMicroseconds(Gpus(), "send bf16 ranks=2 per_node=1 groups=8 bytes=100000000"), 4013.4, 1e-6);
+}
+
+// A rack of two trays of four GPUs that NVLink connects: a group of eight uses no NIC.
+TEST(Analytic, ARackIsOneNode) {
+  cluster::Cluster cluster = Gpus();
+  cluster.devices_per_node = 4;
+  cluster.nvlink_domain = 8;
+  // As LargeReduction, over 8 ranks: 8.4 + 2 * 7 * (3.4 + 500).
+  EXPECT_NEAR(CollectiveMicroseconds(cluster, "all_reduce f32 ranks=8 per_node=8 bytes=400000000"), 7056, 1e-6);
+  // Two racks: 8 cards of 50 GB/s serve 8 GPUs, 50 GB/s each: 8.4 + 7 * (3.4 + 50e6 / 100e3) + 1 * (5 + 25e6 / 50e3).
+  cluster.inter_node->nics = 4;
+  EXPECT_NEAR(CollectiveMicroseconds(cluster, "all_gather f32 ranks=16 per_node=8 bytes=400000000"), 8.4 + 7 * 503.4 + 505, 1e-6);
 }
 
 // NCCL's model of 8 H100 behind switches: 1 MiB with LL takes 6.6 + 14 * 0.6 + 1048576 / (141e3 * 8 / 14) = 28.0 us

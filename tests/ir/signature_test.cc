@@ -144,6 +144,11 @@ TEST(CollectiveSignature, ReadsBack) {
   const CollectiveSignature signature{"all_reduce", DataType::kBFloat16, 4, 2, Bytes(1048576)};
   EXPECT_EQ(ToText(signature), "all_reduce bf16 ranks=4 per_node=2 bytes=1048576");
   EXPECT_EQ(ParseCollectiveSignature(ToText(signature)).value(), signature);
+  CollectiveSignature beside_others = signature;
+  beside_others.groups_per_node = 4;
+  EXPECT_EQ(ToText(beside_others), "all_reduce bf16 ranks=4 per_node=2 groups=4 bytes=1048576");
+  EXPECT_EQ(ParseCollectiveSignature(ToText(beside_others)).value(), beside_others);
+  EXPECT_FALSE(ParseCollectiveSignature("all_reduce bf16 ranks=4 per_node=2 groups=1 bytes=8").ok());
   EXPECT_EQ(ParseCollectiveSignature("all_reduce bf16 ranks=4").status().message(),
             R"(collective signature:1:24: error: expected 'per_node=', found the end of the text
     1 | all_reduce bf16 ranks=4
