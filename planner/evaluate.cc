@@ -3,8 +3,11 @@
 #include <map>
 
 #include "cluster/cluster_reader.h"
+#include "cluster/placement.h"
 #include "ir/program_text.h"
 #include "model/model_reader.h"
+#include "planner/outside_memory.h"
+#include "planner/reserved_memory.h"
 #include "planner/steady_state.h"
 #include "schedule/materialise.h"
 #include "schedule/materialise_excerpt.h"
@@ -27,8 +30,9 @@ ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy)
 
 sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster) {
   sim::SimulationOptions options;
-  options.ranks_per_node = cluster.devices_per_node;
+  options.ranks_per_node = cluster::DevicesPerDomain(cluster);
   options.communication_shares_cores = cluster.device.is_cpu;
+  options.overlap_losses = cost::OverlapLossesOf(cluster);
   return options;
 }
 
@@ -56,6 +60,14 @@ Status Compose(const model::ModelSpec& model, const cluster::Cluster& cluster, s
   return OkStatus();
 }
 
+// What a library allocates once and keeps is in every peak.
+void AddToPeaks(Bytes workspace, sim::Simulation& simulation) {
+  simulation.peak.bytes += workspace;
+  simulation.peak.workspace += workspace;
+  for (Bytes& peak : simulation.peak_of_class) peak += workspace;
+  for (ir::RankSummary& rank : simulation.timeline.ranks) rank.memory_bytes_peak += workspace;
+}
+
 Status WriteOut(sim::PriceBook& prices, const sim::SimulationOptions& options, Evaluation& evaluation) {
   HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(evaluation.plan));
   HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, prices, options));
@@ -70,10 +82,18 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   evaluation.plan = plan;
   sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
   simulation_options.record_timeline = options.record_timeline && !options.templates;
+  simulation_options.engine = options.engine;
   HELM_RETURN_IF_ERROR(options.templates ? Compose(model, cluster, prices, simulation_options, evaluation)
                                          : WriteOut(prices, simulation_options, evaluation));
+  AddToPeaks(CublasWorkspace(cluster.device), evaluation.simulation);
   evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, options.memory_fraction);
-  evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, evaluation.simulation.peak.rank_class);
+  const size_t fullest = evaluation.simulation.peak.rank_class;
+  evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, fullest);
+  if (options.replay_allocator && !cluster.device.is_cpu) {
+    HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, prices, CublasWorkspace(cluster.device)));
+    evaluation.prediction.memory_bytes_reserved = evaluation.reserved_of_class[fullest];
+    evaluation.prediction.outside = OutsideMemoryOf(evaluation.step, fullest, cluster);
+  }
   evaluation.plan.prediction = Summary(evaluation.prediction);
   if (simulation_options.record_timeline) {
     evaluation.plan.program_hash = ir::ProgramHash(evaluation.step);
@@ -106,7 +126,7 @@ Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const clus
       const ir::Program& program = step.classes[c];
       for (const ir::Op& op : program.ops) {
         if (op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv") {  // a message is priced at its sender
-          const auto signature = sim::CollectiveSignatureOf(program, op, RepresentativeRank(step, c), cluster.devices_per_node);
+          const auto signature = sim::CollectiveSignatureOf(program, op, RepresentativeRank(step, c), cluster::DevicesPerDomain(cluster));
           collectives.emplace(ir::ToText(signature), signature);
         } else if (op.kind == ir::OpKind::kCompute) {  // views and waits have no price of their own
           auto signature = ir::SignatureOf(program, op);

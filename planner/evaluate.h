@@ -26,6 +26,7 @@ struct Evaluation {
   Prediction prediction;
   // Why the step was written out although templates were asked for; empty: it was not, or nobody asked.
   std::string written_out_because;
+  std::vector<Bytes> reserved_of_class;  // by the caching allocator; empty unless it was replayed
 };
 
 struct EvaluateOptions {
@@ -34,6 +35,9 @@ struct EvaluateOptions {
   // Composed of templates (sim/compose.h): the evaluation then has the programs of an excerpt, and no timeline. Where they do not apply the
   // step is written out, but for many micro-batches (planner/steady_state.h), and the evaluation says why.
   bool templates = false;
+  // What runs at the same time on a GPU, where the step is written out; templates know the static engine alone.
+  sim::Engine engine = sim::Engine::kStatic;
+  bool replay_allocator = false;  // on GPUs: what the caching allocator reserves
 };
 
 // REQUIRES: the plan's model and cluster are valid documents; `model` and `cluster` are those documents read; `prices` are those of

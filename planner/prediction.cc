@@ -51,6 +51,20 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
   return prediction;
 }
 
+nlohmann::ordered_json MemoryJson(const Prediction& prediction, nlohmann::ordered_json by_category) {
+  // Reserved memory and memory outside the allocator are not modelled on a CPU: null, not a copy of what is allocated.
+  nlohmann::ordered_json reserved;
+  nlohmann::ordered_json total;
+  if (prediction.memory_bytes_reserved) {
+    reserved = prediction.memory_bytes_reserved->count();
+    total = (*prediction.memory_bytes_reserved + prediction.outside.total()).count();
+    by_category["cuda_context"] = prediction.outside.cuda_context.count();
+    by_category["nccl_buffers"] = prediction.outside.nccl_buffers.count();
+  }
+  return {{"allocated_bytes", prediction.memory_bytes_peak.count()},    {"reserved_bytes", reserved}, {"total_bytes", total},
+          {"capacity_bytes", prediction.memory_bytes_capacity.count()}, {"by_category", by_category}, {"rank", prediction.rank_of_peak}};
+}
+
 nlohmann::ordered_json ToJson(const Prediction& prediction) {
   nlohmann::ordered_json by_category;
   for (size_t role = 0; role < ir::kStorageRoles; ++role) {
@@ -65,10 +79,7 @@ nlohmann::ordered_json ToJson(const Prediction& prediction) {
   json["tokens_per_s_per_gpu"] = prediction.tokens_per_second_per_device;
   json["model_flops_utilization"] =
       prediction.model_flops_utilization ? nlohmann::ordered_json(*prediction.model_flops_utilization) : nlohmann::ordered_json();
-  // Reserved memory and memory outside the allocator are not modelled on a CPU: null, not a copy of what is allocated.
-  json["peak_memory"] = {
-      {"allocated_bytes", prediction.memory_bytes_peak.count()},    {"reserved_bytes", nullptr},  {"total_bytes", nullptr},
-      {"capacity_bytes", prediction.memory_bytes_capacity.count()}, {"by_category", by_category}, {"rank", prediction.rank_of_peak}};
+  json["peak_memory"] = MemoryJson(prediction, std::move(by_category));
   json["breakdown_s"] = {{"compute", breakdown.compute.seconds()},
                          {"exposed_communication", breakdown.exposed_communication.seconds()},
                          {"bubble", breakdown.bubble.seconds()},
@@ -95,6 +106,11 @@ std::string ToText(const Prediction& prediction) {
   if (prediction.model_flops_utilization) text += fmt::format(", MFU {:.1f} %", 100 * *prediction.model_flops_utilization);
   text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
                       FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");
+  if (prediction.memory_bytes_reserved) {
+    text += fmt::format("               {} reserved by the allocator, and outside it {} CUDA context, {} NCCL buffers\n",
+                        FormatBytes(*prediction.memory_bytes_reserved), FormatBytes(prediction.outside.cuda_context),
+                        FormatBytes(prediction.outside.nccl_buffers));
+  }
   text += fmt::format("time goes to   compute {}, exposed communication {}, ", Share(breakdown.compute, step),
                       Share(breakdown.exposed_communication, step));
   if (breakdown.bubble.picoseconds() > 0) text += fmt::format("bubble {}, ", Share(breakdown.bubble, step));

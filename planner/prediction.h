@@ -11,6 +11,7 @@
 #include "core/units.h"
 #include "ir/plan.h"
 #include "model/model_spec.h"
+#include "planner/outside_memory.h"
 #include "sim/simulate.h"
 
 namespace helm::planner {
@@ -21,6 +22,8 @@ struct Prediction {
   double tokens_per_second_per_device = 0;
   std::optional<double> model_flops_utilization;  // none when the device's peak is not known
   Bytes memory_bytes_peak;                        // allocated, of one rank
+  std::optional<Bytes> memory_bytes_reserved;     // by the caching allocator, of the same rank; none where it was not replayed
+  OutsideMemory outside;                          // the allocator, of the same rank
   Bytes memory_bytes_capacity;                    // that one rank may use
   int64_t rank_of_peak = 0;                       // the first with that peak
   sim::MemoryPeak peak;

@@ -21,6 +21,10 @@ class Replay {
         handles_(program.storages.size()) {}
 
   Status AllocatePersistent() {
+    if (options_.library_workspace.count() > 0) {
+      const auto handle = allocator_.Allocate(options_.library_workspace);
+      if (!handle.ok()) return UnavailableError(fmt::format("workspace of a library: {}", handle.status().message()));
+    }
     for (size_t s = 0; s < program_.storages.size(); ++s) {
       if (program_.storages[s].persistent && !IsLazy(s)) HELM_RETURN_IF_ERROR(Allocate(s, "before the first step"));
     }

@@ -20,6 +20,7 @@ struct AllocatorReplayOptions {
   int64_t steps = 2;
   // Optimizer state is allocated by the first op that uses it, as torch.optim does. Otherwise before the first step.
   bool lazy_optimizer_state = true;
+  Bytes library_workspace;  // that a library allocates before the first step and keeps (cuBLAS)
 };
 
 // Usage after each step; peaks are since the start. Persistent storages are allocated first, in program order; outputs go at the end of

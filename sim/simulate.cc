@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "sim/contention.h"
 #include "sim/memory.h"
 #include "sim/schedule_times.h"
 #include "sim/step_graph.h"
@@ -71,6 +72,14 @@ ir::Timeline TimelineOf(const ir::StepPrograms& step, const std::vector<TaskCost
   return timeline;
 }
 
+Result<ScheduleTimes> TimesWith(const SimulationOptions& options, const ir::StepPrograms& step, StepGraph step_graph) {
+  ScheduleTimes times = Schedule(std::move(step_graph));
+  const bool contends = options.engine != Engine::kStatic && step.classes.front().device == ir::DeviceKind::kCuda;
+  if (!contends || (options.engine == Engine::kAutomatic && !AnyOverlap(step, times.step_graph, times.finish))) return times;
+  HELM_RETURN_IF_ERROR(ApplyContention(step, options.overlap_losses, options.ranks_per_node, times.step_graph));
+  return Schedule(std::move(times.step_graph));
+}
+
 }  // namespace
 
 SourceShares SharesOf(const std::array<int64_t, 3>& time) {
@@ -89,7 +98,7 @@ Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, con
   HELM_CHECK(prices.ranks_per_node() == options.ranks_per_node, "prices of the same placement of ranks");
   HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, prices));
   HELM_ASSIGN_OR_RETURN(StepGraph step_graph, BuildStepGraph(step, costs, options.communication_shares_cores));
-  const ScheduleTimes times = Schedule(std::move(step_graph));
+  HELM_ASSIGN_OR_RETURN(const ScheduleTimes times, TimesWith(options, step, std::move(step_graph)));
   Simulation simulation;
   std::vector<MemoryProfile> memory;
   for (size_t c = 0; c < step.classes.size(); ++c) {

@@ -5,9 +5,10 @@
 // stages) starts at each stage's own time. Resources of a rank: the
 // host thread that launches ops one after the other, compute streams, one communication stream per group. On a CPU the host thread is the
 // compute stream, and a collective that would run beside computation shares the cores with it
-// (SimulationOptions::communication_shares_cores). The engine is the longest path over the data, stream, host and wait edges
-// (sim/static_engine.h); integer picoseconds, so the same input gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and
-// returns an internal error if a check fails.
+// (SimulationOptions::communication_shares_cores). On a GPU tasks that run at the same time may slow each other down
+// (SimulationOptions::engine). Times are the longest path over the data, stream, host and wait edges (sim/static_engine.h); integer
+// picoseconds, so the same input gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and returns an internal error if a
+// check fails.
 #pragma once
 
 #include <array>
@@ -17,16 +18,26 @@
 #include "core/status.h"
 #include "core/units.h"
 #include "cost/estimator.h"
+#include "cost/overlap_model.h"
 #include "ir/step_programs.h"
 #include "ir/timeline.h"
 #include "sim/price_book.h"
 
 namespace helm::sim {
 
+// How tasks that run at the same time on a GPU are timed.
+enum class Engine : uint8_t {
+  kStatic,     // each takes what it takes alone (sim/static_engine.h)
+  kEvent,      // they take from each other (sim/contention.h)
+  kAutomatic,  // the event engine where tasks that take from each other overlap: the same times, found sooner where none do
+};
+
 struct SimulationOptions {
   int64_t ranks_per_node = 1;               // how many consecutive ranks share a node
   bool communication_shares_cores = false;  // CPU ranks that use all cores: communication takes compute time
   bool record_timeline = true;              // false: only the numbers (search)
+  Engine engine = Engine::kStatic;          // of programs for GPUs
+  cost::OverlapLosses overlap_losses;       // for the event engine
 };
 
 // Where the makespan went, seen from the compute stream (the mean over them where a program has several). Invariant: the parts sum to it.

@@ -1,4 +1,7 @@
 // helm-sim: prices one strategy, of a run configuration or of a plan, without searching.
+#include <map>
+#include <string>
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -23,7 +26,11 @@ struct Arguments {
   std::string dag;
   bool json = false;
   bool require_measured = false;
+  sim::Engine engine = sim::Engine::kAutomatic;
 };
+
+const std::map<std::string, sim::Engine> kEngines = {
+    {"static", sim::Engine::kStatic}, {"event", sim::Engine::kEvent}, {"automatic", sim::Engine::kAutomatic}};
 
 // The plan to price, and the cluster it is for.
 struct Subject {
@@ -61,8 +68,10 @@ Status Run(const Arguments& arguments) {
       const auto make_estimator,
       tools::MakeEstimatorFactory(subject.cluster, {subject.plan.cost_tables, arguments.require_measured, subject.plan.software}));
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
-  HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
-                        planner::EvaluatePlan(subject.plan, *estimator, {.memory_fraction = subject.memory_fraction}));
+  HELM_ASSIGN_OR_RETURN(
+      const planner::Evaluation evaluation,
+      planner::EvaluatePlan(subject.plan, *estimator,
+                            {.memory_fraction = subject.memory_fraction, .engine = arguments.engine, .replay_allocator = true}));
   HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, evaluation.simulation.timeline));
   HELM_RETURN_IF_ERROR(WritePrograms(arguments, evaluation.step));
   if (arguments.json) {
@@ -85,6 +94,9 @@ int main(int argc, char** argv) {
   helm::tools::AddTimelineOptions(app, arguments.outputs);
   app.add_option("--program", arguments.program, "write the text form of the programs, one for each pipeline stage");
   app.add_option("--dag", arguments.dag, "write the operator graph as DOT (and SVG where graphviz is installed) into this folder");
+  app.add_option("--engine", arguments.engine, "static: kernels and collectives of a GPU do not slow each other down; event: they do")
+      ->transform(CLI::CheckedTransformer(helm::kEngines))
+      ->option_text("static|event|automatic");
   app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;

@@ -1,5 +1,6 @@
 #include "tools/validation_predictor.h"
 
+#include <algorithm>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,21 +15,34 @@
 namespace helm::tools {
 namespace {
 
+validation::Prediction::Memory OfStages(const std::vector<Bytes>& bytes) {
+  return {static_cast<double>(bytes.front().count()), static_cast<double>(bytes.back().count()),
+          static_cast<double>(std::ranges::max(bytes).count())};
+}
+
 // One thread's: prices are remembered, so rows of one cluster share a book.
 class RowPredictor {
  public:
   explicit RowPredictor(std::shared_ptr<const std::vector<cost::CostTable>> tables) : tables_(std::move(tables)) {}
 
-  Result<validation::Prediction> operator()(const config::RunConfig& config) {
+  Result<validation::Prediction> operator()(const config::RunConfig& config, bool all_memory) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
     HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, cost::HostThreadOf(config.software)));
-    const planner::EvaluateOptions options{.memory_fraction = config.search.memory_fraction, .record_timeline = false, .templates = true};
+    const planner::EvaluateOptions options{.memory_fraction = config.search.memory_fraction,
+                                           .record_timeline = false,
+                                           .templates = true,
+                                           .engine = sim::Engine::kAutomatic,
+                                           .replay_allocator = all_memory};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                           planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *prices, options));
     validation::Prediction prediction;
     prediction.step_time_s = evaluation.prediction.step_time.seconds();
-    const auto bytes = static_cast<double>(evaluation.prediction.memory_bytes_peak.count());
-    prediction.allocated = {bytes, bytes, bytes};
+    prediction.allocated = OfStages(evaluation.simulation.peak_of_class);
+    if (std::vector<Bytes> total = evaluation.reserved_of_class; !total.empty()) {
+      prediction.reserved = OfStages(total);
+      for (size_t c = 0; c < total.size(); ++c) total[c] += planner::OutsideMemoryOf(evaluation.step, c, config.cluster).total();
+      prediction.total = OfStages(total);
+    }
     prediction.document = planner::ToJson(evaluation.prediction);
     prediction.not_modelled = model::UnmodelledSwitches(config.software);
     prediction.written_out_because = evaluation.written_out_because;
@@ -68,7 +82,8 @@ Result<validation::PredictorFactory> MakeValidationPredictorFactory(const std::v
   }
   return validation::PredictorFactory([tables]() -> Result<validation::Predictor> {
     const auto predictor = std::make_shared<RowPredictor>(tables);
-    return validation::Predictor([predictor](const config::RunConfig& config) { return (*predictor)(config); });
+    return validation::Predictor(
+        [predictor](const config::RunConfig& config, bool all_memory) { return (*predictor)(config, all_memory); });
   });
 }
 

@@ -52,6 +52,12 @@ void Compare(const Measured& measured, Outcome& outcome) {
   }
 }
 
+bool NeedsAllMemory(const Measured& measured) {
+  return std::ranges::any_of(measured.memory, [](const MeasuredMemory& memory) {
+    return memory.kind == MemoryKind::kReserved || memory.kind == MemoryKind::kDevice;
+  });
+}
+
 Outcome PredictRow(const Row& row, const config::ConfigContext& context, const Predictor& predict) {
   Outcome outcome;
   Result<Run> run = ReadRun(row, context);
@@ -60,7 +66,7 @@ Outcome PredictRow(const Row& row, const config::ConfigContext& context, const P
     return outcome;
   }
   outcome.notes = run->notes;
-  Result<Prediction> prediction = predict(run->config);
+  Result<Prediction> prediction = predict(run->config, NeedsAllMemory(row.measured));
   if (!prediction.ok()) {
     outcome.reason = OneLine(prediction.status().message());
     return outcome;

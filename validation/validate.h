@@ -19,7 +19,7 @@ namespace helm::validation {
 
 struct Prediction {
   double step_time_s = 0;
-  // Bytes of the first stage, the last, and the fullest rank; reserved and total only where they are modelled.
+  // Bytes of the first stage, the last, and the fullest rank; reserved and total only where they were asked for.
   struct Memory {
     double first = 0, last = 0, fullest = 0;
   };
@@ -31,8 +31,8 @@ struct Prediction {
   std::string written_out_because;        // why the step was not composed of templates; empty: it was
 };
 
-// Not called by two threads at once; each thread has its own.
-using Predictor = std::function<Result<Prediction>(const config::RunConfig&)>;
+// `all_memory`: also what is reserved and in total. Not called by two threads at once; each thread has its own.
+using Predictor = std::function<Result<Prediction>(const config::RunConfig&, bool all_memory)>;
 using PredictorFactory = std::function<Result<Predictor>()>;
 
 // (predicted - measured) / measured.

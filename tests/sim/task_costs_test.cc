@@ -7,7 +7,7 @@
 namespace helm::sim {
 namespace {
 
-// Ranks 0-3 and 4-7 are the tensor groups of stage 0, 8-15 those of stage 1; ring is a group whose members exchange messages in step.
+// Ranks 0-3 and 4-7 are the tensor groups of stage 0, 8-15 those of stage 1.
 ir::Program Groups() {
   return test::ProgramFromText(R"(helm-program/1
 program groups device=cuda
@@ -19,18 +19,16 @@ group world = [tensor, data, pipeline]
 storage x: 40 bytes input persistent
 tensor %x: f32[10] @x
 input x = %x
-#0 %a: f32[10] = c10d.all_reduce(%x, "sum") {phase=forward group=tensor}
+#0 %a: f32[10] @x = c10d.all_reduce(%x, "sum") {phase=forward group=tensor}
 #1 c10d.wait(#0) {phase=forward group=tensor}
-#2 %b: f32[10] = c10d.all_reduce(%x, "sum") {phase=forward group=data}
+#2 %b: f32[10] @x = c10d.all_reduce(%a, "sum") {phase=forward group=data}
 #3 c10d.wait(#2) {phase=forward group=data}
-#4 %c: f32[10] = c10d.all_reduce(%x, "sum") {phase=forward group=world}
+#4 %c: f32[10] @x = c10d.all_reduce(%b, "sum") {phase=forward group=world}
 #5 c10d.wait(#4) {phase=forward group=world}
-#6 c10d.send(%x, 1, 7) {phase=forward group=pipeline}
+#6 c10d.send(%c, 1, 7) {phase=forward group=pipeline}
 #7 c10d.wait(#6) {phase=forward group=pipeline}
-#8 c10d.send(%x, 1, 7) {phase=forward group=tensor}
+#8 c10d.send(%c, 1, 7) {phase=forward group=tensor}
 #9 c10d.wait(#8) {phase=forward group=tensor}
-output a = %a
-output b = %b
 output c = %c
 )");
 }

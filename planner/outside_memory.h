@@ -1,0 +1,28 @@
+// OutsideMemory: what a training process holds on its GPU beside the caching allocator's memory: what nvidia-smi shows on top of what
+// PyTorch counts as reserved.
+//
+// Round figures of published measurements (techniques.md 9.3), by category; not the allocator's own fragmentation, which is in `reserved`
+// (sim/allocator_replay.h). None for a CPU.
+#pragma once
+
+#include <cstdint>
+
+#include "cluster/cluster.h"
+#include "core/units.h"
+#include "ir/step_programs.h"
+
+namespace helm::planner {
+
+struct OutsideMemory {
+  Bytes cuda_context;  // primary context, loaded kernels
+  Bytes nccl_buffers;  // of all communicators
+  Bytes total() const { return cuda_context + nccl_buffers; }
+};
+
+// Of a rank of the class.
+OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, const cluster::Cluster& cluster);
+
+// The workspaces that PyTorch allocates for cuBLAS with its first matrix product and keeps: allocated memory, on every GPU.
+Bytes CublasWorkspace(const cluster::Device& device);
+
+}  // namespace helm::planner

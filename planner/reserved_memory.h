@@ -1,0 +1,19 @@
+// ReservedMemory: what PyTorch's caching allocator holds on a GPU through a plan's steps, by rank class (sim/allocator_replay.h).
+//
+// Replayed are two steps of few micro-batches: once a pipeline is full, further ones take and give back what those before did. gpipe, which
+// keeps the activations of all micro-batches, is replayed whole.
+#pragma once
+
+#include <vector>
+
+#include "core/status.h"
+#include "core/units.h"
+#include "ir/plan.h"
+#include "sim/price_book.h"
+
+namespace helm::planner {
+
+// `library_workspace`: allocated before the first step and kept. REQUIRES: a plan for GPUs; `prices` are those of its cluster.
+Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, sim::PriceBook& prices, Bytes library_workspace);
+
+}  // namespace helm::planner
