@@ -389,7 +389,7 @@ Result<Timeline> TimelineFromJson(const nlohmann::ordered_json& document, std::s
   timeline.device = reader.Text(document, "device");
   timeline.makespan = Duration::Picoseconds(reader.Number(document, "makespan_ps", 0, kMost));
   for (const int64_t step : reader.Numbers(document, "steps_ps", 0, kMost, "")) timeline.steps.push_back(Duration::Picoseconds(step));
-  const bool has_mesh = document.contains("mesh");  // older files have none
+  const bool has_mesh = document.contains("mesh") || document.contains("groups");  // older files have neither
   if (has_mesh) timeline.mesh = ReadMesh(reader, document);
   if (has_mesh) timeline.groups = ReadGroups(reader, document);
   timeline.streams = ReadStreams(reader, document);

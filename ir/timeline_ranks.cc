@@ -45,6 +45,21 @@ struct Place {  // of a rank
 // Sender, receiver, group.
 using Link = std::tuple<int32_t, int32_t, std::string>;
 
+// What the members of one instance of a group share, their coordinates along the other dimensions; none: the rank is in no such group.
+// Unlike GroupMembers it lists no ranks, of which a file may claim millions.
+std::optional<std::vector<int64_t>> InstanceOf(const std::vector<MeshDimension>& mesh, const Group& group, int64_t rank) {
+  const std::vector<int64_t> own = Coordinates(mesh, rank);
+  std::vector<int64_t> others;
+  for (size_t i = 0; i < mesh.size(); ++i) {
+    if (std::ranges::find(group.dimensions, mesh[i].name) == group.dimensions.end()) {
+      others.push_back(own[i]);
+    } else if (!group.coordinates.empty() && std::ranges::find(group.coordinates, own[i]) == group.coordinates.end()) {
+      return std::nullopt;
+    }
+  }
+  return others;
+}
+
 }  // namespace
 
 bool IsTransfer(const TimelineOp& op) { return op.target == "c10d.send" || op.target == "c10d.recv"; }
@@ -125,14 +140,14 @@ std::vector<std::vector<size_t>> CollectivesOf(const Timeline& timeline) {
     const bool communicates = timeline.streams[static_cast<size_t>(event.stream)].kind == Stream::Kind::kCommunication;
     if (communicates && !IsTransfer(timeline.ops[event.op.index()])) by_stream[{event.rank, event.stream}].try_emplace(event.op, i);
   }
-  std::map<std::tuple<int32_t, int64_t, size_t>, std::vector<size_t>> members;  // of stream, first rank of the group, place in the order
+  std::map<std::tuple<int32_t, std::vector<int64_t>, size_t>, std::vector<size_t>> members;  // of stream, instance, place in the order
   for (const auto& [place, events] : by_stream) {
     const auto [rank, stream] = place;
     const Group& group = timeline.groups[static_cast<size_t>(timeline.streams[static_cast<size_t>(stream)].index)];
-    const std::vector<int64_t> ranks = GroupMembers(timeline.mesh, group, rank);
-    if (ranks.empty()) continue;
+    const std::optional<std::vector<int64_t>> instance = InstanceOf(timeline.mesh, group, rank);
+    if (!instance) continue;
     size_t k = 0;
-    for (const auto& [op, event] : events) members[{stream, ranks.front(), k++}].push_back(event);
+    for (const auto& [op, event] : events) members[{stream, *instance, k++}].push_back(event);
   }
   std::vector<std::vector<size_t>> collectives;
   for (auto& [key, events] : members) {
