@@ -19,7 +19,7 @@ using ir::TensorSignature;
 // [.., M, K] x [.., K, N] -> [.., M, N]. The addend, where there is one, comes first.
 std::optional<int64_t> ProductBytes(const std::string& base, const std::vector<const TensorSignature*>& tensors) {
   const size_t left = base == "addmm" || base == "baddbmm" ? 1 : 0;
-  if ((left == 0 && base != "mm" && base != "bmm") || tensors.size() < left + 2) return std::nullopt;
+  if ((left == 0 && base != "mm" && base != "bmm" && base != "matmul") || tensors.size() < left + 2) return std::nullopt;
   return BytesOf(*tensors[left]) / std::max<int64_t>(tensors[left]->shape.back(), 1) * tensors[left + 1]->shape.back();
 }
 
@@ -42,10 +42,10 @@ std::string Lacks(const cluster::Device& device, const std::string& what) {
 constexpr double kDispatchUs = 0.8;
 constexpr double kCudaLaunchUs = 4.0;
 constexpr double kNcclEnqueueUs = 10.0;
-// A training framework in Python: 40 us for each op, module code, autograd and launch together. Small layers of Megatron-DeepSpeed take 3.3
-// to 3.7 ms forward, again forward (recomputation) and backward, some 90 ops, whatever their size (vTrain's single-node runs with hidden
-// sizes of 1024 and 2048); those of nanotron without recomputation 3.9 to 4.5 ms. docs/cost_model.md.
-constexpr double kPythonOpUs = 40.0;
+// A training framework in Python: 46 us from one kernel to the next, module code, views, autograd and launch together. Small layers of
+// Megatron-DeepSpeed take 3.3 to 3.7 ms forward, again forward (recomputation) and backward, some 70 kernels, whatever their size (vTrain's
+// single-node runs with hidden sizes of 1024 and 2048); those of nanotron without recomputation 3.9 to 4.5 ms. docs/cost_model.md.
+constexpr double kPythonKernelUs = 46.0;
 
 }  // namespace
 
@@ -72,7 +72,9 @@ Result<Estimate> AnalyticEstimator::EstimateOp(const ir::OpSignature& op) const 
   const cluster::Device& device = cluster_.device;
   const auto tensors = TensorsOf(op);
   if (!device.memory_bandwidth) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), Lacks(device, "memory bandwidth")));
-  const Bytes written = BytesWritten(op);
+  if (ir::BaseName(op.target) == "new_empty") return Estimate{Duration(), Source::kAnalytic, Bytes()};  // only memory
+  const bool region = ir::BaseName(op.target) == "region";  // its arguments are all that is read and all that is written
+  const Bytes written = region ? Bytes() : BytesWritten(op);
   // A lookup reads the rows that it returns, not the whole table.
   const Bytes read = IsLookup(op) ? written : ir::BytesRead(op);
   Duration duration = TimeFor(read + written, BytesPerSecond::Of(device.memory_bandwidth->value() * ShareOfDevice()));
@@ -106,7 +108,7 @@ Result<HostCosts> AnalyticEstimator::EstimateHost() const {
   const Duration dispatch = Duration::Microseconds(kDispatchUs);
   if (cluster_.device.is_cpu) return HostCosts{dispatch, dispatch, dispatch, Source::kAnalytic};
   if (host_ == HostThread::kPython) {
-    return HostCosts{Duration::Microseconds(kPythonOpUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic};
+    return HostCosts{Duration::Microseconds(kPythonKernelUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic, true};
   }
   return HostCosts{dispatch + Duration::Microseconds(kCudaLaunchUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic};
 }

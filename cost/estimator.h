@@ -28,6 +28,8 @@ struct HostCosts {
   Duration per_collective;  // in addition, to start a collective
   Duration per_wait;        // in addition, to wait for one that has already ended
   Source source = Source::kAnalytic;
+  // per_op is the whole time from one kernel to the next: launching a view, or making room for a tensor, is part of it.
+  bool for_each_kernel = false;
 };
 
 class Estimator {

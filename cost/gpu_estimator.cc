@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <numeric>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -44,7 +46,7 @@ struct ProductOp {
   std::string_view name;
   size_t left_at;  // which argument is the left matrix: after the addend, where there is one
 };
-constexpr std::array<ProductOp, 5> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
+constexpr std::array<ProductOp, 6> kProducts = {{{"mm", 0}, {"bmm", 0}, {"matmul", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
 
 struct AttentionOp {
   std::string_view name;
@@ -90,7 +92,8 @@ std::optional<ProductShape> ProductShapeOf(const ir::OpSignature& op) {
   const TensorSignature* right = TensorAt(op, known->left_at + 1);
   if (left == nullptr || right == nullptr || left->shape.size() < 2 || left->shape.size() != right->shape.size()) return std::nullopt;
   const size_t last = left->shape.size() - 1;
-  ProductShape shape{last == 2 ? left->shape[0] : 1, left->shape[last - 1], right->shape[last], left->shape[last], {}};
+  const int64_t batch = std::accumulate(left->shape.begin(), left->shape.end() - 2, int64_t{1}, std::multiplies<>());
+  ProductShape shape{batch, left->shape[last - 1], right->shape[last], left->shape[last], {}};
   shape.dtype = RateName(left->dtype);
   shape.alignment_bytes = std::min({AlignmentOf(*left), AlignmentOf(*right), AlignmentOfRow(shape.n, left->dtype)});
   // An addend of the product's size is read; it is written in its own element type.
@@ -144,6 +147,7 @@ Result<Estimate> GpuEstimator::EstimateOp(const ir::OpSignature& op) const {
     if (estimate.ok()) return estimate;
     return UnavailableError(fmt::format("{}: {}", ir::ToText(op), estimate.status().message()));
   };
+  if (ir::BaseName(op.target) == "new_empty") return Estimate{Duration(), Source::kAnalytic, Bytes()};  // only memory, no kernel
   if (const auto product = ProductShapeOf(op)) return named(EstimateProduct(*product));
   if (const auto attention = AttentionShapeOf(op)) return named(EstimateAttention(*attention));
   const Traffic traffic = TrafficOf(op);

@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "core/check.h"
 #include "cost/analytic.h"
 #include "cost/signature_tensors.h"
 #include "ir/target.h"
@@ -45,12 +46,29 @@ Traffic TrafficOfIndexed(const std::vector<const TensorSignature*>& tensors) {
   return traffic;
 }
 
+// new_ones(like, shape, dtype)
+Bytes BytesOfNew(const ir::OpSignature& op) {
+  const auto* shape = op.arguments.size() > 1 ? std::get_if<std::vector<int64_t>>(&op.arguments[1]) : nullptr;
+  const auto type = ConvertedType(op);
+  return shape != nullptr && type ? Bytes(ir::ElementCount(*shape) * ir::ElementBytes(*type)) : Bytes();
+}
+
+// helm.region([read, ...], [written, ...])
+Traffic TrafficOfRegion(const ir::OpSignature& op) {
+  HELM_CHECK(op.arguments.size() == 2, "a region has what it reads and what it writes");
+  Traffic traffic;
+  for (const auto& tensor : std::get<std::vector<TensorSignature>>(op.arguments[0])) traffic.read += Bytes(BytesOf(tensor));
+  for (const auto& tensor : std::get<std::vector<TensorSignature>>(op.arguments[1])) traffic.written += Bytes(BytesOf(tensor));
+  return traffic;
+}
+
 }  // namespace
 
 Traffic TrafficOf(const ir::OpSignature& op) {
   const std::string base = ir::BaseName(op.target);
   const auto tensors = TensorsOf(op);
   Traffic traffic{ir::BytesRead(op), BytesWritten(op)};
+  if (op.target == "helm.region") return TrafficOfRegion(op);
   if (tensors.empty()) return traffic;
   const TensorSignature& first = *tensors.front();
   // A lookup reads the rows that it returns, not the whole table.
@@ -72,6 +90,10 @@ Traffic TrafficOf(const ir::OpSignature& op) {
     traffic.read = traffic.read - Bytes(BytesOf(first));
     traffic.written = Bytes(BytesOf(first));
   }
+  // Writes a mask of one byte an element beside its result.
+  if (base == "native_dropout") traffic.written += Bytes(ir::ElementCount(first.shape));
+  // Reads nothing of what it is made like: only the new tensor is written.
+  if (IsOneOf(base, {"new_ones", "new_zeros"})) traffic = {Bytes(), BytesOfNew(op)};
   // Reductions write next to nothing.
   if (IsOneOf(base, {"sum", "mean", "amax", "linalg_vector_norm", "dot"})) traffic.written = Bytes(0);
   // Parameters, gradients and two moments are read, all but the gradients written: three quarters where all have one element type.

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "ir/region.h"
+
 namespace helm::ir {
 namespace {
 
@@ -33,11 +35,12 @@ std::vector<int64_t> LastUses(const Program& program) {
 
 void PlanStorages(const Program& program, const std::vector<int64_t>& last_uses, const std::vector<bool>& is_output, Lifetimes& lifetimes) {
   std::vector<bool> allocated(program.storages.size(), false);
+  const std::vector<bool> inside = StoragesInsideRegions(program);
   for (size_t i = 0; i < program.ops.size(); ++i) {
     for (const TensorId result : program.ops[i].results) {
       if (!result.valid()) continue;
       const StorageId storage = program.tensor(result).storage;
-      if (program.storage(storage).persistent || allocated[storage.index()]) continue;
+      if (program.storage(storage).persistent || allocated[storage.index()] || inside[storage.index()]) continue;
       allocated[storage.index()] = true;
       lifetimes.allocated_by[i].push_back(storage);
     }

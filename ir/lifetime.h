@@ -2,7 +2,7 @@
 //
 // The one definition for simulator and executor: a storage that is not persistent is allocated by the op that produces its first tensor
 // and freed after the last op that uses any tensor on it; a storage that a collective reads or writes lives at least until the wait that
-// ends that collective; a storage of a program output lives to the end of the step.
+// ends that collective; a storage of a program output lives to the end of the step. What only one region uses never exists (ir/region.h).
 #pragma once
 
 #include <vector>

@@ -107,6 +107,9 @@ struct Op {
   int32_t tile = 0;
   int32_t strand = 0;
   int32_t compute_stream = 0;
+  // Compute and view ops with the same non-negative region follow each other: one fused kernel of a framework (ir/region.h). Priced as one;
+  // run op by op.
+  int32_t region = -1;
   std::string label;  // what it is in the model: "attention.qkv", "mlp.up", "loss", "gradients.bucket2"
 };
 

@@ -470,8 +470,11 @@ class ProgramParser {
     if (TryKey("tile")) return ParseInt32("a tile", op.tile);
     if (TryKey("strand")) return ParseInt32("a strand", op.strand);
     if (TryKey("stream")) return ParseInt32("a compute stream", op.compute_stream);
+    if (TryKey("region")) return ParseInt32("a region", op.region);
     if (TryKey("label")) return scanner_.QuotedString("a label in quotes", op.label);
-    if (!TryKey("group")) return scanner_.Expected("phase, layer, micro_batch, group, batch, action, tile, strand, stream, label or '}'");
+    if (!TryKey("group")) {
+      return scanner_.Expected("phase, layer, micro_batch, group, batch, action, tile, strand, stream, region, label or '}'");
+    }
     const TextPosition at = scanner_.position();
     std::string name;
     if (!scanner_.Name("the name of a group", name)) return false;

@@ -193,6 +193,7 @@ class Printer {
     PrintNumber("tile", op.tile, 0);
     PrintNumber("strand", op.strand, 0);
     PrintNumber("stream", op.compute_stream, 0);
+    PrintNumber("region", op.region, -1);
     if (!op.label.empty()) Add(" label={}", QuotedText(op.label));
     text_ += "}\n";
   }

@@ -18,11 +18,6 @@ bool IsCold(const Storage& storage) {
                                 storage.role == StorageRole::kOptimizerState);
 }
 
-TensorSignature SignatureOf(const Program& program, TensorId id) {
-  const Tensor& tensor = program.tensor(id);
-  return {tensor.dtype, tensor.shape, tensor.strides, IsCold(program.storage(tensor.storage)), 0};
-}
-
 ArgumentSignature SignatureOf(const Program& program, const Argument& argument) {
   if (const auto* tensor = std::get_if<TensorId>(&argument)) return SignatureOf(program, *tensor);
   if (const auto* expression = std::get_if<RankExpression>(&argument)) return expression->constant;
@@ -139,6 +134,11 @@ struct ArgumentFingerprint {
 };
 
 }  // namespace
+
+TensorSignature SignatureOf(const Program& program, TensorId id) {
+  const Tensor& tensor = program.tensor(id);
+  return {tensor.dtype, tensor.shape, tensor.strides, IsCold(program.storage(tensor.storage)), 0};
+}
 
 OpSignature SignatureOf(const Program& program, const Op& op) {
   HELM_CHECK(op.kind == OpKind::kCompute || op.kind == OpKind::kView, "only compute and view ops have a signature");

@@ -48,6 +48,9 @@ Fingerprint FingerprintOf(const Program& program, const Op& op);
 std::string ToText(const OpSignature& signature);
 Result<OpSignature> ParseOpSignature(std::string_view text);
 
+// One operand, as above, without an index bound.
+TensorSignature SignatureOf(const Program& program, TensorId tensor);
+
 // Sum of the bytes of all tensors read (arguments), and floating-point operations where the target is known to the flop counter
 // (matrix products, attention; 0 for others). Source: techniques.md 4.6; causal attention counts the half that is computed.
 Bytes BytesRead(const OpSignature& signature);

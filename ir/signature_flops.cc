@@ -12,7 +12,8 @@ const TensorSignature* TensorAt(const OpSignature& op, size_t at) {
   return at < op.arguments.size() ? std::get_if<TensorSignature>(&op.arguments[at]) : nullptr;
 }
 
-// [m, k] x [k, n], or [batch, m, k] x [batch, k, n]: a multiply and an add for each of m n k triples.
+// [m, k] x [k, n], or [batch.., m, k] x [batch.., k, n]: a multiply and an add for each of m n k triples. In a broadcast product the left
+// operand has all of the batch.
 double ProductFlops(const OpSignature& op, size_t left_at) {
   const TensorSignature* left = TensorAt(op, left_at);
   const TensorSignature* right = TensorAt(op, left_at + 1);
@@ -32,7 +33,7 @@ struct ProductOp {
   std::string_view name;
   size_t left_at;  // which argument is the left matrix: after the addend, where there is one
 };
-constexpr std::array<ProductOp, 5> kProducts = {{{"mm", 0}, {"bmm", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
+constexpr std::array<ProductOp, 6> kProducts = {{{"mm", 0}, {"bmm", 0}, {"matmul", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
 
 struct AttentionOp {
   std::string_view name;

@@ -19,8 +19,9 @@ enum class Precision : uint8_t { kCompute, kFloat32 };
 struct FusedKernels {
   bool norm = true;               // layer norm, RMS norm
   bool norm_linear = false;       // norm and the product that follows as one module (Transformer Engine's LayerNormLinear)
+  bool linear_bias = true;        // the product of a linear layer adds its bias itself
   bool bias_activation = false;   // bias + GELU; keeps the biased input's operands only
-  bool gated_activation = true;   // SiLU or GELU of the gate, times the other half
+  bool gated_activation = false;  // SiLU or GELU of the gate, times the other half
   bool bias_dropout_add = false;  // bias + dropout + residual
   bool masked_softmax = false;    // scale + causal mask + softmax of attention without flash, in the compute dtype
   bool rope = false;              // rotary positions of query and key
@@ -60,7 +61,11 @@ struct Software {
   Precision attention_softmax = Precision::kCompute;  // dtype of the scores and probabilities without flash attention
   Precision logits = Precision::kFloat32;             // dtype in which cross-entropy reads the logits; fp32: a copy is made
   double attention_dropout = 0;                       // probabilities; above 0 there is a mask to make, keep and apply
-  double hidden_dropout = 0;
+  double hidden_dropout = 0;                          // of each branch before its residual, and of the embedding
+  // The activation of a gate is computed again in backward; false: kept beside gate, other half and product, as plain autograd does.
+  bool activation_recomputed = true;
+  // Recomputation repeats all of what it covers, also what backward does not need (reentrant checkpointing); false: it stops early.
+  bool recompute_whole = false;
 
   // --- gradients ---
   Precision gradients = Precision::kFloat32;          // dtype in which gradients are kept and accumulated over micro-batches

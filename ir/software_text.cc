@@ -67,6 +67,7 @@ void VisitKernels(Target& s, const Visit& visit) {
   visit("compile", s.compile);
   visit("fused_norm", s.fused.norm);
   visit("fused_norm_linear", s.fused.norm_linear);
+  visit("fused_linear_bias", s.fused.linear_bias);
   visit("fused_bias_activation", s.fused.bias_activation);
   visit("fused_gated_activation", s.fused.gated_activation);
   visit("fused_bias_dropout_add", s.fused.bias_dropout_add);
@@ -78,6 +79,8 @@ void VisitKernels(Target& s, const Visit& visit) {
   visit("logits", s.logits);
   visit("attention_dropout", s.attention_dropout);
   visit("hidden_dropout", s.hidden_dropout);
+  visit("activation_recomputed", s.activation_recomputed);
+  visit("recompute_whole", s.recompute_whole);
 }
 
 template <typename Target, typename Visit>

@@ -35,6 +35,7 @@ Status Verify(const Program& program) {
   const size_t before = problems.messages().size();
   CheckOps(program, problems);
   CheckActions(program, problems);
+  CheckRegions(program, problems);
   if (problems.messages().size() > before) return StatusOf(program, problems);  // the other checks ask for peers and what waits end
   CheckOrder(program, problems);
   CheckWaits(program, problems);

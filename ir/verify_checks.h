@@ -38,6 +38,7 @@ void CheckProducers(const Program& program, Problems& problems);  // every tenso
 void CheckOps(const Program& program, Problems& problems);        // kind, target, group, results of each op by itself
 void CheckOrder(const Program& program, Problems& problems);      // uses before production, stale versions, collectives in flight
 void CheckActions(const Program& program, Problems& problems);
+void CheckRegions(const Program& program, Problems& problems);  // each is one run of compute and view ops
 void CheckWaits(const Program& program, Problems& problems);
 void CheckIsolated(const Program& program, Problems& problems);
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <set>
 
 #include "ir/lifetime.h"
 #include "ir/target.h"
@@ -196,6 +197,20 @@ void CheckActions(const Program& program, Problems& problems) {
   }
 }
 
+void CheckRegions(const Program& program, Problems& problems) {
+  std::set<int32_t> closed;
+  int32_t open = -1;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const int32_t region = program.ops[i].region;
+    if (region != open && open >= 0) closed.insert(open);
+    if (region != open && closed.contains(region)) problems.Add(OpId(i), fmt::format("is apart from the other ops of region {}", region));
+    const OpKind kind = program.ops[i].kind;
+    if (region >= 0 && kind != OpKind::kCompute && kind != OpKind::kView)
+      problems.Add(OpId(i), "is in a region; only compute and view ops are");
+    open = region;
+  }
+}
+
 void CheckWaits(const Program& program, Problems& problems) {
   std::vector<bool> ended(program.ops.size(), false);
   for (const std::vector<OpId>& starts : EndedBy(program)) {
@@ -218,7 +233,8 @@ void CheckIsolated(const Program& program, Problems& problems) {
   for (const auto& [name, tensor] : program.outputs) used[tensor.index()] = true;
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const Op& op = program.ops[i];
-    if (op.kind == OpKind::kCollectiveStart || op.kind == OpKind::kWait) continue;
+    // Recomputation may repeat more than backward needs (reentrant checkpointing runs a whole layer again).
+    if (op.kind == OpKind::kCollectiveStart || op.kind == OpKind::kWait || op.phase == Phase::kRecompute) continue;
     const auto matters = [&](TensorId result) {
       if (!result.valid()) return false;
       const StorageId storage = program.tensor(result).storage;

@@ -42,7 +42,7 @@ void FlashForward(Step& step, AttentionSaved& saved) {
   saved.extra = {results[1]};
 }
 
-FlashGradients FlashBackward(Step& step, const AttentionSaved& saved, TensorId gradient) {
+AttentionGradients FlashBackward(Step& step, const AttentionSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   const std::vector<std::optional<Spec>> specs = {HeadsInside(b, saved.query), HeadsInside(b, saved.key), HeadsInside(b, saved.value)};
   std::vector<Argument> arguments = {gradient, saved.query, saved.key, saved.value, saved.output, saved.extra[0]};

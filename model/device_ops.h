@@ -18,9 +18,7 @@ constexpr ir::DataType LayerNormStatistics(bool cuda, ir::DataType input) { retu
 // Causal attention of saved.query, .key, .value; sets saved.output and .extra. Both kernels take fewer key-value heads than query heads.
 void FlashForward(Step& step, AttentionSaved& saved);
 
-struct FlashGradients {
-  ir::TensorId query, key, value;  // [sequences, heads, positions, head_dim], heads next to head_dim in memory
-};
-FlashGradients FlashBackward(Step& step, const AttentionSaved& saved, ir::TensorId gradient);
+// Heads lie next to head_dim in memory.
+AttentionGradients FlashBackward(Step& step, const AttentionSaved& saved, ir::TensorId gradient);
 
 }  // namespace helm::model

@@ -52,16 +52,30 @@ Recompute RecomputeOf(const ir::Strategy& strategy) {
   return strategy.recompute == "full" ? Recompute::kFull : Recompute::kNone;
 }
 
-Status CheckSoftware(const ir::Workload& workload, const ir::Software& software, ir::DeviceKind device) {
-  if (!software.flash_attention) return InvalidError("error: software.flash_attention: false is not supported; remove it");
+Status CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, ir::DeviceKind device) {
+  if (model.position == Position::kAlibi && software.flash_attention) {
+    return InvalidError("error: model.position: alibi needs software.flash_attention: false, since the flash kernels take no bias");
+  }
   if (software.compile) return InvalidError("error: software.compile: true is not supported; remove it");
   if (device == ir::DeviceKind::kCpu && workload.dtype == DataType::kFloat16) {
     return InvalidError("error: workload.dtype: fp16 is not supported on CPUs; use dtype: bf16 or fp32");
   }
-  if (device == ir::DeviceKind::kCuda && workload.dtype == DataType::kFloat32) {
-    return InvalidError("error: workload.dtype: fp32 is not supported on CUDA, whose flash attention takes only bf16; use dtype: bf16");
+  if (device == ir::DeviceKind::kCuda && workload.dtype == DataType::kFloat32 && software.flash_attention) {
+    return InvalidError(
+        "error: workload.dtype: fp32 is not supported on CUDA, whose flash attention takes only bf16; use dtype: bf16, or "
+        "software.flash_attention: false");
   }
   return OkStatus();
+}
+
+// A CPU runs the ops of a fused kernel one by one.
+ir::Software SoftwareOn(ir::Software software, ir::DeviceKind device) {
+  if (device != ir::DeviceKind::kCpu) return software;
+  ir::FusedKernels none;
+  none.norm = software.fused.norm;  // ATen's own two
+  none.linear_bias = software.fused.linear_bias;
+  software.fused = none;
+  return software;
 }
 
 std::string ProgramName(const ModelSpec& model, const ir::Strategy& strategy, int64_t stage) {
@@ -69,11 +83,11 @@ std::string ProgramName(const ModelSpec& model, const ir::Strategy& strategy, in
   return fmt::format("{} training step, stage {} of {}", model.name, stage, strategy.pipeline);
 }
 
-// The stages of the first and the last chunk, where they hold one embedding between them.
+// The first stage and that of the head, where they hold one embedding between them.
 ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const ir::Strategy& strategy) {
-  const int64_t last = StageOfChunk(strategy, strategy.pipeline * strategy.virtual_pipeline - 1);
-  if (!model.tied_embeddings || last == 0) return {};
-  return b.AddGroup("embedding", "pipeline", {0, last});
+  const int64_t head = StageOfChunk(strategy, HeadChunk(strategy));
+  if (!model.tied_embeddings || head == 0) return {};
+  return b.AddGroup("embedding", "pipeline", {0, head});
 }
 
 }  // namespace
@@ -82,7 +96,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
                                const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage,
                                const LayerExcerpt& excerpt) {
   HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
-  HELM_RETURN_IF_ERROR(CheckSoftware(workload, software, device));
+  HELM_RETURN_IF_ERROR(CheckSoftware(model, workload, software, device));
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
   ProgramBuilder builder(ProgramName(model, strategy, stage), device, MeshOf(strategy));
   GradientGroups groups{builder.AddGroup("tensor"), builder.AddGroup("data"), {}};
@@ -102,6 +116,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   step.tensor_parallel = strategy.tensor > 1;
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;
+  step.software = SoftwareOn(software, device);
   step.recompute = RecomputeOf(strategy);
   builder.program().schedule = schedule;
   StageLowering(step, excerpt).Run();

@@ -1,4 +1,4 @@
-// Self-attention: fused query/key/value projection, optional norms of heads, rotary positions, the flash kernel, output projection.
+// Self-attention: fused query/key/value projection, optional norms of heads, rotary positions, the kernels of attention, output projection.
 #include "model/device_ops.h"
 #include "model/step.h"
 
@@ -55,13 +55,15 @@ TensorId WriteHeadsBack(Step& step, TensorId gradient, const NormSaved& norm, Pa
   ProgramBuilder& b = step.b;
   const bool rope = step.model.position == Position::kRope;
   const TensorId columns = Heads(step, target, heads);
-  const TensorId by_position = b.Transpose(gradient, 1, 2);
+  TensorId by_position = b.Transpose(gradient, 1, 2);
   if (!step.model.qk_norm) return rope ? RotateBack(step, by_position, columns) : b.Copy_(columns, by_position);
+  // The norm's backward makes tensors like its gradient, so that has to lie in the order of its shape.
+  if (!step.software.flash_attention) by_position = b.Copy_(b.NewEmpty(gradient, b.shape(by_position), b.dtype(gradient)), by_position);
   const TensorId of_norm = rope ? RotateBack(step, by_position, {}) : by_position;
   return b.Copy_(columns, NormBackward(step, norm, of_norm, norm_weight, -1));
 }
 
-TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSaved& saved, const FlashGradients& from) {
+TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSaved& saved, const AttentionGradients& from) {
   ProgramBuilder& b = step.b;
   const Shape shape = b.shape(saved.qkv);
   TensorId newest = b.NewEmpty(saved.qkv, shape, b.dtype(saved.qkv));
@@ -75,9 +77,40 @@ TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSa
 
 void AttentionCore(Step& step, AttentionSaved& saved) {
   step.b.Label("attention.core");
+  if (!step.software.flash_attention) {
+    ScoresForward(step, saved);
+    ScoresOutput(step, saved);
+    return;
+  }
   FlashForward(step, saved);
   saved.output_rows = step.b.View(step.b.Transpose(saved.output, 1, 2), {step.sizes.tokens, step.sizes.heads * step.model.head_dim});
 }
+
+namespace {
+
+// What backward needs of the kernels again. The output was kept: the projection behind it reads it.
+void RepeatCore(Step& step, AttentionSaved& saved) {
+  step.b.SetPhase(Phase::kRecompute);
+  step.b.Label("attention.core");
+  const TensorId kept = saved.output_rows;
+  if (step.software.flash_attention) {
+    FlashForward(step, saved);
+  } else {
+    ScoresForward(step, saved);
+    if (step.software.recompute_whole) ScoresOutput(step, saved);
+  }
+  saved.output_rows = kept;
+}
+
+AttentionGradients CoreBackward(Step& step, const AttentionSaved& saved, TensorId gradient) {
+  ProgramBuilder& b = step.b;
+  b.Label("attention.core");
+  const Shape by_head = {step.sizes.sequences, step.sizes.positions, step.sizes.heads, step.model.head_dim};
+  const TensorId of_heads = b.Transpose(b.View(gradient, by_head), 1, 2);
+  return step.software.flash_attention ? FlashBackward(step, saved, of_heads) : ScoresBackward(step, saved, of_heads);
+}
+
+}  // namespace
 
 TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
   ProgramBuilder& b = step.b;
@@ -87,20 +120,15 @@ TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId row
   SplitHeads(step, layer, saved);
   AttentionCore(step, saved);
   b.Label("attention.out");
-  return RowForward(step, saved.output_rows, layer.out_weight, layer.out_bias);
+  return RowForward(step, saved.output_rows, layer.out_weight);
 }
 
 TensorId AttentionBackward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
-  if (step.recompute == Recompute::kSelective) {
-    b.SetPhase(Phase::kRecompute);
-    AttentionCore(step, saved);
-  }
+  if (step.recompute == Recompute::kSelective) RepeatCore(step, saved);
   b.Label("attention.out");
   const TensorId of_output = RowBackward(step, saved.output_rows, gradient, layer.out_weight, layer.out_bias);
-  b.Label("attention.core");
-  const Shape by_head = {step.sizes.sequences, step.sizes.positions, step.sizes.heads, step.model.head_dim};
-  const FlashGradients of_heads = FlashBackward(step, saved, b.Transpose(b.View(of_output, by_head), 1, 2));
+  const AttentionGradients of_heads = CoreBackward(step, saved, of_output);
   b.Label("attention.heads");
   const TensorId of_qkv = QkvGradient(step, layer, saved, of_heads);
   b.Label("attention.qkv");

@@ -14,34 +14,39 @@ TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows,
   b.Label("attention.norm");
   saved.norm1 = NormForward(step, rows, parameters.norm1_weight, parameters.norm1_bias);
   const TensorId attention = AttentionForward(step, parameters, saved.norm1.output, saved.attention);
-  b.Label("attention.residual");
-  const TensorId middle = b.Add_(attention, rows);  // `rows` stays as the norm's input; the branch's own buffer carries the sum
+  const TensorId middle = AddBranch(step, attention, parameters.out_bias, rows, "attention.residual", saved.attention_mask);
   b.Label("mlp.norm");
   saved.norm2 = NormForward(step, middle, parameters.norm2_weight, parameters.norm2_bias);
   return middle;
 }
 
+TensorId SecondHalf(Step& step, const LayerParameters& parameters, TensorId middle, BlockSaved& saved) {
+  const TensorId mlp = MlpForward(step, parameters, saved.norm2.output, saved.mlp);
+  return AddBranch(step, mlp, parameters.down_bias, middle, "mlp.residual", saved.mlp_mask);
+}
+
 // Everything that backward reads, from the layer's input alone. It ends before the down projection, whose output backward does not need
-// (torch.utils.checkpoint without reentrance stops there too).
+// (torch.utils.checkpoint without reentrance stops there too), unless there is a mask behind it to be made again, or the framework repeats
+// the whole layer.
 void RepeatForward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved) {
   const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
   const TensorId rows = saved.norm1.input;
   saved = {};
   step.b.At(Phase::kRecompute, static_cast<int32_t>(layer), micro_batch);
-  FirstHalf(step, parameters, rows, saved);
-  MlpInner(step, parameters, saved.norm2.output, saved.mlp);
+  const TensorId middle = FirstHalf(step, parameters, rows, saved);
+  if (step.software.recompute_whole || step.software.hidden_dropout > 0) {
+    SecondHalf(step, parameters, middle, saved);
+  } else {
+    MlpInner(step, parameters, saved.norm2.output, saved.mlp);
+  }
 }
 
 }  // namespace
 
 TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, TensorId rows, BlockSaved& saved) {
-  ProgramBuilder& b = step.b;
   const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
-  b.At(Phase::kForward, static_cast<int32_t>(layer), micro_batch);
-  const TensorId middle = FirstHalf(step, parameters, rows, saved);
-  const TensorId mlp = MlpForward(step, parameters, saved.norm2.output, saved.mlp);
-  b.Label("mlp.residual");
-  return b.Add_(mlp, middle);
+  step.b.At(Phase::kForward, static_cast<int32_t>(layer), micro_batch);
+  return SecondHalf(step, parameters, FirstHalf(step, parameters, rows, saved), saved);
 }
 
 TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved, TensorId gradient) {
@@ -49,12 +54,16 @@ TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSave
   const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
   if (step.recompute == Recompute::kFull) RepeatForward(step, layer, micro_batch, saved);
   b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
-  TensorId of_branch = MlpBackward(step, parameters, saved.norm2.output, saved.mlp, gradient);
+  b.Label("mlp.residual");
+  TensorId of_branch = BranchGradient(step, gradient, saved.mlp_mask);
+  of_branch = MlpBackward(step, parameters, saved.norm2.output, saved.mlp, of_branch);
   b.Label("mlp.norm");
   of_branch = NormBackward(step, saved.norm2, of_branch, parameters.norm2_weight, parameters.norm2_bias);
   b.Label("mlp.residual");
   const TensorId middle = b.Add_(of_branch, gradient);
-  of_branch = AttentionBackward(step, parameters, saved.norm1.output, saved.attention, middle);
+  b.Label("attention.residual");
+  of_branch = BranchGradient(step, middle, saved.attention_mask);
+  of_branch = AttentionBackward(step, parameters, saved.norm1.output, saved.attention, of_branch);
   b.Label("attention.norm");
   of_branch = NormBackward(step, saved.norm1, of_branch, parameters.norm1_weight, parameters.norm1_bias);
   b.Label("attention.residual");

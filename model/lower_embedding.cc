@@ -12,11 +12,11 @@ using ir::TensorId;
 LocalTokens LocalizeTokens(Step& step, TensorId tokens) {
   ProgramBuilder& b = step.b;
   const TensorId flat = b.View(tokens, {step.sizes.tokens});
-  if (!step.tensor_parallel) return {flat, {}};
+  if (!step.tensor_parallel) return {flat, {}, {}};
   const RankExpression first_row{0, {{"tensor", step.sizes.vocabulary}}};
   const TensorId local = b.SubScalar(flat, first_row);
   const TensorId absent = b.BitwiseOr_(b.LtScalar(local, 0), b.GeScalar(local, step.sizes.vocabulary));
-  return {b.MaskedFill_(local, absent, int64_t{0}), absent};
+  return {b.MaskedFill_(local, absent, int64_t{0}), absent, {}};
 }
 
 // The position of each row of row-by-row activations, which begin at row_tokens x tensor coordinate.
@@ -36,14 +36,18 @@ TensorId EmbeddingForward(Step& step, TensorId tokens, LocalTokens& saved) {
   TensorId rows = b.Embedding(step.gradients.Weight(step.plan.embedding), saved.rows);
   if (saved.absent.valid()) rows = b.MaskedFill_(rows, b.Unsqueeze(saved.absent, 1), 0.0);
   rows = FinishReduceRows(step, StartReduceRows(step, rows));
-  if (step.plan.position < 0) return rows;
-  return b.Add_(rows, b.Embedding(step.gradients.Weight(step.plan.position), step.position_rows));
+  if (step.plan.position >= 0) rows = b.Add_(rows, b.Embedding(step.gradients.Weight(step.plan.position), step.position_rows));
+  if (step.software.hidden_dropout == 0) return rows;
+  const ProgramBuilder::Dropped dropped = b.NativeDropout(rows, step.software.hidden_dropout);
+  saved.dropout_mask = dropped.mask;
+  return dropped.output;
 }
 
 void EmbeddingBackward(Step& step, const LocalTokens& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   b.SetPhase(Phase::kWeightGradient);
   b.Label("embedding");
+  gradient = BranchGradient(step, gradient, saved.dropout_mask);
   if (step.plan.position >= 0) {
     const TensorId of_positions = b.EmbeddingDenseBackward(gradient, step.position_rows, step.model.max_positions);
     step.gradients.WriteValue(step.plan.position, of_positions);

@@ -41,7 +41,9 @@ TensorId ColumnForward(Step& step, TensorId rows, ParameterIndex weight, Paramet
   ProgramBuilder& b = step.b;
   const TensorId input = GatherRows(step, rows);
   const TensorId transposed = b.T(step.gradients.Weight(weight));
-  return bias < 0 ? b.Mm(input, transposed) : b.Addmm(step.gradients.Weight(bias), input, transposed);
+  if (bias < 0) return b.Mm(input, transposed);
+  if (step.software.fused.linear_bias) return b.Addmm(step.gradients.Weight(bias), input, transposed);
+  return b.Add_(b.Mm(input, transposed), step.gradients.Weight(bias));
 }
 
 TensorId ColumnBackward(Step& step, TensorId rows, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
@@ -53,7 +55,8 @@ TensorId ColumnBackward(Step& step, TensorId rows, TensorId gradient, ParameterI
   if (gather_now) gathering = b.AllGather(rows, step.tensor_group);
   const TensorId input_gradient = b.Mm(gradient, step.gradients.Weight(weight));
   const TensorId gathered = gather_now ? b.Wait(gathering) : TensorId();
-  const PendingRows reducing = StartReduceRows(step, input_gradient);
+  PendingRows reducing = StartReduceRows(step, input_gradient);
+  if (!step.software.tensor_backward_overlap) reducing = {FinishReduceRows(step, reducing), false, {}};
   WeightGradient(step, [&step, rows, gathered, gradient, weight, bias] {
     const TensorId input = gathered.valid() ? gathered : GatherRows(step, rows);
     step.gradients.WriteProduct(weight, gradient, input);
@@ -62,11 +65,8 @@ TensorId ColumnBackward(Step& step, TensorId rows, TensorId gradient, ParameterI
   return FinishReduceRows(step, reducing);
 }
 
-TensorId RowForward(Step& step, TensorId input, ParameterIndex weight, ParameterIndex bias) {
-  ProgramBuilder& b = step.b;
-  const TensorId partial = b.Mm(input, b.T(step.gradients.Weight(weight)));
-  const TensorId output = FinishReduceRows(step, StartReduceRows(step, partial));
-  return bias < 0 ? output : b.Add_(output, step.gradients.Weight(bias));
+TensorId RowForward(Step& step, TensorId input, ParameterIndex weight) {
+  return FinishReduceRows(step, StartReduceRows(step, step.b.Mm(input, step.b.T(step.gradients.Weight(weight)))));
 }
 
 TensorId RowBackward(Step& step, TensorId input, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {

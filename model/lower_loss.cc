@@ -41,10 +41,51 @@ TensorId CrossEntropyForward(Step& step, TensorId logits, TensorId labels, LossS
   return b.MulScalar_(b.Sum(per_token, 0, false, DataType::kFloat32), ShareOfLoss(step));
 }
 
+// Kernels that read the logits as they are, compute in fp32 and write no copy of them: one forward and one backward, or what lies between
+// the reductions over the tensor group. So do fused cross-entropies (flash-attn's, Megatron Core's), and log-softmax of narrow logits.
+bool KeepsLogits(const Step& step) { return step.software.fused.cross_entropy || step.software.logits == ir::Precision::kCompute; }
+
+// fp32 logits, less `maximum` where it is given; padding columns at -inf.
+TensorId Widened(Step& step, TensorId logits, TensorId maximum) {
+  ProgramBuilder& b = step.b;
+  TensorId wide = b.ToType(logits, DataType::kFloat32);
+  if (step.padding_mask.valid()) wide = b.MaskedFill(wide, step.padding_mask, -std::numeric_limits<double>::infinity());
+  return maximum.valid() ? b.Sub(wide, maximum) : wide;
+}
+
+TensorId FusedCrossEntropyForward(Step& step, TensorId logits, TensorId labels, LossSaved& saved) {
+  ProgramBuilder& b = step.b;
+  const LocalTokens targets = LocalizeTokens(step, labels);
+  saved.absent = targets.absent;
+  saved.target_columns = b.View(targets.rows, {step.sizes.tokens, 1});
+  saved.logits = logits;
+  const FusedKernel all(b, step.cuda && !step.tensor_parallel);
+  {
+    const FusedKernel kernel(b, step.cuda);
+    saved.maximum = b.Amax(Widened(step, logits, {}), 1);
+  }
+  saved.maximum = AllReduceIfSplit(step, saved.maximum, "max");
+  TensorId of_target;
+  {
+    const FusedKernel kernel(b, step.cuda);
+    const TensorId wide = Widened(step, logits, saved.maximum);
+    of_target = b.Gather(wide, 1, saved.target_columns);
+    if (saved.absent.valid()) of_target = b.MaskedFill_(of_target, b.Unsqueeze(saved.absent, 1), 0.0);
+    saved.total = b.Sum(b.Unary("aten.exp_", wide), 1, true, DataType::kFloat32);
+  }
+  of_target = AllReduceIfSplit(step, of_target, "sum");
+  saved.total = AllReduceIfSplit(step, saved.total, "sum");
+  const TensorId per_token = b.Sub_(b.Unary("aten.log", saved.total), of_target);
+  return b.MulScalar_(b.Sum(per_token, 0, false, DataType::kFloat32), ShareOfLoss(step));
+}
+
 // The gradient of the logits, in the compute type: softmax - one-hot.
 TensorId CrossEntropyBackward(Step& step, const LossSaved& saved) {
   ProgramBuilder& b = step.b;
-  TensorId wide = b.Div_(saved.exponentials, saved.total);
+  const bool again = saved.logits.valid();
+  const FusedKernel kernel(b, step.cuda && again);
+  TensorId wide = again ? b.Unary("aten.exp_", Widened(step, saved.logits, saved.maximum)) : saved.exponentials;
+  wide = b.Div_(wide, saved.total);
   TensorId minus_one = b.MulScalar_(b.NewOnes(saved.total, {step.sizes.tokens, 1}, DataType::kFloat32), -1.0);
   if (saved.absent.valid()) minus_one = b.MaskedFill_(minus_one, b.Unsqueeze(saved.absent, 1), 0.0);
   wide = b.ScatterAdd_(wide, 1, saved.target_columns, minus_one);
@@ -65,23 +106,31 @@ void MakePaddingMask(Step& step, TensorId like) {
   step.padding_mask = b.GeScalar(b.AddScalar_(columns, first), step.model.vocab);
 }
 
-TensorId LossForward(Step& step, int32_t micro_batch, TensorId rows, TensorId labels, LossSaved& saved) {
+TensorId HeadForward(Step& step, int32_t micro_batch, TensorId rows, LossSaved& saved) {
   ProgramBuilder& b = step.b;
   b.At(Phase::kForward, -1, micro_batch);
   b.Label("final_norm");
   saved.norm = NormForward(step, rows, step.plan.final_norm_weight, step.plan.final_norm_bias);
   b.Label("head");
   saved.input = GatherRows(step, saved.norm.output);  // kept for the weight gradient, which follows soon
-  const TensorId logits = b.Mm(saved.input, b.T(step.gradients.Weight(step.plan.head)));
-  b.Label("loss");
-  return CrossEntropyForward(step, logits, labels, saved);
+  return b.Mm(saved.input, b.T(step.gradients.Weight(step.plan.head)));
+}
+
+TensorId LossForward(Step& step, int32_t micro_batch, TensorId logits, TensorId labels, LossSaved& saved) {
+  step.b.At(Phase::kForward, -1, micro_batch);
+  step.b.Label("loss");
+  return KeepsLogits(step) ? FusedCrossEntropyForward(step, logits, labels, saved) : CrossEntropyForward(step, logits, labels, saved);
 }
 
 TensorId LossBackward(Step& step, int32_t micro_batch, const LossSaved& saved) {
+  step.b.At(Phase::kInputGradient, -1, micro_batch);
+  step.b.Label("loss");
+  return CrossEntropyBackward(step, saved);
+}
+
+TensorId HeadBackward(Step& step, int32_t micro_batch, const LossSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   b.At(Phase::kInputGradient, -1, micro_batch);
-  b.Label("loss");
-  const TensorId gradient = CrossEntropyBackward(step, saved);
   b.Label("head");
   const PendingRows reducing = StartReduceRows(step, b.Mm(gradient, step.gradients.Weight(step.plan.head)));
   WeightGradient(step, [&step, gradient, input = saved.input] { step.gradients.WriteProduct(step.plan.head, gradient, input); });

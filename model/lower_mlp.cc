@@ -23,22 +23,44 @@ TensorId Activate(Step& step, TensorId x) {
   HELM_CHECK(false, "an activation");
 }
 
-TensorId Product(Step& step, TensorId up) {
+// One kernel adds the bias of the up projection and applies GELU.
+bool FusesBias(const Step& step, const LayerParameters& layer) {
+  return layer.up_bias >= 0 && step.model.activation == Activation::kGelu && step.software.fused.bias_activation;
+}
+
+// Gate and other half as saved.up: act(gate) x other half.
+TensorId GatedProduct(Step& step, MlpSaved& saved) {
   ProgramBuilder& b = step.b;
   const int64_t f = step.sizes.ffn;
-  if (IsGated(step.model.activation)) return b.Mul_(Activate(step, b.Slice(up, 1, 0, f)), b.Slice(up, 1, f, 2 * f));
-  const TensorId activated = Activate(step, up);
+  const FusedKernel kernel(b, step.software.fused.gated_activation);
+  const TensorId activated = Activate(step, b.Slice(saved.up, 1, 0, f));
+  const TensorId other = b.Slice(saved.up, 1, f, 2 * f);
+  if (step.software.activation_recomputed) return b.Mul_(activated, other);
+  saved.activated = activated;
+  return b.Mul(activated, other);
+}
+
+TensorId Product(Step& step, const LayerParameters& layer, MlpSaved& saved) {
+  ProgramBuilder& b = step.b;
+  if (IsGated(step.model.activation)) return GatedProduct(step, saved);
+  if (FusesBias(step, layer)) {
+    const FusedKernel kernel(b, true);
+    return Activate(step, b.Add(saved.up, step.gradients.Weight(layer.up_bias)));
+  }
+  const TensorId activated = Activate(step, saved.up);
   return step.model.activation == Activation::kSquaredRelu ? b.Mul_(activated, activated) : activated;
 }
 
 // d gate = d product x up x act'(gate), d up = d product x act(gate), both into one matrix.
-TensorId GatedBackward(Step& step, TensorId up, TensorId gradient) {
+TensorId GatedBackward(Step& step, const MlpSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   const int64_t f = step.sizes.ffn;
+  const TensorId up = saved.up;
   const TensorId gate = b.Slice(up, 1, 0, f);
   const TensorId result = b.NewEmpty(up, b.shape(up), b.dtype(up));
-  b.SetPhase(Phase::kRecompute);
-  const TensorId activated = Activate(step, gate);
+  const FusedKernel kernel(b, step.software.fused.gated_activation);
+  if (!b.in_region()) b.SetPhase(Phase::kRecompute);
+  const TensorId activated = saved.activated.valid() ? saved.activated : Activate(step, gate);
   b.SetPhase(Phase::kInputGradient);
   TensorId newest = b.MulOut(gradient, activated, b.Slice(result, 1, f, 2 * f));
   const TensorId of_activated = b.Mul_(gradient, b.Slice(up, 1, f, 2 * f));
@@ -48,12 +70,16 @@ TensorId GatedBackward(Step& step, TensorId up, TensorId gradient) {
   return b.Restride(newest, result);
 }
 
-TensorId ActivationBackward(Step& step, TensorId up, TensorId gradient) {
+TensorId ActivationBackward(Step& step, const LayerParameters& layer, const MlpSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
-  if (IsGated(step.model.activation)) return GatedBackward(step, up, gradient);
-  if (step.model.activation == Activation::kGelu) return b.GeluBackward(gradient, up);
+  if (IsGated(step.model.activation)) return GatedBackward(step, saved, gradient);
+  if (FusesBias(step, layer)) {
+    const FusedKernel kernel(b, true);
+    return b.GeluBackward(gradient, b.Add(saved.up, step.gradients.Weight(layer.up_bias)));
+  }
+  if (step.model.activation == Activation::kGelu) return b.GeluBackward(gradient, saved.up);
   b.SetPhase(Phase::kRecompute);
-  const TensorId positive = b.Unary("aten.relu", up);
+  const TensorId positive = b.Unary("aten.relu", saved.up);
   b.SetPhase(Phase::kInputGradient);
   return b.MulScalar_(b.Mul_(gradient, positive), 2.0);  // d max(x, 0)^2 = 2 max(x, 0) dx
 }
@@ -62,22 +88,22 @@ TensorId ActivationBackward(Step& step, TensorId up, TensorId gradient) {
 
 void MlpInner(Step& step, const LayerParameters& layer, TensorId rows, MlpSaved& saved) {
   step.b.Label("mlp.up");
-  saved.up = ColumnForward(step, rows, layer.up_weight, layer.up_bias);
+  saved.up = ColumnForward(step, rows, layer.up_weight, FusesBias(step, layer) ? -1 : layer.up_bias);
   step.b.Label("mlp.activation");
-  saved.product = Product(step, saved.up);
+  saved.product = Product(step, layer, saved);
 }
 
 TensorId MlpForward(Step& step, const LayerParameters& layer, TensorId rows, MlpSaved& saved) {
   MlpInner(step, layer, rows, saved);
   step.b.Label("mlp.down");
-  return RowForward(step, saved.product, layer.down_weight, layer.down_bias);
+  return RowForward(step, saved.product, layer.down_weight);
 }
 
 TensorId MlpBackward(Step& step, const LayerParameters& layer, TensorId rows, const MlpSaved& saved, TensorId gradient) {
   step.b.Label("mlp.down");
   const TensorId of_product = RowBackward(step, saved.product, gradient, layer.down_weight, layer.down_bias);
   step.b.Label("mlp.activation");
-  const TensorId of_up = ActivationBackward(step, saved.up, of_product);
+  const TensorId of_up = ActivationBackward(step, layer, saved, of_product);
   step.b.Label("mlp.up");
   return ColumnBackward(step, rows, of_up, layer.up_weight, layer.up_bias);
 }

@@ -23,16 +23,30 @@ TensorId AsRows(Step& step, TensorId x) {
   return step.b.View(x, {ir::ElementCount(step.b.shape(x)) / width, width});
 }
 
+// Written out as models in Python do it (LitGPT's and transformers' RMSNorm), one kernel an operation: in fp32, the result in the compute
+// type, times the weight.
+NormSaved RmsForwardDecomposed(Step& step, TensorId input, TensorId weight) {
+  ProgramBuilder& b = step.b;
+  NormSaved saved{input, {}, {}, {}, b.ToType(input, DataType::kFloat32), {}, {}};
+  const int64_t last = static_cast<int64_t>(b.shape(input).size()) - 1;
+  const TensorId mean = b.Mean(b.Mul(saved.wide, saved.wide), last);
+  saved.rstd = b.Unary("aten.rsqrt", b.AddScalar(mean, step.model.norm_epsilon));
+  saved.normalized = b.ToType(b.Mul(saved.wide, saved.rstd), step.workload.dtype);
+  saved.output = b.Mul(saved.normalized, weight);
+  return saved;
+}
+
 // ATen has no backward of _fused_rms_norm on the CPU. With n = x rstd, g = dy w:  dw = sum dy n,  dx = rstd (g - n mean(g n)).
 // Computed in fp32 (the type of rstd), as the CUDA kernel does.
 TensorId RmsBackwardDecomposed(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight) {
   ProgramBuilder& b = step.b;
   const TensorId w = step.gradients.Weight(weight);
   const int64_t last = static_cast<int64_t>(b.shape(gradient).size()) - 1;
-  const TensorId normalized = b.Mul(saved.input, saved.rstd);
+  const TensorId normalized = b.Mul(saved.wide.valid() ? saved.wide : saved.input, saved.rstd);
   TensorId product = b.Mul(gradient, normalized);
   b.SetPhase(Phase::kWeightGradient);
-  step.gradients.WriteSum(weight, AsRows(step, product));
+  const TensorId of_weight = saved.normalized.valid() ? b.Mul(gradient, saved.normalized) : product;
+  step.gradients.WriteSum(weight, AsRows(step, of_weight));
   b.SetPhase(Phase::kInputGradient);
   product = b.Mul_(product, w);
   const TensorId mean = b.Mul_(b.Mean(product, last), saved.rstd);
@@ -56,7 +70,7 @@ TensorId RmsBackwardFused(Step& step, const NormSaved& saved, TensorId gradient,
 
 TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
-  const TensorId w = step.gradients.Weight(weight);
+  const TensorId w = saved.scale.valid() ? saved.scale : step.gradients.Weight(weight);
   const ProgramBuilder::ResultSpec of_weight{b.dtype(w), b.shape(w), {}};
   const std::vector<TensorId> results = b.Compute(
       "aten.native_layer_norm_backward",
@@ -69,29 +83,37 @@ TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient
   return results[0];
 }
 
+NormSaved LayerNormForward(Step& step, TensorId input, ParameterIndex weight, ParameterIndex bias) {
+  ProgramBuilder& b = step.b;
+  const bool less_one = step.model.norm == Norm::kLayerNorm1p;
+  const FusedKernel kernel(b, step.cuda && less_one);  // kernels for it add the one themselves (Apex, Transformer Engine)
+  TensorId scale = step.gradients.Weight(weight);
+  if (less_one) scale = b.AddScalar(scale, 1.0);
+  const ProgramBuilder::ResultSpec output{b.dtype(input), b.shape(input), {}};
+  const ProgramBuilder::ResultSpec statistic{LayerNormStatistics(step.cuda, b.dtype(input)), RowShape(b.shape(input)), {}};
+  const auto results =
+      b.Compute("aten.native_layer_norm", {input, b.shape(scale), scale, step.gradients.Weight(bias), step.model.norm_epsilon},
+                {output, statistic, statistic});
+  return {input, results[0], results[1], results[2], {}, {}, less_one ? scale : TensorId()};
+}
+
 }  // namespace
 
 NormSaved NormForward(Step& step, TensorId input, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
+  if (bias >= 0) return LayerNormForward(step, input, weight, bias);
   const TensorId w = step.gradients.Weight(weight);
-  const ProgramBuilder::ResultSpec output{b.dtype(input), b.shape(input), {}};
-  const Shape width = b.shape(w);
-  if (bias < 0) {
-    const auto results = b.Compute("aten._fused_rms_norm", {input, width, w, step.model.norm_epsilon},
-                                   {output, {{DataType::kFloat32, RowShape(b.shape(input)), {}}}});
-    return {input, results[0], {}, results[1]};
-  }
-  const ProgramBuilder::ResultSpec statistic{LayerNormStatistics(step.cuda, b.dtype(input)), RowShape(b.shape(input)), {}};
-  const auto results = b.Compute("aten.native_layer_norm", {input, width, w, step.gradients.Weight(bias), step.model.norm_epsilon},
-                                 {output, statistic, statistic});
-  return {input, results[0], results[1], results[2]};
+  if (!step.software.fused.norm) return RmsForwardDecomposed(step, input, w);
+  const auto results = b.Compute("aten._fused_rms_norm", {input, b.shape(w), w, step.model.norm_epsilon},
+                                 {{{b.dtype(input), b.shape(input), {}}}, {{DataType::kFloat32, RowShape(b.shape(input)), {}}}});
+  return {input, results[0], {}, results[1], {}, {}, {}};
 }
 
 TensorId NormBackward(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
   step.b.SetPhase(Phase::kInputGradient);
   if (bias >= 0) return LayerNormBackward(step, saved, gradient, weight, bias);
-  return HasFusedRmsNormBackward(step.cuda) ? RmsBackwardFused(step, saved, gradient, weight)
-                                            : RmsBackwardDecomposed(step, saved, gradient, weight);
+  return HasFusedRmsNormBackward(step.cuda) && step.software.fused.norm ? RmsBackwardFused(step, saved, gradient, weight)
+                                                                        : RmsBackwardDecomposed(step, saved, gradient, weight);
 }
 
 }  // namespace helm::model

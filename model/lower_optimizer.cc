@@ -48,7 +48,8 @@ TensorId GradientNorm(Step& step, const std::vector<TensorId>& buckets) {
   if (sharded.valid() && step.tensor_parallel) sharded = b.Wait(b.AllReduce(sharded, step.tensor_group));
   TensorId total = sharded.valid() ? sharded : replicated;
   if (sharded.valid() && replicated.valid()) total = b.Add_(sharded, replicated);
-  if (step.plan.buckets.front().sharded) total = b.Wait(b.AllReduce(total, step.data_group));
+  if (!total.valid()) total = b.MulScalar_(b.NewOnes(b.program().inputs.begin()->second, {1}, DataType::kFloat32), 0.0);  // only the loss
+  if (!step.plan.buckets.empty() && step.plan.buckets.front().sharded) total = b.Wait(b.AllReduce(total, step.data_group));
   if (step.strategy.pipeline > 1) total = b.Wait(b.AllReduce(total, step.pipeline_group));
   return b.Unary("aten.sqrt", total);
 }

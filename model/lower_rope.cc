@@ -45,6 +45,7 @@ void MakeRopeTables(Step& step, TensorId like) {
 
 TensorId RotateInPlace(Step& step, TensorId x) {
   ProgramBuilder& b = step.b;
+  const FusedKernel kernel(b, step.software.fused.rope);
   const TensorId whole = Halves(step, x);
   const TensorId sine = b.Mul(whole, step.rope_sin);
   TensorId newest = b.Mul_(whole, step.rope_cos);
@@ -55,6 +56,7 @@ TensorId RotateInPlace(Step& step, TensorId x) {
 
 TensorId RotateBack(Step& step, TensorId gradient, TensorId out) {
   ProgramBuilder& b = step.b;
+  const FusedKernel kernel(b, step.software.fused.rope);
   const TensorId from = Halves(step, gradient);
   const TensorId like = out.valid() ? out : gradient;
   TensorId newest;

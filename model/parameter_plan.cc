@@ -92,7 +92,7 @@ class Planner {
 
   ParameterPlan Run() {
     const bool embeds = chunks_.front().embedding;
-    const bool has_head = chunks_.back().head;
+    const bool has_head = std::ranges::any_of(chunks_, &Chunk::head);
     const bool apart = model_.tied_embeddings && embeds != has_head;
     if (has_head && (!model_.tied_embeddings || apart)) {
       plan_.head = Vocabulary("head.weight", (model_.tied_embeddings ? names_.embedding : names_.head) + ".weight");
@@ -232,8 +232,9 @@ class Planner {
 
   void AddNorm(const std::string& name, const std::string& file_name, int64_t elements, Norm norm, ParameterIndex& weight,
                ParameterIndex& bias) {
-    weight = Whole(name + ".weight", file_name + ".weight", elements, Initialization::kOnes);
-    if (norm == Norm::kLayerNorm) bias = Whole(name + ".bias", file_name + ".bias", elements, Initialization::kZeros);
+    const bool less_one = norm == Norm::kLayerNorm1p;
+    weight = Whole(name + ".weight", file_name + ".weight", elements, less_one ? Initialization::kZeros : Initialization::kOnes);
+    if (norm != Norm::kRmsNorm) bias = Whole(name + ".bias", file_name + ".bias", elements, Initialization::kZeros);
   }
 
   void AddPositions() {

@@ -123,6 +123,7 @@ ir::OpId ProgramBuilder::Push(OpKind kind, const std::string& target, std::vecto
   op.layer = layer_;
   op.micro_batch = micro_batch_;
   op.action = action_;
+  op.region = region_;
   op.label = label_;
   program_.ops.push_back(std::move(op));
   return ir::OpId(program_.ops.size() - 1);
@@ -263,6 +264,18 @@ TensorId ProgramBuilder::Addmm_(TensorId self, TensorId a, TensorId b) {
   return InPlace("aten.addmm_", {self, a, b}, self);
 }
 
+TensorId ProgramBuilder::Matmul(TensorId a, TensorId b) {
+  Shape left = shape(a), right = shape(b);
+  HELM_CHECK(left.size() == right.size() && left.size() > 2 && dtype(a) == dtype(b), "a batched product of fitting operands");
+  HELM_CHECK(left.back() == right[right.size() - 2], "a batched product of fitting matrices");
+  const int64_t columns = right.back();
+  left.back() = right.back() = right[right.size() - 2] = 1;
+  Shape product = Broadcast(left, right);
+  HELM_CHECK(product == left, "the left operand has all of the batch");
+  product.back() = columns;
+  return Fresh("aten.matmul", {a, b}, dtype(a), std::move(product));
+}
+
 TensorId ProgramBuilder::Dot(TensorId a, TensorId b) { return Fresh("aten.dot", {a, b}, dtype(a), {}); }
 
 // --- element by element ---
@@ -296,6 +309,9 @@ TensorId ProgramBuilder::PowScalar(double base, TensorId exponent) {
 }
 TensorId ProgramBuilder::LtScalar(TensorId a, int64_t scalar) { return Fresh("aten.lt.Scalar", {a, scalar}, DataType::kBool, shape(a)); }
 TensorId ProgramBuilder::GeScalar(TensorId a, int64_t scalar) { return Fresh("aten.ge.Scalar", {a, scalar}, DataType::kBool, shape(a)); }
+TensorId ProgramBuilder::Gt(TensorId a, TensorId b) {
+  return Fresh("aten.gt.Tensor", {a, b}, DataType::kBool, Broadcast(shape(a), shape(b)));
+}
 TensorId ProgramBuilder::BitwiseOr_(TensorId a, TensorId b) { return InPlace("aten.bitwise_or_.Tensor", {a, b}, a); }
 TensorId ProgramBuilder::ClampMax_(TensorId a, double maximum) { return InPlace("aten.clamp_max_", {a, maximum}, a); }
 
@@ -312,6 +328,21 @@ TensorId ProgramBuilder::GeluBackwardOut(TensorId gradient, TensorId x, TensorId
 }
 TensorId ProgramBuilder::SiluBackwardOut(TensorId gradient, TensorId x, TensorId out) {
   return InPlace("aten.silu_backward.grad_input", {gradient, x, out}, out);
+}
+
+TensorId ProgramBuilder::Softmax(TensorId x) { return Fresh("aten._softmax", {x, int64_t{-1}, false}, dtype(x), shape(x)); }
+TensorId ProgramBuilder::SoftmaxBackward(TensorId gradient, TensorId probabilities) {
+  return Fresh("aten._softmax_backward_data", {gradient, probabilities, int64_t{-1}, dtype(probabilities)}, dtype(probabilities),
+               shape(probabilities));
+}
+
+ProgramBuilder::Dropped ProgramBuilder::NativeDropout(TensorId x, double probability) {
+  const auto results =
+      Compute("aten.native_dropout", {x, probability, true}, {{{dtype(x), shape(x), {}}}, {{DataType::kBool, shape(x), {}}}});
+  return {results[0], results[1]};
+}
+TensorId ProgramBuilder::NativeDropoutBackward(TensorId gradient, TensorId mask, double probability) {
+  return Fresh("aten.native_dropout_backward", {gradient, mask, 1.0 / (1.0 - probability)}, dtype(gradient), shape(gradient));
 }
 
 TensorId ProgramBuilder::MaskedFill(TensorId x, TensorId mask, Argument value) {

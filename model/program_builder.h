@@ -41,6 +41,10 @@ class ProgramBuilder {
   Place place() const { return {phase_, layer_, micro_batch_, label_}; }
   void At(const Place& place);
   void Label(std::string label) { label_ = std::move(label); }
+  // The compute and view ops between the two are one region (ir/region.h). Regions do not nest: FusedKernel, below, takes care.
+  void OpenRegion() { region_ = next_region_++; }
+  void CloseRegion() { region_ = -1; }
+  bool in_region() const { return region_ >= 0; }
   const std::string& label() const { return label_; }
 
   ir::GroupId AddGroup(const std::string& dimension);
@@ -63,6 +67,8 @@ class ProgramBuilder {
   ir::TensorId Addmm(ir::TensorId bias, ir::TensorId a, ir::TensorId b);
   ir::TensorId Addmm_(ir::TensorId self, ir::TensorId a, ir::TensorId b);
   ir::TensorId Dot(ir::TensorId a, ir::TensorId b);
+  // [batch.., m, k] x [batch.., k, n] of equal rank > 2; a batch dimension of 1 on the right is broadcast.
+  ir::TensorId Matmul(ir::TensorId a, ir::TensorId b);
 
   // Element by element, with broadcasting and ATen's type promotion.
   ir::TensorId Add(ir::TensorId a, ir::TensorId b);
@@ -83,6 +89,7 @@ class ProgramBuilder {
   ir::TensorId PowScalar(double base, ir::TensorId exponent);
   ir::TensorId LtScalar(ir::TensorId a, int64_t scalar);
   ir::TensorId GeScalar(ir::TensorId a, int64_t scalar);
+  ir::TensorId Gt(ir::TensorId a, ir::TensorId b);
   ir::TensorId BitwiseOr_(ir::TensorId a, ir::TensorId b);
   ir::TensorId ClampMax_(ir::TensorId a, double maximum);
   // The operators of one tensor without further arguments: "aten.silu", "aten.exp_", ...; a trailing underscore means in place.
@@ -91,6 +98,14 @@ class ProgramBuilder {
   ir::TensorId GeluBackward(ir::TensorId gradient, ir::TensorId x);
   ir::TensorId GeluBackwardOut(ir::TensorId gradient, ir::TensorId x, ir::TensorId out);
   ir::TensorId SiluBackwardOut(ir::TensorId gradient, ir::TensorId x, ir::TensorId out);
+  ir::TensorId Softmax(ir::TensorId x);  // over the last dimension
+  ir::TensorId SoftmaxBackward(ir::TensorId gradient, ir::TensorId probabilities);
+  // x with elements dropped with this probability and the others scaled up, and the mask of those that stay.
+  struct Dropped {
+    ir::TensorId output, mask;
+  };
+  Dropped NativeDropout(ir::TensorId x, double probability);
+  ir::TensorId NativeDropoutBackward(ir::TensorId gradient, ir::TensorId mask, double probability);
   ir::TensorId MaskedFill(ir::TensorId x, ir::TensorId mask, ir::Argument value);
   ir::TensorId MaskedFill_(ir::TensorId x, ir::TensorId mask, ir::Argument value);
   ir::TensorId Copy_(ir::TensorId to, ir::TensorId from);
@@ -165,7 +180,26 @@ class ProgramBuilder {
   int32_t layer_ = -1;
   int32_t micro_batch_ = -1;
   int32_t action_ = -1;
+  int32_t region_ = -1;
+  int32_t next_region_ = 0;
   std::string label_ = "step";
+};
+
+// While it lives, what is written is one fused kernel; nothing special where `fused` is false or another one is alive. Not for collectives.
+class FusedKernel {
+ public:
+  FusedKernel(ProgramBuilder& builder, bool fused) : builder_(builder), opened_(fused && !builder.in_region()) {
+    if (opened_) builder_.OpenRegion();
+  }
+  ~FusedKernel() {
+    if (opened_) builder_.CloseRegion();
+  }
+  FusedKernel(const FusedKernel&) = delete;
+  FusedKernel& operator=(const FusedKernel&) = delete;
+
+ private:
+  ProgramBuilder& builder_;
+  const bool opened_;
 };
 
 }  // namespace helm::model

@@ -55,18 +55,19 @@ void StageLowering::AddInputs() {
   for (int64_t i = 0; i < sizes.micro_batches; ++i) {
     MicroBatchInput& input = inputs_.emplace_back();
     if (chunks_.front().embedding) input.tokens = add(fmt::format("tokens.{}", i));
-    if (chunks_.back().head) input.labels = add(fmt::format("labels.{}", i));
+    if (chunks_.back().loss) input.labels = add(fmt::format("labels.{}", i));
   }
 }
 
 void StageLowering::MakeTables() {
   step_.b.At(Phase::kForward, -1, -1);
   // Any tensor on the device will do.
-  const TensorId like = chunks_.front().embedding ? inputs_[0].tokens : step_.gradients.Weight(0);
+  const TensorId like = chunks_.front().embedding ? inputs_[0].tokens : chunks_.back().loss ? inputs_[0].labels : step_.gradients.Weight(0);
   const bool has_layers = std::ranges::any_of(chunks_, [](const Chunk& chunk) { return chunk.layer_end > chunk.layer_begin; });
   if (step_.model.position == Position::kRope && has_layers) MakeRopeTables(step_, like);
+  if (!step_.software.flash_attention && has_layers) MakeScoreTables(step_, like);
   if (step_.model.position == Position::kLearned && chunks_.front().embedding) MakePositionRows(step_, like);
-  if (chunks_.back().head) MakePaddingMask(step_, like);
+  if (chunks_.back().loss) MakePaddingMask(step_, like);
 }
 
 void StageLowering::RunAction(size_t index) {
@@ -106,8 +107,9 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
     if (LeavesOut(layer, micro_batch)) continue;
     rows = BlockForward(step_, layer, micro_batch, rows, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)]);
   }
+  if (chunk.head) rows = HeadForward(step_, micro_batch, rows, saved.loss);
   saved.output = rows;
-  if (chunk.head) AddLoss(LossForward(step_, micro_batch, rows, inputs_[static_cast<size_t>(micro_batch)].labels, saved.loss), micro_batch);
+  if (chunk.loss) AddLoss(LossForward(step_, micro_batch, rows, inputs_[static_cast<size_t>(micro_batch)].labels, saved.loss), micro_batch);
 }
 
 bool StageLowering::LeavesOut(int64_t layer, int32_t micro_batch) const {
@@ -124,8 +126,9 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
   Saved& saved = saved_[{chunk.index, micro_batch}];
   HELM_CHECK(!saved.blocks.empty() || chunk.layer_begin == chunk.layer_end, "a schedule runs forward before backward");
   step_.postponed = postpone ? &saved.weight_gradients : nullptr;
-  TensorId gradient = chunk.head ? LossBackward(step_, micro_batch, saved.loss)
+  TensorId gradient = chunk.loss ? LossBackward(step_, micro_batch, saved.loss)
                                  : Take({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}});
+  if (chunk.head) gradient = HeadBackward(step_, micro_batch, saved.loss, gradient);
   for (int64_t layer = chunk.layer_end; layer-- > chunk.layer_begin;) {
     if (LeavesOut(layer, micro_batch)) {
       for (const ParameterIndex index : ParametersOf(step_.plan.layers[static_cast<size_t>(layer)])) step_.gradients.Skip(index);
@@ -180,8 +183,9 @@ TensorId StageLowering::Take(const Action& action) {
   ProgramBuilder& b = step_.b;
   b.At(b.place().phase, -1, action.micro_batch);
   b.Label("stage.receive");
-  return b.Wait(
-      b.Receive({step_.sizes.row_tokens, step_.model.hidden}, step_.workload.dtype, message->group, {-message->offset, message->tag}));
+  const ir::Shape rows = {step_.sizes.row_tokens, step_.model.hidden}, logits = {step_.sizes.tokens, step_.sizes.vocabulary};
+  const bool behind_head = std::min(from, to) >= HeadChunk(step_.strategy);
+  return b.Wait(b.Receive(behind_head ? logits : rows, step_.workload.dtype, message->group, {-message->offset, message->tag}));
 }
 
 void StageLowering::Send(TensorId tensor, const Message& message) {

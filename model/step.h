@@ -7,8 +7,9 @@
 //
 // What is kept for backward is what PyTorch eager with fused SwiGLU keeps (techniques.md 4.5): inputs and outputs of norms, query/key/value
 // (rotated in place), attention output and its log-sum-exp, gate and up, their product. SiLU and GELU of the gate are computed again.
-// Recomputation keeps less and computes it again in backward: `selective` the attention output and its log-sum-exp, `full` everything but a
-// layer's input.
+// Without flash attention also scores' probabilities, and with dropout its masks (one byte an element) and the dropped probabilities.
+// Recomputation keeps less and computes it again in backward: `selective` what lies between query, key, value and the attention output,
+// `full` everything but a layer's input.
 #pragma once
 
 #include <cstdint>
@@ -16,6 +17,7 @@
 #include <optional>
 #include <vector>
 
+#include "ir/software.h"
 #include "ir/strategy.h"
 #include "model/gradients.h"
 #include "model/model_spec.h"
@@ -61,11 +63,15 @@ struct Step {
   bool tensor_parallel = false;         // tensor > 1
   bool sequence_parallel = false;       // and sequence_parallel
   bool cuda = false;
+  ir::Software software;  // its fused kernels only where they exist: on GPUs
   Recompute recompute = Recompute::kNone;
   // Not null while only input gradients are computed: what the weight gradients are, for a later action.
   std::vector<std::function<void()>>* postponed = nullptr;
   // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
   ir::TensorId rope_cos, rope_sin, position_rows, padding_mask;
+  // Without flash attention: [positions, positions], true where the key is behind the query; ALiBi's bias of this rank's heads [heads, 1,
+  // positions].
+  ir::TensorId causal_mask, alibi;
 };
 
 // Runs `write`, which computes and writes gradients of weights, under phase weight_gradient, now or when the action comes that computes
@@ -76,6 +82,8 @@ void WeightGradient(Step& step, std::function<void()> write);
 
 struct NormSaved {
   ir::TensorId input, output, mean, rstd;  // mean: LayerNorm only
+  ir::TensorId wide, normalized;           // RMSNorm written out: the input in fp32, the result before the weight
+  ir::TensorId scale;                      // layernorm1p: one more than the weight
 };
 NormSaved NormForward(Step& step, ir::TensorId input, ParameterIndex weight, ParameterIndex bias);
 // Writes the gradients of weight and bias; returns the gradient of the input.
@@ -85,11 +93,11 @@ ir::TensorId NormBackward(Step& step, const NormSaved& saved, ir::TensorId gradi
 
 // Output features split: gathers rows first under sequence parallelism. `rows` is the layer's input as saved.
 ir::TensorId ColumnForward(Step& step, ir::TensorId rows, ParameterIndex weight, ParameterIndex bias);
-// Input gradient, reduced (and scattered) over the group; weight and bias gradients are written while the reduction is under way, or
-// postponed.
+// Input gradient, reduced (and scattered) over the group; weight and bias gradients are written while the reduction is under way (where the
+// framework overlaps the two), or postponed.
 ir::TensorId ColumnBackward(Step& step, ir::TensorId rows, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
-// Input features split: the output is reduced (and scattered) over the group, then the bias is added.
-ir::TensorId RowForward(Step& step, ir::TensorId input, ParameterIndex weight, ParameterIndex bias);
+// Input features split: the output is reduced (and scattered) over the group. The bias is for AddBranch.
+ir::TensorId RowForward(Step& step, ir::TensorId input, ParameterIndex weight);
 ir::TensorId RowBackward(Step& step, ir::TensorId input, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
 // All rows of a row-split activation; itself without sequence parallelism.
 ir::TensorId GatherRows(Step& step, ir::TensorId rows);
@@ -102,7 +110,15 @@ struct PendingRows {
 PendingRows StartReduceRows(Step& step, ir::TensorId partial);
 ir::TensorId FinishReduceRows(Step& step, const PendingRows& rows);
 
-// --- attention (lower_attention.cc, lower_rope.cc) ---
+// --- the end of a residual branch (lower_residual.cc) ---
+
+// x + bias, dropped by `software.hidden_dropout` (its mask goes to `mask`), plus the residual. `bias` may be -1.
+ir::TensorId AddBranch(Step& step, ir::TensorId x, ParameterIndex bias, ir::TensorId residual, const char* residual_label,
+                       ir::TensorId& mask);
+// The gradient of x from that of the sum.
+ir::TensorId BranchGradient(Step& step, ir::TensorId gradient, ir::TensorId mask);
+
+// --- attention (lower_attention.cc, lower_scores.cc, lower_rope.cc) ---
 
 struct AttentionSaved {
   ir::TensorId qkv;
@@ -110,7 +126,9 @@ struct AttentionSaved {
   ir::TensorId query, key, value;   // [sequences, heads, positions, head_dim]
   ir::TensorId output;              // likewise
   std::vector<ir::Argument> extra;  // results of the forward kernel that its backward reads, in the order of device_ops.h
-  ir::TensorId output_rows;         // [tokens, heads x head_dim]
+  // Without flash attention: [sequences, kv_heads, heads / kv_heads, positions, positions], or without the third where it is 1.
+  ir::TensorId probabilities, dropped, dropout_mask;
+  ir::TensorId output_rows;  // [tokens, heads x head_dim]
 };
 void MakeRopeTables(Step& step, ir::TensorId like);
 // Rotates x [sequences, positions, heads, head_dim] in place; returns a view of the same shape on the newest version.
@@ -119,16 +137,27 @@ ir::TensorId RotateInPlace(Step& step, ir::TensorId x);
 // version.
 ir::TensorId RotateBack(Step& step, ir::TensorId gradient, ir::TensorId out);
 ir::TensorId AttentionForward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved);
-// The attention kernel alone: from saved.query, .key, .value to .output, .extra, .output_rows.
+// The attention kernels alone: from saved.query, .key, .value to .output_rows and what backward needs of them.
 void AttentionCore(Step& step, AttentionSaved& saved);
+struct AttentionGradients {
+  ir::TensorId query, key, value;  // [sequences, heads, positions, head_dim]
+};
+// Without flash attention (lower_scores.cc).
+void MakeScoreTables(Step& step, ir::TensorId like);
+void ScoresForward(Step& step, AttentionSaved& saved);
+void ScoresOutput(Step& step, AttentionSaved& saved);  // from the probabilities to .output_rows
+// `gradient`: of the output, [sequences, heads, positions, head_dim].
+AttentionGradients ScoresBackward(Step& step, const AttentionSaved& saved, ir::TensorId gradient);
 ir::TensorId AttentionBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved, ir::TensorId gradient);
 
 // --- feed-forward layer (lower_mlp.cc) ---
 
 struct MlpSaved {
-  ir::TensorId up;       // gate and up, or up alone: before the activation
-  ir::TensorId product;  // input of the down projection
+  ir::TensorId up;         // gate and up, or up alone: before the activation; before the bias where one kernel adds it
+  ir::TensorId activated;  // of the gate, where it is kept
+  ir::TensorId product;    // input of the down projection
 };
+// Without the bias of the down projection, which is for AddBranch; so is that of attention's output projection.
 ir::TensorId MlpForward(Step& step, const LayerParameters& layer, ir::TensorId rows, MlpSaved& saved);
 // The part that backward needs again: everything before the down projection.
 void MlpInner(Step& step, const LayerParameters& layer, ir::TensorId rows, MlpSaved& saved);
@@ -140,6 +169,7 @@ struct BlockSaved {
   NormSaved norm1, norm2;
   AttentionSaved attention;
   MlpSaved mlp;
+  ir::TensorId attention_mask, mlp_mask;  // of hidden dropout
 };
 // `saved` is what backward needs; with full recomputation only the input, the rest is computed again by BlockBackward.
 ir::TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, ir::TensorId rows, BlockSaved& saved);
@@ -150,6 +180,7 @@ ir::TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, Block
 // Token numbers as rows of this rank's part of the vocabulary: those of other ranks are row 0 and marked in `absent` (none on one rank).
 struct LocalTokens {
   ir::TensorId rows, absent;
+  ir::TensorId dropout_mask;  // of the embedded rows
 };
 LocalTokens LocalizeTokens(Step& step, ir::TensorId tokens);
 void MakePositionRows(Step& step, ir::TensorId like);
@@ -159,7 +190,7 @@ void EmbeddingBackward(Step& step, const LocalTokens& saved, ir::TensorId gradie
 // --- head and loss (lower_loss.cc) ---
 
 void MakePaddingMask(Step& step, ir::TensorId like);
-// Final norm, head and cross-entropy.
+// Of final norm, head and cross-entropy.
 struct LossSaved {
   NormSaved norm;
   ir::TensorId input;           // of the head, all rows
@@ -167,11 +198,16 @@ struct LossSaved {
   ir::TensorId total;           // sum of the exponentials over the vocabulary
   ir::TensorId target_columns;  // [tokens, 1]
   ir::TensorId absent;          // targets that other ranks hold
+  // In place of the exponentials, where kernels read the logits as they are: the logits and their maximum over the vocabulary.
+  ir::TensorId logits, maximum;
 };
+// Logits [tokens, vocabulary] from rows.
+ir::TensorId HeadForward(Step& step, int32_t micro_batch, ir::TensorId rows, LossSaved& saved);
 // The micro-batch's share of the step's mean loss [1].
-ir::TensorId LossForward(Step& step, int32_t micro_batch, ir::TensorId rows, ir::TensorId labels, LossSaved& saved);
-// The gradient of the rows.
+ir::TensorId LossForward(Step& step, int32_t micro_batch, ir::TensorId logits, ir::TensorId labels, LossSaved& saved);
+// The gradient of the logits, in the compute type; of the rows.
 ir::TensorId LossBackward(Step& step, int32_t micro_batch, const LossSaved& saved);
+ir::TensorId HeadBackward(Step& step, int32_t micro_batch, const LossSaved& saved, ir::TensorId gradient);
 
 // --- optimizer (lower_optimizer.cc) ---
 

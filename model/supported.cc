@@ -30,8 +30,6 @@ List CheckModel(const ModelSpec& model) {
   list.RefuseKey(model.moe.experts > 0, "moe", "mixture of experts");
   list.RefuseKey(model.mla.kv_lora > 0, "mla", "latent attention");
   list.RefuseKey(model.mtp_layers > 0, "mtp_layers", "multi-token prediction");
-  list.Refuse(model.norm == Norm::kLayerNorm1p, "norm", "'norm: layernorm1p'", "allowed: layernorm, rmsnorm");
-  list.Refuse(model.position == Position::kAlibi, "position", "'position: alibi'", "allowed: learned, rope, none");
   return list;
 }
 
@@ -45,14 +43,14 @@ List CheckWorkload(const ir::Workload& workload) {
 List CheckStrategyFeatures(const ir::Strategy& strategy) {
   List list("strategy");
   list.RefuseKey(strategy.fsdp_shard > 0, "fsdp", "fully sharded data parallelism");
-  list.RefuseKey(strategy.head_stage >= 0, "head_stage", "a head that is not on the last stage");
   list.Refuse(strategy.recompute == "custom", "recompute", "'recompute' of chosen parts", "allowed: none, selective, full");
   return list;
 }
 
-List CheckSoftware(const ir::Software& software) {
+List CheckSoftware(const ModelSpec& model, const ir::Software& software) {
   List list("software");
-  list.Refuse(!software.flash_attention, "flash_attention", "'flash_attention: false'", "allowed: true");
+  list.Refuse(model.position == Position::kAlibi && software.flash_attention, "flash_attention", "'position: alibi' with flash kernels",
+              "allowed: false");
   list.Refuse(software.compile, "compile", "'compile: true'", "allowed: false");
   return list;
 }
@@ -65,7 +63,7 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
   CheckModel(model).AppendTo(all);
   CheckWorkload(workload).AppendTo(all);
   CheckStrategyFeatures(strategy).AppendTo(all);
-  CheckSoftware(software).AppendTo(all);
+  CheckSoftware(model, software).AppendTo(all);
   return all;
 }
 
@@ -73,7 +71,12 @@ std::vector<std::string> UnmodelledSwitches(const ir::Software& software) {
   const ir::Software modelled;
   nlohmann::ordered_json asked = ir::Differences(software, modelled);
   // Honoured, or refused above.
-  for (const char* key : {"framework", "flash_attention", "compile", "gradient_bucket_bytes"}) asked.erase(key);
+  for (const char* key : {"framework", "flash_attention", "compile", "gradient_bucket_bytes", "fused_norm", "fused_rope",
+                          "fused_cross_entropy", "logits", "fused_linear_bias", "fused_bias_activation", "fused_gated_activation",
+                          "fused_bias_dropout_add", "fused_masked_softmax", "attention_softmax", "attention_dropout", "hidden_dropout",
+                          "activation_recomputed", "recompute_whole", "tensor_backward_overlap"}) {
+    asked.erase(key);
+  }
   const nlohmann::ordered_json usual = ir::ToJson(modelled);
   std::vector<std::string> words;
   for (const auto& [key, value] : asked.items()) {

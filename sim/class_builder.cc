@@ -91,7 +91,9 @@ uint32_t ClassBuilder::Add(ir::OpId op, TaskKind kind, size_t stream, size_t res
 }
 
 uint32_t ClassBuilder::Launch(const ir::Op& op, ir::OpId id) {
-  Duration duration = costs_.host.per_op;
+  const bool follows = !costs_.follows.empty() && costs_.follows[id.index()];
+  const bool no_kernel = op.kind == ir::OpKind::kView || op.target == "aten.new_empty";
+  Duration duration = follows || (costs_.host.for_each_kernel && no_kernel) ? Duration() : costs_.host.per_op;
   if (op.kind == ir::OpKind::kCollectiveStart) duration += costs_.host.per_collective;
   if (op.kind == ir::OpKind::kWait) duration += costs_.host.per_wait;
   return Add(id, TaskKind::kLaunch, 0, 0, duration);

@@ -21,6 +21,12 @@ const Price& PriceBook::OfOp(const ir::Program& program, const ir::Op& op) {
   return entry->second;
 }
 
+const Price& PriceBook::OfRegion(const ir::OpSignature& region) {
+  const auto [entry, is_new] = regions_.try_emplace(ir::ToText(region));
+  if (is_new) entry->second = PriceOf(estimator_.EstimateOp(region));
+  return entry->second;
+}
+
 const Price& PriceBook::OfCollective(const ir::CollectiveSignature& collective) {
   const auto [entry, is_new] = collectives_.try_emplace(ir::ToText(collective));
   if (is_new) entry->second = PriceOf(estimator_.EstimateCollective(collective));

@@ -29,6 +29,8 @@ class PriceBook {
 
   // REQUIRES: a compute op of the program.
   const Price& OfOp(const ir::Program& program, const ir::Op& op);
+  // Of a fused kernel (ir/region.h).
+  const Price& OfRegion(const ir::OpSignature& region);
   const Price& OfCollective(const ir::CollectiveSignature& collective);
   Result<cost::HostCosts> OfHost() const { return estimator_.EstimateHost(); }
   int64_t ranks_per_node() const { return ranks_per_node_; }
@@ -37,7 +39,7 @@ class PriceBook {
   const cost::Estimator& estimator_;
   const int64_t ranks_per_node_;
   std::unordered_map<Fingerprint, Price, FingerprintHash> ops_;  // only looked up, never iterated
-  std::unordered_map<std::string, Price> collectives_;
+  std::unordered_map<std::string, Price> collectives_, regions_;
 };
 
 }  // namespace helm::sim

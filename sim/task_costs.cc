@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "ir/region.h"
 
 namespace helm::sim {
 namespace {
@@ -40,6 +41,7 @@ class Pricer {
  public:
   explicit Pricer(PriceBook& prices) : prices_(prices) {}
 
+  cost::Estimate OfRegion(const ir::OpSignature& region) { return Noted(prices_.OfRegion(region)); }
   cost::Estimate OfOp(const ir::Program& program, const ir::Op& op) { return Noted(prices_.OfOp(program, op)); }
 
   // Finding the members of a group takes longer than a look-up, so what differs in nothing but the tensor is asked for once.
@@ -85,10 +87,18 @@ Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook
   for (size_t c = 0; c < costs.size(); ++c) {
     const ir::Program& program = step.classes[c];
     const int64_t rank = RepresentativeRank(step, c);
+    const ir::Regions regions(program);
     costs[c].ops.resize(program.ops.size());
+    costs[c].follows.resize(program.ops.size());
     for (size_t i = 0; i < program.ops.size(); ++i) {
       const ir::Op& op = program.ops[i];
-      if (op.kind == ir::OpKind::kCompute) costs[c].ops[i] = pricer.OfOp(program, op);
+      costs[c].follows[i] = regions.IsFollower(i);
+      if (costs[c].follows[i]) continue;
+      if (regions.IsLeader(i)) {
+        costs[c].ops[i] = pricer.OfRegion(regions.SignatureOf(i));
+      } else if (op.kind == ir::OpKind::kCompute) {
+        costs[c].ops[i] = pricer.OfOp(program, op);
+      }
       if (IsPricedCollective(op)) costs[c].ops[i] = pricer.OfCollective(program, op, rank);
     }
   }

@@ -1,6 +1,7 @@
 // TaskCosts: what each op of a program costs, asked once for every distinct signature.
 //
-// View ops have no cost of their own: they only take the host thread's time to launch. Waits take what the collective leaves.
+// View ops have no cost of their own: they only take the host thread's time to launch. Waits take what the collective leaves. A region is
+// priced and launched once, at the op that leads it.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +19,8 @@ namespace helm::sim {
 
 struct TaskCosts {
   std::vector<cost::Estimate> ops;  // by op; for views and waits zero, with the source of the host's costs
+  // By op, or empty for none: in a fused kernel that an earlier op stands for (ir/region.h): neither launched nor priced by itself.
+  std::vector<bool> follows;
   cost::HostCosts host;
 };
 

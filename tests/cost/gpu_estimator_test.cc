@@ -53,6 +53,20 @@ TEST(ProductShapeOf, ReadsSizesBatchAndAddend) {
   EXPECT_FALSE(ProductShapeOf(Op("aten.neg(f32[64])")).has_value());
 }
 
+// Attention's scores: sequences x heads products; a key that two heads share is broadcast.
+TEST(ProductShapeOf, ReadsBatchedProducts) {
+  const auto scores = ProductShapeOf(Op("aten.matmul(bf16[2,12,64,128], bf16[2,12,128,64]{98304,8192,1,128})"));
+  ASSERT_TRUE(scores.has_value());
+  EXPECT_EQ(std::tuple(scores->batch, scores->m, scores->n, scores->k), std::tuple(24, 64, 64, 128));
+  const auto shared = ProductShapeOf(Op("aten.matmul(bf16[2,6,2,64,128], bf16[2,6,1,128,64])"));
+  ASSERT_TRUE(shared.has_value());
+  EXPECT_EQ(std::tuple(shared->batch, shared->m, shared->n, shared->k), std::tuple(24, 64, 64, 128));
+}
+
+TEST(GpuEstimator, MakingRoomTakesNoKernel) {
+  EXPECT_EQ(EstimateOf(A100(), "aten.new_empty(bf16[4096,4096], [4096,4096], bf16)").duration, Duration());
+}
+
 // 8192 rows over 8 experts; their weight gradients; operands of one byte are fp8.
 TEST(ProductShapeOf, ReadsGroupsAndFp8) {
   const auto forward = ProductShapeOf(Op("aten._grouped_mm(bf16[8192,512], bf16[8,512,256], i32[8])"));
@@ -176,6 +190,12 @@ TEST(TrafficOf, CountsWhatTheKernelTouches) {
   EXPECT_EQ(traffic("aten.copy_(f32[1024,512], bf16[1024,512])"), std::pair(2 * kElements, 4 * kElements));
   EXPECT_EQ(traffic("aten.sum.dim_IntList(f32[1024,512], [1], false)"), std::pair(4 * kElements, int64_t{0}));
   EXPECT_EQ(traffic("aten.add_.Tensor(f32[1024,512], f32[1024,512])"), std::pair(8 * kElements, 4 * kElements));
+  // The mask takes one byte an element.
+  EXPECT_EQ(traffic("aten.native_dropout(bf16[1024,512], 0.1, true)"), std::pair(2 * kElements, 3 * kElements));
+  EXPECT_EQ(traffic("aten.native_dropout_backward(bf16[1024,512], bool[1024,512], 1.25)"), std::pair(3 * kElements, 2 * kElements));
+  EXPECT_EQ(traffic("aten.new_ones(i64[8], [1024, 512], f32)"), std::pair(int64_t{0}, 4 * kElements));
+  // Bias and GELU as one kernel: what it reads and what it leaves.
+  EXPECT_EQ(traffic("helm.region([bf16[1024,512], @bf16[512]], [bf16[1024,512]])"), std::pair(2 * kElements + 1024, 2 * kElements));
   // One number of 1024 rows, by 1024 indices of 8 bytes.
   EXPECT_EQ(traffic("aten.gather(f32[1024,512], 1, i64[1024,1]<512)"), std::pair(int64_t{1024 * (8 + 4)}, int64_t{1024 * 4}));
   // A lookup of 1024 rows in a table of 50000 reads 1024 rows.

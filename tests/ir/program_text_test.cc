@@ -94,7 +94,7 @@ p.txt:4:18: error: expected '@' and the name of the storage that the tensor lies
 p.txt:5:40: error: expected ',' or ')', found '{'
     5 | #0 %y: f32[4] = aten.add.Tensor(%x, %x {layer=0}
       |                                        ^
-p.txt:6:31: error: expected phase, layer, micro_batch, group, batch, action, tile, strand, stream, label or '}', found 'layr'
+p.txt:6:31: error: expected phase, layer, micro_batch, group, batch, action, tile, strand, stream, region, label or '}', found 'layr'
     6 | #1 %z: f32[4] = aten.neg(%y) {layr=0}
       |                               ^
 p.txt:7:39: error: 'layer' is given twice

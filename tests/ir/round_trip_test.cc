@@ -123,6 +123,7 @@ void FillOp(const Program& program, Op& op) {
   op.tile = *inRange(0, 2);
   op.strand = *inRange(0, 2);
   op.compute_stream = *inRange(0, 2);
+  op.region = *inRange(-1, 2);
   op.label = RandomText();
 }
 
@@ -269,7 +270,7 @@ bool Same(const Group& a, const Group& b) { return a.name == b.name && a.dimensi
 bool Same(const Op& a, const Op& b) {
   return a.kind == b.kind && a.target == b.target && a.arguments == b.arguments && a.results == b.results && a.group == b.group &&
          a.batch == b.batch && a.action == b.action && a.phase == b.phase && a.layer == b.layer && a.micro_batch == b.micro_batch &&
-         a.tile == b.tile && a.strand == b.strand && a.compute_stream == b.compute_stream && a.label == b.label;
+         a.tile == b.tile && a.strand == b.strand && a.compute_stream == b.compute_stream && a.region == b.region && a.label == b.label;
 }
 template <typename T>
 bool SameAll(const std::vector<T>& a, const std::vector<T>& b) {

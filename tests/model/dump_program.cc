@@ -127,8 +127,15 @@ Result<ir::Program> LowerCase(const Json& from) {
   strategy.tensor = from.value("tensor", 1);
   strategy.micro_batch = from.value("micro_batch", 1);
   strategy.sequence_parallel = from.value("sequence_parallel", false);
+  strategy.recompute = from.value("recompute", std::string("none"));
   ir::Software software;
   software.gradient_bucket_bytes = from.value("bucket_bytes", int64_t{1000});
+  software.flash_attention = from.value("flash_attention", true);
+  software.activation_recomputed = from.value("activation_recomputed", true);
+  software.recompute_whole = from.value("recompute_whole", false);
+  software.fused.norm = from.value("fused_norm", true);
+  if (from.value("logits", std::string("fp32")) == "compute") software.logits = ir::Precision::kCompute;
+  software.fused.linear_bias = from.value("fused_linear_bias", true);
   const bool cuda = from.value("device", std::string("cpu")) == "cuda";
   HELM_ASSIGN_OR_RETURN(ir::Program program,
                         model::Lower(spec, workload, software, strategy, cuda ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu));

@@ -287,8 +287,8 @@ rc::Gen<ModelSpec> AnyModel() {
     model.vocab = *rc::gen::inRange<int64_t>(2, 70);
     model.max_positions = 8;
     model.activation = *rc::gen::element(Activation::kGelu, Activation::kGeGlu, Activation::kSwiGlu, Activation::kSquaredRelu);
-    model.position = *rc::gen::element(Position::kLearned, Position::kRope, Position::kNone);
-    model.norm = *rc::gen::element(Norm::kLayerNorm, Norm::kRmsNorm);
+    model.position = *rc::gen::element(Position::kLearned, Position::kRope, Position::kAlibi, Position::kNone);
+    model.norm = *rc::gen::element(Norm::kLayerNorm, Norm::kLayerNorm1p, Norm::kRmsNorm);
     model.bias = *rc::gen::arbitrary<bool>();
     model.attention_bias = *rc::gen::arbitrary<bool>();
     model.tied_embeddings = *rc::gen::arbitrary<bool>();
@@ -297,9 +297,32 @@ rc::Gen<ModelSpec> AnyModel() {
   });
 }
 
+ir::Software AnySoftware(const ModelSpec& model) {
+  const auto any = [] { return *rc::gen::arbitrary<bool>(); };
+  ir::Software software;
+  software.gradient_bucket_bytes = *rc::gen::inRange<int64_t>(1, 20000);
+  software.flash_attention = model.position != Position::kAlibi && any();
+  software.fused.linear_bias = any();
+  software.fused.norm = any();
+  software.fused.rope = any();
+  software.fused.cross_entropy = any();
+  software.logits = any() ? ir::Precision::kFloat32 : ir::Precision::kCompute;
+  software.fused.bias_activation = any();
+  software.fused.gated_activation = any();
+  software.fused.bias_dropout_add = any();
+  software.fused.masked_softmax = any();
+  software.attention_softmax = any() ? ir::Precision::kFloat32 : ir::Precision::kCompute;
+  software.attention_dropout = *rc::gen::element(0.0, 0.1);
+  software.hidden_dropout = *rc::gen::element(0.0, 0.1);
+  software.activation_recomputed = any();
+  software.recompute_whole = any();
+  return software;
+}
+
 RC_GTEST_PROP(Lower, EveryProgramVerifies, ()) {
   const ModelSpec model = *AnyModel();
   ir::Strategy strategy;
+  strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
   strategy.tensor = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.data = *rc::gen::element<int64_t>(1, 2, 3);
   strategy.sequence_parallel = *rc::gen::arbitrary<bool>();
@@ -309,9 +332,7 @@ RC_GTEST_PROP(Lower, EveryProgramVerifies, ()) {
   workload.dtype = *rc::gen::element(DataType::kFloat32, DataType::kBFloat16);
   workload.optimizer.clip_norm = *rc::gen::element(0.0, 1.0);
   const bool cuda = workload.dtype == DataType::kBFloat16 && *rc::gen::arbitrary<bool>();
-  ir::Software software;
-  software.gradient_bucket_bytes = *rc::gen::inRange<int64_t>(1, 20000);
-  const auto program = Lower(model, workload, software, strategy, cuda ? DeviceKind::kCuda : DeviceKind::kCpu);
+  const auto program = Lower(model, workload, AnySoftware(model), strategy, cuda ? DeviceKind::kCuda : DeviceKind::kCpu);
   RC_ASSERT(program.ok());
   const Status verified = Verify(*program);
   RC_ASSERT(verified.message() == "");

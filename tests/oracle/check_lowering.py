@@ -45,12 +45,30 @@ STRATEGIES = {
     "data2-tensor2": dict(data=2, tensor=2, global_batch=4, bucket_bytes=10**9),
 }
 SEQUENCE = 6
+# Without flash attention, and what goes with it.
+SCORES = {
+    "gpt2-scores": dict(family="gpt", layers=2, hidden=24, heads=4, vocab=50, max_positions=16),
+    "llama-gqa-scores": dict(family="llama", layers=1, hidden=48, ffn=56, heads=6, kv_heads=2, vocab=301, head_dim=10),
+    "qwen3-scores": dict(family="llama", layers=1, hidden=24, ffn=40, heads=4, kv_heads=2, head_dim=12, vocab=50, qk_norm=True),
+    "gpt-alibi": dict(family="gpt", layers=2, hidden=24, heads=4, vocab=50, position="alibi"),
+    "gpt-alibi-6": dict(family="gpt", layers=1, hidden=24, heads=6, kv_heads=2, vocab=50, position="alibi", norm="layernorm1p"),
+}
+SCORES_STRATEGIES = {
+    "one": dict(),
+    "micro2": dict(global_batch=4, micro_batch=2, recompute="selective"),
+    "tensor2-sp": dict(tensor=2, sequence_parallel=True, recompute="full", recompute_whole=True),
+    "data2-tensor2": dict(data=2, tensor=2, global_batch=4, recompute="full", fused_norm=False, logits="compute", activation_recomputed=False, fused_linear_bias=False),
+}
 
 
 def cases():
     for model_name, model in MODELS.items():
         for strategy_name, strategy in STRATEGIES.items():
             yield f"{model_name}/{strategy_name}", {"model": {"name": model_name, **model}, "sequence_length": SEQUENCE, "global_batch": 2, **strategy}
+    for model_name, model in SCORES.items():
+        for strategy_name, strategy in SCORES_STRATEGIES.items():
+            yield (f"{model_name}/{strategy_name}",
+                   {"model": {"name": model_name, **model}, "sequence_length": SEQUENCE, "global_batch": 2, "flash_attention": False, **strategy})
     for strategy_name in ("one", "accumulate", "tensor2-sp", "data2-tensor2"):
         for model_name in ("llama-gqa", "gpt2", "qwen3"):
             strategy = STRATEGIES[strategy_name]

@@ -20,6 +20,17 @@ import model_config
 import safetensors_file
 
 
+def alibi_slopes(heads):
+    """As in the code published with the paper (ofirpress/attention_with_linear_biases)."""
+    def geometric(n):
+        start = 2.0 ** (-(2.0 ** -(math.log2(n) - 3)))
+        return [start * start**i for i in range(n)]
+
+    closest = 2 ** math.floor(math.log2(heads))
+    slopes = geometric(closest) + (geometric(2 * closest)[0::2][: heads - closest] if closest < heads else [])
+    return torch.tensor(slopes, dtype=torch.float64)
+
+
 class Llama:
     """transformers' LlamaForCausalLM (and Mistral, Qwen2 with query/key/value bias, Qwen3 with norms of heads) as a function of named weights."""
 
@@ -31,8 +42,9 @@ class Llama:
 
     def norm(self, w, name, x):
         c = self.c
-        if c["norm"] == "layernorm":
-            return F.layer_norm(x, x.shape[-1:], w[name + ".weight"], w[name + ".bias"], c["norm_epsilon"])
+        if c["norm"] in ("layernorm", "layernorm1p"):
+            scale = w[name + ".weight"] + (1 if c["norm"] == "layernorm1p" else 0)
+            return F.layer_norm(x, x.shape[-1:], scale, w[name + ".bias"], c["norm_epsilon"])
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + c["norm_epsilon"]) * w[name + ".weight"]
 
     def rotary(self, positions, dtype):
@@ -66,6 +78,9 @@ class Llama:
         groups = c["heads"] // c["kv_heads"]
         k, v = k.repeat_interleave(groups, dim=1), v.repeat_interleave(groups, dim=1)
         scores = q @ k.transpose(-1, -2) / math.sqrt(c["head_dim"])
+        if c["position"] == "alibi":
+            distance = torch.arange(positions)[None, :] - torch.arange(positions)[:, None]
+            scores = scores + (alibi_slopes(c["heads"])[:, None, None] * distance).to(x.dtype)
         future = torch.ones(positions, positions, dtype=torch.bool).triu(1)
         scores = scores.masked_fill(future, float("-inf"))
         out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, positions, -1)

@@ -19,6 +19,11 @@ class FakeEstimator : public cost::Estimator {
     host_ = {per_op, per_collective, per_wait, cost::Source::kMeasured};
     return *this;
   }
+  // Views and room for tensors then take no launch of their own.
+  FakeEstimator& LaunchKernelsOnly() {
+    host_.for_each_kernel = true;
+    return *this;
+  }
 
   Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override { return Find(op.target); }
   Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override { return Find(collective.kind); }

@@ -1,0 +1,78 @@
+#include "ir/region.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "ir/lifetime.h"
+#include "ir/verify.h"
+#include "support/program_from_text.h"
+
+namespace helm::ir {
+namespace {
+
+using test::ProgramFromText;
+
+// x + bias -> gelu, as one kernel; the sum is read by it alone. Then, in one kernel, halves of a matrix are changed in place.
+constexpr const char* kProgram = R"(helm-program/1
+program chain device=cuda
+storage x: 256 bytes input persistent
+storage bias: 16 bytes parameter persistent
+tensor %x: bf16[16,8] @x
+tensor %bias: bf16[8] @bias
+#0 %y: bf16[16,8] = aten.neg(%x) {phase=forward}
+#1 %sum: bf16[16,8] = aten.add.Tensor(%y, %bias) {phase=forward region=0}
+#2 %act: bf16[16,8] = aten.gelu(%sum, "tanh") {phase=forward region=0}
+#3 %twice: bf16[16,8] @act = aten.mul_.Scalar(%act, 2.0) {phase=forward region=1}
+#4 %half: bf16[16,4]{8,1} @act = view aten.slice.Tensor(%twice, 1, 0, 4) {phase=forward region=1}
+#5 %half.out: bf16[16,4]{8,1} @act = aten.neg_(%half) {phase=forward region=1}
+#6 %all: bf16[16,8] @act = view aten.as_strided(%half.out, [16, 8], [8, 1], 0) {phase=forward}
+#7 %end: bf16[16,8] = aten.neg(%all) {phase=forward}
+output end = %end
+)";
+
+TEST(Regions, TheFirstComputeOpStandsForAll) {
+  const Program program = ProgramFromText(kProgram);
+  const Regions regions(program);
+  std::string roles;
+  for (size_t i = 0; i < program.ops.size(); ++i) roles += regions.IsLeader(i) ? 'L' : regions.IsFollower(i) ? 'f' : '.';
+  EXPECT_EQ(roles, ".LfLff..");
+}
+
+// Region 0 reads y and the bias and writes the activation; the sum between them never reaches memory. Region 1 reads and writes the same
+// matrix once, though its first half is touched twice.
+TEST(Regions, CostWhatEntersAndLeaves) {
+  const Program program = ProgramFromText(kProgram);
+  const Regions regions(program);
+  EXPECT_EQ(ToText(regions.SignatureOf(1)), "helm.region([bf16[16,8], @bf16[8]], [bf16[16,8]])");
+  EXPECT_EQ(ToText(regions.SignatureOf(3)), "helm.region([bf16[16,8]], [bf16[16,8]])");
+}
+
+TEST(Regions, WhatOneRegionUsesAloneIsNeverAllocated) {
+  const Program program = ProgramFromText(kProgram);
+  const Lifetimes lifetimes = ComputeLifetimes(program);
+  EXPECT_TRUE(lifetimes.allocated_by[1].empty());
+  ASSERT_EQ(lifetimes.allocated_by[2].size(), 1u);  // the activation is used behind its region
+  EXPECT_EQ(program.storage(lifetimes.allocated_by[2][0]).name, "act");
+  EXPECT_EQ(lifetimes.freed_after[1].size(), 1u);  // y
+}
+
+TEST(Verify, ARegionIsOneRunOfComputeAndViewOps) {
+  Program program = ProgramFromText(kProgram);
+  program.ops[2].region = -1;
+  program.ops[3].region = 0;
+  EXPECT_NE(Verify(program).message().find("#3 aten.mul_.Scalar: is apart from the other ops of region 0"), std::string::npos)
+      << Verify(program).message();
+}
+
+// Reentrant checkpointing makes again what nobody reads; elsewhere such an op is a mistake.
+TEST(Verify, OnlyRecomputationMayComputeForNothing) {
+  Program program = ProgramFromText(kProgram);
+  program.outputs.clear();
+  EXPECT_NE(Verify(program).message().find("is isolated"), std::string::npos);
+  program.ops[7].phase = Phase::kRecompute;
+  EXPECT_TRUE(Verify(program).ok()) << Verify(program).message();
+}
+
+}  // namespace
+}  // namespace helm::ir
