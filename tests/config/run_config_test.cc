@@ -164,8 +164,11 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
             "runs/f.yaml:4:21: error: not supported by this version: 'objective: cost'\n  allowed: step_time\n"
             "runs/f.yaml:4:47: error: not supported by this version: 'price_per_gpu_hour' (plans by cost)\n  fix: remove "
             "'price_per_gpu_hour'\n");
+  const std::string alibi = "model: {family: gpt, layers: 2, hidden: 64, heads: 4, vocab: 100, position: alibi}\n";
+  EXPECT_NE(Brief(alibi + kCluster + kWorkload).find("error: not supported by this version: 'position: alibi' with flash kernels"),
+            std::string::npos);
+  EXPECT_TRUE(Parse(alibi + kCluster + kWorkload + "software: {flash_attention: false}\n").ok());
   EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload + "software: {flash_attention: false, compile: true}\n"),
-            "runs/f.yaml:4:29: error: not supported by this version: 'flash_attention: false'\n  allowed: true\n"
             "runs/f.yaml:4:45: error: not supported by this version: 'compile: true'\n  allowed: false\n");
 }
 
