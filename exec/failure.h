@@ -2,7 +2,7 @@
 //
 // One failure makes others: when a rank dies, its peers report a lost connection. So causes are ranked: a rank that died comes before one
 // whose training diverged or that found an error of its own, then one that is stopped, then one that makes no progress (of several, the one
-// that is behind in the program), and last one that lost a peer.
+// that the others wait for: exec/rank_wait.h), and last one that lost a peer.
 #pragma once
 
 #include <chrono>
@@ -22,9 +22,9 @@ struct RankObservation {
   int64_t rank = 0;
   std::optional<Status> reported;  // its answer to the job
   std::optional<int> ended;        // status of waitpid, when the process has ended
-  RankStage stage = RankStage::kIdle;
+  RankStage stage = RankStage::kStarting;
   int64_t step = 0;
-  int64_t op = -1;
+  int64_t op = -1;  // as in RankProgress
   std::chrono::milliseconds since_progress{0};
   bool stopped = false;  // by a signal (SIGSTOP), as the kernel says
 

@@ -11,6 +11,32 @@ namespace helm::exec {
 
 using nlohmann::ordered_json;
 
+namespace {
+
+ordered_json ToJson(const RankFault& fault) {
+  return {{"rank", fault.rank},
+          {"action", static_cast<int64_t>(fault.fault.action)},
+          {"step", fault.fault.step},
+          {"op", fault.fault.op.value},
+          {"delay_ms", fault.fault.delay.count()}};
+}
+
+Result<RankFault> FaultFromJson(const ordered_json& document) {
+  constexpr std::string_view kContext = "fault";
+  RankFault fault;
+  HELM_ASSIGN_OR_RETURN(fault.rank, JsonInt64(document, "rank", kContext));
+  HELM_ASSIGN_OR_RETURN(const int64_t action, JsonInt64(document, "action", kContext));
+  HELM_ASSIGN_OR_RETURN(fault.fault.step, JsonInt64(document, "step", kContext));
+  HELM_ASSIGN_OR_RETURN(const int64_t op, JsonInt64(document, "op", kContext));
+  HELM_ASSIGN_OR_RETURN(const int64_t delay, JsonInt64(document, "delay_ms", kContext));
+  fault.fault.action = static_cast<runtime::Fault::Action>(action);
+  fault.fault.op = ir::OpId(static_cast<size_t>(op));
+  fault.fault.delay = std::chrono::milliseconds(delay);
+  return fault;
+}
+
+}  // namespace
+
 ordered_json ToJson(const Job& job) {
   return {{"plan", ir::ToYaml(job.plan)},
           {"plan_path", job.plan_path},
@@ -21,7 +47,8 @@ ordered_json ToJson(const Job& job) {
           {"keep_state", job.keep_state},
           {"folder", job.folder},
           {"tag", job.tag},
-          {"threads_per_rank", job.threads_per_rank}};
+          {"threads_per_rank", job.threads_per_rank},
+          {"fault", job.fault ? ToJson(*job.fault) : ordered_json()}};
 }
 
 Result<Job> JobFromJson(const ordered_json& document) {
@@ -38,6 +65,9 @@ Result<Job> JobFromJson(const ordered_json& document) {
   HELM_ASSIGN_OR_RETURN(job.folder, JsonString(document, "folder", kContext));
   HELM_ASSIGN_OR_RETURN(job.tag, JsonString(document, "tag", kContext));
   HELM_ASSIGN_OR_RETURN(job.threads_per_rank, JsonInt64(document, "threads_per_rank", kContext));
+  if (const auto fault = document.find("fault"); fault != document.end() && !fault->is_null()) {
+    HELM_ASSIGN_OR_RETURN(job.fault, FaultFromJson(*fault));
+  }
   return job;
 }
 

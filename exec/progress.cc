@@ -13,6 +13,8 @@ namespace helm::exec {
 
 std::string_view Name(RankStage stage) {
   switch (stage) {
+    case RankStage::kStarting:
+      return "starting";
     case RankStage::kIdle:
       return "waiting for work";
     case RankStage::kJoining:
@@ -23,6 +25,8 @@ std::string_view Name(RankStage stage) {
       return "initialising parameters";
     case RankStage::kGradients:
       return "computing the first gradients";
+    case RankStage::kWritingGradients:
+      return "writing its gradients";
     case RankStage::kTraining:
       return "training";
     case RankStage::kWriting:

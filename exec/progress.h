@@ -11,19 +11,35 @@
 
 namespace helm::exec {
 
-enum class RankStage : int64_t { kIdle, kJoining, kPreparing, kInitialising, kGradients, kTraining, kWriting };
-std::string_view Name(RankStage stage);  // "waiting for work", "joining the others", ...
+// In the order in which a rank goes through them.
+enum class RankStage : int64_t {
+  kStarting,
+  kIdle,
+  kJoining,
+  kPreparing,
+  kInitialising,
+  kGradients,
+  kWritingGradients,
+  kTraining,
+  kWriting
+};
+std::string_view Name(RankStage stage);  // "starting", "waiting for work", "joining the other ranks", ...
 
 struct RankProgress {
   std::atomic<int64_t> stage{0};
   std::atomic<int64_t> step{0};
-  std::atomic<int64_t> op{-1};   // of the program, while in kGradients or kTraining
+  // In kGradients and kTraining: of the program that runs; -1 before its first op of a step, the number of its ops behind the last.
+  std::atomic<int64_t> op{-1};
   std::atomic<int64_t> beat{0};  // goes up with each piece of other work
 
   void Enter(RankStage next) {
     stage.store(static_cast<int64_t>(next), std::memory_order_relaxed);
     op.store(-1, std::memory_order_relaxed);
     beat.fetch_add(1, std::memory_order_relaxed);
+  }
+  void EnterStep(int64_t next) {
+    step.store(next, std::memory_order_relaxed);
+    op.store(-1, std::memory_order_relaxed);
   }
   void Beat() { beat.fetch_add(1, std::memory_order_relaxed); }
 };

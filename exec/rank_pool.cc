@@ -21,6 +21,10 @@ using std::chrono::milliseconds;
 constexpr milliseconds kLook{100};      // between two looks at the ranks' progress
 constexpr milliseconds kGrace{1000};    // after the first failure, for the others to say what they saw
 constexpr milliseconds kGoodbye{1000};  // for idle ranks to exit by themselves
+// For a process to load its libraries, whatever --timeout says: from a slow disk, or on a busy machine, that has nothing to do with the
+// job.
+constexpr milliseconds kStartsWithin{60000};
+constexpr milliseconds kLookAtStart{10};
 
 constexpr const char* kOwnExecutable = "/proc/self/exe";
 
@@ -32,6 +36,8 @@ char ProcessState(pid_t pid) {
   const size_t name_end = text.rfind(')');
   return name_end == std::string::npos || name_end + 2 >= text.size() ? '?' : text[name_end + 2];
 }
+
+Status Interrupted() { return {StatusCode::kInterrupted, "interrupted: all ranks were stopped"}; }
 
 }  // namespace
 
@@ -72,7 +78,8 @@ Result<JobRecord> RankPool::Run(const Job& job, const StepObserver& observer) {
   HELM_CHECK(world_size <= options_.ranks, "the pool has enough ranks");
   HELM_ASSIGN_OR_RETURN(const auto store, runtime::StoreServer::Start());
   active_ = static_cast<size_t>(world_size);
-  Status status = Give(job, step, store->port());
+  Status status = AwaitStart(step);
+  if (status.ok()) status = Give(job, step, store->port());
   if (status.ok()) status = Supervise(step, observer);
   if (!status.ok()) {
     // Ranks that all answered have come to an end together and can take the next job.
@@ -83,6 +90,21 @@ Result<JobRecord> RankPool::Run(const Job& job, const StepObserver& observer) {
   const std::string path = RecordPath(job);
   HELM_ASSIGN_OR_RETURN(const nlohmann::ordered_json document, ReadJsonFile(path));
   return JobRecordFromJson(document, path);
+}
+
+Status RankPool::AwaitStart(const ir::StepPrograms& step) {
+  const milliseconds limit = std::max(options_.timeout, kStartsWithin);
+  const auto deadline = Clock::now() + limit;
+  while (true) {
+    Listen({});
+    for (size_t i = 0; i < active_; ++i) Observe(ranks_[i]);
+    const std::vector<RankObservation> seen = Observations();
+    if (std::ranges::any_of(seen, [](const RankObservation& rank) { return rank.ended.has_value(); })) return Diagnose(step, seen, limit);
+    if (std::ranges::none_of(seen, [](const RankObservation& rank) { return rank.stage == RankStage::kStarting; })) return OkStatus();
+    if (Clock::now() >= deadline) return Diagnose(step, seen, limit);
+    if (options_.interrupted != nullptr && options_.interrupted->load()) return Interrupted();
+    poll(nullptr, 0, static_cast<int>(kLookAtStart.count()));
+  }
 }
 
 Status RankPool::Give(const Job& job, const ir::StepPrograms& step, int port) {
@@ -112,8 +134,7 @@ Status RankPool::Supervise(const ir::StepPrograms& step, const StepObserver& obs
     const bool any_failed = std::any_of(seen.begin(), seen.end(), [](const auto& rank) { return rank.failed(); });
     const bool all_ended = std::all_of(seen.begin(), seen.end(), ended);
     if (all_ended && !any_failed) return OkStatus();
-    if (options_.interrupted != nullptr && options_.interrupted->load())
-      return {StatusCode::kInterrupted, "interrupted: all ranks were stopped"};
+    if (options_.interrupted != nullptr && options_.interrupted->load()) return Interrupted();
     if (any_failed && !give_up) give_up = Clock::now() + kGrace;
     const bool hangs =
         std::any_of(seen.begin(), seen.end(), [&](const auto& rank) { return !ended(rank) && rank.since_progress >= options_.timeout; });

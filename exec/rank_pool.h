@@ -52,6 +52,7 @@ class RankPool {
   };
 
   explicit RankPool(PoolOptions options) : options_(std::move(options)) {}
+  Status AwaitStart(const ir::StepPrograms& step);
   Status Give(const Job& job, const ir::StepPrograms& step, int port);
   Status Supervise(const ir::StepPrograms& step, const StepObserver& observer);
   void Listen(const StepObserver& observer);

@@ -61,6 +61,7 @@ class RankProcess {
   RankProcess(const Identity& identity, ProgressBoard& board) : identity_(identity), progress_(board.of(identity.rank)) {}
 
   void Serve() {
+    progress_.Enter(RankStage::kIdle);
     while (const std::optional<std::string> path = NextRequest()) {
       const Status status = RunGuarded(*path);
       if (status.ok()) progress_.Enter(RankStage::kIdle);  // after a failure the parent wants to know where it was

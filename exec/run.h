@@ -29,6 +29,7 @@
 
 #include "core/status.h"
 #include "core/units.h"
+#include "exec/job.h"
 #include "exec/verify.h"
 #include "ir/plan.h"
 #include "ir/timeline.h"
@@ -61,6 +62,7 @@ struct RunOptions {
   std::function<void(const RunEvent&)> observer;
   std::function<void(std::string_view line)> log;  // lines that ranks wrote on stderr, "[rank 1] ..."
   const std::atomic<bool>* interrupted = nullptr;  // set by a signal handler: stop
+  std::optional<RankFault> fault;                  // tests only: of the split run
 };
 
 struct RunResult {

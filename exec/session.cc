@@ -105,8 +105,14 @@ class Session {
     return OkStatus();
   }
 
-  Result<std::unique_ptr<runtime::Interpreter>> Prepare(const ir::Program& program, const RankState& initial) {
+  std::optional<runtime::Fault> FaultOfRank() const {
+    return job_.fault && job_.fault->rank == rank_ ? std::optional(job_.fault->fault) : std::nullopt;
+  }
+
+  Result<std::unique_ptr<runtime::Interpreter>> Prepare(const ir::Program& program, const RankState& initial,
+                                                        std::optional<runtime::Fault> fault = std::nullopt) {
     runtime::InterpreterOptions options;
+    options.fault = fault;
     if (context_.progress != nullptr) options.current_op = &context_.progress->op;
     HELM_ASSIGN_OR_RETURN(auto interpreter, runtime::Interpreter::Create(program, context_.world, rank_, options));
     HELM_RETURN_IF_ERROR(WriteState(program, rank_, initial, *interpreter));
@@ -124,15 +130,15 @@ class Session {
   }
 
   Status Write(VerifyKind kind, const RankState& state) {
-    Enter(RankStage::kWriting);
+    Enter(kind == VerifyKind::kGradient ? RankStage::kWritingGradients : RankStage::kWriting);
     return formats::WriteSafetensors(ToTensorFile(program_, state), StatePath(job_, kind, rank_));
   }
 
   Status Train(const RankState& initial) {
-    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, initial));
     Enter(RankStage::kTraining);
+    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, initial, FaultOfRank()));
     for (int64_t step = 0; step < job_.steps; ++step) {
-      if (context_.progress != nullptr) context_.progress->step.store(step, std::memory_order_relaxed);
+      if (context_.progress != nullptr) context_.progress->EnterStep(step);
       HELM_RETURN_IF_ERROR(feeder_.Feed(step, *interpreter));
       if (context_.world != nullptr) HELM_RETURN_IF_ERROR(context_.world->Barrier());
       HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep());

@@ -184,6 +184,7 @@ void DispatchInterpreter::BeginStep(StepRecord& record) {
 }
 
 void DispatchInterpreter::EndStep(StepRecord& record) {
+  if (options_.current_op != nullptr) options_.current_op->store(static_cast<int64_t>(plan_.ops.size()), std::memory_order_relaxed);
   device_->Synchronize();
   record.makespan = Between(step_start_, Clock::now());
   if (timer_ != nullptr) timer_->EndStep(record);

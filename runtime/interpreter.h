@@ -53,7 +53,8 @@ struct Fault {
 struct InterpreterOptions {
   bool check_results = true;  // compare dtype, shape and strides with the program on the first step
   bool record_times = true;
-  // When given, RunStep stores the index of each op here before it runs it (relaxed), for whoever watches from another thread or process.
+  // When given, RunStep stores the index of each op here before it runs it, and their number when the last has been launched (relaxed), for
+  // whoever watches from another thread or process.
   std::atomic<int64_t>* current_op = nullptr;
   std::optional<Fault> fault;  // tests only
 };

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""helm-exec from outside: against PyTorch's autograd, under the wheel's own torchrun, and killed by hand.
+"""helm-exec from outside: against PyTorch's autograd, under the wheel's own torchrun, and killed by hand, it or its ranks.
 
-    run_checks.py oracle|torchrun|orphans HELM_EXEC HELM_WRITE_PLAN
+    run_checks.py oracle|torchrun|orphans|failures HELM_EXEC HELM_WRITE_PLAN
 """
 import json
 import os
@@ -68,17 +68,22 @@ def lives(process):
     return status.exists() and "State:\tZ" not in status.read_text()
 
 
+def start_training(parent):
+    """Its two ranks, in their order, when they have had the time to ask to die with their parent and to begin to train."""
+    deadline = time.monotonic() + 60
+    while len(children(parent.pid)) < 2:
+        assert time.monotonic() < deadline, "no ranks"
+        time.sleep(0.05)
+    time.sleep(2)
+    return children(parent.pid)
+
+
 def orphans(helm_exec, writer, folder):
     """A helm-exec that is killed takes its ranks with it."""
     plan = write_plan(writer, folder, "llama", 2, 1, False)
     parent = subprocess.Popen([str(helm_exec), str(plan), "--steps", "1000000"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                               env={**os.environ, "TMPDIR": str(folder)})
-    deadline = time.monotonic() + 60
-    while len(children(parent.pid)) < 2:
-        assert time.monotonic() < deadline, "no ranks"
-        time.sleep(0.05)
-    ranks = children(parent.pid)
-    time.sleep(2)  # long enough that they have asked to die with their parent
+    ranks = start_training(parent)
     parent.send_signal(signal.SIGKILL)
     parent.wait()
     time.sleep(1)
@@ -86,8 +91,26 @@ def orphans(helm_exec, writer, folder):
     assert not left, f"ranks {left} outlived helm-exec"
 
 
+def failures(helm_exec, writer, folder):
+    """A rank that is killed or stopped: exit code 5, rank and cause are named, no rank is left and no file that was asked for is there."""
+    plan = write_plan(writer, folder, "llama", 2, 1, False)
+    for number, cause in ((signal.SIGKILL, "was killed by signal 9 (Killed)"), (signal.SIGSTOP, "is stopped")):
+        command = [helm_exec, plan, "--steps", 1000000, "--timeout", 3, "--trace", folder / "trace.json", "--dump-state", folder / "dump"]
+        parent = subprocess.Popen([str(part) for part in command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                  env={**os.environ, "TMPDIR": str(folder)})
+        ranks = start_training(parent)
+        os.kill(ranks[1], number)
+        stdout, stderr = parent.communicate(timeout=120)
+        assert parent.returncode == 5 and stdout == "", (parent.returncode, stdout, stderr)
+        assert f"error: rank 1 {cause} while " in stderr, stderr
+        left = [pid for pid in ranks if lives(pid)]
+        assert not left, f"ranks {left} outlived helm-exec"
+        found = [path.name for path in folder.iterdir()]
+        assert found == [plan.name], found
+
+
 def main():
-    check = {"oracle": oracle, "torchrun": torchrun, "orphans": orphans}[sys.argv[1]]
+    check = {"oracle": oracle, "torchrun": torchrun, "orphans": orphans, "failures": failures}[sys.argv[1]]
     with tempfile.TemporaryDirectory() as folder:
         check(pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[3]), pathlib.Path(folder))
 

@@ -2,19 +2,15 @@
 #include "exec/run.h"
 
 #include <signal.h>
-#include <unistd.h>
 
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
-#include <fstream>
-#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "core/file.h"
 #include "formats/safetensors.h"
+#include "run_fixture.h"
 #include "training_plan.h"
 
 namespace helm::exec {
@@ -22,36 +18,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
-
-// Temporary files of the runs go where the test can see that nothing is left.
-class RunTest : public testing::Test {
- protected:
-  void SetUp() override {
-    folder_ = testing::TempDir() + "/helm_run_test." + std::to_string(getpid());
-    std::filesystem::create_directories(folder_ + "/tmp");
-    setenv("TMPDIR", (folder_ + "/tmp").c_str(), 1);
-  }
-  void TearDown() override {
-    EXPECT_TRUE(std::filesystem::is_empty(folder_ + "/tmp")) << "temporary files are left";
-    unsetenv("TMPDIR");
-    std::filesystem::remove_all(folder_);
-    for (const int process : processes_) EXPECT_EQ(kill(process, 0), -1) << "process " << process << " is left";
-  }
-
-  // Runs with an observer that notes the processes and calls `at_step` after each step.
-  Result<RunResult> RunWatched(const ir::Plan& plan, RunOptions options, const std::function<void(int64_t)>& at_step = {}) {
-    options.plan_path = "plan.yaml";
-    options.log = [](std::string_view line) { std::cerr << line << "\n"; };
-    options.observer = [&](const RunEvent& event) {
-      if (event.kind == RunEvent::Kind::kStarted) processes_ = event.processes;
-      if (event.kind == RunEvent::Kind::kStep && !event.unsplit && at_step) at_step(event.step);
-    };
-    return exec::Run(plan, options);
-  }
-
-  std::string folder_;
-  std::vector<int> processes_;
-};
 
 ir::Strategy TwoByOne() { return {.data = 2, .micro_batch = 1}; }
 
