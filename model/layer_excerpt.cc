@@ -36,7 +36,7 @@ int32_t LayerExcerpt::ToldBy(int64_t layer, bool in_last) const {
   return layers.empty() ? static_cast<int32_t>(layer) : layers[static_cast<size_t>(layer)];
 }
 
-LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy, int64_t stage) {
+LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy, int64_t stage, bool whole_last) {
   LayerExcerpt excerpt;
   if (strategy.zero > 1 || strategy.fsdp_shard > 0) return excerpt;
   for (int64_t layer = 0; layer < model.layers; ++layer) excerpt.told_by.push_back(static_cast<int32_t>(layer));
@@ -45,7 +45,7 @@ LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, con
   const std::set<int64_t> reducing = strategy.data > 1 ? LayersThatCompleteBuckets(plan) : std::set<int64_t>();
   for (const Chunk& chunk : ChunksOfStage(model, strategy, stage)) {
     LeaveOut(chunk, {}, excerpt.told_by);
-    LeaveOut(chunk, reducing, excerpt.told_by_in_last);
+    if (!whole_last || strategy.data == 1) LeaveOut(chunk, reducing, excerpt.told_by_in_last);
   }
   return excerpt;
 }

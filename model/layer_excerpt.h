@@ -24,8 +24,10 @@ struct LayerExcerpt {
   bool LeavesOut(int64_t layer, bool in_last) const { return ToldBy(layer, in_last) != layer; }
 };
 
-// Leaves out nothing where layers depend on their neighbours (parameters gathered layer by layer: ZeRO 2 and 3, FSDP). REQUIRES:
-// CheckStrategy is ok.
-LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy, int64_t stage);
+// `whole_last`: leaves out nothing in the last micro-batch, whose layers are then not alike: a reduction that runs beside some of them
+// slows them down. Leaves out nothing anywhere where layers depend on their neighbours (parameters gathered layer by layer: ZeRO 2 and 3,
+// FSDP). REQUIRES: CheckStrategy is ok.
+LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy, int64_t stage,
+                       bool whole_last = false);
 
 }  // namespace helm::model

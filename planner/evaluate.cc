@@ -46,7 +46,8 @@ namespace {
 Status Compose(const model::ModelSpec& model, const cluster::Cluster& cluster, sim::PriceBook& prices,
                const sim::SimulationOptions& options, Evaluation& evaluation) {
   const ir::DeviceKind device = cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
-  HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(evaluation.plan, model, device));
+  const bool contends = device == ir::DeviceKind::kCuda && options.engine != sim::Engine::kStatic;
+  HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(evaluation.plan, model, device, contends));
   HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices, options));
   if (composition.simulation) {
     evaluation.simulation = *std::move(composition.simulation);

@@ -78,7 +78,8 @@ std::vector<sim::LayerTurn> TurnsOf(const ir::Action& action, const std::vector<
 
 class ExcerptMaker {
  public:
-  ExcerptMaker(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device) : plan_(plan), model_(model), device_(device) {}
+  ExcerptMaker(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last)
+      : plan_(plan), model_(model), device_(device), whole_last_(whole_last) {}
 
   Result<sim::StepExcerpt> Run() {
     const ir::Strategy& strategy = plan_.strategy;
@@ -108,7 +109,7 @@ class ExcerptMaker {
     const ir::Strategy& strategy = plan_.strategy;
     const auto coordinate = static_cast<int64_t>(stage);
     const ir::Schedule& schedule = written_[stage];
-    const model::LayerExcerpt layers = model::ExcerptOf(model_, plan_.software, strategy, coordinate);
+    const model::LayerExcerpt layers = model::ExcerptOf(model_, plan_.software, strategy, coordinate, whole_last_);
     HELM_ASSIGN_OR_RETURN(ir::Program program,
                           model::LowerStage(model_, plan_.workload, plan_.software, strategy, device_, schedule, coordinate, layers));
     HELM_ASSIGN_OR_RETURN(excerpt_.programs.classes[stage], ApplyOverlap(strategy.overlap, std::move(program)));
@@ -122,6 +123,7 @@ class ExcerptMaker {
   const ir::Plan& plan_;
   const model::ModelSpec& model_;
   const ir::DeviceKind device_;
+  const bool whole_last_;
   std::vector<std::vector<model::Chunk>> chunks_;  // by stage
   std::vector<ir::Schedule> written_;              // by stage
   std::vector<StageWork> works_;                   // by stage
@@ -130,8 +132,8 @@ class ExcerptMaker {
 
 }  // namespace
 
-Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device) {
-  return ExcerptMaker(plan, model, device).Run();
+Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last) {
+  return ExcerptMaker(plan, model, device, whole_last).Run();
 }
 
 }  // namespace helm::schedule

@@ -13,7 +13,9 @@
 
 namespace helm::schedule {
 
-// `model` is the plan's model document read; its cluster counts with `device` alone.
-Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device);
+// `model` is the plan's model document read; its cluster counts with `device` alone. `whole_last`: with every layer of the last
+// micro-batch, where reductions of gradients slow down what runs beside them (sim/contention.h).
+Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device,
+                                            bool whole_last = false);
 
 }  // namespace helm::schedule

@@ -132,8 +132,7 @@ class ClassWalk {
       case Element::Kind::kPost:
         return DoPost(element.index);
       case Element::Kind::kWait:
-        Wait(stage_.waits[element.index]);
-        break;
+        return Wait(stage_.waits[element.index]);
     }
     return OkStatus();
   }
@@ -160,7 +159,7 @@ class ClassWalk {
   }
 
   // As the breakdown of a step that is written out has it (sim/schedule_times.h): of a message only the transfer is communication.
-  void Wait(const WaitEnd& wait) {
+  Status Wait(const WaitEnd& wait) {
     const Seat& seat = seats_[wait.channel];
     const size_t index = seat.posted - 1 - wait.back;
     const bool message = stage_.channels[wait.channel].peer != 0;
@@ -172,6 +171,11 @@ class ClassWalk {
     bubble_ += begun - launched;
     idle_.communication += end - begun;
     compute = end;
+    // What contends was found as if nobody had to wait: a collective that has all of it to itself now would end sooner.
+    const bool in_action = micro_batches_[action_] >= 0;
+    if (stage_.contends && in_action && begun > launched && std::ranges::any_of(open_, [&](int64_t ends) { return ends > launched; }))
+      return UnavailableError("a reduction of gradients runs on while another stage is waited for");
+    return OkStatus();
   }
 
   const StageTemplate& stage_;
@@ -249,8 +253,7 @@ class Composer {
         if (excerpt_.told_by[other] == excerpt_.told_by[c] && SameCollectives(c, other)) classes_[c].stage = classes_[other].stage;
       }
       if (classes_[c].stage == nullptr) {
-        HELM_ASSIGN_OR_RETURN(StageTemplate stage,
-                              MakeStageTemplate(excerpt_, excerpt_.told_by[c], *classes_[c].costs, options_.communication_shares_cores));
+        HELM_ASSIGN_OR_RETURN(StageTemplate stage, MakeStageTemplate(excerpt_, excerpt_.told_by[c], *classes_[c].costs, options_));
         classes_[c].stage = std::make_shared<const StageTemplate>(std::move(stage));
       }
       HELM_RETURN_IF_ERROR(FindActions(c));

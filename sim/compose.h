@@ -8,6 +8,10 @@
 //     put down to communication first, as much as they have when nothing but their own stream holds them up, then to the host.
 // The property test holds both against sim::Simulate (tests/planner/composition_test.cc).
 //
+// Where ops that run at the same time slow each other down (SimulationOptions::engine), they do so in the templates as if no other stage
+// had to be waited for, and the excerpt must hold all layers of the last micro-batch. Makespan and times are then near those of the step
+// written out, within 0.5 % (property test); a reduction that would run on while a stage waits for another one is refused.
+//
 // Where a program holds something that pieces cannot carry, composition says so and gives no number.
 #pragma once
 

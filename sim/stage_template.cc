@@ -10,6 +10,7 @@
 #include "core/check.h"
 #include "ir/stream_layout.h"
 #include "sim/class_builder.h"
+#include "sim/contention.h"
 
 namespace helm::sim {
 namespace {
@@ -19,15 +20,27 @@ struct ClassGraph {
   StepGraph graph;
   std::vector<bool> is_external;                     // by task
   std::map<ir::OpId, std::vector<uint32_t>> posted;  // by op: tasks after which it could begin
+  bool contends = false;
 };
 
-Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs, bool shares_cores) {
+// What runs at the same time takes as long as it does when no other stage is waited for (sim/contention.h).
+Status Contend(const ir::StepPrograms& programs, const SimulationOptions& options, ClassGraph& of_class) {
+  if (options.engine == Engine::kStatic || programs.classes.front().device != ir::DeviceKind::kCuda) return OkStatus();
+  StepGraph& graph = of_class.graph;
+  std::vector<int64_t> finish(graph.graph.size());
+  LongestPath(graph.graph, finish);
+  if (options.engine == Engine::kAutomatic && !AnyOverlap(programs, graph, finish)) return OkStatus();
+  of_class.contends = true;
+  return ApplyContention(programs, options.overlap_losses, options.ranks_per_node, graph);
+}
+
+Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs, const SimulationOptions& options) {
   const ir::StreamLayout layout(excerpt.programs);
   if (layout.compute_count() > 1) return UnavailableError("several compute streams");
   ClassGraph result;
   result.graph.streams = layout.streams();
   result.graph.classes.resize(excerpt.programs.classes.size());
-  ClassBuilder builder(excerpt.programs, rank_class, costs, layout, shares_cores, result.graph);
+  ClassBuilder builder(excerpt.programs, rank_class, costs, layout, options.communication_shares_cores, result.graph);
   while (!builder.finished()) {
     bool moved = builder.Advance();
     for (std::vector<Posted> ready = builder.Ready(); !ready.empty(); ready = builder.Ready()) {
@@ -41,6 +54,7 @@ Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const 
     if (!moved) return UnavailableError("a wait for what was never started: " + builder.WaitsFor());
   }
   result.is_external.resize(result.graph.tasks.size(), false);
+  HELM_RETURN_IF_ERROR(Contend(excerpt.programs, options, result));
   return result;
 }
 
@@ -56,6 +70,11 @@ class TemplateBuilder {
         lifetimes_(ir::ComputeLifetimes(program_)),
         cutter_(program_, graph.graph, rank_class, graph.is_external, shares_cores) {
     FindPlaces();
+    work_of_.resize(program_.ops.size());
+    for (size_t task = 0; task < graph.graph.tasks.size(); ++task) {
+      const Task& of = graph.graph.tasks[task];
+      if (of.kind == TaskKind::kCompute) work_of_[of.op.index()] = graph.graph.graph.durations[task];
+    }
   }
 
   Result<StageTemplate> Build() {
@@ -75,6 +94,7 @@ class TemplateBuilder {
     HELM_ASSIGN_OR_RETURN(result_.after, Finish(drafts.back(), /*runs_once=*/true));
     result_.layout = cutter_.layout();
     result_.open_slots = cutter_.open_slots();
+    result_.contends = graph_.contends;
     result_.resident = ResidentBytes(program_);
     result_.live_after = LiveAfterStep(program_);
     result_.input_bytes = InputBytes();
@@ -266,15 +286,15 @@ class TemplateBuilder {
     action.totals.Add(account->totals);
   }
 
+  // As they are in the graph: what runs beside something else may take longer than its price.
   Totals TotalsOf(const Piece& piece) const {
     Totals totals;
     for (size_t i = piece.op_first; i < piece.op_end; ++i) {
       const ir::Op& op = program_.ops[i];
-      const int64_t duration = costs_.ops[i].duration.picoseconds();
+      if (op.kind == ir::OpKind::kCompute) (op.phase == ir::Phase::kOptimizer ? totals.optimizer : totals.compute) += work_of_[i];
       if (op.kind != ir::OpKind::kCompute && op.kind != ir::OpKind::kCollectiveStart) continue;
       if (graph_.posted.contains(ir::OpId(i))) continue;  // each class has its own price of a message
-      totals.by_source[static_cast<size_t>(costs_.ops[i].source)] += duration;
-      if (op.kind == ir::OpKind::kCompute) (op.phase == ir::Phase::kOptimizer ? totals.optimizer : totals.compute) += duration;
+      totals.by_source[static_cast<size_t>(costs_.ops[i].source)] += costs_.ops[i].duration.picoseconds();
     }
     for (size_t task = 0; task < piece.durations.size(); ++task) {
       if (piece.on_compute[task] && piece.kinds[task] == TaskKind::kLaunch) totals.host += piece.durations[task];
@@ -328,6 +348,7 @@ class TemplateBuilder {
   PieceCutter cutter_;
   StageTemplate result_;
   std::vector<int32_t> action_of_, layer_of_;  // by op
+  std::vector<int64_t> work_of_;               // by op: picoseconds of its kernel
   std::vector<std::vector<ir::OpId>> open_;    // by channel
   int64_t open_collectives_ = 0;
   std::vector<std::optional<ActionTemplate>> accounts_;  // by piece: memory and totals
@@ -343,9 +364,10 @@ void Totals::Add(const Totals& other) {
   for (size_t source = 0; source < by_source.size(); ++source) by_source[source] += other.by_source[source];
 }
 
-Result<StageTemplate> MakeStageTemplate(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs, bool shares_cores) {
-  HELM_ASSIGN_OR_RETURN(const ClassGraph graph, GraphOf(excerpt, rank_class, costs, shares_cores));
-  return TemplateBuilder(excerpt, rank_class, costs, shares_cores, graph).Build();
+Result<StageTemplate> MakeStageTemplate(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs,
+                                        const SimulationOptions& options) {
+  HELM_ASSIGN_OR_RETURN(const ClassGraph graph, GraphOf(excerpt, rank_class, costs, options));
+  return TemplateBuilder(excerpt, rank_class, costs, options.communication_shares_cores, graph).Build();
 }
 
 }  // namespace helm::sim

@@ -14,6 +14,7 @@
 #include "sim/max_plus.h"
 #include "sim/memory.h"
 #include "sim/piece.h"
+#include "sim/simulate.h"
 #include "sim/step_excerpt.h"
 #include "sim/task_costs.h"
 
@@ -72,6 +73,7 @@ struct StageTemplate {
   std::vector<WaitEnd> waits;
   std::vector<Channel> channels;
   size_t open_slots = 0;
+  bool contends = false;  // some ops take longer than their prices, since others run beside them
 
   ActionTemplate before;                // the first action
   std::vector<ActionTemplate> actions;  // by action of the excerpt's program
@@ -82,6 +84,7 @@ struct StageTemplate {
 };
 
 // kUnavailable when the program holds something that pieces cannot carry, with what it is.
-Result<StageTemplate> MakeStageTemplate(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs, bool shares_cores);
+Result<StageTemplate> MakeStageTemplate(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs,
+                                        const SimulationOptions& options);
 
 }  // namespace helm::sim
