@@ -35,8 +35,7 @@ struct EvaluateOptions {
   // Composed of templates (sim/compose.h): the evaluation then has the programs of an excerpt, and no timeline. Where they do not apply the
   // step is written out, but for many micro-batches (planner/steady_state.h), and the evaluation says why.
   bool templates = false;
-  // What runs at the same time on a GPU, where the step is written out; templates know the static engine alone.
-  sim::Engine engine = sim::Engine::kStatic;
+  sim::Engine engine = sim::Engine::kAutomatic;  // what runs at the same time on a GPU
   bool replay_allocator = false;  // on GPUs: what the caching allocator reserves
 };
 

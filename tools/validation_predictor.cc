@@ -31,7 +31,7 @@ class RowPredictor {
     const planner::EvaluateOptions options{.memory_fraction = config.search.memory_fraction,
                                            .record_timeline = false,
                                            .templates = true,
-                                           .engine = sim::Engine::kAutomatic,
+                                           .engine = sim::Engine::kStatic,
                                            .replay_allocator = all_memory};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                           planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *prices, options));
