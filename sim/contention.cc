@@ -23,7 +23,7 @@ enum Kind : uint32_t { kProduct, kMemoryBound, kInside, kNetwork, kKinds };
 
 // Bound by multiprocessors, not by memory.
 bool IsProduct(std::string_view target) {
-  static constexpr std::array<std::string_view, 6> kBases = {"mm", "addmm", "addmm_", "bmm", "baddbmm", "_grouped_mm"};
+  static constexpr std::array<std::string_view, 6> kBases = {"mm", "addmm", "bmm", "baddbmm", "matmul", "_grouped_mm"};
   const std::string base = ir::BaseName(std::string(target));
   return std::ranges::find(kBases, base) != kBases.end() || base.starts_with("_scaled_dot_product") || base.starts_with("_scaled_mm");
 }
