@@ -24,10 +24,11 @@ void DropUnreadViews(const ir::Program& program, std::vector<bool>* keep) {
 
 // The newest version, within `pass`, of what the segment's gradients were scattered to.
 ir::TensorId ReducedShard(const ir::Program& pass, const ir::ParameterSegment& segment) {
-  ir::StorageId storage;
+  ir::StorageId storage = segment.gradient_sharded ? segment.gradient : ir::StorageId();
   ir::TensorId newest;
   for (const ir::Op& op : pass.ops) {
-    const bool scatters = op.target == "c10d.reduce_scatter" && pass.tensor(ir::TensorArguments(op).front()).storage == segment.gradient;
+    const bool scatters = !segment.gradient_sharded && op.target == "c10d.reduce_scatter" &&
+                          pass.tensor(ir::TensorArguments(op).front()).storage == segment.gradient;
     if (scatters) storage = pass.tensor(op.results.front()).storage;
     for (const ir::TensorId result : op.results) {
       if (result.valid() && storage.valid() && pass.tensor(result).storage == storage && op.kind != ir::OpKind::kView) newest = result;

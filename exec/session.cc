@@ -35,8 +35,11 @@ class Feeder {
   Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank)
       : job_(job), program_(program), loader_(loader) {
     const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
+    int64_t ranks = 1;
     for (size_t d = 0; d < program.mesh.size(); ++d) {
-      if (program.mesh[d].name == "data") data_rank_ = coordinates[d];
+      if (program.mesh[d].name != "data" && program.mesh[d].name != "replicate") continue;
+      data_rank_ += coordinates[d] * ranks;
+      ranks *= program.mesh[d].size;
     }
   }
 

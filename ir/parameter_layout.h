@@ -37,6 +37,9 @@ struct ParameterSegment {
   // Mesh dimension over which the optimizer state is sharded (ZeRO); empty: every rank holds all of it. A rank's master and moment storages
   // then hold as many-th part of the elements as the dimension has coordinates, the one at its own coordinate.
   std::string sharded_over;
+  // `gradient` holds only this rank's shard too, from its first reduction to the end of the step (ZeRO-2 and higher stages). `parameter` is
+  // sharded likewise where it equals `master` (ZeRO-3): the program gathers it into tensors of its own.
+  bool gradient_sharded = false;
   bool weight_decay = true;
   bool tensor_replicated = false;  // the same on all ranks of the tensor group (counted once in the gradient norm)
   Id<StorageTag> parameter;        // in the compute dtype

@@ -199,6 +199,7 @@ class ProgramParser {
     if (TryKey("weight_decay")) return ParseBool(segment.weight_decay);
     if (TryKey("tensor_replicated")) return ParseBool(segment.tensor_replicated);
     if (TryKey("sharded_over")) return scanner_.Name("the name of a mesh dimension", segment.sharded_over);
+    if (TryKey("gradient_sharded")) return ParseBool(segment.gradient_sharded);
     if (TryKey("gradient_offset")) return ParseSize(scanner_, "a number of elements", segment.gradient_offset);
     if (TryKey("parameter")) return ParseStorageName(segment.parameter);
     if (TryKey("gradient")) return ParseStorageName(segment.gradient);
@@ -206,8 +207,8 @@ class ProgramParser {
     if (TryKey("moment_first")) return ParseStorageName(segment.moment_first);
     if (TryKey("moment_second")) return ParseStorageName(segment.moment_second);
     return scanner_.Expected(
-        "elements, weight_decay, tensor_replicated, sharded_over, parameter, gradient, gradient_offset, master, moment_first or "
-        "moment_second");
+        "elements, weight_decay, tensor_replicated, sharded_over, gradient_sharded, parameter, gradient, gradient_offset, master, "
+        "moment_first or moment_second");
   }
 
   bool ParsePiece() {

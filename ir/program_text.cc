@@ -104,6 +104,7 @@ class Printer {
     Add("segment {} elements={} weight_decay={} tensor_replicated={}", NameText(segment.name), segment.elements, segment.weight_decay,
         segment.tensor_replicated);
     if (!segment.sharded_over.empty()) Add(" sharded_over={}", NameText(segment.sharded_over));
+    if (segment.gradient_sharded) Add(" gradient_sharded=true");
     PrintStorageField("parameter", segment.parameter);
     PrintStorageField("gradient", segment.gradient);
     Add(" gradient_offset={}", segment.gradient_offset);

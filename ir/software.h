@@ -92,10 +92,15 @@ struct Software {
   bool parameter_gather_fp8 = false;                // fp8: parameters are kept and gathered in fp8
 
   // --- fully sharded data parallelism ---
-  bool fsdp_forward_prefetch = false;  // the next layer's gather starts before this layer's forward pass
+  bool fsdp_forward_prefetch = false;  // the host issues the next layer's gather before this layer's forward pass, not behind it
   BackwardPrefetch fsdp_backward_prefetch = BackwardPrefetch::kPre;
+  int64_t fsdp_prefetch = 1;           // layers that are gathered while another one computes; 0: each is gathered when it is needed
   bool fsdp_limit_all_gathers = true;  // the host runs ahead by at most two gathered layers
   bool fsdp_root_kept = true;          // embedding, final norm and head stay gathered from the start of forward to the end of backward
+  bool fsdp_last_kept = true;          // so does the last layer, whose backward comes next
+  bool fsdp_no_sync = false;           // gradients are added up whole and reduced with the last micro-batch only; false: with each
+  bool fsdp_gather_copied = false;     // gathered parameters are copied out of the gathered buffer (FSDP2), not used in it (FSDP1)
+  bool fsdp_gradient_divided = false;  // gradients are divided before and after the reduction, in kernels of their own (FSDP1)
 
   // --- tensor and context parallelism ---
   bool tensor_backward_overlap = true;  // the input gradient's collective runs under the weight gradient's product

@@ -104,8 +104,13 @@ void VisitState(Target& s, const Visit& visit) {
   visit("parameter_gather_fp8", s.parameter_gather_fp8);
   visit("fsdp_forward_prefetch", s.fsdp_forward_prefetch);
   visit("fsdp_backward_prefetch", s.fsdp_backward_prefetch);
+  visit("fsdp_prefetch", s.fsdp_prefetch);
   visit("fsdp_limit_all_gathers", s.fsdp_limit_all_gathers);
   visit("fsdp_root_kept", s.fsdp_root_kept);
+  visit("fsdp_last_kept", s.fsdp_last_kept);
+  visit("fsdp_no_sync", s.fsdp_no_sync);
+  visit("fsdp_gather_copied", s.fsdp_gather_copied);
+  visit("fsdp_gradient_divided", s.fsdp_gradient_divided);
 }
 
 template <typename Target, typename Visit>

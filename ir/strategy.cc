@@ -1,5 +1,7 @@
 #include "ir/strategy.h"
 
+#include "ir/sharding.h"
+
 namespace helm::ir {
 namespace {
 
@@ -58,7 +60,10 @@ const std::vector<std::string>& RecomputeParts() {
 }
 
 std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
-  return {{"tensor", strategy.tensor}, {"context", strategy.context}, {"data", strategy.data}, {"pipeline", strategy.pipeline}};
+  std::vector<MeshDimension> mesh = {{"tensor", strategy.tensor}, {"context", strategy.context}, {"data", DataShards(strategy)}};
+  if (strategy.fsdp_replicate > 1) mesh.push_back({"replicate", strategy.fsdp_replicate});
+  mesh.push_back({"pipeline", strategy.pipeline});
+  return mesh;
 }
 
 }  // namespace helm::ir

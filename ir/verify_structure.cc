@@ -129,7 +129,10 @@ int64_t ShardsOf(const Program& program, const ParameterSegment& segment) {
 }
 
 void CheckShards(const Program& program, const ParameterSegment& segment, Problems& problems) {
-  if (segment.sharded_over.empty()) return;
+  if (segment.sharded_over.empty()) {
+    if (segment.gradient_sharded) problems.Add(fmt::format("segment '{}': its gradient is sharded, but over no dimension", segment.name));
+    return;
+  }
   if (!HasDimension(program, segment.sharded_over)) {
     problems.Add(fmt::format("segment '{}': '{}' is no dimension of the mesh ({})", segment.name, segment.sharded_over, MeshText(program)));
   } else if (segment.elements % ShardsOf(program, segment) != 0) {
@@ -144,17 +147,19 @@ void CheckSegmentStorages(const Program& program, const ParameterSegment& segmen
     const char* name;
     StorageId storage;
     int64_t elements;
+    bool persistent = true;
   };
   const int64_t own = segment.elements / ShardsOf(program, segment);
-  for (const auto& [name, storage, elements] :
-       {Part{"gradient", segment.gradient, segment.gradient_offset + segment.elements}, Part{"master", segment.master, own},
+  const int64_t gradient = segment.gradient_offset + (segment.gradient_sharded ? own : segment.elements);
+  for (const auto& [name, storage, elements, persistent] :
+       {Part{"gradient", segment.gradient, gradient, !segment.gradient_sharded}, Part{"master", segment.master, own},
         Part{"moment_first", segment.moment_first, own}, Part{"moment_second", segment.moment_second, own}}) {
     const int64_t needed = elements * ElementBytes(DataType::kFloat32);
     if (program.storage(storage).bytes.count() < needed) {
       problems.Add(fmt::format("segment '{}': {} storage {} has {} bytes, needs {}", segment.name, name, StorageText(program, storage),
                                program.storage(storage).bytes.count(), needed));
     }
-    if (!program.storage(storage).persistent) {
+    if (persistent && !program.storage(storage).persistent) {
       problems.Add(fmt::format("segment '{}': {} storage {} is not persistent", segment.name, name, StorageText(program, storage)));
     }
   }

@@ -47,8 +47,7 @@ void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, 
   for (const auto& [name, value] : degrees) {
     problems.Require(value == 1, fmt::format("strategy.{} {} is not supported by this version; allowed: 1", name, value));
   }
-  problems.Require(strategy.zero == 0 || strategy.zero == 1,
-                   fmt::format("strategy.zero {} is not supported by this version; allowed: 0, 1", strategy.zero));
+  problems.Require(strategy.zero >= 0 && strategy.zero <= 3, fmt::format("strategy.zero {} is not known; allowed: 0 to 3", strategy.zero));
   problems.Require(strategy.recompute == "none" || strategy.recompute == "selective" || strategy.recompute == "full",
                    fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full", strategy.recompute));
   problems.Require(workload.kind == "training",
@@ -96,6 +95,20 @@ void CheckHead(const ir::Strategy& strategy, Problems& problems) {
     problems.Require(strategy.stages[static_cast<size_t>(stage)].layers() == 0,
                      fmt::format("strategy.stages: stage {} has layers, behind the head on stage {}", stage, strategy.head_stage));
   }
+}
+
+// With `fsdp: {shard, replicate}`.
+void CheckSharding(const ir::Strategy& strategy, Problems& problems) {
+  if (strategy.fsdp_shard == 0) return;
+  const int64_t ranks = strategy.data * strategy.context;
+  problems.Require(strategy.zero >= 2, fmt::format("strategy.fsdp needs zero 2 (parameters kept between forward and backward) or 3 "
+                                                   "(dropped), not zero {}",
+                                                   strategy.zero));
+  problems.Require(strategy.fsdp_shard * strategy.fsdp_replicate == ranks,
+                   fmt::format("strategy.fsdp: shard {} x replicate {} is not data x context = {}", strategy.fsdp_shard,
+                               strategy.fsdp_replicate, ranks));
+  problems.Require(strategy.fsdp_replicate == 1 || strategy.fsdp_shard > 1,
+                   "strategy.fsdp: shard 1 with several copies is zero 0; remove 'fsdp'");
 }
 
 void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problems& problems) {
@@ -166,6 +179,7 @@ Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const
   Problems problems;
   CheckPositive(workload, strategy, problems);
   CheckSupported(workload, strategy, problems);
+  CheckSharding(strategy, problems);
   if (!problems.empty()) return problems.ToStatus();
   CheckTensorSplit(model, workload, strategy, problems);
   CheckPipeline(model, strategy, problems);

@@ -10,55 +10,90 @@ using ir::DataType;
 using ir::StorageRole;
 using ir::TensorId;
 
-Gradients::Gradients(ProgramBuilder& builder, const ParameterPlan& plan, DataType dtype, int64_t micro_batches,
-                     const GradientGroups& groups)
-    : builder_(builder), plan_(plan), micro_batches_(micro_batches), groups_(groups) {
+namespace {
+
+ScatteredGradients::Options ScatterOptions(const GradientOptions& options) {
+  return {.passes = options.reduce_last_only ? options.micro_batches : 1, .reduced = options.reduced, .divisor = options.divisor};
+}
+
+}  // namespace
+
+Gradients::Gradients(ProgramBuilder& builder, const ParameterPlan& plan, const GradientGroups& groups, const GradientOptions& options)
+    : builder_(builder),
+      plan_(plan),
+      groups_(groups),
+      options_(options),
+      gathered_(builder, plan, options.dtype, groups.data, options.gather_copied),
+      scattered_(builder, plan, groups.data, groups.copies, ScatterOptions(options)) {
   builder_.program().segments = plan.segments;
   weights_.resize(plan.parameters.size());
   gradients_.resize(plan.parameters.size());
   written_.resize(plan.parameters.size());
-  for (const Bucket& bucket : plan.buckets) {
-    AddBucket(bucket, dtype);
-    AddParameters(bucket, dtype);
-    missing_.push_back(bucket.parameters.size());
+  bucket_tensors_.resize(plan.buckets.size());
+  segments_.resize(plan.segments.size());
+  for (size_t index = 0; index < plan.buckets.size(); ++index) {
+    AddBucket(index);
+    AddParameters(plan.buckets[index]);
+    missing_.push_back(plan.buckets[index].parameters.size());
   }
 }
 
-void Gradients::AddBucket(const Bucket& bucket, DataType dtype) {
-  const std::string name = bucket.name + ".gradient";
-  const ir::StorageId gradient = builder_.AddStorage(name, bucket.elements * 4, StorageRole::kGradient);
-  bucket_tensors_.push_back(builder_.AddPersistent(name, DataType::kFloat32, {bucket.elements}, gradient));
-  for (const size_t index : bucket.segments) {
-    ir::ParameterSegment& segment = builder_.program().segments[index];
-    auto flat = [&](const std::string& kind, DataType type, StorageRole role, int64_t elements, ir::StorageId& storage) {
-      storage = builder_.AddStorage(segment.name + "." + kind, elements * ElementBytes(type), role);
-      return builder_.AddPersistent(segment.name + "." + kind, type, {elements}, storage);
-    };
-    const bool sharded = !segment.sharded_over.empty();
-    const int64_t own = sharded ? segment.elements / builder_.Size(groups_.data) : segment.elements;
-    SegmentTensors tensors;
-    segment.gradient = gradient;
-    tensors.parameter = flat("parameter", dtype, StorageRole::kParameter, segment.elements, segment.parameter);
+void Gradients::AddBucket(size_t index) {
+  const Bucket& bucket = plan_.buckets[index];
+  ir::StorageId gradient;  // none yet where gradients live only for a while
+  if (!bucket.scattered) {
+    const std::string name = bucket.name + ".gradient";
+    gradient = builder_.AddStorage(name, bucket.elements * 4, StorageRole::kGradient);
+    bucket_tensors_[index] = builder_.AddPersistent(name, DataType::kFloat32, {bucket.elements}, gradient);
+  }
+  for (const size_t segment : bucket.segments) {
+    AddSegment(bucket, builder_.program().segments[segment], gradient);
+    if (bucket.gathered) gathered_.SetShard(index, segments_[segment].master);
+  }
+}
+
+void Gradients::AddSegment(const Bucket& bucket, ir::ParameterSegment& segment, ir::StorageId gradient) {
+  auto flat = [&](const std::string& kind, DataType type, StorageRole role, int64_t elements, ir::StorageId& storage) {
+    storage = builder_.AddStorage(segment.name + "." + kind, elements * ElementBytes(type), role);
+    return builder_.AddPersistent(segment.name + "." + kind, type, {elements}, storage);
+  };
+  const int64_t own = bucket.sharded ? segment.elements / builder_.Size(groups_.data) : segment.elements;
+  SegmentTensors& tensors = segments_[static_cast<size_t>(&segment - builder_.program().segments.data())];
+  segment.gradient = gradient;
+  if (bucket.gathered) {
+    tensors.master = flat("parameter", DataType::kFloat32, StorageRole::kParameter, own, segment.master);
+    segment.parameter = segment.master;
+    tensors.parameter = tensors.master;
+  } else {
+    tensors.parameter = flat("parameter", options_.dtype, StorageRole::kParameter, segment.elements, segment.parameter);
     segment.master = segment.parameter;
     tensors.master = tensors.parameter;
-    if (sharded || dtype != DataType::kFloat32) {
+    if (bucket.sharded || options_.dtype != DataType::kFloat32) {
       tensors.master = flat("master", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.master);
     }
-    tensors.moment_first = flat("moment_first", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_first);
-    tensors.moment_second = flat("moment_second", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_second);
-    segments_.push_back(tensors);
   }
+  tensors.moment_first = flat("moment_first", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_first);
+  tensors.moment_second = flat("moment_second", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_second);
 }
 
-void Gradients::AddParameters(const Bucket& bucket, DataType dtype) {
+void Gradients::AddParameters(const Bucket& bucket) {
   for (const ParameterIndex index : bucket.parameters) {
     const Parameter& parameter = plan_.parameters[static_cast<size_t>(index)];
     const ir::ParameterSegment& segment = builder_.program().segments[parameter.segment];
-    weights_[static_cast<size_t>(index)] =
-        builder_.AddPersistent(parameter.name, dtype, parameter.shape, segment.parameter, parameter.offset);
-    gradients_[static_cast<size_t>(index)] = builder_.AddPersistent(parameter.name + ".gradient", DataType::kFloat32, parameter.shape,
-                                                                    segment.gradient, segment.gradient_offset + parameter.offset);
+    if (!bucket.gathered) {
+      weights_[static_cast<size_t>(index)] =
+          builder_.AddPersistent(parameter.name, options_.dtype, parameter.shape, segment.parameter, parameter.offset);
+    }
+    if (!bucket.scattered) {
+      gradients_[static_cast<size_t>(index)] = builder_.AddPersistent(parameter.name + ".gradient", DataType::kFloat32, parameter.shape,
+                                                                      segment.gradient, segment.gradient_offset + parameter.offset);
+    }
   }
+}
+
+TensorId Gradients::Weight(ParameterIndex index) {
+  const TensorId weight = weights_[static_cast<size_t>(index)];
+  return weight.valid() ? weight : gathered_.Weight(index);
 }
 
 TensorId Gradients::Target(ParameterIndex index) {
@@ -67,8 +102,9 @@ TensorId Gradients::Target(ParameterIndex index) {
 }
 
 void Gradients::WriteProduct(ParameterIndex index, TensorId output_gradient, TensorId input) {
-  const TensorId target = Target(index);
   const TensorId transposed = builder_.T(output_gradient);
+  if (Scattered(index)) return scattered_.Add(index, builder_.Mm(transposed, input));
+  const TensorId target = Target(index);
   if (builder_.dtype(input) != DataType::kFloat32) {
     const TensorId product = builder_.Mm(transposed, input);
     Written(index, Overwrite(index) ? builder_.Copy_(target, product) : builder_.Add_(target, product));
@@ -78,6 +114,7 @@ void Gradients::WriteProduct(ParameterIndex index, TensorId output_gradient, Ten
 }
 
 void Gradients::WriteSum(ParameterIndex index, TensorId value) {
+  if (Scattered(index)) return scattered_.Add(index, builder_.Sum(value, 0, false, options_.dtype));
   const TensorId target = Target(index);
   if (Overwrite(index)) {
     Written(index, builder_.SumOut(value, 0, DataType::kFloat32, target));
@@ -87,6 +124,7 @@ void Gradients::WriteSum(ParameterIndex index, TensorId value) {
 }
 
 void Gradients::WriteValue(ParameterIndex index, TensorId value) {
+  if (Scattered(index)) return scattered_.Add(index, value);
   const TensorId target = Target(index);
   Written(index, Overwrite(index) ? builder_.Copy_(target, value) : builder_.Add_(target, value));
 }
@@ -96,7 +134,7 @@ void Gradients::Written(ParameterIndex index, TensorId version) {
   gradients_[at] = version;
   const size_t bucket = plan_.bucket_of[at];
   bucket_tensors_[bucket] = version;
-  if (++written_[at] < micro_batches_ * plan_.parameters[at].writes) return;
+  if (++written_[at] < options_.micro_batches * plan_.parameters[at].writes) return;
   HELM_CHECK(missing_[bucket] > 0, "every gradient is completed once");
   if (--missing_[bucket] == 0) Reduce(bucket);
 }
@@ -119,14 +157,24 @@ TensorId Gradients::Flat(size_t bucket) {
   return builder_.AsStrided(newest, {plan_.buckets[bucket].elements}, {1}, 0);
 }
 
+TensorId Gradients::EndReduction(size_t index) {
+  const Bucket& bucket = plan_.buckets[index];
+  if (bucket.scattered) {
+    const TensorId shard = scattered_.Finish(index);
+    for (const size_t segment : bucket.segments) builder_.program().segments[segment].gradient = builder_.tensor(shard).storage;
+    return shard;
+  }
+  HELM_CHECK(missing_[index] == 0, "every gradient was written");
+  const auto reduction = reductions_.find(index);
+  return reduction != reductions_.end() ? builder_.Wait(reduction->second) : Flat(index);
+}
+
 std::vector<TensorId> Gradients::Finish() {
   std::vector<TensorId> result;
   for (size_t index = 0; index < plan_.buckets.size(); ++index) {
     const Bucket& bucket = plan_.buckets[index];
-    HELM_CHECK(missing_[index] == 0, "every gradient was written");
     builder_.Label(fmt::format("gradients.{}", bucket.name));
-    const auto reduction = reductions_.find(index);
-    TensorId flat = reduction != reductions_.end() ? builder_.Wait(reduction->second) : Flat(index);
+    TensorId flat = EndReduction(index);
     if (bucket.share == Share::kPartial) flat = builder_.Wait(builder_.AllReduce(flat, groups_.tensor));
     if (bucket.tied) flat = builder_.Wait(builder_.AllReduce(flat, groups_.embedding));
     result.push_back(flat);

@@ -3,14 +3,18 @@
 // The first write of a step overwrites a gradient (nothing has to be zeroed), later ones add to it, in whatever order the schedule runs
 // the micro-batches. A bucket whose last gradient has just been written for the last time starts its reduction over the data-parallel
 // group: an all-reduce, or with ZeRO a reduce-scatter, after which a rank holds the sum of its shard alone. Finish waits for all of them.
-// Gradients are fp32. Invariant: Weight(i) stays valid until the optimizer writes the flat segments.
+// Gradients are fp32. From ZeRO-2 on a bucket's gradients live only until they are scattered (model/scattered_gradients.h); where
+// parameters are sharded too, weights are those that were gathered last (model/gathered_parameters.h). Invariant: Weight(i) stays valid
+// until the optimizer writes the flat segments, or the parameter is dropped.
 #pragma once
 
 #include <map>
 #include <vector>
 
+#include "model/gathered_parameters.h"
 #include "model/parameter_plan.h"
 #include "model/program_builder.h"
+#include "model/scattered_gradients.h"
 
 namespace helm::model {
 
@@ -18,14 +22,26 @@ namespace helm::model {
 struct GradientGroups {
   ir::GroupId tensor, data;
   ir::GroupId embedding;  // first and last stage, which hold tied embeddings; none where one rank holds both
+  ir::GroupId copies;     // data-parallel ranks with the same shards (HSDP); none where there is one copy
+};
+
+struct GradientOptions {
+  ir::DataType dtype = ir::DataType::kFloat32;  // of compute
+  int64_t micro_batches = 1;                    // backward passes that complete every gradient
+  // Of gradients that are scattered: whether only the last pass reduces, and in which type.
+  bool reduce_last_only = false;
+  ir::DataType reduced = ir::DataType::kFloat32;
+  double divisor = 1;          // ... and by what they are divided for it
+  bool gather_copied = false;  // of parameters that are gathered: copied out of the gathered tensor
 };
 
 class Gradients {
  public:
-  // Adds storages, segments and tensors to the program. Every gradient is completed by `micro_batches` backward passes.
-  Gradients(ProgramBuilder& builder, const ParameterPlan& plan, ir::DataType dtype, int64_t micro_batches, const GradientGroups& groups);
+  // Adds storages, segments and tensors to the program.
+  Gradients(ProgramBuilder& builder, const ParameterPlan& plan, const GradientGroups& groups, const GradientOptions& options);
 
-  ir::TensorId Weight(ParameterIndex index) const { return weights_[static_cast<size_t>(index)]; }
+  ir::TensorId Weight(ParameterIndex index);
+  GatheredParameters& gathered() { return gathered_; }
 
   // gradient (+)= output_gradient^T x input, or the column sums of value, or value itself.
   void WriteProduct(ParameterIndex index, ir::TensorId output_gradient, ir::TensorId input);
@@ -35,27 +51,35 @@ class Gradients {
   // As if it had been written once more: of a layer that an excerpt leaves out.
   void Skip(ParameterIndex index) { Written(index, Target(index)); }
 
+  // Begins the reductions of what has become complete and is to be scattered.
+  void ReduceComplete() { scattered_.ReduceComplete(); }
   // Waits for the reductions; leaves each bucket as one flat tensor: all of it, or this rank's shard.
   std::vector<ir::TensorId> Finish();
-  // Persistent flat tensors of a segment, as the optimizer sees them: `parameter` whole, the others whole or this rank's shard.
+  // Persistent flat tensors of a segment, as the optimizer sees them: `parameter` whole, or equal to `master`; the others whole or this
+  // rank's shard.
   struct SegmentTensors {
     ir::TensorId parameter, master, moment_first, moment_second;
   };
   const SegmentTensors& Segment(size_t segment) const { return segments_[segment]; }
 
  private:
-  void AddBucket(const Bucket& bucket, ir::DataType dtype);
-  void AddParameters(const Bucket& bucket, ir::DataType dtype);
+  void AddBucket(size_t bucket);
+  void AddSegment(const Bucket& bucket, ir::ParameterSegment& segment, ir::StorageId gradient);
+  void AddParameters(const Bucket& bucket);
+  bool Scattered(ParameterIndex index) const { return plan_.buckets[plan_.bucket_of[static_cast<size_t>(index)]].scattered; }
   bool Overwrite(ParameterIndex index) const { return written_[static_cast<size_t>(index)] == 0; }
   ir::TensorId Target(ParameterIndex index);
   void Written(ParameterIndex index, ir::TensorId version);
   void Reduce(size_t bucket);
   ir::TensorId Flat(size_t bucket);
+  ir::TensorId EndReduction(size_t bucket);
 
   ProgramBuilder& builder_;
   const ParameterPlan& plan_;
-  const int64_t micro_batches_;
   const GradientGroups groups_;
+  const GradientOptions options_;
+  GatheredParameters gathered_;
+  ScatteredGradients scattered_;
   std::vector<ir::TensorId> weights_;         // by parameter
   std::vector<ir::TensorId> gradients_;       // by parameter: newest version
   std::vector<int64_t> written_;              // by parameter: how often in this step

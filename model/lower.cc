@@ -83,6 +83,28 @@ std::string ProgramName(const ModelSpec& model, const ir::Strategy& strategy, in
   return fmt::format("{} training step, stage {} of {}", model.name, stage, strategy.pipeline);
 }
 
+// About the root of the number of ranks, a power of two, so that neither the parts nor their sum leave the range of fp16: the rule of
+// PyTorch's FSDP1 (torch/distributed/algorithms/_comm_hooks/default_hooks.py, _get_gradient_predivide_factor).
+double Divisor(int64_t ranks) {
+  int64_t divisor = 1;
+  while (ranks % divisor == 0 && ranks / divisor > divisor) divisor *= 2;
+  return static_cast<double>(divisor);
+}
+
+// With a pipeline the micro-batches of a stage overlap, so its gradients are whole only at the end (torch.distributed.pipelining reduces
+// with the last micro-batch too).
+GradientOptions GradientOptionsOf(const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy,
+                                  int64_t micro_batches) {
+  GradientOptions options;
+  options.dtype = workload.dtype;
+  options.micro_batches = micro_batches;
+  options.reduce_last_only = strategy.pipeline > 1 || software.fsdp_no_sync;
+  if (software.gradients_reduced == ir::Precision::kCompute) options.reduced = workload.dtype;
+  if (software.fsdp_gradient_divided) options.divisor = Divisor(strategy.data);
+  options.gather_copied = software.fsdp_gather_copied;
+  return options;
+}
+
 // The first stage and that of the head, where they hold one embedding between them.
 ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const ir::Strategy& strategy) {
   const int64_t head = StageOfChunk(strategy, HeadChunk(strategy));
@@ -99,7 +121,12 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   HELM_RETURN_IF_ERROR(CheckSoftware(model, workload, software, device));
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
   ProgramBuilder builder(ProgramName(model, strategy, stage), device, MeshOf(strategy));
-  GradientGroups groups{builder.AddGroup("tensor"), builder.AddGroup("data"), {}};
+  GradientGroups groups{builder.AddGroup("tensor"), builder.AddGroup("data"), {}, {}};
+  ir::GroupId batch_group = groups.data;
+  if (strategy.fsdp_replicate > 1) {
+    groups.copies = builder.AddGroup("replicate");
+    batch_group = builder.AddGroup("batch", {"data", "replicate"});
+  }
   ir::GroupId pipeline_group;
   PipelineGroups up, down;
   if (strategy.pipeline > 1) {
@@ -111,15 +138,16 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   }
   groups.embedding = AddEmbeddingGroup(builder, model, strategy);
   const Sizes sizes = SizesOf(model, workload, strategy, MicroBatchesOf(schedule));
-  Gradients gradients(builder, plan, workload.dtype, sizes.micro_batches, groups);
-  Step step{model, workload, strategy, sizes, builder, plan, gradients, groups.tensor, groups.data, pipeline_group, up, down, stage};
+  Gradients gradients(builder, plan, groups, GradientOptionsOf(workload, software, strategy, sizes.micro_batches));
+  Step step{model,         workload,    strategy,    sizes,          builder, plan, gradients,
+            groups.tensor, groups.data, batch_group, pipeline_group, up,      down, stage};
   step.tensor_parallel = strategy.tensor > 1;
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;
   step.software = SoftwareOn(software, device);
   step.recompute = RecomputeOf(strategy);
   builder.program().schedule = schedule;
-  StageLowering(step, excerpt).Run();
+  StageLowering(step, software, excerpt).Run();
   return std::move(builder).Finish();
 }
 

@@ -77,8 +77,9 @@ std::optional<Pending> UpdateSegment(Step& step, size_t index, TensorId bucket, 
       {list(tensors.master), list(gradient), list(tensors.moment_first), list(tensors.moment_second), std::vector<TensorId>{}, list(count),
        adam.learning_rate, adam.beta1, adam.beta2, segment.weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
       {tensors.master, gradient, tensors.moment_first, tensors.moment_second});
+  if (tensors.parameter == tensors.master) return std::nullopt;  // the next step gathers it, or computes with it
   if (sharded) return b.AllGatherInto(b.ToType(written[0], b.dtype(tensors.parameter)), tensors.parameter, step.data_group);
-  if (tensors.parameter != tensors.master) b.Copy_(tensors.parameter, written[0]);
+  b.Copy_(tensors.parameter, written[0]);
   return std::nullopt;
 }
 

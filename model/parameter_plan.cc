@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <set>
 #include <tuple>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "ir/sharding.h"
 #include "model/chunks.h"
 #include "model/lower.h"
 
@@ -256,13 +258,18 @@ class Planner {
 
 // Fills buckets in backward order until each holds at least bucket_bytes of fp32 gradients; what is not split over the tensor group, and
 // what two stages share, comes last, in buckets of its own. With ZeRO a bucket is one run of shards, so it holds parameters of one kind:
-// with weight decay or without.
+// with weight decay or without. Where parameters are sharded, a bucket is the matrices of a layer, and what is left is the root.
 class BucketFiller {
  public:
-  BucketFiller(ParameterPlan& plan, int64_t bucket_bytes, bool zero) : plan_(plan), bucket_bytes_(bucket_bytes), zero_(zero) {}
+  BucketFiller(ParameterPlan& plan, int64_t bucket_bytes, const Sharding& sharding)
+      : plan_(plan), bucket_bytes_(bucket_bytes), sharding_(sharding) {}
 
   void Run() {
-    for (size_t i = 0; i < plan_.parameters.size(); ++i) Put(i);
+    plan_.bucket_of.resize(plan_.parameters.size());
+    if (sharding_.parameters) FillLayers();
+    for (size_t i = 0; i < plan_.parameters.size(); ++i) {
+      if (!placed_.contains(i)) Put(i);
+    }
     for (auto& [key, bucket] : open_) Close(bucket);
   }
 
@@ -270,34 +277,69 @@ class BucketFiller {
   // Order in which what is left over at the end is closed: sharded, replicated, partial, tied; of each with decay first.
   using Key = std::tuple<bool, Share, bool>;  // tied, share, without decay (ZeRO)
 
+  void FillLayers() {
+    plan_.layer_buckets.resize(plan_.layers.size());
+    for (size_t layer = plan_.layers.size(); layer-- > 0;) {
+      const LayerParameters& of = plan_.layers[layer];
+      Bucket bucket = NewBucket(Share::kSharded);
+      // In the order in which backward completes their gradients.
+      for (const ParameterIndex index : {of.down_weight, of.up_weight, of.out_weight, of.qkv_weight}) {
+        if (index < 0) continue;
+        Append(bucket, static_cast<size_t>(index));
+        placed_.insert(static_cast<size_t>(index));
+      }
+      if (bucket.parameters.empty()) continue;
+      bucket.name = fmt::format("layer{}", layer);
+      plan_.layer_buckets[layer] = plan_.buckets.size();
+      plan_.buckets.push_back(std::move(bucket));
+    }
+  }
+
+  Bucket NewBucket(Share share) const {
+    Bucket bucket;
+    bucket.share = share;
+    bucket.sharded = sharding_.optimizer_state;
+    bucket.scattered = sharding_.gradients;
+    bucket.gathered = sharding_.parameters;
+    return bucket;
+  }
+
+  void Append(Bucket& bucket, size_t index) {
+    bucket.parameters.push_back(static_cast<ParameterIndex>(index));
+    bucket.elements += ir::ElementCount(plan_.parameters[index].shape);
+  }
+
   void Put(size_t index) {
     const Parameter& parameter = plan_.parameters[index];
-    const Key key{parameter.tied, parameter.share, zero_ && !parameter.weight_decay()};
-    Bucket& bucket = open_[key];
-    bucket.share = parameter.share;
+    const Key key{parameter.tied, parameter.share, sharding_.optimizer_state && !parameter.weight_decay()};
+    Bucket& bucket = open_.try_emplace(key, NewBucket(parameter.share)).first->second;
     bucket.tied = parameter.tied;
-    bucket.sharded = zero_;
-    bucket.parameters.push_back(static_cast<ParameterIndex>(index));
-    bucket.elements += ir::ElementCount(parameter.shape);
-    if (bucket.share == Share::kSharded && !bucket.tied && bucket.elements * 4 >= bucket_bytes_) Close(bucket);
+    Append(bucket, index);
+    const bool full = bucket.elements * 4 >= bucket_bytes_ && !sharding_.parameters;
+    if (bucket.share == Share::kSharded && !bucket.tied && full) Close(bucket);
   }
 
   void Close(Bucket& bucket) {
     if (bucket.parameters.empty()) return;
     const bool decay = plan_.parameters[static_cast<size_t>(bucket.parameters.front())].weight_decay();
+    const bool numbered = bucket.share == Share::kSharded && !bucket.tied && !sharding_.parameters;
     bucket.name = bucket.tied                          ? "tied"
                   : bucket.share == Share::kReplicated ? "replicated"
                   : bucket.share == Share::kPartial    ? "partial"
+                  : sharding_.parameters               ? "root"
                                                        : fmt::format("bucket{}", plan_.buckets.size());
-    if (zero_ && !decay && bucket.share != Share::kSharded) bucket.name += "_no_decay";
+    if (sharding_.optimizer_state && !decay && !numbered) bucket.name += "_no_decay";
+    if (sharding_.parameters) plan_.root_buckets.push_back(plan_.buckets.size());
+    const Share share = bucket.share;
     plan_.buckets.push_back(std::move(bucket));
-    bucket = {};
+    bucket = NewBucket(share);
   }
 
   ParameterPlan& plan_;
   int64_t bucket_bytes_;
-  bool zero_;
+  Sharding sharding_;
   std::map<Key, Bucket> open_;
+  std::set<size_t> placed_;  // parameters of layers that have buckets of their own
 };
 
 // Lays a bucket's parameters out in its one or two segments.
@@ -325,6 +367,7 @@ void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards) {
     if (segment.elements == 0) continue;
     if (bucket.sharded) {
       segment.sharded_over = "data";
+      segment.gradient_sharded = bucket.scattered;
       segment.elements = (segment.elements + shards - 1) / shards * shards;
       bucket.elements = segment.elements;
     }
@@ -336,11 +379,16 @@ void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards) {
 
 }  // namespace
 
+Sharding ShardingOf(const ir::Strategy& strategy) {
+  if (ir::DataShards(strategy) == 1) return {};
+  const bool parameters = ir::ShardsParameters(strategy);
+  return {.optimizer_state = strategy.zero >= 1, .gradients = strategy.zero >= 2, .parameters = parameters};
+}
+
 ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage) {
   ParameterPlan plan = Planner(model, strategy, stage).Run();
-  BucketFiller(plan, bucket_bytes, strategy.zero >= 1 && strategy.data > 1).Run();
-  plan.bucket_of.resize(plan.parameters.size());
-  for (size_t i = 0; i < plan.buckets.size(); ++i) LayOut(plan, i, strategy.data);
+  BucketFiller(plan, bucket_bytes, ShardingOf(strategy)).Run();
+  for (size_t i = 0; i < plan.buckets.size(); ++i) LayOut(plan, i, ir::DataShards(strategy));
   return plan;
 }
 

@@ -9,6 +9,9 @@
 // buckets; a bucket is one gradient storage and holds at most two segments, the one with weight decay first. Parameters that all ranks of
 // the tensor group hold alike (norms, biases added after a reduction, positions) form buckets of their own, the last, when tensor > 1:
 // "replicated" and "partial". Norms of heads are always partial, since a rank has only some heads; with sequence parallelism all are.
+// Where the parameters themselves are sharded (ir::ShardsParameters), a bucket is what is gathered at once: the matrices of a layer
+// ("layer3"), or a part of the root: embedding, positions and head ("root"), norms and biases of all layers ("root_no_decay"). These small
+// ones are with the root, since weight decay needs runs of their own, and a second gather for each layer would cost more than their bytes.
 #pragma once
 
 #include <string>
@@ -61,7 +64,9 @@ struct Bucket {
   int64_t elements = 0;
   Share share = Share::kSharded;
   bool tied = false;
-  bool sharded = false;  // over the data-parallel ranks (ZeRO): one segment, padded to equal shards
+  bool sharded = false;    // over the data-parallel ranks (ZeRO): one segment, padded to equal shards
+  bool scattered = false;  // and so are the gradients, as soon as they are complete (ZeRO-2 and higher stages)
+  bool gathered = false;   // and so are the parameters (ZeRO-3, FSDP)
   std::vector<ParameterIndex> parameters;
 };
 
@@ -74,7 +79,18 @@ struct ParameterPlan {
   std::vector<ir::ParameterSegment> segments;  // without storages
   std::vector<Bucket> buckets;
   std::vector<size_t> bucket_of;  // by parameter
+  // Only where parameters are sharded:
+  std::vector<size_t> layer_buckets;  // by layer of the model; those of other stages have 0
+  std::vector<size_t> root_buckets;   // the others, ascending
 };
+
+// How far buckets are sharded over the data-parallel ranks: optimizer state, then gradients, then parameters.
+struct Sharding {
+  bool optimizer_state = false;
+  bool gradients = false;
+  bool parameters = false;
+};
+Sharding ShardingOf(const ir::Strategy& strategy);
 
 // Of the stage with this pipeline coordinate. REQUIRES: CheckStrategy is ok.
 ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage);

@@ -92,6 +92,11 @@ ir::GroupId ProgramBuilder::AddGroup(const std::string& name, const std::string&
   return ir::GroupId(program_.groups.size() - 1);
 }
 
+ir::GroupId ProgramBuilder::AddGroup(const std::string& name, std::vector<std::string> dimensions) {
+  program_.groups.push_back({name, std::move(dimensions), {}});
+  return ir::GroupId(program_.groups.size() - 1);
+}
+
 ir::StorageId ProgramBuilder::AddStorage(std::string name, int64_t bytes, ir::StorageRole role) {
   program_.storages.push_back({std::move(name), Bytes(bytes), role, true});
   return ir::StorageId(program_.storages.size() - 1);
@@ -365,6 +370,10 @@ TensorId ProgramBuilder::NewEmpty(TensorId like, Shape shape, DataType dtype) {
 }
 TensorId ProgramBuilder::NewOnes(TensorId like, Shape shape, DataType dtype) {
   return Fresh("aten.new_ones", {like, shape, dtype}, dtype, shape);
+}
+
+TensorId ProgramBuilder::NewZeros(TensorId like, Shape shape, DataType dtype) {
+  return Fresh("aten.new_zeros", {like, shape, dtype}, dtype, shape);
 }
 
 TensorId ProgramBuilder::Cat(const std::vector<TensorId>& parts, int64_t dimension) {

@@ -49,6 +49,7 @@ class ProgramBuilder {
 
   ir::GroupId AddGroup(const std::string& dimension);
   ir::GroupId AddGroup(const std::string& name, const std::string& dimension, std::vector<int64_t> coordinates);
+  ir::GroupId AddGroup(const std::string& name, std::vector<std::string> dimensions);
   ir::StorageId AddStorage(std::string name, int64_t bytes, ir::StorageRole role);  // persistent
   ir::TensorId AddPersistent(std::string name, ir::DataType dtype, ir::Shape shape, ir::StorageId storage, int64_t offset = 0);
 
@@ -114,6 +115,7 @@ class ProgramBuilder {
   // New tensors on the device of `like`.
   ir::TensorId NewEmpty(ir::TensorId like, ir::Shape shape, ir::DataType dtype);
   ir::TensorId NewOnes(ir::TensorId like, ir::Shape shape, ir::DataType dtype);
+  ir::TensorId NewZeros(ir::TensorId like, ir::Shape shape, ir::DataType dtype);
   ir::TensorId Cat(const std::vector<ir::TensorId>& parts, int64_t dimension);
 
   // Reductions.

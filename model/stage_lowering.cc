@@ -21,9 +21,10 @@ bool IsBackward(ActionKind kind) { return kind == ActionKind::kFullBackward || k
 
 }  // namespace
 
-StageLowering::StageLowering(Step& step, const LayerExcerpt& excerpt)
+StageLowering::StageLowering(Step& step, const ir::Software& software, const LayerExcerpt& excerpt)
     : step_(step),
       excerpt_(excerpt),
+      gathers_(step, software),
       chunks_(ChunksOfStage(step.model, step.strategy, step.stage)),
       chunk_count_(step.strategy.pipeline * step.strategy.virtual_pipeline) {}
 
@@ -38,7 +39,7 @@ void StageLowering::Run() {
   b.Label("loss");
   Pending reducing;
   const bool reduce = loss_.valid() && step_.strategy.data > 1;
-  if (reduce) reducing = b.AllReduce(loss_, step_.data_group);
+  if (reduce) reducing = b.AllReduce(loss_, step_.batch_group);
   LowerOptimizer(step_);
   b.At(Phase::kForward, -1, -1);
   b.Label("loss");
@@ -62,7 +63,9 @@ void StageLowering::AddInputs() {
 void StageLowering::MakeTables() {
   step_.b.At(Phase::kForward, -1, -1);
   // Any tensor on the device will do.
-  const TensorId like = chunks_.front().embedding ? inputs_[0].tokens : chunks_.back().loss ? inputs_[0].labels : step_.gradients.Weight(0);
+  const TensorId like = chunks_.front().embedding ? inputs_[0].tokens
+                        : chunks_.back().loss     ? inputs_[0].labels
+                                                  : step_.gradients.Segment(0).master;
   const bool has_layers = std::ranges::any_of(chunks_, [](const Chunk& chunk) { return chunk.layer_end > chunk.layer_begin; });
   if (step_.model.position == Position::kRope && has_layers) MakeRopeTables(step_, like);
   if (!step_.software.flash_attention && has_layers) MakeScoreTables(step_, like);
@@ -96,20 +99,27 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
   ProgramBuilder& b = step_.b;
   Saved& saved = saved_[{chunk.index, micro_batch}];
   b.At(Phase::kForward, -1, micro_batch);
+  gathers_.BeginForward(chunk);
   TensorId rows;
   if (chunk.embedding) {
+    gathers_.FinishRoot();
     rows = EmbeddingForward(step_, inputs_[static_cast<size_t>(micro_batch)].tokens, saved.tokens);
   } else {
     rows = Take({static_cast<int32_t>(chunk.index), ActionKind::kForward, micro_batch, {}});
   }
+  gathers_.FinishRoot();
   saved.blocks.resize(static_cast<size_t>(chunk.layer_end - chunk.layer_begin));
   for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) {
     if (LeavesOut(layer, micro_batch)) continue;
+    b.At(Phase::kForward, static_cast<int32_t>(layer), micro_batch);
+    gathers_.BeforeForward(chunk, layer);
     rows = BlockForward(step_, layer, micro_batch, rows, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)]);
+    gathers_.AfterForward(chunk, layer);
   }
   if (chunk.head) rows = HeadForward(step_, micro_batch, rows, saved.loss);
   saved.output = rows;
   if (chunk.loss) AddLoss(LossForward(step_, micro_batch, rows, inputs_[static_cast<size_t>(micro_batch)].labels, saved.loss), micro_batch);
+  gathers_.EndForward();
 }
 
 bool StageLowering::LeavesOut(int64_t layer, int32_t micro_batch) const {
@@ -126,20 +136,31 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
   Saved& saved = saved_[{chunk.index, micro_batch}];
   HELM_CHECK(!saved.blocks.empty() || chunk.layer_begin == chunk.layer_end, "a schedule runs forward before backward");
   step_.postponed = postpone ? &saved.weight_gradients : nullptr;
+  step_.b.At(Phase::kInputGradient, -1, micro_batch);
+  gathers_.BeginBackward(chunk);
+  if (chunk.head) gathers_.FinishRoot();
   TensorId gradient = chunk.loss ? LossBackward(step_, micro_batch, saved.loss)
                                  : Take({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}});
   if (chunk.head) gradient = HeadBackward(step_, micro_batch, saved.loss, gradient);
+  gathers_.FinishRoot();
+  step_.gradients.ReduceComplete();
   for (int64_t layer = chunk.layer_end; layer-- > chunk.layer_begin;) {
     if (LeavesOut(layer, micro_batch)) {
       for (const ParameterIndex index : ParametersOf(step_.plan.layers[static_cast<size_t>(layer)])) step_.gradients.Skip(index);
       continue;
     }
+    step_.b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
+    gathers_.BeforeBackward(chunk, layer);
     gradient = BlockBackward(step_, layer, micro_batch, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)], gradient);
+    gathers_.AfterBackward(chunk, layer);
+    step_.gradients.ReduceComplete();
   }
   if (chunk.embedding) {
     step_.b.At(Phase::kWeightGradient, -1, micro_batch);
     EmbeddingBackward(step_, saved.tokens, gradient);
   }
+  gathers_.EndBackward();
+  step_.gradients.ReduceComplete();
   step_.postponed = nullptr;
   saved.blocks.clear();
   saved.output = gradient;
@@ -148,6 +169,7 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
 void StageLowering::WriteWeightGradients(const Chunk& chunk, int32_t micro_batch) {
   std::vector<std::function<void()>> writes = std::move(saved_[{chunk.index, micro_batch}].weight_gradients);
   for (const auto& write : writes) write();
+  step_.gradients.ReduceComplete();
 }
 
 const Chunk& StageLowering::ChunkOf(int64_t index) const {

@@ -15,12 +15,13 @@
 #include "model/chunks.h"
 #include "model/layer_excerpt.h"
 #include "model/step.h"
+#include "model/unit_gathers.h"
 
 namespace helm::model {
 
 class StageLowering {
  public:
-  StageLowering(Step& step, const LayerExcerpt& excerpt);
+  StageLowering(Step& step, const ir::Software& software, const LayerExcerpt& excerpt);
   void Run();
 
  private:
@@ -62,6 +63,7 @@ class StageLowering {
 
   Step& step_;
   const LayerExcerpt& excerpt_;
+  UnitGathers gathers_;
   std::vector<Chunk> chunks_;
   int64_t chunk_count_;
   std::vector<MicroBatchInput> inputs_;

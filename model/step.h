@@ -55,7 +55,8 @@ struct Step {
   const ParameterPlan& plan;
   Gradients& gradients;
   ir::GroupId tensor_group;
-  ir::GroupId data_group;
+  ir::GroupId data_group;               // that shards are spread over
+  ir::GroupId batch_group;              // that have different tokens: data_group, and its copies with HSDP
   ir::GroupId pipeline_group;           // all stages
   PipelineGroups pipeline_groups;       // likewise, for messages
   PipelineGroups pipeline_groups_down;  // on the way down a V

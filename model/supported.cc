@@ -4,6 +4,7 @@
 
 #include "ir/software_text.h"
 #include "ir/strategy_text.h"
+#include "model/parameter_plan.h"
 
 namespace helm::model {
 namespace {
@@ -42,7 +43,6 @@ List CheckWorkload(const ir::Workload& workload) {
 
 List CheckStrategyFeatures(const ir::Strategy& strategy) {
   List list("strategy");
-  list.RefuseKey(strategy.fsdp_shard > 0, "fsdp", "fully sharded data parallelism");
   list.Refuse(strategy.recompute == "custom", "recompute", "'recompute' of chosen parts", "allowed: none, selective, full");
   return list;
 }
@@ -67,7 +67,7 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
   return all;
 }
 
-std::vector<std::string> UnmodelledSwitches(const ir::Software& software) {
+std::vector<std::string> UnmodelledSwitches(const ir::Software& software, const ir::Strategy& strategy) {
   const ir::Software modelled;
   nlohmann::ordered_json asked = ir::Differences(software, modelled);
   // Honoured, or refused above.
@@ -76,6 +76,17 @@ std::vector<std::string> UnmodelledSwitches(const ir::Software& software) {
                           "fused_bias_dropout_add", "fused_masked_softmax", "attention_softmax", "attention_dropout", "hidden_dropout",
                           "activation_recomputed", "recompute_whole", "tensor_backward_overlap"}) {
     asked.erase(key);
+  }
+  const Sharding sharding = ShardingOf(strategy);
+  if (sharding.gradients) {
+    // Of scattered gradients: the type, the time (fsdp_no_sync), and that they live from backward to the update.
+    for (const char* key : {"gradients_reduced", "gradient_reduce_each_micro_batch", "gradient_buffer", "fsdp_no_sync"}) asked.erase(key);
+  }
+  for (const char* key :
+       {"fsdp_backward_prefetch", "fsdp_prefetch", "fsdp_root_kept", "fsdp_last_kept", "fsdp_gather_copied", "fsdp_gradient_divided"})
+    asked.erase(key);
+  if (!sharding.parameters) {
+    for (const char* key : {"fsdp_forward_prefetch", "fsdp_limit_all_gathers", "fsdp_no_sync"}) asked.erase(key);
   }
   const nlohmann::ordered_json usual = ir::ToJson(modelled);
   std::vector<std::string> words;

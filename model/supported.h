@@ -15,8 +15,8 @@ namespace helm::model {
 struct Unsupported {
   std::string section;  // "model", "workload", "strategy", "software"
   std::string key;
-  std::string what;     // "'fsdp' (fully sharded data parallelism)"
-  std::string allowed;  // what works in its place: "allowed: bf16, fp32", "fix: remove 'fsdp'"
+  std::string what;     // "'moe' (mixture of experts)"
+  std::string allowed;  // what works in its place: "allowed: bf16, fp32", "fix: remove 'moe'"
 };
 
 // Degrees of parallelism are CheckStrategy's (model/lower.h).
@@ -24,8 +24,8 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
                                              const ir::Strategy& strategy);
 
 // Switches of the software whose value the lowering and the simulator do not honour: the program is that of HELM's own executor in this
-// respect. The prediction stands, with these words beside it: "attention_dropout 0.1: predicted with 0.0". In the order of
-// ir::SoftwareKeys.
-std::vector<std::string> UnmodelledSwitches(const ir::Software& software);
+// respect, and the strategy calls for it. The prediction stands, with these words beside it: "attention_dropout 0.1: predicted with 0.0".
+// In the order of ir::SoftwareKeys.
+std::vector<std::string> UnmodelledSwitches(const ir::Software& software, const ir::Strategy& strategy);
 
 }  // namespace helm::model

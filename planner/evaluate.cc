@@ -6,6 +6,7 @@
 #include "cluster/placement.h"
 #include "ir/program_text.h"
 #include "model/model_reader.h"
+#include "model/parameter_plan.h"
 #include "planner/outside_memory.h"
 #include "planner/reserved_memory.h"
 #include "planner/steady_state.h"
@@ -47,14 +48,19 @@ Status Compose(const model::ModelSpec& model, const cluster::Cluster& cluster, s
                const sim::SimulationOptions& options, Evaluation& evaluation) {
   const ir::DeviceKind device = cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
   const bool contends = device == ir::DeviceKind::kCuda && options.engine != sim::Engine::kStatic;
-  HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(evaluation.plan, model, device, contends));
-  HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices, options));
-  if (composition.simulation) {
-    evaluation.simulation = *std::move(composition.simulation);
-    evaluation.step = std::move(excerpt.programs);
-    return OkStatus();
+  if (model::ShardingOf(evaluation.plan.strategy).gradients) {
+    // Reductions and gathers cross the borders of actions; composition is not held against the written-out step for them.
+    evaluation.written_out_because = "gradients or parameters are sharded";
+  } else {
+    HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(evaluation.plan, model, device, contends));
+    HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices, options));
+    if (composition.simulation) {
+      evaluation.simulation = *std::move(composition.simulation);
+      evaluation.step = std::move(excerpt.programs);
+      return OkStatus();
+    }
+    evaluation.written_out_because = composition.not_applicable;
   }
-  evaluation.written_out_because = composition.not_applicable;
   HELM_ASSIGN_OR_RETURN(SteadyState state, SimulateSteadyState(evaluation.plan, prices, options));
   evaluation.simulation = std::move(state.simulation);
   evaluation.step = std::move(state.step);

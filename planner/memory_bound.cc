@@ -2,18 +2,24 @@
 
 #include <algorithm>
 
+#include "ir/sharding.h"
 #include "model/chunks.h"
+#include "model/parameter_plan.h"
 
 namespace helm::planner {
 namespace {
 
 // Adam: parameter + fp32 gradient + two fp32 moments, and an fp32 master copy where the parameter is narrower (techniques.md 4.4). ZeRO-1
-// shares moments and master copy, which it then keeps in fp32 too, among the data-parallel ranks. Bytes of `parameters` of them.
+// shares moments and master copy, which it then keeps in fp32 too, among the data-parallel ranks; ZeRO-2 keeps no gradients beyond those
+// that backward has just made; sharded parameters are fp32 and their own master copy. Bytes of `parameters` of them.
 int64_t ResidentBytes(int64_t parameters, ir::DataType dtype, const ir::Strategy& strategy) {
-  const bool sharded = strategy.zero >= 1 && strategy.data > 1;
-  const int64_t master = dtype == ir::DataType::kFloat32 && !sharded ? 0 : 4;
+  const model::Sharding sharding = model::ShardingOf(strategy);
+  const int64_t shards = DataShards(strategy);
+  if (sharding.parameters) return parameters * (4 + 8) / shards;
+  const int64_t master = dtype == ir::DataType::kFloat32 && !sharding.optimizer_state ? 0 : 4;
   const int64_t state = parameters * (8 + master);
-  return parameters * (ir::ElementBytes(dtype) + 4) + (sharded ? state / strategy.data : state);
+  const int64_t gradient = sharding.gradients ? 0 : 4;
+  return parameters * (ir::ElementBytes(dtype) + gradient) + (sharding.optimizer_state ? state / shards : state);
 }
 
 // Micro-batches whose activations stage r holds at once, summed over the stages: all of them in gpipe, at least min(m, p - r) where chunks

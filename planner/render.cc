@@ -55,9 +55,9 @@ std::string Everything(const SearchResult& result) {
 }
 
 // What the framework does and the prediction leaves out, each with what stands in its place.
-std::string NotModelled(const ir::Software& software) {
+std::string NotModelled(const ir::Software& software, const ir::Strategy& strategy) {
   std::string text;
-  for (const std::string& words : model::UnmodelledSwitches(software)) text += fmt::format("not modelled   {}\n", words);
+  for (const std::string& words : model::UnmodelledSwitches(software, strategy)) text += fmt::format("not modelled   {}\n", words);
   return text;
 }
 
@@ -75,7 +75,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
                       config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
                       config.workload.sequence_length, ir::Name(config.workload.dtype));
   text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
-  text += NotModelled(config.software);
+  text += NotModelled(config.software, result.best.plan.strategy);
   text += ToText(result.best.prediction);
   text += fmt::format("searched       {} simulated ({} written out), {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
                       WrittenOut(result), result.pruned.size(), result.search_time_s,
@@ -112,7 +112,7 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
 
 std::string RenderText(const Evaluation& evaluation) {
   return fmt::format("strategy       {}\nsoftware       {}\n", ir::Describe(evaluation.plan.strategy), evaluation.plan.software.framework) +
-         NotModelled(evaluation.plan.software) + ToText(evaluation.prediction);
+         NotModelled(evaluation.plan.software, evaluation.plan.strategy) + ToText(evaluation.prediction);
 }
 
 nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {

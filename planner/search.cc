@@ -18,16 +18,18 @@ using Clock = std::chrono::steady_clock;
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
-// Drops the candidates whose memory lower bound exceeds the capacity.
+// Drops the candidates whose memory lower bound exceeds the capacity; where it would not with sharded parameters, that takes their place.
 std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates,
                                         std::vector<Rejection>& pruned) {
   const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);
   std::vector<ir::Strategy> kept;
   for (const ir::Strategy& strategy : candidates) {
     const Bytes bound = MemoryLowerBound(config.model, config.workload, strategy);
+    const std::optional<ir::Strategy> sharded = FullySharded(config, strategy);
     if (bound <= capacity) {
       kept.push_back(strategy);
     } else {
+      if (sharded && MemoryLowerBound(config.model, config.workload, *sharded) <= capacity) kept.push_back(*sharded);
       pruned.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(bound), FormatBytes(capacity))});
     }
   }
@@ -56,7 +58,7 @@ class Simulator {
     return OkStatus();
   }
 
-  // By candidate: it and, where it does not fit, its fallbacks up to the first that does. Empty: not simulated.
+  // By candidate: it and, where it does not fit, what was priced in its place. Empty: not simulated.
   const std::vector<std::vector<Candidate>>& priced() const { return priced_; }
   bool interrupted() const { return run_.interrupted != nullptr && run_.interrupted->load(); }
 
@@ -80,7 +82,17 @@ class Simulator {
     }
   }
 
+  // With its fallbacks, and those of its sharded form, until one of each fits.
   Result<std::vector<Candidate>> Price(const ir::Strategy& candidate, sim::PriceBook& prices) const {
+    HELM_ASSIGN_OR_RETURN(std::vector<Candidate> priced, PriceUntilOneFits(candidate, prices));
+    const std::optional<ir::Strategy> sharded = FullySharded(config_, candidate);
+    if (priced.front().prediction.fits || !sharded) return priced;
+    HELM_ASSIGN_OR_RETURN(const std::vector<Candidate> more, PriceUntilOneFits(*sharded, prices));
+    priced.insert(priced.end(), more.begin(), more.end());
+    return priced;
+  }
+
+  Result<std::vector<Candidate>> PriceUntilOneFits(const ir::Strategy& candidate, sim::PriceBook& prices) const {
     std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate);
     strategies.insert(strategies.begin(), candidate);
     std::vector<Candidate> priced;

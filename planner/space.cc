@@ -111,6 +111,14 @@ Space EnumerateStrategies(const config::RunConfig& config) {
   return space;
 }
 
+std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy) {
+  if (Given(config, "zero") || strategy.zero != 1) return std::nullopt;
+  ir::Strategy sharded = strategy;
+  sharded.zero = 3;
+  if (config::Forbidden(config.search, sharded)) return std::nullopt;
+  return sharded;
+}
+
 std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy) {
   std::vector<ir::Strategy> fallbacks;
   if (Given(config, "recompute") || strategy.recompute != "none") return fallbacks;

@@ -2,9 +2,11 @@
 //
 // Varied: data, tensor, sequence_parallel, pipeline (by 1F1B), zero (0 and 1), micro_batch. The order of the candidates is a total
 // order that does not depend on anything but the configuration: pipeline, then tensor, then sequence_parallel, zero and micro_batch,
-// ascending. Recomputation only costs time, so it is no candidate of its own: Fallbacks are for when one does not fit.
+// ascending. Recomputation and sharded parameters (zero 3) only cost time, so they are no candidates of their own: Fallbacks and
+// FullySharded are for when one does not fit. zero 2 is never faster than 1 nor smaller than 3, so it is priced only where it is asked for.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +27,9 @@ struct Space {
 };
 
 Space EnumerateStrategies(const config::RunConfig& config);
+
+// The same strategy with its parameters sharded, where that is left to the search: of a candidate with zero 1, so that each comes once.
+std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy);
 
 // The same strategy with recomputation, least first: what to try when it does not fit. Empty when the configuration fixes `recompute`.
 std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy);

@@ -6,6 +6,7 @@
 #include "core/located_yaml.h"
 #include "cost/chain.h"
 #include "planner/evaluate.h"
+#include "planner/memory_bound.h"
 #include "planner/space.h"
 #include "profiler/standard_sweep.h"
 
@@ -26,7 +27,14 @@ Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
         fmt::format("{}: error: no strategy is possible, so there is nothing to measure; `helm-plan --explain` says why", config.path));
   }
   std::vector<ir::Plan> plans;
-  for (const ir::Strategy& strategy : space.candidates) plans.push_back(planner::MakePlan(config, strategy));
+  for (const ir::Strategy& strategy : space.candidates) {
+    plans.push_back(planner::MakePlan(config, strategy));
+    // What the search puts in its place when it cannot fit.
+    const auto sharded = planner::FullySharded(config, strategy);
+    const bool fits = planner::MemoryLowerBound(config.model, config.workload, strategy) <=
+                      planner::MemoryCapacity(config.cluster, config.search.memory_fraction);
+    if (sharded && !fits) plans.push_back(planner::MakePlan(config, *sharded));
+  }
   HELM_ASSIGN_OR_RETURN(planner::CostQueries queries, planner::CostQueriesOf(plans, config.cluster));
   return ProfileWork{cost::DeviceKeyOf(config.cluster), {std::move(queries.ops), std::move(queries.collectives)}};
 }

@@ -44,7 +44,7 @@ class RowPredictor {
       prediction.total = OfStages(total);
     }
     prediction.document = planner::ToJson(evaluation.prediction);
-    prediction.not_modelled = model::UnmodelledSwitches(config.software);
+    prediction.not_modelled = model::UnmodelledSwitches(config.software, config.strategy);
     prediction.written_out_because = evaluation.written_out_because;
     return prediction;
   }

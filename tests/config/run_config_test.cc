@@ -147,7 +147,6 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
       {"{recompute: {ops: [norm], layers: 2}}", "'recompute' of chosen parts"},
       {"{overlap: helix}", "'overlap: helix'"},
       {"{overlap: {tensor: helix}}", "'overlap' by kind of parallelism"},
-      {"{fsdp: {shard: 2, replicate: 2}}", "'fsdp' (fully sharded data parallelism)"},
   };
   for (const auto& [strategy, what] : cases) {
     const std::string message = BriefStrategy(strategy);

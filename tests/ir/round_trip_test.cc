@@ -163,6 +163,7 @@ void FillSegments(Program& program) {
                *rc::gen::element<std::string>("", "data"),
                *rc::gen::arbitrary<bool>(),
                *rc::gen::arbitrary<bool>(),
+               *rc::gen::arbitrary<bool>(),
                RandomStorage(program),
                StorageId(),
                RandomStorage(program),

@@ -74,6 +74,8 @@ Json Dump(const ir::ParameterSegment& segment) {
           {"gradient_offset", segment.gradient_offset},
           {"weight_decay", segment.weight_decay},
           {"tensor_replicated", segment.tensor_replicated},
+          {"sharded_over", segment.sharded_over},
+          {"gradient_sharded", segment.gradient_sharded},
           {"parameter", segment.parameter.value},
           {"gradient", segment.gradient.value},
           {"master", segment.master.value},
@@ -127,6 +129,9 @@ Result<ir::Program> LowerCase(const Json& from) {
   strategy.tensor = from.value("tensor", 1);
   strategy.micro_batch = from.value("micro_batch", 1);
   strategy.sequence_parallel = from.value("sequence_parallel", false);
+  strategy.zero = from.value("zero", 0);
+  strategy.fsdp_shard = from.value("fsdp_shard", 0);
+  strategy.fsdp_replicate = from.value("fsdp_replicate", 1);
   strategy.recompute = from.value("recompute", std::string("none"));
   ir::Software software;
   software.gradient_bucket_bytes = from.value("bucket_bytes", int64_t{1000});
@@ -136,6 +141,10 @@ Result<ir::Program> LowerCase(const Json& from) {
   software.fused.norm = from.value("fused_norm", true);
   if (from.value("logits", std::string("fp32")) == "compute") software.logits = ir::Precision::kCompute;
   software.fused.linear_bias = from.value("fused_linear_bias", true);
+  software.fsdp_no_sync = from.value("fsdp_no_sync", false);
+  software.fsdp_root_kept = from.value("fsdp_root_kept", true);
+  software.fsdp_gather_copied = from.value("fsdp_gather_copied", false);
+  software.fsdp_gradient_divided = from.value("fsdp_gradient_divided", false);
   const bool cuda = from.value("device", std::string("cpu")) == "cuda";
   HELM_ASSIGN_OR_RETURN(ir::Program program,
                         model::Lower(spec, workload, software, strategy, cuda ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu));

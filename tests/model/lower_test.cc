@@ -209,10 +209,10 @@ TEST(CheckStrategy, ReportsEveryProblem) {
 TEST(CheckStrategy, RefusesWhatItCannotLower) {
   ir::Strategy strategy;
   strategy.context = 2;
-  strategy.zero = 2;
+  strategy.zero = 4;
   const std::string message = CheckStrategy(Llama(), Batch(4), strategy).message();
   EXPECT_NE(message.find("strategy.context 2 is not supported"), std::string::npos);
-  EXPECT_NE(message.find("strategy.zero 2 is not supported"), std::string::npos);
+  EXPECT_NE(message.find("strategy.zero 4 is not known"), std::string::npos);
 }
 
 TEST(CheckStrategy, PipelinesHoldAllLayersInOrder) {
@@ -326,13 +326,26 @@ RC_GTEST_PROP(Lower, EveryProgramVerifies, ()) {
   strategy.tensor = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.data = *rc::gen::element<int64_t>(1, 2, 3);
   strategy.sequence_parallel = *rc::gen::arbitrary<bool>();
+  strategy.zero = *rc::gen::element<int64_t>(0, 1, 2, 3);
+  if (strategy.data > 1 && strategy.zero >= 2 && *rc::gen::arbitrary<bool>()) {
+    strategy.fsdp_shard = strategy.data;
+    strategy.fsdp_replicate = *rc::gen::element<int64_t>(1, 2);
+    strategy.data *= strategy.fsdp_replicate;
+  }
   strategy.micro_batch = *rc::gen::inRange<int64_t>(1, 3);
   ir::Workload workload = Batch(strategy.data * strategy.micro_batch * *rc::gen::inRange<int64_t>(1, 4));
   workload.sequence_length = 4 * *rc::gen::inRange<int64_t>(1, 3);
   workload.dtype = *rc::gen::element(DataType::kFloat32, DataType::kBFloat16);
   workload.optimizer.clip_norm = *rc::gen::element(0.0, 1.0);
   const bool cuda = workload.dtype == DataType::kBFloat16 && *rc::gen::arbitrary<bool>();
-  const auto program = Lower(model, workload, AnySoftware(model), strategy, cuda ? DeviceKind::kCuda : DeviceKind::kCpu);
+  ir::Software software = AnySoftware(model);
+  software.fsdp_prefetch = *rc::gen::inRange<int64_t>(0, 4);
+  software.fsdp_backward_prefetch = *rc::gen::element(ir::BackwardPrefetch::kNone, ir::BackwardPrefetch::kPost, ir::BackwardPrefetch::kPre);
+  for (bool* flag : {&software.fsdp_root_kept, &software.fsdp_last_kept, &software.fsdp_no_sync, &software.fsdp_gather_copied,
+                     &software.fsdp_gradient_divided}) {
+    *flag = *rc::gen::arbitrary<bool>();
+  }
+  const auto program = Lower(model, workload, software, strategy, cuda ? DeviceKind::kCuda : DeviceKind::kCpu);
   RC_ASSERT(program.ok());
   const Status verified = Verify(*program);
   RC_ASSERT(verified.message() == "");

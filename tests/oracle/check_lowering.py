@@ -43,6 +43,10 @@ STRATEGIES = {
     "tensor2-sp": dict(tensor=2, sequence_parallel=True),
     "data2-tensor2-sp-accumulate": dict(data=2, tensor=2, sequence_parallel=True, global_batch=8, micro_batch=2),
     "data2-tensor2": dict(data=2, tensor=2, global_batch=4, bucket_bytes=10**9),
+    "zero2-data3": dict(data=3, zero=2, global_batch=6),
+    "zero3-data2-tensor2-sp": dict(data=2, tensor=2, sequence_parallel=True, zero=3, global_batch=4),
+    "hsdp-2x2-full": dict(data=4, zero=3, fsdp_shard=2, fsdp_replicate=2, recompute="full", global_batch=8, fsdp_root_kept=False),
+    "fsdp-data3-kept": dict(data=3, zero=2, fsdp_shard=3, global_batch=6, fsdp_no_sync=True, fsdp_gather_copied=True, fsdp_gradient_divided=True),
 }
 SEQUENCE = 6
 # Without flash attention, and what goes with it.
@@ -69,7 +73,7 @@ def cases():
         for strategy_name, strategy in SCORES_STRATEGIES.items():
             yield (f"{model_name}/{strategy_name}",
                    {"model": {"name": model_name, **model}, "sequence_length": SEQUENCE, "global_batch": 2, "flash_attention": False, **strategy})
-    for strategy_name in ("one", "accumulate", "tensor2-sp", "data2-tensor2"):
+    for strategy_name in ("one", "accumulate", "tensor2-sp", "data2-tensor2", "zero2-data3", "hsdp-2x2-full"):
         for model_name in ("llama-gqa", "gpt2", "qwen3"):
             strategy = STRATEGIES[strategy_name]
             yield (f"{model_name}/{strategy_name}/bf16",

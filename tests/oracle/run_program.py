@@ -141,7 +141,9 @@ class World:
             parts = [inputs[id(member)] for member in self.members(op["group"], rank)]
             position = [id(member) for member in self.members(op["group"], rank)].index(id(rank))
             if op["target"] == "c10d.all_gather":
-                rank.store(op, op["results"][0], torch.cat(parts, 0))
+                gathered = torch.cat(parts, 0)
+                into = op["arguments"][1:]
+                rank.store(op, op["results"][0], rank.argument(into[0]).copy_(gathered) if into else gathered)
                 continue
             total = torch.stack(parts).amax(0) if op["arguments"][1]["value"] == "max" else torch.stack(parts).sum(0)
             if op["target"] == "c10d.reduce_scatter":
@@ -194,22 +196,39 @@ class World:
 
     # --- parameters and gradients under their names in the file ---
 
-    def boxes(self, storage_key, dtype):
-        """Yields (piece, this rank's box of the unsplit parameter as a view, slices of the parameter, slices of the box)."""
-        for rank in self.ranks:
-            for segment in self.program["segments"]:
-                flat = rank.storages[segment[storage_key]].view(dtype)
-                base = segment["gradient_offset"] if storage_key == "gradient" else 0
-                for piece in segment["pieces"]:
-                    count = math.prod(piece["box_shape"])
-                    box = flat[base + piece["offset"]: base + piece["offset"] + count].view(piece["box_shape"])
-                    whole, part = [], []
-                    for offset, length, limit in zip(piece["box_offset"], piece["box_shape"], piece["global_shape"]):
-                        begin = evaluate(offset, rank.place)
-                        kept = max(0, min(length, limit - begin))
-                        whole.append(slice(begin, begin + kept))
-                        part.append(slice(0, kept))
-                    yield piece, box, tuple(whole), tuple(part)
+    def held(self, rank, segment, key):
+        """What this rank has of a segment's parameters (key parameter or master) or gradients: all elements, or its shard."""
+        storage = segment[key]
+        if key == "gradient" and segment["gradient_sharded"]:  # the newest version that the step left there
+            newest = max(index for index in rank.values if self.program["tensors"][index]["storage"] == storage)
+            return rank.values[newest].view(-1)
+        flat = rank.storages[storage]
+        narrow = key == "parameter" and storage != segment["master"] and flat.numel() < 4 * segment["elements"]
+        flat = flat.view(torch.bfloat16 if narrow else torch.float32)
+        base = segment["gradient_offset"] if key == "gradient" else 0
+        return flat[base: base + min(segment["elements"], flat.numel() - base)]
+
+    def whole(self, rank, segment, key):
+        """All elements of a rank's segment: those of a sharded one are on the ranks that differ only in the dimension it is sharded over."""
+        held = self.held(rank, segment, key)
+        if held.numel() == segment["elements"]:
+            return held
+        dimension = segment["sharded_over"]
+        others = [other for other in self.ranks if all(other.place[d] == rank.place[d] for d in rank.place if d != dimension)]
+        return torch.cat([self.held(other, segment, key) for other in others])
+
+    def boxes(self, rank, segment, flat):
+        """Yields (piece, this rank's box of the unsplit parameter as a view of the segment's elements, slices of the parameter, of the box)."""
+        for piece in segment["pieces"]:
+            count = math.prod(piece["box_shape"])
+            box = flat[piece["offset"]: piece["offset"] + count].view(piece["box_shape"])
+            whole, part = [], []
+            for offset, length, limit in zip(piece["box_offset"], piece["box_shape"], piece["global_shape"]):
+                begin = evaluate(offset, rank.place)
+                kept = max(0, min(length, limit - begin))
+                whole.append(slice(begin, begin + kept))
+                part.append(slice(0, kept))
+            yield piece, box, tuple(whole), tuple(part)
 
     def shapes(self):
         """name -> shape in the file."""
@@ -221,29 +240,35 @@ class World:
         return result
 
     def load(self, named):
-        keys = [("master", torch.float32)]
-        parameter_types = {self.program["storages"][s["parameter"]]["bytes"] // s["elements"] for s in self.program["segments"]}
-        if parameter_types == {2}:
-            keys.append(("parameter", torch.bfloat16))
-        for key, dtype in keys:
-            for piece, box, whole, part in self.boxes(key, dtype):
-                value = named[piece["name"]]
-                box[part] = (value.T if piece["transposed"] else value)[whole].to(dtype)
+        for rank in self.ranks:
+            for segment in self.program["segments"]:
+                flat = torch.zeros(segment["elements"])
+                for piece, box, whole, part in self.boxes(rank, segment, flat):
+                    value = named[piece["name"]]
+                    box[part] = (value.T if piece["transposed"] else value)[whole]
+                for key in ("master", "parameter"):
+                    held = self.held(rank, segment, key)
+                    begin = 0 if held.numel() == segment["elements"] else held.numel() * rank.place[segment["sharded_over"]]
+                    held.copy_(flat[begin: begin + held.numel()])
 
-    def gather(self, storage_key):
+    def gather(self, key):
         result = {name: torch.full(shape, math.nan) for name, shape in self.shapes().items()}
-        for piece, box, whole, part in self.boxes(storage_key, torch.float32):
-            value = result[piece["name"]]
-            target = value.T if piece["transposed"] else value
-            known = target[whole]
-            if not torch.isnan(known).any() and not torch.allclose(known, box[part], rtol=1e-4, atol=1e-7):
-                raise Mismatch(f"{storage_key} {piece['name']}: ranks that hold the same part differ")
-            target[whole] = box[part]
+        for rank in self.ranks:
+            for segment in self.program["segments"]:
+                for piece, box, whole, part in self.boxes(rank, segment, self.whole(rank, segment, key)):
+                    value = result[piece["name"]]
+                    target = value.T if piece["transposed"] else value
+                    known = target[whole]
+                    if not torch.isnan(known).any() and not torch.allclose(known, box[part], rtol=1e-4, atol=1e-7):
+                        raise Mismatch(f"{key} {piece['name']}: ranks that hold the same part differ")
+                    target[whole] = box[part]
         return result
 
     def set_input(self, name, tensors_by_data_rank):
         for rank in self.ranks:
-            rank.tensor(self.program["inputs"][name]).copy_(tensors_by_data_rank[rank.place["data"]])
+            shards = next(d["size"] for d in self.program["mesh"] if d["name"] == "data")
+            number = rank.place["data"] + shards * rank.place.get("replicate", 0)
+            rank.tensor(self.program["inputs"][name]).copy_(tensors_by_data_rank[number])
 
     def output(self, name):
         values = {rank.tensor(self.program["outputs"][name]).item() for rank in self.ranks}

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include "model/model_spec.h"
 #include "planner/memory_bound.h"
 #include "planner_fixture.h"
 
@@ -103,6 +104,23 @@ TEST(SearchTest, AnInterruptedSearchStillHasAPlan) {
   EXPECT_EQ(result->ranked.size(), 1u);
 }
 
+// Over two ranks a parameter takes 4 + 4 + 12 / 2 = 14 bytes of each with ZeRO-1 (itself, its gradient, half a master copy and moments),
+// more than the 13 there are; with sharded parameters 6, 2 for the gradients' shards, and a few of the 24 layers' bytes whole for a while.
+TEST(SearchTest, ShardsParametersWhereNothingElseFits) {
+  config::RunConfig config = SmallConfig(2);
+  config.model.layers = 24;
+  config.strategy.tensor = config.strategy.pipeline = 1;
+  config.strategy_given = {"tensor", "pipeline"};
+  config.cluster.device.memory = Bytes(13 * model::ParameterCount(config.model));
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  for (const Candidate& candidate : result->ranked) EXPECT_EQ(candidate.strategy.zero, 3);
+  EXPECT_EQ(result->best.plan.strategy.zero, 3);
+  config.strategy.zero = 1;
+  config.strategy_given.insert("zero");
+  EXPECT_EQ(Search(config, BytesEstimatorFactory(), {}).status().code(), StatusCode::kInfeasible);
+}
+
 // Over models with and without tied embeddings, both precisions, and every strategy of two and four devices.
 TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
   for (int64_t devices : {1, 2, 4}) {
@@ -111,7 +129,15 @@ TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
         config::RunConfig config = SmallConfig(devices);
         config.model.tied_embeddings = tied;
         config.workload.dtype = dtype;
+        std::vector<ir::Strategy> strategies = EnumerateStrategies(config).candidates;
         for (const ir::Strategy& strategy : EnumerateStrategies(config).candidates) {
+          for (const int64_t zero : {2, 3}) {
+            if (strategy.zero != 1) continue;
+            strategies.push_back(strategy);
+            strategies.back().zero = zero;
+          }
+        }
+        for (const ir::Strategy& strategy : strategies) {
           const Bytes bound = MemoryLowerBound(config.model, config.workload, strategy);
           EXPECT_LE(bound, Priced(config, strategy).memory_bytes_peak) << ir::Describe(strategy) << " tied " << tied;
         }

@@ -74,6 +74,20 @@ TEST(SpaceTest, RecomputationIsAFallback) {
   EXPECT_TRUE(Fallbacks(config, config.strategy).empty());
 }
 
+TEST(SpaceTest, FullySharded) {
+  config::RunConfig config = SmallConfig(2);
+  ir::Strategy strategy = config.strategy;
+  EXPECT_FALSE(FullySharded(config, strategy));  // of its zero-1 form only
+  strategy.zero = 1;
+  ASSERT_TRUE(FullySharded(config, strategy));
+  EXPECT_EQ(FullySharded(config, strategy)->zero, 3);
+  config.search.forbid = {{{{"zero", "3"}}}};
+  EXPECT_FALSE(FullySharded(config, strategy));
+  config.search.forbid = {};
+  config.strategy_given = {"zero"};
+  EXPECT_FALSE(FullySharded(config, strategy));
+}
+
 TEST(FixedStrategyTest, MustUseTheWholeCluster) {
   const config::RunConfig config = SmallConfig(2);
   const Status status = CheckFixedStrategy(config);

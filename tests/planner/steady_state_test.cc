@@ -32,7 +32,7 @@ RC_GTEST_PROP(SteadyState, IsTheWrittenOutStep, ()) {
   strategy.pipeline = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.tensor = *rc::gen::element<int64_t>(1, 2);
   strategy.data = *rc::gen::element<int64_t>(1, 2);
-  strategy.zero = *rc::gen::element<int64_t>(0, 1);
+  strategy.zero = *rc::gen::element<int64_t>(0, 1, 2, 3);
   strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
   if (strategy.pipeline > 1) strategy.schedule = *rc::gen::element<std::string>("gpipe", "1f1b", "zb-h1", "interleaved-1f1b");
   if (strategy.schedule == "interleaved-1f1b") strategy.virtual_pipeline = 2;

@@ -43,8 +43,16 @@ PlanSettings HeadAlone(PlanSettings settings) {
   return settings;
 }
 
-PlanSettings Zero(PlanSettings settings) {
-  settings.strategy.zero = 1;
+PlanSettings Zero(PlanSettings settings, int64_t stage = 1) {
+  settings.strategy.zero = stage;
+  return settings;
+}
+
+// FSDP: shards over all data-parallel ranks, or in several copies.
+PlanSettings Fsdp(int64_t stage, PlanSettings settings, int64_t replicate = 1) {
+  settings.strategy.zero = stage;
+  settings.strategy.fsdp_shard = settings.strategy.data / replicate;
+  settings.strategy.fsdp_replicate = replicate;
   return settings;
 }
 
@@ -94,6 +102,20 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(Gpt2Model(), Recompute("selective", Split(2, 1, false, 1, 4))),
       MakeCase(Qwen3Model(), Recompute("full", Zero(Pipeline(2, "1f1b", Split(2, 2, true, 1, 8))))),
       MakeCase(PaddedModel(), Recompute("selective", Zero(Pipeline(2, "zb-h1", Split(2, 1, false, 1, 6))))),
+      // Sharded gradients and parameters: with and without accumulation, uneven shards, tied embeddings, everything else.
+      MakeCase(LlamaModel(), Zero(Split(3, 1, false, 1, 6), 2)),
+      MakeCase(Gpt2Model(), Zero(Split(2, 2, true, 1, 4), 2)),
+      MakeCase(LlamaModel(), Zero(Split(2, 1, false, 1, 4), 3)),
+      MakeCase(Gpt2Model(), Zero(Split(5, 1, false, 1, 10), 3)),
+      MakeCase(Qwen3Model(), Fsdp(2, Split(2, 2, true, 1, 4))),
+      MakeCase(PaddedModel(), Recompute("full", Zero(Split(2, 4, true, 2, 8), 3))),
+      MakeCase(Qwen2Model(), Fsdp(3, Split(4, 2, false, 1, 8), 2)),
+      MakeCase(LlamaModel(), Zero(Pipeline(2, "1f1b", Split(2, 2, true, 1, 8)), 3)),
+      MakeCase(Gpt2Model(), Fsdp(2, Pipeline(2, "zb-h1", Split(4, 1, false, 1, 12)), 2)),
+      MakeCase(PaddedModel(), Recompute("selective", Fsdp(3, Split(6, 1, false, 1, 12), 3))),
+      MakeCase(Qwen3Model(), Zero(Split(2, 2, true, 1, 4, "bf16"), 2)),
+      MakeCase(Qwen2Model(), Zero(Split(4, 1, false, 2, 16, "bf16"), 3)),
+      MakeCase(LlamaModel(), Recompute("full", Fsdp(3, Pipeline(2, "1f1b", Split(4, 1, false, 1, 12, "bf16")), 2))),
   };
 }
 
