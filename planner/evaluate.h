@@ -36,7 +36,7 @@ struct EvaluateOptions {
   // step is written out, but for many micro-batches (planner/steady_state.h), and the evaluation says why.
   bool templates = false;
   sim::Engine engine = sim::Engine::kAutomatic;  // what runs at the same time on a GPU
-  bool replay_allocator = false;  // on GPUs: what the caching allocator reserves
+  bool replay_allocator = false;                 // on GPUs: what the caching allocator reserves
 };
 
 // REQUIRES: the plan's model and cluster are valid documents; `model` and `cluster` are those documents read; `prices` are those of

@@ -66,7 +66,9 @@ class StoreWorld final : public World {
   }
 
   Result<std::unique_ptr<ProcessGroup>> Connect(const Device& device, const std::string& name, const std::vector<int64_t>& members) {
-    const std::string prefix = "group/" + std::to_string(groups_++) + "/" + name;  // a name comes again with the next interpreter
+    // A name comes again with the next interpreter, which begins with a round of its own. Not a count of groups: of a pipeline's stages
+    // each connects only those that it uses.
+    const std::string prefix = "group/" + std::to_string(round_) + "/" + name;
     const auto own = std::find(members.begin(), members.end(), rank());
     if (own == members.end()) return std::unique_ptr<ProcessGroup>();
     GroupAddress address;
@@ -106,7 +108,6 @@ class StoreWorld final : public World {
   Rendezvous rendezvous_;
   c10::intrusive_ptr<c10d::Store> store_;
   int64_t round_ = 0;
-  int64_t groups_ = 0;
   bool lost_ = false;  // a rank or the store: nobody waits for the others at the end
 };
 

@@ -88,6 +88,7 @@ class DispatchInterpreter final : public Interpreter {
 };
 
 Status DispatchInterpreter::Connect(World* world) {
+  if (world != nullptr) HELM_RETURN_IF_ERROR(world->Barrier());  // a round of its own: Connect of runtime/communicator.cc
   groups_.resize(program_.groups.size());
   open_.resize(program_.ops.size());
   std::vector<bool> used(program_.groups.size(), false);

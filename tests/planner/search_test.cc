@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "model/model_spec.h"
 #include "planner/memory_bound.h"
 #include "planner_fixture.h"
@@ -104,21 +106,33 @@ TEST(SearchTest, AnInterruptedSearchStillHasAPlan) {
   EXPECT_EQ(result->ranked.size(), 1u);
 }
 
-// Over two ranks a parameter takes 4 + 4 + 12 / 2 = 14 bytes of each with ZeRO-1 (itself, its gradient, half a master copy and moments),
-// more than the 13 there are; with sharded parameters 6, 2 for the gradients' shards, and a few of the 24 layers' bytes whole for a while.
+// One byte less than the smallest step with whole parameters needs: none of those fits, so parameters are sharded; never where they are not
+// to be.
 TEST(SearchTest, ShardsParametersWhereNothingElseFits) {
   config::RunConfig config = SmallConfig(2);
-  config.model.layers = 24;
+  config.model.layers = 8;
+  config.model.hidden = 256;
+  config.model.head_dim = 256 / config.model.heads;
+  config.model.ffn = 1024;  // layers that weigh more than embedding and head, which stay gathered
   config.strategy.tensor = config.strategy.pipeline = 1;
   config.strategy_given = {"tensor", "pipeline"};
-  config.cluster.device.memory = Bytes(13 * model::ParameterCount(config.model));
+  config::RunConfig whole = config;
+  whole.strategy.zero = 1;
+  whole.strategy_given.insert("zero");
+  whole.strategy.recompute = "full";  // what is tried last
+  whole.strategy_given.insert("recompute");
+  const auto roomy = Search(whole, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(roomy.ok()) << roomy.status().message();
+  Bytes least = roomy->ranked.front().prediction.memory_bytes_peak;
+  for (const Candidate& candidate : roomy->ranked) least = std::min(least, candidate.prediction.memory_bytes_peak);
+
+  config.cluster.device.memory = Bytes(2 * (least.count() - 1));  // of the machine, which both ranks share
   const auto result = Search(config, BytesEstimatorFactory(), {});
   ASSERT_TRUE(result.ok()) << result.status().message();
   for (const Candidate& candidate : result->ranked) EXPECT_EQ(candidate.strategy.zero, 3);
   EXPECT_EQ(result->best.plan.strategy.zero, 3);
-  config.strategy.zero = 1;
-  config.strategy_given.insert("zero");
-  EXPECT_EQ(Search(config, BytesEstimatorFactory(), {}).status().code(), StatusCode::kInfeasible);
+  whole.cluster.device.memory = config.cluster.device.memory;
+  EXPECT_EQ(Search(whole, BytesEstimatorFactory(), {}).status().code(), StatusCode::kInfeasible);
 }
 
 // Over models with and without tied embeddings, both precisions, and every strategy of two and four devices.
