@@ -35,7 +35,7 @@ struct Open {
 class DispatchInterpreter final : public Interpreter {
  public:
   DispatchInterpreter(ir::Program program, int64_t rank, InterpreterOptions options, std::unique_ptr<Device> device, ExecutionPlan plan)
-      : program_(std::move(program)), rank_(rank), options_(std::move(options)), device_(std::move(device)), plan_(std::move(plan)) {}
+      : program_(std::move(program)), rank_(rank), options_(options), device_(std::move(device)), plan_(std::move(plan)) {}
 
   Status Connect(World* world);
   Status ConnectMessages(World& world);
