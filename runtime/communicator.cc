@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
+#include <map>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
@@ -66,9 +70,10 @@ class StoreWorld final : public World {
   }
 
   Result<std::unique_ptr<ProcessGroup>> Connect(const Device& device, const std::string& name, const std::vector<int64_t>& members) {
-    // A name comes again with the next interpreter, which begins with a round of its own. Not a count of groups: of a pipeline's stages
-    // each connects only those that it uses.
-    const std::string prefix = "group/" + std::to_string(round_) + "/" + name;
+    // A name comes again with the next interpreter, which begins with a round of its own, and within a round when measurements follow each
+    // other. Not a count of all groups: of a pipeline's stages each connects only those that it uses.
+    const int64_t again = connected_[{round_, name}]++;
+    const std::string prefix = "group/" + std::to_string(round_) + "/" + std::to_string(again) + "/" + name;
     const auto own = std::find(members.begin(), members.end(), rank());
     if (own == members.end()) return std::unique_ptr<ProcessGroup>();
     GroupAddress address;
@@ -108,7 +113,8 @@ class StoreWorld final : public World {
   Rendezvous rendezvous_;
   c10::intrusive_ptr<c10d::Store> store_;
   int64_t round_ = 0;
-  bool lost_ = false;  // a rank or the store: nobody waits for the others at the end
+  std::map<std::pair<int64_t, std::string>, int64_t> connected_;  // groups of this name since that round
+  bool lost_ = false;                                             // a rank or the store: nobody waits for the others at the end
 };
 
 }  // namespace
