@@ -138,7 +138,7 @@ TEST(GpuEstimator, AttentionBackwardFollowsForward) {
 
 // On Hopper FlashAttention-2 stays behind the kernels that use its instructions; on Ampere there is nothing to stay behind of.
 TEST(GpuEstimator, AttentionDependsOnTheKernel) {
-  const auto ratio = [](cluster::Device device) {
+  const auto ratio = [](const cluster::Device& device) {
     const std::string operands = "bf16[2,16,4096,128], bf16[2,16,4096,128], bf16[2,16,4096,128]";
     const Estimate flash = EstimateOf(device, fmt::format("aten._scaled_dot_product_flash_attention({}, 0.0, true)", operands));
     const Estimate native =
