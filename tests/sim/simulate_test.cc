@@ -323,7 +323,7 @@ input y = %y
 output e = %e
 )";
 
-ir::StepPrograms TwoStages(std::string text = std::string(kTwoStages)) {
+ir::StepPrograms TwoStages(const std::string& text = std::string(kTwoStages)) {
   auto step = ir::ParseStepPrograms(text, "test");
   EXPECT_TRUE(step.ok()) << step.status().message();
   return step.ok() ? *step : ir::StepPrograms{};
