@@ -37,8 +37,8 @@ struct Measurement {
   Duration quartile_upper;
   int64_t samples = 0;
   Bytes workspace;
-  // Of all samples but the slowest hundredth. A collective's price: between processes of one machine a transfer takes either what moving the
-  // bytes takes or that plus a wait for the operating system's scheduler, and a step adds hundreds of them up, so that the mean counts.
+  // Of all samples but the slowest hundredth. A collective's price: between processes of one machine a transfer takes either what moving
+  // the bytes takes or that plus a wait for the operating system's scheduler, and a step adds hundreds of them up, so that the mean counts.
   Duration mean;
 };
 
