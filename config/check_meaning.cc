@@ -61,8 +61,8 @@ class Checker {
     } else if (devices % world != 0) {
       diagnostics_.Error(
           Where("strategy", key),
-          fmt::format("'{}' {} does not divide the {} devices of the cluster '{}'", key, world, devices, config_.cluster.name),
-          {fmt::format("fix: choose a degree that divides {}", devices)});
+          fmt::format("the {} devices of the cluster '{}' are no multiple of {} ({})", devices, config_.cluster.name, world, degrees),
+          {fmt::format("fix: choose degrees whose product divides {}", devices)});
     }
   }
 

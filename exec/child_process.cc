@@ -99,6 +99,8 @@ void FileDescriptor::Close() {
 }
 
 Result<std::unique_ptr<ChildProcess>> ChildProcess::Spawn(const std::string& executable, int64_t index, int64_t count, int board) {
+  // A parent that ignores SIGCHLD hands that down, and the kernel then keeps no exit status: how a rank ended could not be told.
+  signal(SIGCHLD, SIG_DFL);
   HELM_ASSIGN_OR_RETURN(Ends talk, MakeSocket());
   HELM_ASSIGN_OR_RETURN(Ends errors, MakePipe());
   const FileDescriptor board_copy(fcntl(board, F_DUPFD_CLOEXEC, kFirstFreeDescriptor));

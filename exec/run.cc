@@ -17,6 +17,7 @@
 #include "exec/recorder.h"
 #include "exec/runs.h"
 #include "exec/session.h"
+#include "ir/program_text.h"
 #include "schedule/materialise.h"
 
 namespace helm::exec {
@@ -27,7 +28,8 @@ constexpr int64_t kWarmUpStepsMost = 5;
 struct Request {
   const RunOptions& options;
   schedule::PlanParts parts;
-  Job job;  // of the plan itself
+  Job job;                   // of the plan itself
+  std::string program_hash;  // of the plan as it was given
 };
 
 // Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
@@ -45,12 +47,12 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   HELM_RETURN_IF_ERROR(CheckRunnable(plan, options.plan_path));
   if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));
   HELM_ASSIGN_OR_RETURN(schedule::PlanParts parts, schedule::ReadParts(plan));
-  HELM_RETURN_IF_ERROR(schedule::Materialise(plan).status());
+  HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
   HELM_RETURN_IF_ERROR(DataLoader::Open(options.data, parts.model.vocab, plan.workload).status());
-  Request request{options, std::move(parts), {}};
+  Request request{options, std::move(parts), {}, ir::ProgramHash(step)};
   request.job.plan = plan;
   request.job.plan.program_hash.clear();
-  if (options.verify) request.job.plan = PlanForVerify(std::move(request.job.plan));
+  if (options.verify) request.job.plan.workload.optimizer.epsilon = kVerifyEpsilon;
   request.job.plan_path = options.plan_path;
   request.job.data = options.data;
   request.job.steps = options.steps;
@@ -85,8 +87,10 @@ RunResult ResultOf(const Request& request, const JobRecord& record) {
   result.warm_up_steps = request.job.warm_up_steps;
   result.memory_bytes_peak = record.memory_bytes_peak;
   result.timeline = record.timeline;
+  // With --verify another epsilon ran; the ops are the plan's, and so are its predictions.
+  result.timeline.program_hash = request.program_hash;
   result.timeline.device = request.parts.cluster.device.name;
-  result.timeline.stamp = MakeStamp({.seed = request.job.plan.workload.seed, .hashes = {{"program", record.timeline.program_hash}}});
+  result.timeline.stamp = MakeStamp({.seed = request.job.plan.workload.seed, .hashes = {{"program", request.program_hash}}});
   const std::vector<Duration>& measured = record.timeline.steps;
   result.step_time = measured[MedianIndex(measured)];
   return result;
@@ -188,12 +192,6 @@ Result<RunResult> RunAsLaunchedRank(Request request, const LaunchEnvironment& en
 }  // namespace
 
 int64_t WarmUpSteps(int64_t steps) { return steps < 2 ? 0 : std::clamp<int64_t>(steps / 4, 1, kWarmUpStepsMost); }
-
-ir::Plan PlanForVerify(ir::Plan plan) {
-  plan.workload.optimizer.epsilon = kVerifyEpsilon;
-  plan.program_hash.clear();
-  return plan;
-}
 
 Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
   HELM_ASSIGN_OR_RETURN(Request request, Prepare(plan, options));

@@ -80,10 +80,6 @@ struct RunResult {
 // A quarter of the steps, at least one if there are two, five at most: the first steps fill caches and the allocator.
 int64_t WarmUpSteps(int64_t steps);
 
-// The plan that a run with `verify` executes: AdamW's epsilon is kVerifyEpsilon, and the hash, which is of the plan as it was, is gone. A
-// prediction that is held against such a run must be of this plan.
-ir::Plan PlanForVerify(ir::Plan plan);
-
 Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options);
 
 // True in a process that Run spawned as a rank; such a process does nothing else than `return RunSpawnedRank()`.

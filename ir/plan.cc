@@ -171,7 +171,7 @@ Plan ReadDocument(const YamlValue& document, Diagnostics& diagnostics) {
   if (const YamlValue* value = reader.RequireValue("strategy")) plan.strategy = ReadStrategy(*value, nullptr, diagnostics);
   if (const YamlValue* value = reader.Value("tolerance")) plan.tolerance = ReadTolerance(*value, diagnostics);
   if (const YamlValue* value = reader.Value("passes")) plan.passes = ReadPasses(*value, diagnostics);
-  plan.program_hash = reader.RequireString("program_hash");
+  if (auto hash = reader.String("program_hash")) plan.program_hash = *hash;
   if (const YamlValue* value = reader.Value("prediction")) plan.prediction = ReadPrediction(*value, diagnostics);
   if (auto tables = reader.StringList("cost_tables")) plan.cost_tables = std::move(*tables);
   if (const YamlValue* value = reader.Value("stamp")) plan.stamp = ToJson(*value);

@@ -86,7 +86,12 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
     text += RunnersUp(result, kRunnersUpShown);
   }
   text += Pareto(result);
-  if (!options.plan_path.empty()) text += fmt::format("next           helm-exec {} --verify\n", options.plan_path);
+  if (!options.plan_path.empty()) {
+    text += config.cluster.local
+                ? fmt::format("next           helm-exec {} --verify\n", options.plan_path)
+                : fmt::format("next           on the cluster: torchrun, mpirun or srun with helm-exec {} (docs/execution.md)\n",
+                              options.plan_path);
+  }
   return text;
 }
 

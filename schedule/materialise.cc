@@ -19,8 +19,8 @@ Status CheckHash(const ir::StepPrograms& step, const std::string& expected) {
   const std::string found = ir::ProgramHash(step);
   if (expected.empty() || found == expected) return OkStatus();
   return InvalidError(
-      fmt::format("plan: error: its program has hash {}, the plan was made for {}: it was edited, or made by another version of "
-                  "HELM.\nfix: make the plan again with helm-plan, or remove 'program_hash' to run it as this version understands it",
+      fmt::format("error: the plan's program has hash {}, the plan was made for {}: it was edited, or made by another version of "
+                  "HELM\n  fix: make the plan again with helm-plan, or remove 'program_hash' to run it as this version understands it",
                   found, expected));
 }
 

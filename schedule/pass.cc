@@ -43,7 +43,7 @@ Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program) {
 Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program) {
   if (word == "none") return program;
   if (word == "serial") return RunPass("serial", program);
-  return InvalidError(fmt::format("plan: error: overlap '{}' is not known to this version\nallowed: none, serial", word));
+  return InvalidError(fmt::format("error: overlap '{}' is not known to this version\nallowed: none, serial", word));
 }
 
 }  // namespace helm::schedule

@@ -102,7 +102,7 @@ std::vector<Schedule> ZeroBubbleV(const Sizes& sizes) {
 
 std::vector<Schedule> DualPipeV(const Sizes& sizes) { return DualPipeVSchedules(sizes.stages, sizes.micro_batches); }
 
-enum class Chunks : uint8_t { kOne, kTwo, kAny };  // that a stage has: virtual_pipeline
+enum class Chunks : uint8_t { kOne, kTwo, kSeveral };  // that a stage has: virtual_pipeline
 
 struct NamedSchedule {
   const char* name;
@@ -111,7 +111,7 @@ struct NamedSchedule {
 };
 constexpr NamedSchedule kSchedules[] = {{"gpipe", Chunks::kOne, EachStage<GPipe>},
                                         {"1f1b", Chunks::kOne, EachStage<OneForwardOneBackward>},
-                                        {"interleaved-1f1b", Chunks::kAny, EachStage<InterleavedOneForwardOneBackward>},
+                                        {"interleaved-1f1b", Chunks::kSeveral, EachStage<InterleavedOneForwardOneBackward>},
                                         {"zb-h1", Chunks::kOne, EachStage<ZeroBubbleH1>},
                                         {"zb-h2", Chunks::kOne, ZeroBubbleH2},
                                         {"zb-v", Chunks::kTwo, ZeroBubbleV},
@@ -137,7 +137,10 @@ Status CheckSizes(const NamedSchedule& schedule, const ir::Strategy& strategy, i
     return InvalidError(fmt::format("error: schedule {} has two chunks on each stage; give strategy.virtual_pipeline 2, not {}",
                                     strategy.schedule, virtual_stages));
   }
-  if (schedule.chunks == Chunks::kAny && micro_batches % strategy.pipeline != 0) {
+  if (schedule.chunks == Chunks::kSeveral && virtual_stages < 2) {
+    return InvalidError("error: schedule interleaved-1f1b needs strategy.virtual_pipeline above 1; with one chunk a stage it is 1f1b");
+  }
+  if (schedule.chunks == Chunks::kSeveral && micro_batches % strategy.pipeline != 0) {
     return InvalidError(
         fmt::format("error: schedule interleaved-1f1b needs micro-batches in groups of strategy.pipeline {}, there are {}; "
                     "choose micro_batch or global_batch so that they divide",

@@ -80,6 +80,25 @@ Result<ScheduleTimes> TimesWith(const SimulationOptions& options, const ir::Step
   return Schedule(std::move(times.step_graph));
 }
 
+// Times are whole picoseconds in 64 bits, which end after 107 days; beyond, a price has wrapped to something negative already.
+Status CheckRange(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs) {
+  constexpr double kMost = 9e18;  // picoseconds
+  double total = 0;
+  for (size_t c = 0; c < step.classes.size(); ++c) {
+    for (size_t i = 0; i < step.classes[c].ops.size(); ++i) {
+      const auto duration = static_cast<double>(costs[c].ops[i].duration.picoseconds());
+      total += duration;
+      if (duration >= 0 && total <= kMost) continue;
+      const ir::Op& op = step.classes[c].ops[i];
+      return InvalidError(
+          fmt::format("error: the step takes more than {:.0f} days, at op {} ({} '{}') at the latest; that is beyond what is simulated\n"
+                      "  fix: workload.global_batch counts sequences, not tokens; ask for fewer or shorter ones",
+                      kMost / 1e12 / 86400, i, op.target, op.label));
+    }
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 SourceShares SharesOf(const std::array<int64_t, 3>& time) {
@@ -97,6 +116,7 @@ Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator&
 Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, const SimulationOptions& options) {
   HELM_CHECK(prices.ranks_per_node() == options.ranks_per_node, "prices of the same placement of ranks");
   HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, prices));
+  HELM_RETURN_IF_ERROR(CheckRange(step, costs));
   HELM_ASSIGN_OR_RETURN(StepGraph step_graph, BuildStepGraph(step, costs, options.communication_shares_cores));
   HELM_ASSIGN_OR_RETURN(const ScheduleTimes times, TimesWith(options, step, std::move(step_graph)));
   Simulation simulation;

@@ -7,11 +7,25 @@
 
 namespace helm::tools {
 
+namespace {
+
+// In --help, where there is a default to speak of.
+void ShowDefault(CLI::Option& option) {
+  option.capture_default_str();
+  if (option.get_default_str() == "0") option.default_str("");
+}
+
+}  // namespace
+
 void AddVersion(CLI::App& app) { app.set_version_flag("--version", fmt::format("{} {} ({})", app.get_name(), Version(), Revision())); }
 
 std::optional<int> Parse(CLI::App& app, int argc, char** argv) {
   AddVersion(app);
-  app.option_defaults()->always_capture_default();
+  for (CLI::Option* option : app.get_options([](const CLI::Option* any) { return !any->get_positional(); })) {
+    // An option that may be repeated takes one value each time, so that `--set key=value config.yaml` leaves the configuration alone.
+    option->allow_extra_args(false);
+    if (option->get_type_size() > 0 && option->get_expected_max() == 1) ShowDefault(*option);
+  }
   try {
     app.parse(argc, argv);
     return std::nullopt;

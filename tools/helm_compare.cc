@@ -74,10 +74,11 @@ int main(int argc, char** argv) {
   app.add_option("--html", arguments.html, "also write one self-contained page");
   app.add_option("--perfetto", arguments.perfetto, "also write both as one archive (.tar) that Perfetto opens on one time axis");
   app.add_flag("--json", arguments.json, "print one JSON document");
-  app.add_option("--step-time-tolerance", arguments.step_time_tolerance, "exit 4 when the error of the step time exceeds this fraction");
+  app.add_option("--step-time-tolerance", arguments.step_time_tolerance, "exit 4 when the error of the step time exceeds this fraction")
+      ->check(CLI::Range(0.0, 1.0));
   app.add_option("--peak-memory-tolerance", arguments.peak_memory_tolerance,
-                 "exit 4 when the error of the peak memory exceeds this fraction");
+                 "exit 4 when the error of the peak memory exceeds this fraction")
+      ->check(CLI::Range(0.0, 1.0));
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
-  const helm::Status status = helm::Run(arguments);
-  return status.ok() ? 0 : helm::tools::Fail(status);
+  return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

@@ -71,6 +71,9 @@ Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunR
 
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ir::ReadPlan(arguments.plan));
+  std::vector<std::string> outputs = tools::PathsOf(arguments.outputs);
+  outputs.push_back(arguments.predicted_trace);
+  HELM_RETURN_IF_ERROR(tools::CheckOutputs(outputs, {arguments.plan}));
   tools::Progress progress("running");
   HELM_ASSIGN_OR_RETURN(exec::RunResult result, exec::Run(plan, WithReporting(arguments, progress)));
   progress.Clear();
@@ -78,7 +81,7 @@ Status Run(const Arguments& arguments) {
   StampInputs stamp;
   stamp.seed = plan.workload.seed;
   result.timeline.stamp = MakeStamp(stamp);
-  return Report(plan, arguments, result, Predict(arguments.run.verify ? exec::PlanForVerify(plan) : plan, arguments));
+  return Report(plan, arguments, result, Predict(plan, arguments));
 }
 
 }  // namespace
@@ -101,6 +104,5 @@ int main(int argc, char** argv) {
   app.add_option("--predicted-trace", arguments.predicted_trace, "write the predicted timeline of this plan");
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
-  const helm::Status status = helm::Run(arguments);
-  return status.ok() ? 0 : helm::tools::Fail(status);
+  return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

@@ -54,8 +54,8 @@ int main(int argc, char** argv) {
   app.add_option("--pass", arguments.passes, "run a pass, name or name=value; may be repeated");
   app.add_flag("--hash", arguments.hash, "print the program's hash instead");
   app.add_flag("--dot", arguments.dot, "print the dependency graph as DOT instead");
-  app.add_flag("--check", arguments.quiet, "print nothing; the exit code says whether the program is right");
+  app.add_flag("--check", arguments.quiet,
+               "print nothing; the exit code says whether the program is well formed (not whether its operators exist)");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
-  const helm::Status status = helm::Run(arguments);
-  return status.ok() ? 0 : helm::tools::Fail(status);
+  return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

@@ -34,6 +34,11 @@ void Print(const Arguments& arguments, const config::RunConfig& config, const pl
 
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(config::RunConfig config, tools::ReadConfig(arguments.config));
+  std::vector<std::string> outputs = tools::PathsOf(arguments.outputs);
+  outputs.push_back(arguments.out);
+  std::vector<std::string> inputs = config.cost_tables;
+  inputs.push_back(arguments.config.path);
+  HELM_RETURN_IF_ERROR(tools::CheckOutputs(outputs, inputs));
   if (arguments.time_limit_s > 0) config.search.time_limit_s = arguments.time_limit_s;
   HELM_ASSIGN_OR_RETURN(const auto make_estimator,
                         tools::MakeEstimatorFactory(config.cluster, {config.cost_tables, arguments.require_measured, config.software}));
@@ -69,12 +74,12 @@ int main(int argc, char** argv) {
   app.add_option("--cost-table", arguments.config.cost_tables, "measured costs (helm-profile); may be repeated, later rows win");
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration, e.g. strategy.tensor=2; may be repeated");
   app.add_option("--threads", arguments.threads, "threads of the search; the plan does not depend on it")->check(CLI::Range(1, 1024));
-  app.add_option("--time-limit", arguments.time_limit_s, "seconds; the best plan so far is written (default: search.time_limit_s)");
+  app.add_option("--time-limit", arguments.time_limit_s, "seconds; the best plan so far is written (default: search.time_limit_s)")
+      ->check(CLI::Range(0.0, 1e9));
   helm::tools::AddTimelineOptions(app, arguments.outputs);
   app.add_flag("--explain", arguments.explain, "list every strategy and why it lost");
   app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
-  const helm::Status status = helm::Run(arguments);
-  return status.ok() ? 0 : helm::tools::Fail(status);
+  return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

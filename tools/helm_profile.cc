@@ -110,6 +110,5 @@ int main(int argc, char** argv) {
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration; may be repeated");
   app.add_flag("--describe", arguments.describe, "print the cluster file of this machine and end");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
-  const helm::Status status = helm::Run(arguments);
-  return status.ok() ? 0 : helm::tools::Fail(status);
+  return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

@@ -64,6 +64,9 @@ Status WritePrograms(const Arguments& arguments, const ir::StepPrograms& step) {
 
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const Subject subject, ReadSubject(arguments));
+  std::vector<std::string> outputs = tools::PathsOf(arguments.outputs);
+  outputs.push_back(arguments.program);
+  HELM_RETURN_IF_ERROR(tools::CheckOutputs(outputs, {arguments.config.path}));
   HELM_ASSIGN_OR_RETURN(
       const auto make_estimator,
       tools::MakeEstimatorFactory(subject.cluster, {subject.plan.cost_tables, arguments.require_measured, subject.plan.software}));
@@ -100,6 +103,5 @@ int main(int argc, char** argv) {
   app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
-  const helm::Status status = helm::Run(arguments);
-  return status.ok() ? 0 : helm::tools::Fail(status);
+  return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

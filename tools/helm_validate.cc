@@ -80,9 +80,8 @@ int main(int argc, char** argv) {
   app.add_option("--explain", arguments.explain, "the row with this id alone: what is known, what is predicted, where time and memory go");
   app.add_option("--html", arguments.html, "write a page with pictures");
   app.add_option("--cost-table", arguments.cost_tables, "measured costs (helm-profile); used for the rows of its device; may be repeated");
-  app.add_option("--jobs", arguments.jobs, "threads; the result does not depend on them")->check(CLI::PositiveNumber);
+  app.add_option("--jobs", arguments.jobs, "threads; the result does not depend on them")->check(CLI::Range(1, 1024));
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
-  const helm::Status status = helm::Run(arguments);
-  return status.ok() ? 0 : helm::tools::Fail(status);
+  return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

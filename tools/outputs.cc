@@ -2,7 +2,11 @@
 
 #include <spawn.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
 #include <sstream>
 
 #include <fmt/format.h>
@@ -31,7 +35,33 @@ bool RunGraphviz(const std::string& dot_path, const std::string& svg_path) {
   return waitpid(process, &state, 0) == process && WIFEXITED(state) && WEXITSTATUS(state) == 0;
 }
 
+Status CheckOutput(const std::string& path, const std::vector<std::string>& inputs) {
+  if (FolderExists(path)) return InvalidError(fmt::format("{}: error: this is a folder; name a file to write", path));
+  const std::string folder = FolderOf(path);
+  if (!FolderExists(folder)) return InvalidError(fmt::format("{}: error: there is no folder {}\n  fix: make it", path, folder));
+  // A link or a device is written in place.
+  if (access((std::filesystem::exists(path) ? path : folder).c_str(), W_OK) != 0) {
+    return InvalidError(fmt::format("{}: error: cannot be written: {}", path, std::strerror(errno)));
+  }
+  std::error_code error;
+  for (const std::string& input : inputs) {
+    if (!std::filesystem::equivalent(path, input, error)) continue;
+    return InvalidError(
+        fmt::format("{}: error: this is an input of the command; it would be overwritten\n  fix: name another file to write", path));
+  }
+  return OkStatus();
+}
+
 }  // namespace
+
+Status CheckOutputs(const std::vector<std::string>& outputs, const std::vector<std::string>& inputs) {
+  for (const std::string& path : outputs) {
+    if (!path.empty()) HELM_RETURN_IF_ERROR(CheckOutput(path, inputs));
+  }
+  return OkStatus();
+}
+
+std::vector<std::string> PathsOf(const TimelineOutputs& outputs) { return {outputs.trace, outputs.chrome_trace, outputs.perfetto}; }
 
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs) {
   app.add_option("--trace", outputs.trace, "write the timeline, as helm-compare reads it");

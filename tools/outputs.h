@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
@@ -16,6 +17,11 @@ struct TimelineOutputs {
   std::string chrome_trace;  // for Perfetto and chrome://tracing; a folder (`/` at its end): one file for each rank, for HTA
   std::string perfetto;      // Perfetto's protobuf: flows and memory counters too
 };
+
+// Before a long run: that each of `outputs` (empty ones are left out) can be written, so that its result is not lost, and is none of
+// `inputs`.
+Status CheckOutputs(const std::vector<std::string>& outputs, const std::vector<std::string>& inputs);
+std::vector<std::string> PathsOf(const TimelineOutputs& outputs);
 
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs);
 Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline);

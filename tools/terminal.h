@@ -1,12 +1,13 @@
 // What the command-line tools share: how results, progress and errors reach the person. Results go to stdout, everything else to stderr.
 //
-// Only tools/ prints or exits. Progress is a single rewritten line with an ETA when stderr is a terminal, and nothing otherwise; colour
-// only on a terminal without NO_COLOR.
+// Only tools/ prints or exits. Progress is a single rewritten line with an ETA when stderr is a terminal, and otherwise a line every half
+// minute; colour only on a terminal without NO_COLOR.
 #pragma once
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,9 @@ namespace helm::tools {
 
 // Prints the message of a failure on stderr, "error: " first where the message names no file; returns the exit code.
 int Fail(const Status& status);
+
+// Runs a command and reports how it ended: 0, or Fail's exit code. Memory that there is not is a failure like others (exit 6).
+int ExitCodeOf(const std::function<Status()>& command);
 
 void PrintResult(std::string_view text);                 // stdout, as it is
 void PrintJson(const nlohmann::ordered_json& document);  // stdout, indented, with a newline

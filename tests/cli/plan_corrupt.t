@@ -7,11 +7,15 @@ $TMP/a.yaml:4:1: error: unknown key 'program_hsah' in the plan
   did you mean 'program_hash'?
   allowed: format, model, cluster, workload, software, strategy, tolerance, passes, program_hash, prediction, cost_tables, stamp
 [exit 2]
-$ sed '/^program_hash:/d' $TMP/plan.yaml > $TMP/a.yaml; helm-sim $TMP/a.yaml
-$TMP/a.yaml:3:1: error: the plan needs the key 'program_hash'
+$ sed '/^software:/d' $TMP/plan.yaml > $TMP/a.yaml; helm-sim $TMP/a.yaml
+$TMP/a.yaml:3:1: error: the plan needs the key 'software'
     3 | format: helm-plan/1
       | ^
-  fix: add `program_hash: ...`
+  fix: add `software: ...`
+$TMP/a.yaml:51:3: error: unknown key 'framework' in the workload
+   51 |   framework: helm
+      |   ^
+  allowed: kind, global_batch, sequence_length, dtype, optimizer, seed, routing
 [exit 2]
 $ sed '/^cluster:/,/^workload:/{/^  local:/d}' $TMP/plan.yaml > $TMP/a.yaml; helm-sim $TMP/a.yaml
 cluster: error: the cluster needs the key 'gpu'
@@ -37,8 +41,4 @@ $TMP/a.yaml:3:1: error: the plan needs the key 'strategy'
     3 | format: helm-plan/1
       | ^
   fix: add `strategy: ...`
-$TMP/a.yaml:3:1: error: the plan needs the key 'program_hash'
-    3 | format: helm-plan/1
-      | ^
-  fix: add `program_hash: ...`
 [exit 2]

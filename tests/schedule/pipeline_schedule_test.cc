@@ -153,7 +153,7 @@ RC_GTEST_PROP(PipelineSchedules, EveryScheduleIsCompleteAndRuns, ()) {
   const int64_t stages = *rc::gen::inRange<int64_t>(2, 7);
   const bool interleaved = name == "interleaved-1f1b";
   const bool folded = name == "zb-v" || name == "dualpipev";
-  const int64_t virtual_stages = folded ? 2 : interleaved ? *rc::gen::inRange<int64_t>(1, 4) : 1;
+  const int64_t virtual_stages = folded ? 2 : interleaved ? *rc::gen::inRange<int64_t>(2, 4) : 1;
   const int64_t least = name == "dualpipev" ? 2 * stages : 1;
   const int64_t micro_batches = *rc::gen::inRange<int64_t>(least, least + 8) * (interleaved ? stages : 1);
   const ir::Strategy strategy{.pipeline = stages, .virtual_pipeline = virtual_stages, .schedule = name};

@@ -70,6 +70,14 @@ Simulation MustSimulate(const ir::Program& program, const cost::Estimator& estim
   return std::move(simulation).value();
 }
 
+// 64 bits of picoseconds end after 107 days: nothing beyond is called a time.
+TEST(Simulate, RefusesStepsOfMonths) {
+  FakeEstimator prices = Prices();
+  prices.Set("aten.relu", Ps(int64_t{9'000'000'000'000'000'000}));
+  const auto beyond = Simulate({{ProgramFromText(Overlapped("cuda"))}}, prices, {});
+  EXPECT_THAT(beyond.status().message(), testing::HasSubstr("the step takes more than 104 days, at op 1 (c10d.all_reduce"));
+}
+
 // On a GPU the host runs ahead:
 //
 //   host     |0:1|1:1+2|2:1|3:1+4|4:1|                    0..1, 1..4, 4..5, 5..10, 10..11
