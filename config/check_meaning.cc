@@ -59,10 +59,12 @@ class Checker {
           fmt::format("the strategy uses {} devices ({}), the cluster '{}' has {}", world, degrees, config_.cluster.name, devices),
           {fmt::format("fix: choose degrees whose product is {}, or use another number of devices", devices)});
     } else if (devices % world != 0) {
-      diagnostics_.Error(
-          Where("strategy", key),
-          fmt::format("the {} devices of the cluster '{}' are no multiple of {} ({})", devices, config_.cluster.name, world, degrees),
-          {fmt::format("fix: choose degrees whose product divides {}", devices)});
+      const int64_t degree = Given("tensor") ? config_.strategy.tensor : Given("data") ? config_.strategy.data : config_.strategy.pipeline;
+      // One degree alone, or several whose product it is.
+      const std::string what = degree == world ? fmt::format("'{}' {} does", key, world) : fmt::format("{} devices do", degrees);
+      diagnostics_.Error(Where("strategy", key),
+                         fmt::format("{} not divide the {} devices of the cluster '{}'", what, devices, config_.cluster.name),
+                         {fmt::format("fix: choose {} divides {}", degree == world ? "a degree that" : "degrees whose product", devices)});
     }
   }
 

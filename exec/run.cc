@@ -32,8 +32,6 @@ struct Request {
   std::string program_hash;  // of the plan as it was given
 };
 
-// Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
-// epsilon.
 Status CheckRunnable(const ir::Plan& plan, const std::string& plan_path) {
   if (plan.software.attention_dropout == 0 && plan.software.hidden_dropout == 0) return OkStatus();
   return InvalidError(
@@ -43,6 +41,8 @@ Status CheckRunnable(const ir::Plan& plan, const std::string& plan_path) {
                   plan_path, plan.software.attention_dropout, plan.software.hidden_dropout));
 }
 
+// Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
+// epsilon.
 Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   HELM_RETURN_IF_ERROR(CheckRunnable(plan, options.plan_path));
   if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));

@@ -61,7 +61,11 @@ Status CheckOutputs(const std::vector<std::string>& outputs, const std::vector<s
   return OkStatus();
 }
 
-std::vector<std::string> PathsOf(const TimelineOutputs& outputs) { return {outputs.trace, outputs.chrome_trace, outputs.perfetto}; }
+std::vector<std::string> PathsOf(const TimelineOutputs& outputs) {
+  std::vector<std::string> paths = {outputs.trace, outputs.perfetto};
+  if (!outputs.chrome_trace.ends_with('/')) paths.push_back(outputs.chrome_trace);  // a folder is made when it is written to
+  return paths;
+}
 
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs) {
   app.add_option("--trace", outputs.trace, "write the timeline, as helm-compare reads it");

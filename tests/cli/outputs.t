@@ -1,9 +1,8 @@
 # What a command is to write is looked at before the work, so that no result is lost and no input overwritten.
-$ cp good.yaml small_cpu.yaml $TMP; cd $TMP; helm-plan good.yaml --out good.yaml; head -c 30 good.yaml
+$ cp good.yaml small_cpu.yaml $TMP; cd $TMP; helm-plan good.yaml --out good.yaml; cmp good.yaml $OLDPWD/good.yaml && echo unchanged
 good.yaml: error: this is an input of the command; it would be overwritten
   fix: name another file to write
-# A run that is right; the oth
-# A run that is right; the oth
+unchanged
 $ helm-plan good.yaml --out $TMP
 $TMP: error: this is a folder; name a file to write
 [exit 2]

@@ -10,6 +10,6 @@ good.yaml: error: the strategy (data 1, tensor 1, micro_batch 2) uses 1 of the c
   fix: give degrees whose product is 2 (data x tensor x context x pipeline), or another number of devices
 [exit 2]
 $ helm-plan good.yaml --set strategy.data=3 --set strategy.tensor=null --set workload.global_batch=6
---set strategy.data=3: error: the 2 devices of the cluster 'local-2' are no multiple of 3 (data 3 x tensor 1 = 3)
-  fix: choose degrees whose product divides 2
+--set strategy.data=3: error: 'data' 3 does not divide the 2 devices of the cluster 'local-2'
+  fix: choose a degree that divides 2
 [exit 2]
