@@ -9,23 +9,31 @@
 
 #include "core/mapping_reader.h"
 #include "core/text.h"
+#include "model/hugging_face_experts.h"
 
 namespace helm::model {
 
 namespace {
 
-enum class Kind { kLlama, kMistral, kQwen2, kQwen3, kGpt2 };
+enum class Kind { kLlama, kMistral, kQwen2, kQwen3, kGpt2, kMixtral, kQwen3Moe, kDeepSeekV2, kDeepSeekV3 };
 
 struct KindNames {
   Kind kind;
   const char* model_type;
   const char* architecture;
 };
-constexpr std::array<KindNames, 5> kKinds = {{{Kind::kLlama, "llama", "LlamaForCausalLM"},
+constexpr std::array<KindNames, 9> kKinds = {{{Kind::kLlama, "llama", "LlamaForCausalLM"},
                                               {Kind::kMistral, "mistral", "MistralForCausalLM"},
                                               {Kind::kQwen2, "qwen2", "Qwen2ForCausalLM"},
                                               {Kind::kQwen3, "qwen3", "Qwen3ForCausalLM"},
-                                              {Kind::kGpt2, "gpt2", "GPT2LMHeadModel"}}};
+                                              {Kind::kGpt2, "gpt2", "GPT2LMHeadModel"},
+                                              {Kind::kMixtral, "mixtral", "MixtralForCausalLM"},
+                                              {Kind::kQwen3Moe, "qwen3_moe", "Qwen3MoeForCausalLM"},
+                                              {Kind::kDeepSeekV2, "deepseek_v2", "DeepseekV2ForCausalLM"},
+                                              {Kind::kDeepSeekV3, "deepseek_v3", "DeepseekV3ForCausalLM"}}};
+
+bool IsDeepSeek(Kind kind) { return kind == Kind::kDeepSeekV2 || kind == Kind::kDeepSeekV3; }
+bool HasExperts(Kind kind) { return kind == Kind::kMixtral || kind == Kind::kQwen3Moe || IsDeepSeek(kind); }
 
 std::vector<std::string> ModelTypes() {
   std::vector<std::string> names;
@@ -40,7 +48,7 @@ const KindNames* FindKind(std::string_view name) {
   return nullptr;
 }
 
-// Keys of PretrainedConfig and of the five classes that say nothing about how a training step computes: tokens with a meaning, generation,
+// Keys of PretrainedConfig and of the nine classes that say nothing about how a training step computes: tokens with a meaning, generation,
 // output formats, files, caches, dtype (HELM's is the workload's).
 constexpr const char* kIrrelevantKeys[] = {"_name_or_path",
                                            "_attn_implementation_autoset",
@@ -118,14 +126,6 @@ struct RefusedKey {
   const char* why;
 };
 constexpr RefusedKey kRefusedKeys[] = {
-    {"num_experts", "0", "mixture of experts"},
-    {"n_routed_experts", "0", "mixture of experts"},
-    {"num_local_experts", "0", "mixture of experts"},
-    {"num_experts_per_tok", "0", "mixture of experts"},
-    {"kv_lora_rank", "0", "multi-head latent attention"},
-    {"q_lora_rank", "0", "multi-head latent attention"},
-    {"num_nextn_predict_layers", "0", "multi-token prediction"},
-    {"quantization_config", "", "quantized weights"},
     {"partial_rotary_factor", "1.0", "rotary positions on a part of each head"},
     {"is_encoder_decoder", "false", "an encoder"},
     {"is_decoder", "false", "cross-attention"},
@@ -145,6 +145,17 @@ constexpr RefusedKey kRefusedKeys[] = {
     {"residual_multiplier", "", "scaled residuals"},
 };
 
+// Of the classes that have experts, the reader of the class says what they mean.
+constexpr RefusedKey kExpertKeys[] = {
+    {"num_experts", "0", "mixture of experts"},
+    {"n_routed_experts", "0", "mixture of experts"},
+    {"num_local_experts", "0", "mixture of experts"},
+    {"num_experts_per_tok", "0", "mixture of experts"},
+    {"kv_lora_rank", "0", "multi-head latent attention"},
+    {"q_lora_rank", "0", "multi-head latent attention"},
+    {"num_nextn_predict_layers", "0", "multi-token prediction"},
+};
+
 bool IsEmptyCollection(const YamlValue& value) {
   return (value.is_mapping() && value.entries.empty()) || (value.is_sequence() && value.items.empty());
 }
@@ -160,6 +171,10 @@ class HuggingFaceReader {
     reader_.Ignore("architectures");
     for (const char* key : kIrrelevantKeys) reader_.Ignore(key);
     for (const RefusedKey& key : kRefusedKeys) Refuse(key);
+    if (!HasExperts(kind_)) {
+      for (const RefusedKey& key : kExpertKeys) Refuse(key);
+    }
+    ReadQuantization();
     if (kind_ == Kind::kGpt2) {
       ReadGpt2();
     } else {
@@ -178,6 +193,26 @@ class HuggingFaceReader {
     if (IsEmptyCollection(*value)) return;
     std::string found = value->is_scalar() ? ": " + value->text : "";
     reader_.Error(refused.key, fmt::format("`{}{}` ({}) is not supported by this version", refused.key, found, refused.why));
+  }
+
+  // DeepSeek-V3 is published in fp8; whoever trains it gives the type of the computation (`workload.dtype`).
+  void ReadQuantization() {
+    if (!IsDeepSeek(kind_)) return Refuse({"quantization_config", "", "quantized weights"});
+    if (reader_.Given("quantization_config")) model_.notes.emplace_back("quantization_config: HELM trains in the workload's dtype");
+  }
+
+  void ReadExperts() {
+    if (kind_ == Kind::kMixtral) ReadMixtralExperts(reader_, model_);
+    if (kind_ == Kind::kQwen3Moe) ReadQwen3Experts(reader_, model_);
+    if (IsDeepSeek(kind_)) ReadDeepSeek(reader_, model_);
+  }
+
+  // transformers' default where `head_dim` is absent: hidden / heads if nothing else.
+  int64_t HeadDimension() {
+    const bool qwen3 = kind_ == Kind::kQwen3 || kind_ == Kind::kQwen3Moe;
+    const auto given = reader_.Int64("head_dim", kPositive);
+    if (IsDeepSeek(kind_)) return reader_.Int64("v_head_dim", kPositive).value_or(128);  // `mla` has the widths that count
+    return given.value_or(qwen3 ? 128 : 0);
   }
 
   void NoteDropout(const char* key) {
@@ -219,14 +254,15 @@ class HuggingFaceReader {
     model_.hidden = reader_.RequireInt64("hidden_size", kPositive);
     model_.layers = reader_.RequireInt64("num_hidden_layers", kPositive);
     model_.ffn = reader_.RequireInt64("intermediate_size", kPositive);
-    model_.head_dim = reader_.Int64("head_dim", kPositive).value_or(kind_ == Kind::kQwen3 ? 128 : 0);  // Qwen3Config's default
+    model_.head_dim = HeadDimension();
     ReadHeads(reader_.RequireInt64("num_attention_heads", kPositive));
     model_.kv_heads = reader_.Int64("num_key_value_heads", kPositive).value_or(model_.heads);
     model_.vocab = reader_.RequireInt64("vocab_size", kPositive);
     model_.max_positions = reader_.Int64("max_position_embeddings", kPositive).value_or(0);
     model_.norm_epsilon = reader_.Double("rms_norm_eps", kPositiveNumber).value_or(1e-6);
-    model_.tied_embeddings = reader_.Bool("tie_word_embeddings").value_or(false);  // the default of all four classes
-    model_.qk_norm = kind_ == Kind::kQwen3;
+    model_.tied_embeddings = reader_.Bool("tie_word_embeddings").value_or(false);  // the default of all classes
+    model_.qk_norm = kind_ == Kind::kQwen3 || kind_ == Kind::kQwen3Moe;
+    ReadExperts();
     ReadBiases();
     ReadRope();
     ReadWindow();
@@ -269,15 +305,20 @@ class HuggingFaceReader {
       const std::string type = inner.String("rope_type").value_or(inner.String("type").value_or("default"));
       inner.AllowUnknownKeys();
       if (type == "default") continue;
+      if (IsDeepSeek(kind_)) {  // of every published one
+        model_.notes.push_back(fmt::format("{} of type {}: HELM rotates positions unscaled", key, type));
+        continue;
+      }
       reader_.Error(key, fmt::format("`{}` of type '{}' (scaled rotary positions) is not supported by this version", key, type),
                     {"allowed: null, or rope_type: default", "fix: set it to null in a copy of the file; time and memory stay the same"});
     }
   }
 
-  // A window takes effect in Mistral whenever it is given (4096 when the key is absent), in Qwen only with use_sliding_window.
+  // A window takes effect in Mistral and Mixtral whenever it is given (Mistral: 4096 when the key is absent), in Qwen only with
+  // use_sliding_window.
   void ReadWindow() {
     const std::optional<int64_t> window = reader_.Int64("sliding_window", kPositive);
-    const bool used = reader_.Bool("use_sliding_window").value_or(kind_ == Kind::kMistral);
+    const bool used = reader_.Bool("use_sliding_window").value_or(kind_ == Kind::kMistral || kind_ == Kind::kMixtral);
     if (used) {
       const bool absent = value_.Find("sliding_window") == nullptr;  // null means none
       model_.sliding_window = window.value_or(absent && kind_ == Kind::kMistral ? 4096 : 0);
@@ -321,7 +362,7 @@ void ReportUnknown(const YamlValue& value, const std::string& type, Diagnostics&
   if (nearest) message += fmt::format("; did you mean '{}'?", *nearest);
   diagnostics.Error(at == nullptr ? value.where : at->where, message,
                     {"supported: " + Join(ModelTypes(), ", "),
-                     "fix: describe the model inline (family: gpt or llama) if it is one of these in disguise"});
+                     "fix: describe the model inline (family: gpt, llama or moe) if it is one of these in disguise"});
 }
 
 }  // namespace

@@ -99,12 +99,13 @@ int64_t MlpParameterCount(const ModelSpec& model, int64_t ffn) {
   return model.hidden * (up + ffn) + (model.bias ? up + model.hidden : 0);
 }
 
-int64_t LayerParameterCount(const ModelSpec& model, int64_t layer) {
+// With so many of the routed experts.
+int64_t LayerParameterCount(const ModelSpec& model, int64_t layer, int64_t routed) {
   const int64_t common = AttentionParameterCount(model) + 2 * NormParameters(model, model.hidden);
   if (!HasExperts(model, layer)) return common + MlpParameterCount(model, model.ffn);
   const MixtureOfExperts& moe = model.moe;
   const int64_t shared = moe.shared_ffn > 0 ? MlpParameterCount(model, moe.shared_ffn) : 0;
-  return common + model.hidden * moe.experts + moe.experts * MlpParameterCount(model, moe.ffn) + shared;
+  return common + model.hidden * moe.experts + routed * MlpParameterCount(model, moe.ffn) + shared;
 }
 
 // Multiply-adds of a token in the layer's products, the attention core apart: only the experts it goes to.
@@ -152,18 +153,25 @@ bool HasExperts(const ModelSpec& model, int64_t layer) {
   return (layer - model.moe.dense_layers) % model.moe.layer_freq == 0;
 }
 
-int64_t ParameterCount(const ModelSpec& model) {
+namespace {
+
+int64_t ParametersWith(const ModelSpec& model, int64_t routed) {
   const int64_t table = model.vocab * model.hidden;
   int64_t count = NormParameters(model, model.hidden) + table;
-  for (int64_t layer = 0; layer < model.layers; ++layer) count += LayerParameterCount(model, layer);
+  for (int64_t layer = 0; layer < model.layers; ++layer) count += LayerParameterCount(model, layer, routed);
   // Each layer of multi-token prediction also has two norms and the projection that joins hidden state and embedding
   // (DeepSeek-V3, arXiv 2412.19437, section 2.2).
   const int64_t joint = 2 * NormParameters(model, model.hidden) + 2 * model.hidden * model.hidden;
-  if (model.mtp_layers > 0) count += model.mtp_layers * (LayerParameterCount(model, model.layers - 1) + joint);
+  if (model.mtp_layers > 0) count += model.mtp_layers * (LayerParameterCount(model, model.layers - 1, routed) + joint);
   if (!model.tied_embeddings) count += table;
   if (model.position == Position::kLearned) count += model.max_positions * model.hidden;
   return count;
 }
+
+}  // namespace
+
+int64_t ParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.experts); }
+int64_t ActiveParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.top_k); }
 
 // techniques.md 4.6, per token: two operations for each multiply-add of the projections and the feed-forward network, causal core 2 s a d,
 // head 2 h V. Latent attention's heads are qk_nope + qk_rope wide for the scores and v for the values.

@@ -86,6 +86,8 @@ bool HasExperts(const ModelSpec& model, int64_t layer);
 
 // Parameters of the unsplit model without vocabulary padding (tied embeddings counted once).
 int64_t ParameterCount(const ModelSpec& model);
+// Those that a token meets: of the experts only its top_k and the shared ones; all of a model without experts.
+int64_t ActiveParameterCount(const ModelSpec& model);
 
 // Model FLOPs of one training step: 3 x forward; causal attention counts half (techniques.md 4.6). Recompute is not counted.
 Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_length);

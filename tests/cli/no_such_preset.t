@@ -4,7 +4,7 @@ no_such_preset.yaml:1:8: error: there is no model preset 'llama3-9b'
     1 | model: llama3-9b
       |        ^
   did you mean 'llama3-8b'?
-  allowed: demo-15m, gpt2, gpt2-xl, gpt3-175b, llama2-7b, llama3-8b, llama3.2-1b, mistral-7b, qwen2-0.5b, qwen2-7b, qwen3-0.6b, qwen3-8b, tinyllama-1.1b
+  allowed: deepseek-v3, demo-15m, gpt2, gpt2-xl, gpt3-175b, llama2-7b, llama3-8b, llama3.2-1b, mistral-7b, mixtral-8x7b, qwen2-0.5b, qwen2-7b, qwen3-0.6b, qwen3-30b-a3b, qwen3-8b, tinyllama-1.1b
   fix: give a preset's name, a file (with its ending), or an inline mapping
 no_such_preset.yaml:2:10: error: there is no cluster preset 'h100-sxm-x46'
     2 | cluster: h100-sxm-x46

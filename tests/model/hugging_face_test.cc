@@ -84,6 +84,59 @@ TEST(HuggingFace, Qwen3HasItsOwnHeadSizeAndNorms) {
   EXPECT_EQ(ParameterCount(*outcome.model), 596049920);
 }
 
+// The published file of mistralai/Mixtral-8x7B-v0.1.
+TEST(HuggingFace, Mixtral) {
+  const Outcome outcome = Read(R"({"architectures": ["MixtralForCausalLM"], "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2,
+    "hidden_act": "silu", "hidden_size": 4096, "initializer_range": 0.02, "intermediate_size": 14336, "max_position_embeddings": 32768,
+    "model_type": "mixtral", "num_attention_heads": 32, "num_experts_per_tok": 2, "num_hidden_layers": 32, "num_key_value_heads": 8,
+    "num_local_experts": 8, "output_router_logits": false, "rms_norm_eps": 1e-05, "rope_theta": 1000000.0, "router_aux_loss_coef": 0.02,
+    "sliding_window": null, "tie_word_embeddings": false, "torch_dtype": "bfloat16", "use_cache": true, "vocab_size": 32000})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(outcome.model->family, Family::kMoe);
+  EXPECT_EQ(outcome.model->moe, (MixtureOfExperts{.experts = 8, .top_k = 2, .ffn = 14336}));
+  EXPECT_EQ(ParameterCount(*outcome.model), 46702792704);
+}
+
+// The published file of Qwen/Qwen3-30B-A3B, with a balancing loss that counts.
+TEST(HuggingFace, Qwen3Experts) {
+  const std::string base = R"({"architectures": ["Qwen3MoeForCausalLM"], "attention_bias": false, "decoder_sparse_step": 1, "head_dim": 128,
+    "hidden_act": "silu", "hidden_size": 2048, "intermediate_size": 6144, "max_window_layers": 48, "model_type": "qwen3_moe",
+    "moe_intermediate_size": 768, "norm_topk_prob": true, "num_attention_heads": 32, "num_experts": 128, "num_experts_per_tok": 8,
+    "num_hidden_layers": 48, "num_key_value_heads": 4, "output_router_logits": true, "rms_norm_eps": 1e-06, "rope_scaling": null,
+    "rope_theta": 1000000.0, "router_aux_loss_coef": 0.001, "sliding_window": null, "tie_word_embeddings": false, "use_sliding_window": false,
+    "vocab_size": 151936)";
+  const Outcome outcome = Read(base + R"(, "mlp_only_layers": []})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(outcome.model->moe, (MixtureOfExperts{.experts = 128, .top_k = 8, .ffn = 768, .aux_loss = 0.001}));
+  EXPECT_TRUE(outcome.model->qk_norm);
+  EXPECT_TRUE(outcome.model->notes.empty());
+  EXPECT_EQ(ParameterCount(*outcome.model), 30532122624);
+  EXPECT_TRUE(Contains(Read(base + R"(, "mlp_only_layers": [0, 3]})").errors, "`mlp_only_layers` (some layers without experts)"));
+}
+
+// The published file of deepseek-ai/DeepSeek-V3, without keys that other files above have.
+TEST(HuggingFace, DeepSeekV3SaysWhereItDiffers) {
+  const Outcome outcome =
+      Read(R"({"architectures": ["DeepseekV3ForCausalLM"], "ep_size": 1, "first_k_dense_replace": 3, "hidden_act": "silu",
+    "hidden_size": 7168, "intermediate_size": 18432, "kv_lora_rank": 512, "max_position_embeddings": 163840, "model_type": "deepseek_v3",
+    "moe_intermediate_size": 2048, "moe_layer_freq": 1, "n_group": 8, "n_routed_experts": 256, "n_shared_experts": 1, "norm_topk_prob": true,
+    "num_attention_heads": 128, "num_experts_per_tok": 8, "num_hidden_layers": 61, "num_key_value_heads": 128, "num_nextn_predict_layers": 1,
+    "q_lora_rank": 1536, "qk_nope_head_dim": 128, "qk_rope_head_dim": 64, "quantization_config": {"quant_method": "fp8"},
+    "rms_norm_eps": 1e-06, "rope_scaling": {"factor": 40, "type": "yarn"}, "rope_theta": 10000, "routed_scaling_factor": 2.5,
+    "scoring_func": "sigmoid", "tie_word_embeddings": false, "topk_group": 4, "topk_method": "noaux_tc", "v_head_dim": 128,
+    "vocab_size": 129280})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(outcome.model->moe, (MixtureOfExperts{.experts = 256, .top_k = 8, .ffn = 2048, .shared_ffn = 2048, .dense_layers = 3}));
+  EXPECT_EQ(outcome.model->mla, (LatentAttention{.q_lora = 1536, .kv_lora = 512, .qk_nope = 128, .qk_rope = 64, .v = 128}));
+  EXPECT_EQ(
+      outcome.model->notes,
+      (std::vector<std::string>{"quantization_config: HELM trains in the workload's dtype", "scoring_func sigmoid: HELM routes by softmax",
+                                "n_group 8: HELM chooses among all experts", "routed_scaling_factor 2.5: HELM does not scale",
+                                "num_nextn_predict_layers 1: HELM trains without multi-token prediction",
+                                "rope_scaling of type yarn: HELM rotates positions unscaled"}));
+  EXPECT_EQ(ParameterCount(*outcome.model), 671026404352);
+}
+
 TEST(HuggingFace, MistralsWindow) {
   const std::string base = R"({"model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
     "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 32000, "max_position_embeddings": 32768)";
@@ -113,7 +166,8 @@ TEST(HuggingFace, UnknownModelTypeNamesTheNearest) {
   const Outcome outcome = Read(R"({"model_type": "lama", "hidden_size": 24})");
   EXPECT_FALSE(outcome.model.has_value());
   EXPECT_TRUE(Contains(outcome.errors, "config.json:1:16: error: unsupported model_type 'lama'; did you mean 'llama'?")) << outcome.errors;
-  EXPECT_TRUE(Contains(outcome.errors, "supported: llama, mistral, qwen2, qwen3, gpt2")) << outcome.errors;
+  EXPECT_TRUE(Contains(outcome.errors, "supported: llama, mistral, qwen2, qwen3, gpt2, mixtral, qwen3_moe, deepseek_v2, deepseek_v3"))
+      << outcome.errors;
 }
 
 TEST(HuggingFace, LanguageModelOfAMultimodalFile) {

@@ -27,23 +27,29 @@ TEST(ParameterCount, PublishedModels) {
   for (const auto& [name, count] : published) EXPECT_EQ(ParameterCount(Preset(name)), count) << name;
 }
 
-// DeepSeek-V3 (arXiv 2412.19437, section 4.2): 671 B parameters in all, 37 B active; DeepSeek-V2 (arXiv 2405.04434): 236 B. Shapes of their
-// config.json.
+// Totals as the models' pages give them; DeepSeek-V3's is that of its safetensors less the layer for multi-token prediction and the 58 x
+// 256 correction terms of its router (arXiv 2412.19437, section 4.2: 671 B, 37 B active). Active as published: Mixtral 12.9 B (arXiv
+// 2401.04088), Qwen3-30B-A3B 3.3 B (arXiv 2505.09388).
 TEST(ParameterCount, ExpertsAndLatentAttention) {
-  ModelSpec model;
-  model.family = Family::kMoe;
-  model.layers = 61;
-  model.hidden = 7168;
-  model.ffn = 18432;
-  model.heads = model.kv_heads = 128;
-  model.head_dim = 128;
-  model.vocab = 129280;
-  model.moe = {.experts = 256, .top_k = 8, .ffn = 2048, .shared_ffn = 2048, .dense_layers = 3};
-  model.mla = {.q_lora = 1536, .kv_lora = 512, .qk_nope = 128, .qk_rope = 64, .v = 128};
-  EXPECT_NEAR(static_cast<double>(ParameterCount(model)), 671e9, 0.5e9);
-  // Six operations for each active parameter and token, without the embedding, which is a look-up; the attention core is small at length 1.
+  struct Published {
+    const char* name;
+    int64_t parameters;
+    double active_billions;
+  };
+  for (const auto& [name, parameters, active] : {Published{"mixtral-8x7b", 46702792704, 12.9}, Published{"qwen3-30b-a3b", 30532122624, 3.3},
+                                                 Published{"deepseek-v3", 671026404352, 37.5}}) {
+    EXPECT_EQ(ParameterCount(Preset(name)), parameters) << name;
+    EXPECT_NEAR(static_cast<double>(ActiveParameterCount(Preset(name))) * 1e-9, active, 0.06) << name;
+  }
+  EXPECT_EQ(ActiveParameterCount(Preset("llama3-8b")), 8030261248);
+}
+
+// DeepSeek-V2 (arXiv 2405.04434): 236 B parameters, shapes of its config.json. Six operations for each active parameter and token, without
+// the embedding, which is a look-up, and the norms; the attention core is small at length 1.
+TEST(TrainingFlops, CountActiveExperts) {
+  ModelSpec model = Preset("deepseek-v3");
   const double embedding = 129280.0 * 7168.0;
-  EXPECT_NEAR(TrainingFlops(model, 1, 1).count() / 6 + embedding, 37.5e9, 0.5e9);
+  EXPECT_NEAR(TrainingFlops(model, 1, 1).count() / 6 + embedding, static_cast<double>(ActiveParameterCount(model)), 2e7);
   model.layers = 60;
   model.hidden = 5120;
   model.ffn = 12288;
