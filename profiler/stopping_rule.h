@@ -10,8 +10,12 @@
 #include <vector>
 
 #include "core/units.h"
+#include "cost/quartiles.h"
 
 namespace helm::profiler {
+
+using cost::Quartiles;
+using cost::QuartilesOf;
 
 struct StoppingRuleOptions {
   int64_t samples_minimum = 9;
@@ -20,16 +24,6 @@ struct StoppingRuleOptions {
   Duration time_maximum = Duration::Milliseconds(150);
   double relative_half_width = 0.02;  // of the median's 95 % confidence interval
 };
-
-// The middle and the quartiles of samples, by linear interpolation between the sorted values, and the mean of all but the
-// slowest hundredth (rounded up), which is the machine doing something else. REQUIRES: at least one sample.
-struct Quartiles {
-  Duration lower;
-  Duration median;
-  Duration upper;
-  Duration mean;
-};
-Quartiles QuartilesOf(std::vector<Duration> samples);
 
 class StoppingRule {
  public:

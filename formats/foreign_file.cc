@@ -1,0 +1,46 @@
+#include "formats/foreign_file.h"
+
+#include <array>
+#include <utility>
+#include <vector>
+
+#include "core/text.h"
+
+namespace helm::formats {
+namespace {
+
+constexpr std::array<std::pair<ForeignFormat, std::string_view>, 2> kNames = {{
+    {ForeignFormat::kNcclTestsText, "the output of nccl-tests"},
+    {ForeignFormat::kNcclTestsJson, "the JSON of nccl-tests (-J)"},
+}};
+
+bool Has(std::string_view content, std::string_view part) { return content.find(part) != std::string_view::npos; }
+
+std::optional<ForeignFormat> JsonFormatOf(std::string_view content) {
+  if (Has(content, "\"results\"") && Has(content, "\"nthreads\"")) return ForeignFormat::kNcclTestsJson;
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::string_view Describe(ForeignFormat format) {
+  for (const auto& [known, name] : kNames) {
+    if (known == format) return name;
+  }
+  return "unknown";
+}
+
+std::optional<ForeignFormat> ForeignFormatOf(std::string_view content) {
+  const std::string_view text = Trim(content);
+  if (text.starts_with('{')) return JsonFormatOf(text);
+  if (Has(text, "# nThread") || Has(text, "# Using devices")) return ForeignFormat::kNcclTestsText;
+  return std::nullopt;
+}
+
+std::string ForeignFormatsKnown() {
+  std::vector<std::string> names;
+  for (const auto& [format, name] : kNames) names.emplace_back(name);
+  return Join(names, ", ");
+}
+
+}  // namespace helm::formats

@@ -1,0 +1,25 @@
+// ForeignFile: files that other programs wrote, told apart by their content, whatever their names.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/status.h"
+
+namespace helm::formats {
+
+enum class ForeignFormat : uint8_t {
+  kNcclTestsText,  // nccl_tests.h
+  kNcclTestsJson,
+};
+// In words, for messages: "the output of nccl-tests".
+std::string_view Describe(ForeignFormat format);
+
+// None: none of these. A file of a known format may still be broken: that says its reader.
+std::optional<ForeignFormat> ForeignFormatOf(std::string_view content);
+// The formats that ForeignFormatOf knows, for messages.
+std::string ForeignFormatsKnown();
+
+}  // namespace helm::formats

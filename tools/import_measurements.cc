@@ -1,0 +1,139 @@
+#include "tools/import_measurements.h"
+
+#include <map>
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/file.h"
+#include "core/hash.h"
+#include "core/stamp.h"
+#include "cost/chain.h"
+#include "cost/cost_table.h"
+#include "formats/foreign_file.h"
+#include "formats/nccl_tests.h"
+#include "importer/imported_rows.h"
+#include "importer/nccl_tests_rows.h"
+#include "tools/outputs.h"
+#include "tools/terminal.h"
+
+namespace helm::tools {
+namespace {
+
+using formats::ForeignFormat;
+using importer::ImportedRows;
+using importer::ImportHints;
+
+const std::vector<std::string> kCollectives = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send"};
+const std::vector<std::string> kDtypes = {"f32", "bf16", "f16"};
+
+Result<ImportedRows> RowsOfFile(const std::string& path, const std::string& content, const ImportHints& hints) {
+  const auto format = formats::ForeignFormatOf(content);
+  if (!format) {
+    return InvalidError(
+        fmt::format("{}: error: this is no file that helm-profile --import knows\n  known: {}", path, formats::ForeignFormatsKnown()));
+  }
+  switch (*format) {
+    case ForeignFormat::kNcclTestsText: {
+      HELM_ASSIGN_OR_RETURN(const auto measured, formats::ParseNcclTestsText(content, path));
+      return importer::RowsOf(measured, hints, path);
+    }
+    case ForeignFormat::kNcclTestsJson: {
+      HELM_ASSIGN_OR_RETURN(const auto measured, formats::ParseNcclTestsJson(content, path));
+      return importer::RowsOf(measured, hints, path);
+    }
+  }
+  return InternalError("a format without a reader");
+}
+
+// The device that the table is of: the configuration's cluster names it, else the files do.
+Result<cost::DeviceKey> DeviceOf(const ImportedRows& rows, const std::optional<cluster::Cluster>& cluster) {
+  if (cluster) {
+    cost::DeviceKey device = cost::DeviceKeyOf(*cluster);
+    if (device.kind == "cpu") {
+      return InvalidError("error: the configuration's cluster is a CPU, and what can be imported was measured on GPUs");
+    }
+    if (!rows.device.empty() && rows.device != device.name) {
+      PrintNote(fmt::format("note: the files call the device '{}'; the table calls it '{}', as the configuration does", rows.device,
+                            device.name));
+    }
+    return device;
+  }
+  if (rows.device.empty()) {
+    return InvalidError("error: these files do not name the device\n  fix: give a run configuration too, whose cluster names it");
+  }
+  return cost::DeviceKey{.kind = "cuda", .name = rows.device};
+}
+
+Result<cost::CostTable> TableToExtend(const std::string& path, const cost::DeviceKey& device) {
+  cost::CostTable table;
+  table.device = device;
+  if (!FileExists(path)) return table;
+  HELM_ASSIGN_OR_RETURN(table, cost::ReadCostTable(path));
+  if (!cost::SameDevice(table.device, device)) {
+    return InvalidError(fmt::format("{}: error: this table is of another device: {}\n  these files are of: {}\n  fix: choose another --out",
+                                    path, cost::ToText(table.device), cost::ToText(device)));
+  }
+  return table;
+}
+
+void PrintNotes(const ImportedRows& rows) {
+  for (const std::string& remark : rows.remarks) PrintNote("note: " + remark);
+  for (const std::string& line : rows.omissions.Lines()) PrintNote("note: " + line);
+}
+
+Status WriteTable(const ImportedRows& rows, const cost::DeviceKey& device, const std::map<std::string, std::string>& hashes,
+                  const std::string& out) {
+  cost::CostTable imported;
+  imported.device = device;
+  imported.ops = importer::MeasurementsOf(rows.ops);
+  imported.collectives = importer::MeasurementsOf(rows.collectives);
+  HELM_ASSIGN_OR_RETURN(cost::CostTable table, TableToExtend(out, device));
+  const size_t rows_before = table.ops.size() + table.collectives.size();
+  HELM_RETURN_IF_ERROR(cost::Merge(table, imported));
+  table.stamp = MakeStamp({.hashes = hashes});
+  HELM_RETURN_IF_ERROR(cost::WriteCostTable(table, out));
+  const size_t count = table.ops.size() + table.collectives.size();
+  PrintResult(fmt::format("{}: {} rows, {} of them new; {}\n", out, count, count - rows_before, cost::ToText(device)));
+  return OkStatus();
+}
+
+}  // namespace
+
+void AddImportOptions(CLI::App& app, ImportArguments& arguments) {
+  app.add_option("--import", arguments.files, "measure nothing: take rows from files of nccl-tests (text or JSON)");
+  app.add_option("--collective", arguments.collective, "with --import: what was measured, where the file does not say it")
+      ->check(CLI::IsMember(kCollectives));
+  app.add_option("--dtype", arguments.dtype, "with --import: the element type of messages, where the file does not say it")
+      ->check(CLI::IsMember(kDtypes));
+}
+
+Status ImportMeasurements(const ImportArguments& arguments, const ConfigArguments& config, const std::string& out) {
+  HELM_RETURN_IF_ERROR(CheckOutputs({out}, arguments.files));
+  std::optional<cluster::Cluster> cluster;
+  ImportHints hints{.collective = arguments.collective};
+  if (!arguments.dtype.empty()) hints.dtype = ir::DataTypeFromName(arguments.dtype);
+  if (!config.path.empty()) {
+    HELM_ASSIGN_OR_RETURN(const auto run, ReadConfig(config));
+    cluster = run.cluster;
+    hints.devices_per_node = run.cluster.devices_per_node;
+  }
+  ImportedRows rows;
+  std::map<std::string, std::string> hashes;
+  for (const std::string& path : arguments.files) {
+    HELM_ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
+    HELM_ASSIGN_OR_RETURN(const ImportedRows of_file, RowsOfFile(path, content, hints));
+    HELM_RETURN_IF_ERROR(importer::Add(rows, of_file));
+    hashes[path] = Hex16(Hash64(content));
+  }
+  PrintNotes(rows);
+  if (rows.ops.empty() && rows.collectives.empty()) {
+    return InvalidError(fmt::format("{}: error: nothing in {} can become a row of a cost table", arguments.files.front(),
+                                    arguments.files.size() == 1 ? "this file" : "these files"));
+  }
+  HELM_ASSIGN_OR_RETURN(const cost::DeviceKey device, DeviceOf(rows, cluster));
+  return WriteTable(rows, device, hashes, out);
+}
+
+}  // namespace helm::tools
