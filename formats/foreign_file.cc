@@ -5,18 +5,21 @@
 #include <vector>
 
 #include "core/text.h"
+#include "formats/gzip.h"
 
 namespace helm::formats {
 namespace {
 
-constexpr std::array<std::pair<ForeignFormat, std::string_view>, 2> kNames = {{
+constexpr std::array<std::pair<ForeignFormat, std::string_view>, 3> kNames = {{
     {ForeignFormat::kNcclTestsText, "the output of nccl-tests"},
     {ForeignFormat::kNcclTestsJson, "the JSON of nccl-tests (-J)"},
+    {ForeignFormat::kKineto, "a trace of torch.profiler (.json, .json.gz)"},
 }};
 
 bool Has(std::string_view content, std::string_view part) { return content.find(part) != std::string_view::npos; }
 
 std::optional<ForeignFormat> JsonFormatOf(std::string_view content) {
+  if (Has(content, "\"traceEvents\"")) return ForeignFormat::kKineto;
   if (Has(content, "\"results\"") && Has(content, "\"nthreads\"")) return ForeignFormat::kNcclTestsJson;
   return std::nullopt;
 }
@@ -31,6 +34,7 @@ std::string_view Describe(ForeignFormat format) {
 }
 
 std::optional<ForeignFormat> ForeignFormatOf(std::string_view content) {
+  if (IsGzip(content)) return ForeignFormat::kKineto;
   const std::string_view text = Trim(content);
   if (text.starts_with('{')) return JsonFormatOf(text);
   if (Has(text, "# nThread") || Has(text, "# Using devices")) return ForeignFormat::kNcclTestsText;

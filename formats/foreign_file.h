@@ -13,11 +13,13 @@ namespace helm::formats {
 enum class ForeignFormat : uint8_t {
   kNcclTestsText,  // nccl_tests.h
   kNcclTestsJson,
+  kKineto,  // kineto_trace.h
 };
 // In words, for messages: "the output of nccl-tests".
 std::string_view Describe(ForeignFormat format);
 
-// None: none of these. A file of a known format may still be broken: that says its reader.
+// None: none of these. A packed file is taken for what is packed here: a trace. A file of a known format may still be broken: that says its
+// reader.
 std::optional<ForeignFormat> ForeignFormatOf(std::string_view content);
 // The formats that ForeignFormatOf knows, for messages.
 std::string ForeignFormatsKnown();

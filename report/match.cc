@@ -7,6 +7,8 @@
 #include <string>
 #include <tuple>
 
+#include "ir/target.h"
+
 namespace helm::report {
 namespace {
 
@@ -51,32 +53,43 @@ Result<Match> MatchById(const Timeline& predicted, const Timeline& measured) {
   return match;
 }
 
-// What an op is, whatever its id, and which of the ops that look so.
+// What an op is, whatever its id, and which of the ops that look so. Of a timeline beside one of no program (another profiler's) only the
+// operator counts, without overload and place: the rest is known to one of them only.
 using OpName = std::tuple<std::string, std::string, std::string, int32_t, int32_t, int32_t>;
 
-std::vector<OpName> NamesOf(const Timeline& timeline) {
+OpName OperatorOf(const TimelineOp& op) {
+  const std::string space = op.target.substr(0, op.target.find('.') + 1);
+  return {space + ir::BaseName(op.target), "", "", -1, -1, 0};
+}
+
+std::vector<OpName> NamesOf(const Timeline& timeline, const std::vector<bool>& present, bool by_operator) {
   std::map<OpName, int32_t> seen;
   std::vector<OpName> names;
   names.reserve(timeline.ops.size());
-  for (const TimelineOp& op : timeline.ops) {
-    OpName name{op.target, op.label, op.phase, op.layer, op.micro_batch, 0};
-    std::get<5>(name) = seen[name]++;
+  for (size_t i = 0; i < timeline.ops.size(); ++i) {
+    const TimelineOp& op = timeline.ops[i];
+    OpName name = by_operator ? OperatorOf(op) : OpName{op.target, op.label, op.phase, op.layer, op.micro_batch, 0};
+    if (present[i] || !by_operator) std::get<5>(name) = seen[name]++;
     names.push_back(std::move(name));
   }
   return names;
 }
 
+// A timeline of a program names it.
+bool OfNoProgram(const Timeline& timeline) { return timeline.program_hash.empty(); }
+
 Match MatchByName(const Timeline& predicted, const Timeline& measured) {
   const std::vector<bool> in_predicted = OpsWithEvents(predicted);
   const std::vector<bool> in_measured = OpsWithEvents(measured);
+  const bool by_operator = OfNoProgram(predicted) != OfNoProgram(measured);
   std::map<OpName, OpId> unmatched;
-  const std::vector<OpName> measured_names = NamesOf(measured);
+  const std::vector<OpName> measured_names = NamesOf(measured, in_measured, by_operator);
   for (size_t i = 0; i < measured_names.size(); ++i) {
     if (in_measured[i]) unmatched.emplace(measured_names[i], OpId(i));
   }
   Match match;
   match.by_id = false;
-  const std::vector<OpName> predicted_names = NamesOf(predicted);
+  const std::vector<OpName> predicted_names = NamesOf(predicted, in_predicted, by_operator);
   for (size_t i = 0; i < predicted_names.size(); ++i) {
     if (!in_predicted[i]) continue;
     if (auto found = unmatched.find(predicted_names[i]); found != unmatched.end()) {
@@ -94,7 +107,7 @@ Match MatchByName(const Timeline& predicted, const Timeline& measured) {
 }  // namespace
 
 Result<Match> MatchOps(const Timeline& predicted, const Timeline& measured) {
-  if (predicted.program_hash == measured.program_hash) return MatchById(predicted, measured);
+  if (!OfNoProgram(predicted) && predicted.program_hash == measured.program_hash) return MatchById(predicted, measured);
   return MatchByName(predicted, measured);
 }
 

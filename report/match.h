@@ -1,7 +1,8 @@
 // Match: which op of one timeline is which op of the other.
 //
 // Timelines of one program line up by op id. Timelines of two programs (two plans) have other ids: there an op is recognised by its target,
-// label, phase, layer and micro-batch, and the n-th such op of one is the n-th of the other. Only ops with an event count as present.
+// label, phase, layer and micro-batch, and the n-th such op of one is the n-th of the other. Where one timeline is of no program (another
+// profiler's trace: its hash is empty), the n-th op of an operator is the n-th of that operator. Only ops with an event count as present.
 #pragma once
 
 #include <vector>

@@ -9,7 +9,7 @@
 #include "ir/timeline.h"
 #include "report/compare.h"
 #include "tools/command_line.h"
-#include "tools/outputs.h"
+#include "tools/read_timeline.h"
 #include "tools/terminal.h"
 
 namespace helm {
@@ -31,17 +31,9 @@ Status CheckTolerance(const char* what, const std::optional<double>& error, doub
           fmt::format("error: {} is off by {:+.1f} %, the tolerance is {:.1f} %", what, 100 * *error, 100 * tolerance)};
 }
 
-Result<ir::Timeline> ReadTimeline(const std::string& path) {
-  if (tools::IsPlan(path)) {
-    return InvalidError(fmt::format(
-        "{}: error: this is a plan, not a timeline\n  fix: write its timeline with helm-sim {} --trace FILE and compare that", path, path));
-  }
-  return ir::ReadTimeline(path);
-}
-
 Status Run(const Arguments& arguments) {
-  HELM_ASSIGN_OR_RETURN(const ir::Timeline predicted, ReadTimeline(arguments.predicted));
-  HELM_ASSIGN_OR_RETURN(const ir::Timeline measured, ReadTimeline(arguments.measured));
+  HELM_ASSIGN_OR_RETURN(const ir::Timeline predicted, tools::ReadTimelineOrTrace(arguments.predicted));
+  HELM_ASSIGN_OR_RETURN(const ir::Timeline measured, tools::ReadTimelineOrTrace(arguments.measured));
   HELM_ASSIGN_OR_RETURN(const report::Comparison comparison, report::Compare(predicted, measured));
   if (!arguments.html.empty()) {
     HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.html, report::RenderHtml(comparison, predicted, measured)));
@@ -68,8 +60,10 @@ int main(int argc, char** argv) {
   CLI::App app("Compares a predicted timeline with a measured one, or two timelines of any kind, of one plan or of two.", "helm-compare");
   helm::Arguments arguments;
   app.add_option("predicted", arguments.predicted, "a timeline: helm-sim --trace writes predicted ones")->required();
-  app.add_option("measured", arguments.measured,
-                 "the one to hold it against: helm-exec --trace writes measured ones, helm-sim --trace those of another plan")
+  app.add_option(
+         "measured", arguments.measured,
+         "the one to hold it against: helm-exec --trace writes measured ones, helm-sim --trace those of another plan; or a trace of "
+         "torch.profiler (.json, .json.gz)")
       ->required();
   app.add_option("--html", arguments.html, "also write one self-contained page");
   app.add_option("--perfetto", arguments.perfetto, "also write both as one archive (.tar) that Perfetto opens on one time axis");

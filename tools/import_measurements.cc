@@ -43,6 +43,8 @@ Result<ImportedRows> RowsOfFile(const std::string& path, const std::string& cont
       HELM_ASSIGN_OR_RETURN(const auto measured, formats::ParseNcclTestsJson(content, path));
       return importer::RowsOf(measured, hints, path);
     }
+    case ForeignFormat::kKineto:
+      return InvalidError("not yet");
   }
   return InternalError("a format without a reader");
 }

@@ -55,5 +55,29 @@ TEST(MatchOps, PairsOpsOfTwoPlansByNameAndOccurrence) {
   EXPECT_THAT(match->measured_only, ElementsAre(OpId(3), OpId(4)));
 }
 
+// The trace of another profiler names no program and knows neither labels nor overloads: the second mm is the second mm that ran.
+TEST(MatchOps, PairsATraceOfNoProgramByOperator) {
+  test::TimelineBuilder trace("measured", "");
+  const int32_t compute = trace.Stream(Kind::kCompute, "compute");
+  const OpId add = trace.Op("compute", "aten.add_", "vectorized_elementwise_kernel", "backward");
+  const OpId product = trace.Op("compute", "aten.mm", "gemm", "backward");
+  trace.Event(0, compute, add, 0, 1);
+  trace.Event(0, compute, product, 1, 2);
+  test::TimelineBuilder prediction("predicted", "h");
+  prediction.Stream(Kind::kCompute, "compute");
+  prediction.Op("compute", "aten.mm", "silent");
+  const OpId first = prediction.Op("compute", "aten.mm", "mlp.up");
+  const OpId second = prediction.Op("compute", "aten.mm", "mlp.down");
+  const OpId sum = prediction.Op("compute", "aten.add.Tensor", "residual");
+  for (const OpId op : {first, second, sum}) prediction.Event(0, compute, op, op.value, op.value + 1);
+  const Result<Match> match = MatchOps(prediction.Build(), trace.Build());
+  ASSERT_TRUE(match.ok()) << match.status().message();
+  EXPECT_FALSE(match->by_id);
+  EXPECT_THAT(match->pairs, ElementsAre(Sides<OpId>{first, product}, Sides<OpId>{sum, add}));
+  EXPECT_THAT(match->predicted_only, ElementsAre(second));
+  // Two traces tell the same of their ops, so all of it counts.
+  EXPECT_THAT(MatchOps(trace.Build(), trace.Build())->pairs, ElementsAre(Sides<OpId>{add, add}, Sides<OpId>{product, product}));
+}
+
 }  // namespace
 }  // namespace helm::report
