@@ -10,9 +10,10 @@
 namespace helm::formats {
 namespace {
 
-constexpr std::array<std::pair<ForeignFormat, std::string_view>, 3> kNames = {{
+constexpr std::array<std::pair<ForeignFormat, std::string_view>, 4> kNames = {{
     {ForeignFormat::kNcclTestsText, "the output of nccl-tests"},
     {ForeignFormat::kNcclTestsJson, "the JSON of nccl-tests (-J)"},
+    {ForeignFormat::kNcclInspector, "records of the NCCL Inspector"},
     {ForeignFormat::kKineto, "a trace of torch.profiler (.json, .json.gz)"},
 }};
 
@@ -20,6 +21,7 @@ bool Has(std::string_view content, std::string_view part) { return content.find(
 
 std::optional<ForeignFormat> JsonFormatOf(std::string_view content) {
   if (Has(content, "\"traceEvents\"")) return ForeignFormat::kKineto;
+  if (Has(content, "\"coll_perf\"") || Has(content, "\"p2p_perf\"")) return ForeignFormat::kNcclInspector;
   if (Has(content, "\"results\"") && Has(content, "\"nthreads\"")) return ForeignFormat::kNcclTestsJson;
   return std::nullopt;
 }

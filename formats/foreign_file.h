@@ -13,7 +13,8 @@ namespace helm::formats {
 enum class ForeignFormat : uint8_t {
   kNcclTestsText,  // nccl_tests.h
   kNcclTestsJson,
-  kKineto,  // kineto_trace.h
+  kNcclInspector,  // nccl_inspector.h
+  kKineto,         // kineto_trace.h
 };
 // In words, for messages: "the output of nccl-tests".
 std::string_view Describe(ForeignFormat format);

@@ -238,6 +238,8 @@ class TraceReader {
       collective.elements_out = SizeOf(value);
     } else if (key == "Group size") {
       collective.group_size = std::min(SizeOf(value), kRanksMost);
+    } else if (key == "Seq") {
+      collective.sequence = IntegerOr(value, -1);
     } else if (key == "Process Group Name") {
       collective.group_name = TextOf(value);
     } else if (key == "Process Group Description") {

@@ -34,6 +34,7 @@ struct KinetoCollective {
   int64_t elements_in = 0;  // of this rank
   int64_t elements_out = 0;
   int64_t group_size = 0;
+  int64_t sequence = -1;             // of the collective in its group; -1: not told
   std::string group_name;            // "0", "13"
   std::string group_description;     // "default_pg", "tp"
   std::vector<int64_t> group_ranks;  // empty: not told, or the list was cut short

@@ -12,8 +12,12 @@
 #include "cost/chain.h"
 #include "cost/cost_table.h"
 #include "formats/foreign_file.h"
+#include "formats/kineto_trace.h"
+#include "formats/nccl_inspector.h"
 #include "formats/nccl_tests.h"
 #include "importer/imported_rows.h"
+#include "importer/inspector_rows.h"
+#include "importer/kineto_rows.h"
 #include "importer/nccl_tests_rows.h"
 #include "tools/outputs.h"
 #include "tools/terminal.h"
@@ -28,26 +32,57 @@ using importer::ImportHints;
 const std::vector<std::string> kCollectives = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast", "send"};
 const std::vector<std::string> kDtypes = {"f32", "bf16", "f16"};
 
-Result<ImportedRows> RowsOfFile(const std::string& path, const std::string& content, const ImportHints& hints) {
-  const auto format = formats::ForeignFormatOf(content);
-  if (!format) {
-    return InvalidError(
-        fmt::format("{}: error: this is no file that helm-profile --import knows\n  known: {}", path, formats::ForeignFormatsKnown()));
-  }
-  switch (*format) {
-    case ForeignFormat::kNcclTestsText: {
-      HELM_ASSIGN_OR_RETURN(const auto measured, formats::ParseNcclTestsText(content, path));
-      return importer::RowsOf(measured, hints, path);
+// The files of one import. Those of several ranks of one run are read together.
+class Importer {
+ public:
+  explicit Importer(ImportHints hints) : hints_(std::move(hints)) {}
+
+  Status Read(const std::string& path, const std::string& content) {
+    const auto format = formats::ForeignFormatOf(content);
+    if (!format) {
+      return InvalidError(
+          fmt::format("{}: error: this is no file that helm-profile --import knows\n  known: {}", path, formats::ForeignFormatsKnown()));
     }
-    case ForeignFormat::kNcclTestsJson: {
-      HELM_ASSIGN_OR_RETURN(const auto measured, formats::ParseNcclTestsJson(content, path));
-      return importer::RowsOf(measured, hints, path);
+    switch (*format) {
+      case ForeignFormat::kNcclTestsText:
+        return AddNcclTests(formats::ParseNcclTestsText(content, path), path);
+      case ForeignFormat::kNcclTestsJson:
+        return AddNcclTests(formats::ParseNcclTestsJson(content, path), path);
+      case ForeignFormat::kNcclInspector:
+        return Keep(formats::ParseInspectorDump(content, path), dumps_);
+      case ForeignFormat::kKineto:
+        return Keep(formats::ParseKinetoTrace(content, path), traces_);
     }
-    case ForeignFormat::kKineto:
-      return InvalidError("not yet");
+    return InternalError("a format without a reader");
   }
-  return InternalError("a format without a reader");
-}
+
+  Result<ImportedRows> Rows() {
+    if (!dumps_.empty()) HELM_RETURN_IF_ERROR(AddRows(importer::RowsOf(dumps_, hints_)));
+    if (!traces_.empty()) HELM_RETURN_IF_ERROR(AddRows(importer::RowsOf(traces_, hints_)));
+    return std::move(rows_);
+  }
+
+ private:
+  template <typename Item>
+  static Status Keep(Result<Item> item, std::vector<Item>& items) {
+    if (!item.ok()) return item.status();
+    items.push_back(std::move(item).value());
+    return OkStatus();
+  }
+  Status AddNcclTests(const Result<formats::NcclTestsFile>& measured, const std::string& path) {
+    if (!measured.ok()) return measured.status();
+    return AddRows(importer::RowsOf(*measured, hints_, path));
+  }
+  Status AddRows(const Result<ImportedRows>& rows) {
+    if (!rows.ok()) return rows.status();
+    return importer::Add(rows_, *rows);
+  }
+
+  ImportHints hints_;
+  ImportedRows rows_;
+  std::vector<formats::InspectorDump> dumps_;
+  std::vector<formats::KinetoTrace> traces_;
+};
 
 // The device that the table is of: the configuration's cluster names it, else the files do.
 Result<cost::DeviceKey> DeviceOf(const ImportedRows& rows, const std::optional<cluster::Cluster>& cluster) {
@@ -104,7 +139,8 @@ Status WriteTable(const ImportedRows& rows, const cost::DeviceKey& device, const
 }  // namespace
 
 void AddImportOptions(CLI::App& app, ImportArguments& arguments) {
-  app.add_option("--import", arguments.files, "measure nothing: take rows from files of nccl-tests (text or JSON)");
+  app.add_option("--import", arguments.files,
+                 "measure nothing: take rows from a file of nccl-tests, the NCCL Inspector or torch.profiler; may be repeated");
   app.add_option("--collective", arguments.collective, "with --import: what was measured, where the file does not say it")
       ->check(CLI::IsMember(kCollectives));
   app.add_option("--dtype", arguments.dtype, "with --import: the element type of messages, where the file does not say it")
@@ -121,14 +157,14 @@ Status ImportMeasurements(const ImportArguments& arguments, const ConfigArgument
     cluster = run.cluster;
     hints.devices_per_node = run.cluster.devices_per_node;
   }
-  ImportedRows rows;
+  Importer importer(hints);
   std::map<std::string, std::string> hashes;
   for (const std::string& path : arguments.files) {
     HELM_ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
-    HELM_ASSIGN_OR_RETURN(const ImportedRows of_file, RowsOfFile(path, content, hints));
-    HELM_RETURN_IF_ERROR(importer::Add(rows, of_file));
+    HELM_RETURN_IF_ERROR(importer.Read(path, content));
     hashes[path] = Hex16(Hash64(content));
   }
+  HELM_ASSIGN_OR_RETURN(const ImportedRows rows, importer.Rows());
   PrintNotes(rows);
   if (rows.ops.empty() && rows.collectives.empty()) {
     return InvalidError(fmt::format("{}: error: nothing in {} can become a row of a cost table", arguments.files.front(),

@@ -58,7 +58,7 @@ TEST(KinetoTrace, ReadsShapesAndCollectives) {
   EXPECT_EQ(operands[3], (KinetoOperand{"Scalar", {}, {}, "1"}));
   const auto& operator_collective = First(trace, Kind::kOperator, "record_param_comms").collective;
   const KinetoCollective& collective = trace.collectives[static_cast<size_t>(operator_collective)];
-  EXPECT_EQ(collective, (KinetoCollective{"allreduce", "Float", 8192, 8192, 2, "0", "default_pg", {0, 1}}));
+  EXPECT_EQ(collective, (KinetoCollective{"allreduce", "Float", 8192, 8192, 2, 1, "0", "default_pg", {0, 1}}));
   EXPECT_EQ(First(trace, Kind::kMemory, "[memory]").bytes_allocated, 40960);
 }
 

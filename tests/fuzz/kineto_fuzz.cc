@@ -5,6 +5,7 @@
 #include "formats/kineto_trace.h"
 #include "fuzz_support.h"
 #include "importer/device_work.h"
+#include "importer/kineto_rows.h"
 #include "importer/kineto_work.h"
 #include "ir/timeline.h"
 
@@ -16,6 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const auto trace = helm::formats::ParseKinetoTrace(text, "fuzz");
   if (!trace.ok()) return 0;
+  HELM_CHECK(helm::importer::RowsOf({*trace}, {.devices_per_node = 8}).ok(), "collectives are rows or left out");
   const auto work = helm::importer::WorkOf(*trace, "fuzz");
   if (!work.ok()) return 0;
   const auto imported = helm::importer::TimelineOf(*work, "fuzz");
