@@ -2,7 +2,7 @@
 // cluster/cluster_reader.h. Bandwidths are per GPU and direction inside a node, per NIC between nodes.
 //
 // Invariant after reading: node_count x devices_per_node >= devices_used >= 1; `intra_node` is present when devices_per_node > 1 and
-// `inter_node` when node_count > 1, except on a local CPU cluster, whose links are its memory.
+// `inter_node` when node_count > 1, except on a local cluster of CPU ranks, whose links are its memory.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,8 @@ namespace helm::cluster {
 
 // A kind of device. A number that is not known is absent; using it is an error that names it.
 struct Device {
-  std::string name;  // equals the name in cost tables
+  std::string name;         // equals the name in cost tables
+  std::string driver_name;  // as NVIDIA's driver calls it; empty: unknown
   bool is_cpu = false;
   Bytes memory;  // of one device; for a CPU the memory of the machine
   std::optional<BytesPerSecond> memory_bandwidth;
@@ -52,13 +53,13 @@ struct Cluster {
   std::string name;
   Device device;
   int64_t node_count = 1;
-  int64_t devices_per_node = 1;  // for a local CPU cluster: ranks
+  int64_t devices_per_node = 1;  // on a local CPU cluster: ranks
   int64_t devices_used = 1;
   std::optional<IntraNodeLink> intra_node;
   std::optional<InterNodeLink> inter_node;
   int64_t nvlink_domain = 0;  // GPUs; 0: the node
   bool local = false;         // this machine
-  int64_t cpu_cores = 0;      // local CPU: shared by the ranks
+  int64_t cpu_cores = 0;      // local: shared by the ranks
   bool operator==(const Cluster&) const = default;
 };
 

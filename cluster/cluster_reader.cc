@@ -59,6 +59,7 @@ Device ReadDeviceMapping(const YamlValue& value, const std::string& name, const 
   if (const auto rate = reader.Double("memory_gbytes_per_s", kGigabytesPerSecond))
     device.memory_bandwidth = BytesPerSecond::Gigabytes(*rate);
   if (const YamlValue* peak = reader.Value("peak_tflops")) ReadPeak(*peak, device, diagnostics);
+  reader.Read("driver_name", device.driver_name);
   reader.Read("multiprocessors", device.multiprocessors, kPositive);
   if (const auto architecture = reader.Choice("architecture", kArchitectures)) device.architecture = *architecture;
   if (const auto l2 = reader.Double("l2_mib", kMebibytes)) device.l2 = Bytes::Gibibytes(*l2 / 1024);
@@ -100,19 +101,77 @@ Device DeviceOf(const MachineFacts& machine) {
   return device;
 }
 
-// {local: N}, with `cores` and `cpu` where it must not depend on the machine that reads it.
-Cluster ReadLocal(MappingReader& reader, const MachineFacts& machine) {
+// What the driver says of this GPU. Rates it does not tell; they stay absent.
+Device DeviceOf(const GpuFacts& gpu) {
+  Device device;
+  device.name = device.driver_name = gpu.name;
+  device.memory = gpu.memory;
+  device.multiprocessors = gpu.multiprocessors;
+  if (gpu.l2.count() > 0) device.l2 = gpu.l2;
+  return device;
+}
+
+// The preset that has the driver's name for this GPU, with the memory that this one really has; without such a preset only what the driver
+// says.
+Device DeviceOf(const GpuFacts& gpu, const ClusterContext& context) {
+  for (const std::string& preset : PresetNames(context.presets, "gpus")) {
+    Diagnostics ignored;  // a broken preset is reported where it is named
+    std::optional<Device> device = ReadDevice({.kind = YamlKind::kScalar, .text = preset}, context, ignored);
+    if (!device || device->driver_name != gpu.name) continue;
+    device->memory = gpu.memory;
+    return *std::move(device);
+  }
+  return DeviceOf(gpu);
+}
+
+Device LocalCpu(MappingReader& reader, const MachineFacts& machine) {
+  Device device = DeviceOf(machine);
+  if (const YamlValue* cpu = reader.Value("cpu")) device = ReadDeviceMapping(*cpu, machine.cpu_name, "'cpu'", reader.diagnostics());
+  device.is_cpu = true;
+  return device;
+}
+
+Device LocalGpu(MappingReader& reader, const ClusterContext& context) {
+  if (const YamlValue* gpu = reader.Value("gpu")) return ReadDevice(*gpu, context, reader.diagnostics()).value_or(Device());
+  return DeviceOf(context.machine.gpus.front(), context);
+}
+
+// GPUs where `device`, `gpu` or `cpu` says so, else where the machine has one for each rank.
+bool LocalUsesGpus(MappingReader& reader, const Cluster& cluster, const MachineFacts& machine) {
+  const bool enough = static_cast<int64_t>(machine.gpus.size()) >= cluster.devices_used;
+  const bool names_gpu = reader.Given("gpu");
+  const std::string fallback = names_gpu || (enough && !reader.Given("cpu")) ? "cuda" : "cpu";
+  const std::string device = reader.Choice("device", {"cpu", "cuda"}).value_or(fallback);
+  if (device == "cuda" && !names_gpu && !enough) {
+    reader.Error("device",
+                 fmt::format("'device' is cuda and 'local' {}, but this machine has {} usable NVIDIA GPUs", cluster.devices_used,
+                             machine.gpus.size()),
+                 {"fix: lower 'local', run on a machine with more GPUs, or name the kind of GPU to plan for with 'gpu'"});
+    return false;
+  }
+  return device == "cuda";
+}
+
+// {local: N}, with `cores` and `cpu` or `gpu` where it must not depend on the machine that reads it.
+Cluster ReadLocal(MappingReader& reader, const ClusterContext& context) {
   Cluster cluster;
   cluster.local = true;
   cluster.devices_per_node = cluster.devices_used = std::max<int64_t>(1, reader.RequireInt64("local", {1, 1024}));
   cluster.name = fmt::format("local-{}", cluster.devices_used);
   reader.Read("name", cluster.name);
-  cluster.cpu_cores = machine.cpu_cores;
+  cluster.cpu_cores = context.machine.cpu_cores;
   reader.Read("cores", cluster.cpu_cores, {1, 1 << 16});
-  cluster.device = DeviceOf(machine);
-  if (const YamlValue* cpu = reader.Value("cpu")) {
-    cluster.device = ReadDeviceMapping(*cpu, machine.cpu_name, "'cpu'", reader.diagnostics());
-    cluster.device.is_cpu = true;
+  if (!LocalUsesGpus(reader, cluster, context.machine)) {
+    cluster.device = LocalCpu(reader, context.machine);
+    return cluster;
+  }
+  cluster.device = LocalGpu(reader, context);
+  if (const YamlValue* intra = reader.Value("intra_node")) {
+    cluster.intra_node = ReadIntraNode(*intra, reader.diagnostics());
+  } else if (cluster.devices_used > 1) {
+    reader.diagnostics().Error(reader.where(),
+                               fmt::format("'local' is {} GPUs, so the cluster needs the key 'intra_node'", cluster.devices_used),
+                               {"fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)"});
   }
   return cluster;
 }
@@ -189,7 +248,7 @@ std::optional<Cluster> ReadMapping(const LoadedReference& reference, const Clust
   {
     MappingReader reader(reference.value, "the cluster", diagnostics);
     const bool local = reference.value.Find("local") != nullptr;
-    cluster = local ? ReadLocal(reader, context.machine) : ReadRemote(reader, reference, context);
+    cluster = local ? ReadLocal(reader, context) : ReadRemote(reader, reference, context);
     if (!local) reader.Ignore("local");  // named among the allowed keys
   }
   if (diagnostics.error_count() > errors_before) return std::nullopt;
@@ -218,6 +277,7 @@ Json ToJson(const Device& device) {
     const auto rate = device.peak.find(name);
     if (rate != device.peak.end()) json["peak_tflops"][key] = Invert(rate->second.value(), 1e12, FlopsPerSecond::Tera);
   }
+  if (!device.driver_name.empty()) json["driver_name"] = device.driver_name;
   if (device.multiprocessors > 0) json["multiprocessors"] = device.multiprocessors;
   if (!device.architecture.empty()) json["architecture"] = device.architecture;
   if (device.l2) json["l2_mib"] = device.l2->gibibytes() * 1024;
@@ -227,6 +287,8 @@ Json ToJson(const Device& device) {
   if (device.sustained_clock < 1.0) json["sustained_clock"] = device.sustained_clock;
   return json;
 }
+
+Json ToJson(const IntraNodeLink& link) { return {{"kind", link.kind}, {"gbytes_per_s", GigabytesOf(link.bandwidth)}}; }
 
 Json ToJson(const InterNodeLink& link) {
   return {{"nics", link.nics},
@@ -262,14 +324,14 @@ Json ToJson(const Cluster& cluster) {
   if (cluster.local) {
     json["local"] = cluster.devices_used;
     json["cores"] = cluster.cpu_cores;
-    json["cpu"] = ToJson(cluster.device);
+    json[cluster.device.is_cpu ? "cpu" : "gpu"] = ToJson(cluster.device);
+    if (cluster.intra_node) json["intra_node"] = ToJson(*cluster.intra_node);
     return json;
   }
   json["gpu"] = ToJson(cluster.device);
   json["nodes"] = cluster.node_count;
   json["gpus_per_node"] = cluster.devices_per_node;
-  if (cluster.intra_node)
-    json["intra_node"] = {{"kind", cluster.intra_node->kind}, {"gbytes_per_s", GigabytesOf(cluster.intra_node->bandwidth)}};
+  if (cluster.intra_node) json["intra_node"] = ToJson(*cluster.intra_node);
   if (cluster.inter_node) json["inter_node"] = ToJson(*cluster.inter_node);
   if (cluster.nvlink_domain > 0) json["nvlink_domain"] = cluster.nvlink_domain;
   json["gpus"] = cluster.devices_used;
@@ -285,8 +347,9 @@ Result<Cluster> ClusterFromJson(const Json& document, const std::string& file) {
   } else {
     diagnostics.Error(value.where, "the cluster must be written out as a mapping");
   }
-  if (cluster && cluster->local && (value.Find("cpu") == nullptr || value.Find("cores") == nullptr)) {
-    diagnostics.Error(value.where, "a local cluster in a plan needs the keys 'cpu' and 'cores'");
+  const bool has_device = value.Find("cpu") != nullptr || value.Find("gpu") != nullptr;
+  if (cluster && cluster->local && (!has_device || value.Find("cores") == nullptr)) {
+    diagnostics.Error(value.where, "a local cluster in a plan needs the keys 'cores' and 'cpu' or 'gpu'");
   }
   if (!diagnostics.ok()) return diagnostics.ToStatus();
   return *std::move(cluster);

@@ -110,6 +110,7 @@ Result<MachineFacts> ReadMachineFacts() {
   const double cores = static_cast<double>(facts.cpu_cores);
   facts.peak = FlopsPerSecond::Of(cores * CorePeakFrom(cpuinfo).value());
   facts.memory_bandwidth = BytesPerSecond::Of(cores * kBytesPerSecondOfCoreAssumed);
+  facts.gpus = ReadGpuFacts();
   return facts;
 }
 

@@ -1,10 +1,12 @@
-// MachineFacts: what `{local: N}` needs to know about this computer. Read from /proc and the scheduler; no torch, no GPU library.
+// MachineFacts: what `{local: N}` needs to know about this computer. Read from /proc, the scheduler and the GPU driver; no torch.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "cluster/gpu_facts.h"
 #include "core/status.h"
 #include "core/units.h"
 
@@ -17,6 +19,7 @@ struct MachineFacts {
   // Coarse, for analytic estimates only, where nothing was measured: of all `cpu_cores` together. See machine_facts.cc for how.
   FlopsPerSecond peak;
   BytesPerSecond memory_bandwidth;
+  std::vector<GpuFacts> gpus;  // empty without a GPU
   bool operator==(const MachineFacts&) const = default;
 };
 

@@ -5,25 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "cluster/gpu_facts.h"
 #include "core/status.h"
 #include "core/units.h"
 
 namespace helm::runtime {
 
-struct GpuDescription {
-  std::string name;
-  int64_t multiprocessors = 0;
-  Bytes memory;
-  int compute_capability_major = 0;
-  int compute_capability_minor = 0;
-};
-
 struct MachineDescription {
   std::string hostname;
   std::string cpu_name;
   int64_t cpu_cores = 0;  // that this process may use
-  Bytes memory;
-  std::vector<GpuDescription> gpus;
+  Bytes memory;           // likewise
+  std::vector<cluster::GpuFacts> gpus;
   std::string driver_version;  // empty without a GPU
   std::string torch_version;
 };

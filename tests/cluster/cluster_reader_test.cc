@@ -143,7 +143,7 @@ TEST(ClusterJson, LocalDoesNotDependOnTheMachineThatReadsIt) {
   const Cluster cluster = *Read("local: 2\n").cluster;
   EXPECT_EQ(ClusterFromJson(ToJson(cluster)).value(), cluster);
   EXPECT_EQ(ClusterFromJson({{"local", 2}}, "plan.yaml").status().message(),
-            "plan.yaml: error: a local cluster in a plan needs the keys 'cpu' and 'cores'");
+            "plan.yaml: error: a local cluster in a plan needs the keys 'cores' and 'cpu' or 'gpu'");
   EXPECT_EQ(ClusterFromJson("x", "plan.yaml").status().message(), "plan.yaml: error: the cluster must be written out as a mapping");
 }
 
@@ -193,7 +193,59 @@ TEST(ReadCluster, SaysWhatIsWrong) {
   EXPECT_EQ(Brief("gpu: {name: g}\ngpus_per_node: 1\n"),
             "f.yaml:1:6: error: the GPU needs the key 'memory_gib'\n  fix: add `memory_gib: ...`\n");
   EXPECT_EQ(Brief("local: 0\n"), "f.yaml:1:8: error: 'local' is 0, which is out of range\n  allowed: whole numbers from 1 to 1024\n");
-  EXPECT_EQ(Brief("local: 2\nnodes: 2\n"), "f.yaml:2:1: error: unknown key 'nodes' in the cluster\n  allowed: local, name, cores, cpu\n");
+  EXPECT_EQ(Brief("local: 2\nnodes: 2\n"),
+            "f.yaml:2:1: error: unknown key 'nodes' in the cluster\n  allowed: local, name, cores, gpu, device, cpu\n");
+}
+
+// Of machines with GPUs, which the tests' machine need not have.
+Cluster ReadOn(const std::string& text, std::vector<GpuFacts> gpus) {
+  MachineFacts machine = Machine();
+  machine.gpus = std::move(gpus);
+  Diagnostics diagnostics;
+  const auto value = ParseYaml(text, "f.yaml");
+  const auto cluster = ReadCluster(value.value(), {{{"configs"}}, ".", machine}, diagnostics);
+  EXPECT_TRUE(cluster) << diagnostics.ToStatus().message();
+  return cluster.value_or(Cluster());
+}
+
+GpuFacts H200() { return {.name = "NVIDIA H200", .multiprocessors = 132, .memory = Bytes(150109880320)}; }
+
+TEST(LocalCluster, UsesGpusWhereThereAreEnough) {
+  const Cluster one = ReadOn("local: 1\n", {H200()});
+  EXPECT_FALSE(one.device.is_cpu);
+  EXPECT_EQ(one.device.name, "h200-sxm-141gb");       // the preset that has the driver's name for it
+  EXPECT_EQ(one.device.memory, Bytes(150109880320));  // but with the memory of this one
+  EXPECT_TRUE(one.device.peak.contains("bf16"));
+  EXPECT_TRUE(ReadOn("local: 2\n", {H200()}).device.is_cpu);  // fewer GPUs than ranks: they share the cores
+  EXPECT_TRUE(ReadOn("local: 1\n", {}).device.is_cpu);
+  EXPECT_TRUE(ReadOn("{local: 1, device: cpu}\n", {H200()}).device.is_cpu);
+}
+
+TEST(LocalCluster, OfAnUnknownGpuHoldsWhatTheDriverSays) {
+  const Cluster cluster = ReadOn("local: 1\n", {{.name = "NVIDIA X999", .multiprocessors = 7, .memory = Bytes(1 << 30)}});
+  EXPECT_EQ(cluster.device.name, "NVIDIA X999");
+  EXPECT_EQ(cluster.device.multiprocessors, 7);
+  EXPECT_EQ(cluster.device.memory, Bytes(1 << 30));
+  EXPECT_TRUE(cluster.device.peak.empty());
+}
+
+TEST(LocalCluster, OfANamedGpuNeedsNoGpuHereAndComesBackFromAPlan) {
+  const Cluster cluster = ReadOn("{local: 1, gpu: h200-sxm-141gb}\n", {});
+  EXPECT_EQ(cluster.device.driver_name, "NVIDIA H200");
+  const auto again = ClusterFromJson(ToJson(cluster));
+  ASSERT_TRUE(again.ok()) << again.status().message();
+  EXPECT_EQ(*again, cluster);
+  const Cluster two = ReadOn("{local: 2, gpu: h200-sxm-141gb, intra_node: {kind: nvswitch, gbytes_per_s: 450}}\n", {});
+  EXPECT_EQ(ClusterFromJson(ToJson(two)).value(), two);
+}
+
+TEST(LocalCluster, SaysWhatGpusItLacks) {
+  EXPECT_EQ(Brief("local: 1\ndevice: cuda\n"),
+            "f.yaml:2:9: error: 'device' is cuda and 'local' 1, but this machine has 0 usable NVIDIA GPUs\n"
+            "  fix: lower 'local', run on a machine with more GPUs, or name the kind of GPU to plan for with 'gpu'\n");
+  EXPECT_EQ(Brief("local: 2\ngpu: h200-sxm-141gb\n"),
+            "f.yaml:1:1: error: 'local' is 2 GPUs, so the cluster needs the key 'intra_node'\n"
+            "  fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)\n");
 }
 
 TEST(MachineFacts, AreReadFromProc) {
