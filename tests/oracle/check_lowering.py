@@ -5,7 +5,7 @@
 
 fp32 programs must agree with fp64 autograd within 1e-5, bf16 programs within three times the error that PyTorch's own autograd makes in bf16 on the same
 weights. --mutations breaks programs in many places, one at a time, and fails when a break goes unnoticed. --schemas checks programs for CUDA, which
-cannot run here, against the operators' schemas.
+cannot run here, against the operators' schemas and the shapes of PyTorch's fake CUDA tensors.
 """
 import argparse
 import json
@@ -13,6 +13,7 @@ import subprocess
 import sys
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 import model_config
 import reference_model
@@ -189,17 +190,30 @@ def check_mutations(binary):
     return len(noticed) - sum(noticed.values())
 
 
+def shape_problem(program):
+    """What PyTorch's own rules for shapes (fake tensors, which need no GPU) find wrong with the first rank of a program."""
+    try:
+        with FakeTensorMode():
+            run_program.FakeRank(program, 0).run_all()
+    except (run_program.Mismatch, RuntimeError) as problem:
+        return str(problem).splitlines()[0]
+    return None
+
+
 def check_schemas(binary):
-    """Programs for CUDA: every target exists, every argument fits its type in the schema, the number of results is right."""
+    """Programs for CUDA: every target exists, every argument fits its type in the schema, the number of results is right, and every result has the
+    dtype, shape and strides that PyTorch's CUDA operators give it."""
     chosen = [{**case, "dtype": "bf16", "device": "cuda"} for name, case in cases() if "bf16" not in name]
     problems = set()
     for program in dump(binary, chosen):
         for op in program["ops"]:
             if op["target"].startswith("aten."):
                 problems.update(run_program.schema_problems(op))
+        problems.add(shape_problem(program))
+    problems.discard(None)
     for problem in sorted(problems):
         print(problem)
-    print(f"{len(chosen)} programs for CUDA, {len(problems)} problems with schemas")
+    print(f"{len(chosen)} programs for CUDA, {len(problems)} problems with schemas and shapes")
     return len(problems)
 
 
