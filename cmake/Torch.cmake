@@ -33,14 +33,19 @@ target_link_libraries(helm_torch INTERFACE
   "${HELM_TORCH_DIR}/lib/libtorch_cpu.so" "${HELM_TORCH_DIR}/lib/libc10.so" Threads::Threads ${CMAKE_DL_LIBS})
 
 set(nvidia "${site_packages}/nvidia")
+add_library(helm_cupti INTERFACE)
+add_library(helm::cupti ALIAS helm_cupti)
+target_include_directories(helm_cupti SYSTEM INTERFACE "${nvidia}/cu13/include")
+target_link_libraries(helm_cupti INTERFACE "${nvidia}/cu13/lib/libcupti.so.13")
+
 add_library(helm_torch_cuda INTERFACE)
 add_library(helm::torch_cuda ALIAS helm_torch_cuda)
 target_include_directories(helm_torch_cuda SYSTEM INTERFACE "${nvidia}/cu13/include" "${nvidia}/nccl/include")
 target_compile_definitions(helm_torch_cuda INTERFACE USE_C10D_NCCL)
 # Registration of CUDA kernels happens when the library is loaded; nothing may refer to a symbol of it, yet it is needed.
-target_link_libraries(helm_torch_cuda INTERFACE helm_torch
+target_link_libraries(helm_torch_cuda INTERFACE helm_torch helm_cupti
   -Wl,--push-state,--no-as-needed "${HELM_TORCH_DIR}/lib/libtorch_cuda.so" -Wl,--pop-state "${HELM_TORCH_DIR}/lib/libc10_cuda.so"
-  "${nvidia}/cu13/lib/libcudart.so.13" "${nvidia}/cu13/lib/libcupti.so.13" "${nvidia}/nccl/lib/libnccl.so.2")
+  "${nvidia}/cu13/lib/libcudart.so.13" "${nvidia}/nccl/lib/libnccl.so.2")
 
 # Besides its absolute path, which CMake writes into every executable by itself: a checkout that was moved as a whole still runs.
 file(RELATIVE_PATH torch_from_bin "${HELM_BIN_DIR}" "${HELM_TORCH_DIR}/lib")

@@ -22,12 +22,26 @@ constexpr std::string_view kFormat = "helm-cost-table/1";
 constexpr size_t kProblemsShown = 100;  // rows of a table of another version may all be wrong
 
 Json ToJson(const Measurement& measurement) {
-  return {{"median_us", measurement.median.microseconds()},
-          {"mean_us", measurement.mean.microseconds()},
-          {"quartile_lower_us", measurement.quartile_lower.microseconds()},
-          {"quartile_upper_us", measurement.quartile_upper.microseconds()},
-          {"samples", measurement.samples},
-          {"workspace_bytes", measurement.workspace.count()}};
+  Json row = {{"median_us", measurement.median.microseconds()},
+              {"mean_us", measurement.mean.microseconds()},
+              {"quartile_lower_us", measurement.quartile_lower.microseconds()},
+              {"quartile_upper_us", measurement.quartile_upper.microseconds()},
+              {"samples", measurement.samples},
+              {"workspace_bytes", measurement.workspace.count()}};
+  if (measurement.launch) row["launch_us"] = measurement.launch->microseconds();
+  if (measurement.clock_megahertz) row["clock_mhz"] = *measurement.clock_megahertz;
+  for (const KernelMeasurement& kernel : measurement.kernels) {
+    row["kernels"].push_back({{"name", kernel.name}, {"blocks", kernel.blocks}, {"us", kernel.duration.microseconds()}});
+  }
+  return row;
+}
+
+bool IsTime(const Json& value) { return value.is_number() && value.get<double>() >= 0 && value.get<double>() < 9e12; }
+bool IsCount(const Json& value) { return value.is_number_integer() && value.get<int64_t>() >= 0; }
+
+bool IsKernel(const Json& value) {
+  return value.is_object() && value.size() == 3 && value.contains("name") && value["name"].is_string() && value.contains("blocks") &&
+         IsCount(value["blocks"]) && value.contains("us") && IsTime(value["us"]);
 }
 
 Json ToJson(const std::map<std::string, Measurement>& rows) {
@@ -158,23 +172,41 @@ class TableReader {
     if (!key_status.ok()) return "the key of this row cannot be read: " + key_status.message();
     if (!row.is_object()) return fmt::format("a row is {}; it must be an object", row.type_name());
     for (const auto& [field, value] : row.items()) {
-      if (std::find(kRowFields.begin(), kRowFields.end(), field) == kRowFields.end()) {
-        return fmt::format("unknown key '{}' in a row; allowed: {}", field, fmt::join(kRowFields, ", "));
-      }
+      const auto is_field = [&](const auto& fields) { return std::ranges::find(fields, field) != fields.end(); };
+      if (is_field(kRowFields) || is_field(kGpuRowFields)) continue;
+      return fmt::format("unknown key '{}' in a row; allowed: {}, and of a GPU {}", field, fmt::join(kRowFields, ", "),
+                         fmt::join(kGpuRowFields, ", "));
     }
     for (const std::string_view field : kRowFields) {
       const auto value = row.find(field);
       if (value == row.end()) return fmt::format("a row without '{}'", field);
       const bool whole = field == "samples" || field == "workspace_bytes";
-      const bool good = whole ? value->is_number_integer() && value->template get<int64_t>() >= 0
-                              : value->is_number() && value->template get<double>() >= 0 && value->template get<double>() < 9e12;
-      if (!good)
+      if (!(whole ? IsCount(*value) : IsTime(*value)))
         return fmt::format("'{}' is {}; it must be a {} that is not negative", field, value->dump(), whole ? "whole number" : "time");
+    }
+    if (row.contains("launch_us") && !IsTime(row["launch_us"])) {
+      return fmt::format("'launch_us' is {}; it must be a time that is not negative", row["launch_us"].dump());
+    }
+    if (row.contains("clock_mhz") && !IsTime(row["clock_mhz"])) return "'clock_mhz' must be a number that is not negative";
+    if (row.contains("kernels") && !(row["kernels"].is_array() && std::ranges::all_of(row["kernels"], IsKernel))) {
+      return "'kernels' must be a list of {\"name\": text, \"blocks\": whole number, \"us\": time}";
     }
     return std::nullopt;
   }
 
   static Measurement ReadRow(const Json& row) {
+    Measurement measurement = ReadRequired(row);
+    if (row.contains("launch_us")) measurement.launch = Duration::Microseconds(row["launch_us"].get<double>());
+    if (row.contains("clock_mhz")) measurement.clock_megahertz = row["clock_mhz"].get<double>();
+    if (!row.contains("kernels")) return measurement;
+    for (const Json& kernel : row["kernels"]) {
+      measurement.kernels.push_back(
+          {kernel["name"].get<std::string>(), kernel["blocks"].get<int64_t>(), Duration::Microseconds(kernel["us"].get<double>())});
+    }
+    return measurement;
+  }
+
+  static Measurement ReadRequired(const Json& row) {
     return {Duration::Microseconds(row["median_us"].get<double>()),
             Duration::Microseconds(row["quartile_lower_us"].get<double>()),
             Duration::Microseconds(row["quartile_upper_us"].get<double>()),
@@ -193,6 +225,7 @@ class TableReader {
 
   static constexpr std::array<std::string_view, 6> kRowFields = {"median_us",         "mean_us", "quartile_lower_us",
                                                                  "quartile_upper_us", "samples", "workspace_bytes"};
+  static constexpr std::array<std::string_view, 3> kGpuRowFields = {"launch_us", "clock_mhz", "kernels"};
   std::string_view text_;
   std::shared_ptr<const SourceText> source_;
   Diagnostics diagnostics_;

@@ -31,6 +31,14 @@ std::string ToText(const DeviceKey& key);
 // Whether a table of one holds for the other. Threads and ranks count only for a CPU, whose cores, caches and memory the ranks share.
 bool SameDevice(const DeviceKey& a, const DeviceKey& b);
 
+// One kernel, copy or fill that an op launches on a GPU.
+struct KernelMeasurement {
+  std::string name;    // as the compiler mangled it
+  int64_t blocks = 0;  // of its grid; 0 for a copy
+  Duration duration;   // of one run, by CUPTI
+  bool operator==(const KernelMeasurement&) const = default;
+};
+
 struct Measurement {
   Duration median;
   Duration quartile_lower;
@@ -40,10 +48,14 @@ struct Measurement {
   // Of all samples but the slowest hundredth. A collective's price: between processes of one machine a transfer takes either what moving
   // the bytes takes or that plus a wait for the operating system's scheduler, and a step adds hundreds of them up, so that the mean counts.
   Duration mean;
+  // GPU, ops: the host thread's time in the call (median), and what the call launched.
+  std::optional<Duration> launch;
+  std::vector<KernelMeasurement> kernels;
+  std::optional<double> clock_megahertz;  // GPU, ops: of its multiprocessors while they were measured
 };
 
 struct HostMeasurement {
-  Duration per_op;
+  Duration per_op;  // besides the call itself
   Duration per_collective;
   Duration per_wait;
 };

@@ -5,6 +5,7 @@
 // guess.
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "core/status.h"
@@ -19,7 +20,8 @@ std::string_view Name(Source source);  // "measured", "interpolated", "analytic"
 struct Estimate {
   Duration duration;
   Source source = Source::kAnalytic;
-  Bytes workspace;  // allocated inside the op beyond its results, at its peak
+  Bytes workspace;                 // allocated inside the op beyond its results, at its peak
+  std::optional<Duration> launch;  // GPU: the host thread's time in the call, where it was measured
 };
 
 // What launching costs the host thread, whatever the op: measured by helm-profile, or from the framework file.
@@ -30,6 +32,7 @@ struct HostCosts {
   Source source = Source::kAnalytic;
   // per_op is the whole time from one kernel to the next: launching a view, or making room for a tensor, is part of it.
   bool for_each_kernel = false;
+  Duration per_call;  // GPU, in addition to per_op: in the call of an op whose own launch was not measured
 };
 
 class Estimator {

@@ -34,7 +34,7 @@ Status TableEstimator::AddOp(const std::string& key, const Measurement& measurem
   if (seconds <= 0 || features.work <= 0) return OkStatus();  // no efficiency; still found by its exact key
   Family& family = families_[features.family];
   family.points.push_back({std::move(features.coordinates), std::log(features.work / seconds)});
-  family.rows.push_back({features.work, features.bytes, measurement.workspace});
+  family.rows.push_back({features.work, features.bytes, measurement.workspace, measurement.launch});
   return OkStatus();
 }
 
@@ -48,7 +48,7 @@ Status TableEstimator::AddCollective(const std::string& key, const Measurement& 
 Result<Estimate> TableEstimator::EstimateOp(const ir::OpSignature& op) const {
   const std::string key = ir::ToText(op);
   if (const auto row = table_.ops.find(key); row != table_.ops.end()) {
-    return Estimate{row->second.median, Source::kMeasured, row->second.workspace};
+    return Estimate{row->second.median, Source::kMeasured, row->second.workspace, row->second.launch};
   }
   const OpFeatures features = FeaturesOf(op);
   const auto found = families_.find(features.family);
@@ -62,7 +62,8 @@ Result<Estimate> TableEstimator::EstimateOp(const ir::OpSignature& op) const {
   const Row& closest =
       *std::ranges::min_element(family.rows, {}, [&](const Row& row) { return std::abs(std::log(row.bytes / features.bytes)); });
   const double workspace = static_cast<double>(closest.workspace.count()) * features.bytes / closest.bytes;
-  return Estimate{Duration::Seconds(features.work / std::exp(*log_efficiency)), Source::kInterpolated, Bytes(std::llround(workspace))};
+  return Estimate{Duration::Seconds(features.work / std::exp(*log_efficiency)), Source::kInterpolated, Bytes(std::llround(workspace)),
+                  closest.launch};
 }
 
 Result<Estimate> TableEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
@@ -77,9 +78,21 @@ Result<Estimate> TableEstimator::EstimateCollective(const ir::CollectiveSignatur
   return Estimate{Duration::Seconds(time->seconds), time->within_range ? Source::kInterpolated : Source::kAnalytic, Bytes()};
 }
 
+Duration TableEstimator::MedianLaunch() const {
+  std::vector<Duration> launches;
+  for (const auto& [key, row] : table_.ops) {
+    if (row.launch) launches.push_back(*row.launch);
+  }
+  if (launches.empty()) return {};
+  std::ranges::nth_element(launches, launches.begin() + static_cast<std::ptrdiff_t>(launches.size() / 2));
+  return launches[launches.size() / 2];
+}
+
 Result<HostCosts> TableEstimator::EstimateHost() const {
   if (!table_.host) return UnavailableError("the cost table holds no launch costs of the host thread");
-  return HostCosts{table_.host->per_op, table_.host->per_collective, table_.host->per_wait, Source::kMeasured};
+  HostCosts costs{table_.host->per_op, table_.host->per_collective, table_.host->per_wait, Source::kMeasured};
+  costs.per_call = MedianLaunch();
+  return costs;
 }
 
 }  // namespace helm::cost

@@ -29,6 +29,7 @@ class TableEstimator : public Estimator {
     double work = 0;
     double bytes = 0;
     Bytes workspace;
+    std::optional<Duration> launch;
   };
   // Measured relatives of one op: rows[i] is the op at points[i]; the value of a point is its efficiency.
   struct Family {
@@ -39,6 +40,7 @@ class TableEstimator : public Estimator {
   explicit TableEstimator(CostTable table) : table_(std::move(table)) {}
   Status AddOp(const std::string& key, const Measurement& measurement);
   Status AddCollective(const std::string& key, const Measurement& measurement);
+  Duration MedianLaunch() const;  // zero where no row has one
 
   CostTable table_;
   std::map<std::string, Family> families_;

@@ -39,13 +39,16 @@ Status AgreeOnStatus(runtime::World& world, const Status& mine) {
 
 struct Samples {
   std::vector<Duration> durations;
+  std::vector<Duration> launches;  // as many, zero on a CPU
   Bytes workspace;
 };
 
 std::string Encode(const Samples& samples) {
   std::ostringstream text;
   text << samples.workspace.count();
-  for (Duration duration : samples.durations) text << ' ' << duration.picoseconds();
+  for (size_t i = 0; i < samples.durations.size(); ++i) {
+    text << ' ' << samples.durations[i].picoseconds() << ' ' << samples.launches[i].picoseconds();
+  }
   return text.str();
 }
 
@@ -54,7 +57,16 @@ void Decode(const std::string& text, Samples& into) {
   std::istringstream numbers(text);
   int64_t value = 0;
   if (numbers >> value) into.workspace = std::max(into.workspace, Bytes(value));
-  while (numbers >> value) into.durations.push_back(Duration::Picoseconds(value));
+  for (int64_t launch = 0; numbers >> value >> launch;) {
+    into.durations.push_back(Duration::Picoseconds(value));
+    into.launches.push_back(Duration::Picoseconds(launch));
+  }
+}
+
+std::vector<cost::KernelMeasurement> KernelsOf(const std::vector<runtime::KernelRun>& runs) {
+  std::vector<cost::KernelMeasurement> kernels;
+  for (const runtime::KernelRun& run : runs) kernels.push_back({run.name, run.blocks, run.duration});
+  return kernels;
 }
 
 class ItemMeasurement {
@@ -94,6 +106,7 @@ class ItemMeasurement {
       const auto start = std::chrono::steady_clock::now();
       HELM_ASSIGN_OR_RETURN(const auto sample, item_.run());
       rule_.AddSample(sample.duration, Since(start));
+      launches_.push_back(sample.launch);
       workspace_ = std::max(workspace_, sample.workspace);
     }
     return OkStatus();
@@ -105,7 +118,7 @@ class ItemMeasurement {
   }
 
   Result<std::optional<cost::Measurement>> Collect() {
-    HELM_ASSIGN_OR_RETURN(const auto texts, world_.AllGatherText(Encode({rule_.samples(), workspace_})));
+    HELM_ASSIGN_OR_RETURN(const auto texts, world_.AllGatherText(Encode({rule_.samples(), launches_, workspace_})));
     Samples all;
     for (const std::string& text : texts) Decode(text, all);
     if (all.durations.empty()) return InternalError("no rank measured " + item_.key);
@@ -117,6 +130,8 @@ class ItemMeasurement {
     measurement.quartile_upper = quartiles.upper;
     measurement.samples = static_cast<int64_t>(all.durations.size());
     measurement.workspace = all.workspace;
+    const Duration launch = QuartilesOf(all.launches).median;
+    if (launch.picoseconds() > 0) measurement.launch = launch;
     return std::optional<cost::Measurement>(measurement);
   }
 
@@ -124,6 +139,7 @@ class ItemMeasurement {
   runtime::World& world_;
   const ProfileOptions& options_;
   StoppingRule rule_;
+  std::vector<Duration> launches_;
   Bytes workspace_;
 };
 
@@ -142,6 +158,7 @@ class Session {
       HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
       const Item item{ir::ToText(op), [&] { return (*bench)->RunOnce(); }, options_.stopping};
       HELM_RETURN_IF_ERROR(Measure(item, result_.table.ops));
+      if (options_.device == ir::DeviceKind::kCuda && !result_.interrupted) HELM_RETURN_IF_ERROR(AddKernels(**bench, item.key));
     }
     return OkStatus();
   }
@@ -174,21 +191,38 @@ class Session {
   ProfileResult Take() { return std::move(result_); }
 
  private:
+  // An op that launches nothing (new_empty) takes no time on the device: what lies between two marks then is the marks' own.
+  Status AddKernels(runtime::OpBench& bench, const std::string& key) {
+    const auto runs = bench.Kernels();
+    HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, runs.status()));
+    cost::Measurement& row = result_.table.ops.at(key);
+    if (const auto clock = bench.ClockMegahertz()) row.clock_megahertz = std::round(*clock);
+    row.kernels = KernelsOf(*runs);
+    if (runs->empty()) row.median = row.mean = row.quartile_lower = row.quartile_upper = Duration();
+    return OkStatus();
+  }
+
   static Result<runtime::OpSample> RunCollective(runtime::CollectiveBench& bench) {
     HELM_ASSIGN_OR_RETURN(const Duration duration, bench.RunOnce());
-    return runtime::OpSample{duration, Bytes()};
+    return runtime::OpSample{.duration = duration};
   }
 
   Status Measure(const Item& item, std::map<std::string, cost::Measurement>& rows) {
     if (options_.progress) options_.progress(done_, total_, item.key);
     HELM_ASSIGN_OR_RETURN(const auto measurement, ItemMeasurement(item, world_, options_).Run());
     ++done_;
+    if (const auto state = StateOfGpu()) result_.gpu_states.push_back(*state);
     if (measurement) {
       rows[item.key] = *measurement;
     } else {
       result_.interrupted = true;
     }
     return Checkpoint();
+  }
+
+  std::optional<runtime::GpuState> StateOfGpu() const {
+    if (options_.gpu_pci_bus_id.empty()) return std::nullopt;
+    return runtime::ReadGpuState(options_.gpu_pci_bus_id);
   }
 
   Status Checkpoint() {
@@ -217,6 +251,23 @@ std::vector<Signature> Missing(const std::vector<Signature>& wanted, const std::
 }
 
 }  // namespace
+
+nlohmann::ordered_json Summary(const std::vector<runtime::GpuState>& states) {
+  if (states.empty()) return nullptr;
+  nlohmann::ordered_json json;
+  const auto range = [&](const char* name, auto member) {
+    const auto [least, most] = std::ranges::minmax(states, {}, member);
+    json[name] = {{"least", least.*member}, {"most", most.*member}};
+  };
+  range("sm_clock_mhz", &runtime::GpuState::sm_clock_mhz);
+  range("memory_clock_mhz", &runtime::GpuState::memory_clock_mhz);
+  range("power_watts", &runtime::GpuState::power_watts);
+  range("temperature_celsius", &runtime::GpuState::temperature_celsius);
+  uint64_t reasons = 0;
+  for (const runtime::GpuState& state : states) reasons |= state.slowdown_reasons;
+  json["slowdown_reasons"] = reasons;
+  return json;
+}
 
 Result<ProfileResult> Profile(const WorkList& work, cost::CostTable table, runtime::World& world, const ProfileOptions& options) {
   // Rank 0's list of what is missing is everybody's, since only rank 0 has read the table.

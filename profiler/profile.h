@@ -21,6 +21,7 @@
 #include "ir/signature.h"
 #include "profiler/stopping_rule.h"
 #include "runtime/communicator.h"
+#include "runtime/gpu_state.h"
 
 namespace helm::profiler {
 
@@ -35,6 +36,7 @@ Result<WorkList> ParseWorkList(std::string_view text);
 struct ProfileOptions {
   ir::DeviceKind device = ir::DeviceKind::kCpu;
   StoppingRuleOptions stopping;
+  std::string gpu_pci_bus_id;  // of rank 0's GPU; empty: its state is not recorded
   // Collectives are few, and their mean needs many samples.
   StoppingRuleOptions stopping_collectives{.samples_minimum = 100, .samples_maximum = 400, .time_maximum = Duration::Milliseconds(800)};
   int64_t warm_up_samples = 2;
@@ -48,7 +50,11 @@ struct ProfileOptions {
 struct ProfileResult {
   cost::CostTable table;
   bool interrupted = false;
+  std::vector<runtime::GpuState> gpu_states;  // rank 0's GPU after each measurement; empty on a CPU
 };
+
+// The range of each quantity, for the stamp of a table; null without states.
+nlohmann::ordered_json Summary(const std::vector<runtime::GpuState>& states);
 
 // `table` (rank 0's counts) holds the rows that are known already and the device key. The result is complete on rank 0.
 Result<ProfileResult> Profile(const WorkList& work, cost::CostTable table, runtime::World& world, const ProfileOptions& options);

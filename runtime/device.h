@@ -7,6 +7,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include <c10/core/Device.h>
 
@@ -17,15 +18,21 @@
 
 namespace helm::runtime {
 
-// Marks on the device's streams around ops. Absent on a CPU, where the host's clock is the device's.
+// The device's streams in a step, and what takes the times of ops on them. Absent on a CPU, where the host's clock is the device's.
 class StepTimer {
  public:
   virtual ~StepTimer() = default;
-  virtual void BeginStep() = 0;
-  virtual void BeginOp(size_t op, int32_t compute_stream) = 0;
+  // `record`: whether ops are timed, which takes the host and the device a little.
+  virtual void BeginStep(bool record) = 0;
+  virtual void BeginOp(size_t op, int32_t compute_stream) = 0;  // the op's kernels go to that stream
   virtual void EndOp(size_t op, int32_t compute_stream) = 0;
-  // Waits for the device and writes the times of all marked ops, from the start of the step.
-  virtual void EndStep(StepRecord& record) = 0;
+  // Waits for the device and writes the times of all ops that were recorded, from the start of the step.
+  virtual Status EndStep(StepRecord& record) = 0;
+};
+
+struct DeviceMemory {
+  int64_t reserved_bytes_peak = 0;  // by the caching allocator, since the last ResetPeakBytes
+  int64_t outside_bytes = 0;        // in use on the device beyond what the allocator has reserved: contexts, libraries, other processes
 };
 
 class Device {
@@ -39,9 +46,13 @@ class Device {
   virtual int64_t LiveBytes() const = 0;
   virtual int64_t PeakBytes() const = 0;
   virtual void ResetPeakBytes() const = 0;
+  virtual std::optional<DeviceMemory> Memory() const = 0;  // none on a CPU
+  // GPU: at which its multiprocessors run at this moment, measured by a kernel that counts cycles; waits for the device. None on a CPU.
+  virtual std::optional<double> ClockMegahertz() const = 0;
+  virtual int64_t CacheBytes() const = 0;  // of the last-level cache, as far as it is known
   virtual void Synchronize() const = 0;
   virtual Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const = 0;
-  virtual std::unique_ptr<StepTimer> MakeStepTimer(size_t ops, int32_t compute_streams) const = 0;
+  virtual Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, int32_t compute_streams, OpTimes times) const = 0;
 };
 
 Result<std::unique_ptr<Device>> MakeCpuDevice();

@@ -1,3 +1,7 @@
+#include <unistd.h>
+
+#include <algorithm>
+
 #include "runtime/allocator.h"
 #include "runtime/device.h"
 
@@ -13,8 +17,12 @@ class CpuDevice final : public Device {
   int64_t PeakBytes() const override { return runtime::PeakBytes(); }
   void ResetPeakBytes() const override { runtime::ResetPeakBytes(); }
   void Synchronize() const override {}
+  std::optional<double> ClockMegahertz() const override { return std::nullopt; }
+  std::optional<DeviceMemory> Memory() const override { return std::nullopt; }
+  // Bounds of what is swept, whatever the machine says of its cache.
+  int64_t CacheBytes() const override { return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE), int64_t{8} << 20, int64_t{64} << 20); }
   Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const override { return ConnectGloo(address); }
-  std::unique_ptr<StepTimer> MakeStepTimer(size_t, int32_t) const override { return nullptr; }
+  Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t, int32_t, OpTimes) const override { return std::unique_ptr<StepTimer>(); }
 };
 
 }  // namespace

@@ -2,65 +2,58 @@
 #include <vector>
 
 #include <ATen/Context.h>
+#include <ATen/cuda/CUDAContext.h>
 #include <ATen/cuda/CUDAEvent.h>
+#include <ATen/cuda/Sleep.h>
 #include <c10/cuda/CUDACachingAllocator.h>
+#include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 #include "runtime/device.h"
+#include "runtime/op_clock.h"
 
 namespace helm::runtime {
 namespace {
 
 constexpr auto kAggregate = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
 
-// Events around each op, read when the step has ended. Compute stream 0 is the device's default stream.
+// Compute stream 0 is the device's default stream.
 class CudaStepTimer final : public StepTimer {
  public:
-  CudaStepTimer(c10::DeviceIndex device, size_t ops, int32_t compute_streams) {
+  CudaStepTimer(c10::DeviceIndex device, int32_t compute_streams, std::unique_ptr<OpClock> clock) : clock_(std::move(clock)) {
     streams_.push_back(c10::cuda::getDefaultCUDAStream(device));
     while (static_cast<int32_t>(streams_.size()) < compute_streams) {
       streams_.push_back(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device));
     }
-    begin_.reserve(ops);
-    end_.reserve(ops);
-    for (size_t i = 0; i < ops; ++i) {
-      begin_.emplace_back(cudaEventDefault);
-      end_.emplace_back(cudaEventDefault);
-    }
-    marked_.resize(ops);
   }
 
-  void BeginStep() override {
-    marked_.assign(marked_.size(), false);
-    step_.record(streams_.front());
-    for (size_t i = 1; i < streams_.size(); ++i) step_.block(streams_[i]);
+  void BeginStep(bool record) override {
+    recording_ = record;
+    begin_.record(streams_.front());
+    for (size_t i = 1; i < streams_.size(); ++i) begin_.block(streams_[i]);
+    if (record) clock_->BeginStep(streams_.front());
   }
   void BeginOp(size_t op, int32_t compute_stream) override {
     const c10::cuda::CUDAStream& stream = streams_[static_cast<size_t>(compute_stream)];
-    c10::cuda::setCurrentCUDAStream(stream);
-    begin_[op].record(stream);
+    if (streams_.size() > 1) c10::cuda::setCurrentCUDAStream(stream);
+    if (recording_) clock_->BeginOp(op, stream);
   }
   void EndOp(size_t op, int32_t compute_stream) override {
-    end_[op].record(streams_[static_cast<size_t>(compute_stream)]);
-    marked_[op] = true;
+    if (recording_) clock_->EndOp(op, streams_[static_cast<size_t>(compute_stream)]);
   }
-  void EndStep(StepRecord& record) override {
+  Status EndStep(StepRecord& record) override {
     c10::cuda::device_synchronize();
     c10::cuda::setCurrentCUDAStream(streams_.front());
-    for (size_t i = 0; i < marked_.size(); ++i) {
-      if (!marked_[i]) continue;
-      record.ops[i] = {Duration::Milliseconds(step_.elapsed_time(begin_[i])), Duration::Milliseconds(step_.elapsed_time(end_[i]))};
-    }
+    return recording_ ? clock_->EndStep(record) : OkStatus();
   }
 
  private:
   std::vector<c10::cuda::CUDAStream> streams_;
-  at::cuda::CUDAEvent step_{cudaEventDefault};  // with timing, unlike torch's own default
-  std::vector<at::cuda::CUDAEvent> begin_;
-  std::vector<at::cuda::CUDAEvent> end_;
-  std::vector<bool> marked_;
+  at::cuda::CUDAEvent begin_;
+  std::unique_ptr<OpClock> clock_;
+  bool recording_ = false;
 };
 
 class CudaDevice final : public Device {
@@ -75,6 +68,26 @@ class CudaDevice final : public Device {
   int64_t PeakBytes() const override { return Stats().allocated_bytes[kAggregate].peak; }
   void ResetPeakBytes() const override { c10::cuda::CUDACachingAllocator::resetPeakStats(index_); }
   void Synchronize() const override { c10::cuda::device_synchronize(); }
+  std::optional<DeviceMemory> Memory() const override {
+    size_t free_bytes = 0;
+    size_t total_bytes = 0;
+    C10_CUDA_CHECK(cudaMemGetInfo(&free_bytes, &total_bytes));
+    const auto stats = Stats().reserved_bytes[kAggregate];
+    return DeviceMemory{stats.peak, static_cast<int64_t>(total_bytes - free_bytes) - stats.current};
+  }
+  std::optional<double> ClockMegahertz() const override {
+    constexpr int64_t kCycles = 200'000;  // some 100 us: what the events themselves take does not count
+    const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream(index_);
+    at::cuda::CUDAEvent begin(cudaEventDefault);
+    at::cuda::CUDAEvent end(cudaEventDefault);
+    begin.record(stream);
+    at::cuda::sleep(kCycles);
+    end.record(stream);
+    end.synchronize();
+    const double milliseconds = begin.elapsed_time(end);
+    return milliseconds > 0 ? std::optional(static_cast<double>(kCycles) / milliseconds / 1e3) : std::nullopt;
+  }
+  int64_t CacheBytes() const override { return at::cuda::getDeviceProperties(index_)->l2CacheSize; }
 
   Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const override {
     try {
@@ -90,8 +103,14 @@ class CudaDevice final : public Device {
     }
   }
 
-  std::unique_ptr<StepTimer> MakeStepTimer(size_t ops, int32_t compute_streams) const override {
-    return std::make_unique<CudaStepTimer>(index_, ops, compute_streams);
+  Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, int32_t compute_streams, OpTimes times) const override {
+    std::unique_ptr<OpClock> clock;
+    if (times == OpTimes::kEvents) {
+      clock = MakeEventClock(ops);
+    } else {
+      HELM_ASSIGN_OR_RETURN(clock, MakeActivityClock());
+    }
+    return std::unique_ptr<StepTimer>(std::make_unique<CudaStepTimer>(index_, compute_streams, std::move(clock)));
   }
 
  private:

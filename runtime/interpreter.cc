@@ -40,17 +40,18 @@ class DispatchInterpreter final : public Interpreter {
   Status Connect(World* world);
   Status ConnectMessages(World& world);
   ProcessGroup& GroupOf(const PlannedOp& op);
-  void BindPersistentTensors();
+  Status BindPersistentTensors();
 
-  Result<StepRecord> RunStep() override;
+  Result<StepRecord> RunStep(bool record) override;
   Status WriteStorage(ir::StorageId storage, std::span<const std::byte> bytes) override;
+  Status WriteFloats(ir::StorageId storage, ir::DataType type, int64_t first, std::span<const float> values) override;
   Result<std::vector<std::byte>> ReadStorage(ir::StorageId storage) const override;
   Status WriteInput(const std::string& name, std::span<const std::byte> bytes) override;
   Result<std::vector<double>> ReadOutput(const std::string& name) const override;
 
  private:
   void BeginStep(StepRecord& record);
-  void EndStep(StepRecord& record);
+  Status EndStep(StepRecord& record);
   Status RunOps(StepRecord& record);
   Status RunOp(size_t index, StepRecord& record);
   void RunCall(size_t index, StepRecord& record);
@@ -79,6 +80,7 @@ class DispatchInterpreter final : public Interpreter {
 
   // Of the step that is running.
   int64_t steps_done_ = 0;
+  bool recording_ = true;
   std::vector<c10::IValue> stack_;
   std::vector<std::unique_ptr<PendingCollective>> open_;  // by op id: started and not waited for
   std::vector<Open> ended_;                               // CUDA: waited for; how long they took is known when the device has caught up
@@ -127,7 +129,7 @@ ProcessGroup& DispatchInterpreter::GroupOf(const PlannedOp& op) {
   return to_higher ? *upward_[group] : *downward_[group];
 }
 
-void DispatchInterpreter::BindPersistentTensors() {
+Status DispatchInterpreter::BindPersistentTensors() {
   const c10::InferenceMode inference;
   storages_.resize(program_.storages.size());
   tensors_.resize(program_.tensors.size());
@@ -145,12 +147,14 @@ void DispatchInterpreter::BindPersistentTensors() {
   }
   int32_t streams = 1;
   for (const ir::Op& op : program_.ops) streams = std::max(streams, op.compute_stream + 1);
-  timer_ = device_->MakeStepTimer(program_.ops.size(), streams);
+  HELM_ASSIGN_OR_RETURN(timer_, device_->MakeStepTimer(program_.ops.size(), streams, options_.op_times));
+  return OkStatus();
 }
 
-Result<StepRecord> DispatchInterpreter::RunStep() {
+Result<StepRecord> DispatchInterpreter::RunStep(bool record_times) {
   const c10::InferenceMode inference;
   StepRecord record;
+  recording_ = record_times;
   BeginStep(record);
   const Status status = RunOps(record);
   if (!status.ok()) {
@@ -158,7 +162,7 @@ Result<StepRecord> DispatchInterpreter::RunStep() {
     ended_.clear();
     return status;
   }
-  EndStep(record);
+  HELM_RETURN_IF_ERROR(EndStep(record));
   return record;
 }
 
@@ -180,20 +184,25 @@ void DispatchInterpreter::BeginStep(StepRecord& record) {
   device_->Synchronize();
   device_->ResetPeakBytes();
   foreign_bytes_ = device_->LiveBytes() - persistent_bytes_;
-  if (timer_ != nullptr) timer_->BeginStep();
+  if (timer_ != nullptr) timer_->BeginStep(recording_);
   step_start_ = Clock::now();
 }
 
-void DispatchInterpreter::EndStep(StepRecord& record) {
+Status DispatchInterpreter::EndStep(StepRecord& record) {
   if (options_.current_op != nullptr) options_.current_op->store(static_cast<int64_t>(plan_.ops.size()), std::memory_order_relaxed);
   device_->Synchronize();
   record.makespan = Between(step_start_, Clock::now());
-  if (timer_ != nullptr) timer_->EndStep(record);
+  if (timer_ != nullptr) HELM_RETURN_IF_ERROR(timer_->EndStep(record));
   PlaceEndedCollectives(record);
   record.memory_bytes_peak = Bytes(device_->PeakBytes() - foreign_bytes_);
+  if (const auto memory = device_->Memory()) {
+    record.memory_bytes_reserved = Bytes(memory->reserved_bytes_peak);
+    record.memory_bytes_outside = Bytes(memory->outside_bytes);
+  }
   stack_.clear();
   checker_.reset();
   ++steps_done_;
+  return OkStatus();
 }
 
 Status DispatchInterpreter::RunOps(StepRecord& record) {
@@ -225,7 +234,7 @@ Status DispatchInterpreter::RunOp(size_t index, StepRecord& record) {
   if (checker_ != nullptr) HELM_RETURN_IF_ERROR(CheckResults(index));
   for (const int32_t tensor : op.released) tensors_[static_cast<size_t>(tensor)].reset();
   if (checker_ != nullptr) checker_->EndOp(ir::OpId(index));
-  record.live_bytes[index] = device_->LiveBytes() - foreign_bytes_;
+  if (recording_) record.live_bytes[index] = device_->LiveBytes() - foreign_bytes_;
   return OkStatus();
 }
 
@@ -239,9 +248,8 @@ void DispatchInterpreter::RunCall(size_t index, StepRecord& record) {
   const Clock::time_point end = Clock::now();
   if (timer != nullptr) timer->EndOp(index, program_.ops[index].compute_stream);
   StoreResults(op);
-  if (!options_.record_times) return;
   record.host[index] = {Between(step_start_, start), Between(step_start_, end)};
-  record.ops[index] = record.host[index];
+  if (timer_ == nullptr) record.ops[index] = record.host[index];
 }
 
 void DispatchInterpreter::StoreResults(const PlannedOp& op) {
@@ -374,6 +382,19 @@ Status DispatchInterpreter::WriteStorage(ir::StorageId storage, std::span<const 
   return OkStatus();
 }
 
+Status DispatchInterpreter::WriteFloats(ir::StorageId storage, ir::DataType type, int64_t first, std::span<const float> values) {
+  const ir::Storage& target = program_.storage(storage);
+  const auto count = static_cast<int64_t>(values.size());
+  if (!target.persistent || (first + count) * ir::ElementBytes(type) > target.bytes.count()) {
+    return InternalError("storage '" + target.name + "' does not hold " + std::to_string(count) + " values from element " +
+                         std::to_string(first) + " on");
+  }
+  const c10::InferenceMode inference;
+  const at::Tensor view = StridedView(storages_[storage.index()], type, {count}, {1}, first);
+  view.copy_(at::from_blob(const_cast<float*>(values.data()), {count}, at::TensorOptions().dtype(c10::ScalarType::Float)));
+  return OkStatus();
+}
+
 Result<std::vector<std::byte>> DispatchInterpreter::ReadStorage(ir::StorageId storage) const {
   const ir::Storage& source = program_.storage(storage);
   if (!source.persistent) return InternalError("storage '" + source.name + "' is not persistent: it is gone after the step");
@@ -417,7 +438,7 @@ Result<std::unique_ptr<Interpreter>> Interpreter::Create(const ir::Program& prog
   HELM_ASSIGN_OR_RETURN(ExecutionPlan plan, MakeExecutionPlan(program, rank, device->torch_device()));
   auto interpreter = std::make_unique<DispatchInterpreter>(program, rank, options, std::move(device), std::move(plan));
   try {
-    interpreter->BindPersistentTensors();
+    HELM_RETURN_IF_ERROR(interpreter->BindPersistentTensors());
   } catch (const std::exception& error) {
     return UnavailableError("error: rank " + std::to_string(rank) + " cannot allocate its parameters and optimizer state: " + error.what());
   }

@@ -1,8 +1,8 @@
 // Interpreter: runs a program on this rank's device, op by op, through the ATen dispatcher (boxed calls) and c10d's backend classes.
 //
 // It decides nothing: order, streams, waits and lifetimes are the program's (ir/lifetime.h). One instance is bound to one program and one
-// rank; it owns the program's persistent storages. Not thread-safe. On the first step every result's dtype, shape and strides are compared
-// with the program's; a difference is an internal error that names the op.
+// rank; it owns the program's persistent storages, which begin as zeros. Not thread-safe. On the first step every result's dtype, shape and
+// strides are compared with the program's; a difference is an internal error that names the op.
 //
 // Arguments of collectives: c10d.all_reduce(tensor, "sum"|"max"), c10d.all_gather(tensor), c10d.reduce_scatter(tensor, "sum"|"max"),
 // c10d.all_to_all(tensor) in equal parts of dimension 0, c10d.broadcast(tensor, root), c10d.send(tensor, offset, tag),
@@ -33,12 +33,24 @@ struct OpTime {
   Duration end;
 };
 
+// One kernel, copy or fill that an op launched on a GPU.
+struct KernelRun {
+  size_t op = 0;
+  std::string name;    // mangled; "memcpy", "memset"
+  int64_t blocks = 0;  // of its grid
+  Duration duration;
+};
+
 struct StepRecord {
   std::vector<OpTime> ops;          // by op id; for a collective start: from its launch to its completion
   std::vector<OpTime> host;         // by op id: the host thread in the call (on a CPU equal to `ops` for compute ops)
   std::vector<int64_t> live_bytes;  // by op id: bytes allocated after the op, counted by the allocator hook, persistent storages included
   Duration makespan;
   Bytes memory_bytes_peak;  // highest count of the allocator hook within the step
+  // GPU only: reserved by the caching allocator at its peak, and used on the device beyond what it has reserved.
+  std::optional<Bytes> memory_bytes_reserved;
+  std::optional<Bytes> memory_bytes_outside;
+  std::vector<KernelRun> kernels;  // of a step that was recorded with OpTimes::kActivities, by op
 };
 
 // What a test makes go wrong on one rank, just before an op.
@@ -50,9 +62,12 @@ struct Fault {
   std::chrono::milliseconds delay{0};
 };
 
+// How a GPU's op times are taken (runtime/op_clock.h); on a CPU there is one clock.
+enum class OpTimes : uint8_t { kEvents, kActivities };
+
 struct InterpreterOptions {
   bool check_results = true;  // compare dtype, shape and strides with the program on the first step
-  bool record_times = true;
+  OpTimes op_times = OpTimes::kEvents;
   // When given, RunStep stores the index of each op here before it runs it, and their number when the last has been launched (relaxed), for
   // whoever watches from another thread or process.
   std::atomic<int64_t>* current_op = nullptr;
@@ -66,10 +81,13 @@ class Interpreter {
                                                      const InterpreterOptions& options);
   virtual ~Interpreter() = default;
 
-  virtual Result<StepRecord> RunStep() = 0;
+  // `record`: whether the ops' times are taken, which on a GPU slows the step a little. Makespan and memory are always there.
+  virtual Result<StepRecord> RunStep(bool record = true) = 0;
 
   // Raw bytes of a persistent storage, from its start; sizes must match exactly.
   virtual Status WriteStorage(ir::StorageId storage, std::span<const std::byte> bytes) = 0;
+  // Values from element `first` of a persistent storage of `type` on, rounded to it (ties to even).
+  virtual Status WriteFloats(ir::StorageId storage, ir::DataType type, int64_t first, std::span<const float> values) = 0;
   virtual Result<std::vector<std::byte>> ReadStorage(ir::StorageId storage) const = 0;
   // A named input (int64 or float values are given as the tensor's own bytes) and a named output of the last step, converted to double.
   virtual Status WriteInput(const std::string& name, std::span<const std::byte> bytes) = 0;

@@ -3,28 +3,36 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "core/status.h"
 #include "core/units.h"
 #include "ir/signature.h"
 #include "runtime/communicator.h"
+#include "runtime/interpreter.h"
 
 namespace helm::runtime {
 
 struct OpSample {
-  Duration duration;  // one call, results freed outside
+  Duration duration;  // one call, results freed outside; on a GPU from the end of what ran before to the end of the op (events)
+  Duration launch;    // GPU only: the host's time in the call
   Bytes workspace;    // allocated inside the call at its peak, beyond the results
 };
 
 // An op with its own random operands. Before each sample the operands that a program would just have produced are written again (warm in
-// cache), the persistent ones are not.
+// cache), the persistent ones are not. On a GPU work like that of a training step runs before, since the clock depends on the load
+// (runtime/training_load.h).
 class OpBench {
  public:
   static Result<std::unique_ptr<OpBench>> Create(const ir::OpSignature& signature, ir::DeviceKind device);
   virtual ~OpBench() = default;
   virtual Result<OpSample> RunOnce() = 0;
   virtual Bytes operand_bytes() const = 0;
+  virtual std::optional<double> ClockMegahertz() = 0;  // GPU: after the last sample
+  // What one call launches on a GPU, by CUPTI; empty on a CPU.
+  virtual Result<std::vector<KernelRun>> Kernels() = 0;
 };
 
 // A collective over the first `ranks` ranks of the world. Collective call.

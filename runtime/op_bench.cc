@@ -3,11 +3,13 @@
 //  1. a buffer as large as the last-level cache is read: weights, optimizer state, the memory that results get and the code of the operator
 //     are then not in cache, as after the other ops of a step;
 //  2. operands that the step wrote shortly before are written again.
+// On a GPU both are kernels on the op's own stream, and keep the device busy while the host launches the op, so that the time holds no wait
+// for the host; before them comes the load of a training step (runtime/training_load.h), several times as long as the op. An op's time is
+// the difference of two events, less what two events take longer than the next kernel of a stream would (MarkOverhead).
 // bench/op_fidelity_bench.cc compares with ops inside a step.
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstring>
+#include <map>
 #include <random>
 
 #include <ATen/ops/empty.h>
@@ -21,6 +23,7 @@
 #include "runtime/measure.h"
 #include "runtime/operator_call.h"
 #include "runtime/tensors.h"
+#include "runtime/training_load.h"
 
 namespace helm::runtime {
 namespace {
@@ -28,12 +31,63 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr uint64_t kSeed = 20240520;
-constexpr int64_t kPatternElements = 8192;              // random values are drawn once and repeated
-constexpr int64_t kCacheBytesLeast = int64_t{8} << 20;  // bounds of what is swept, whatever the machine says of its cache
-constexpr int64_t kCacheBytesMost = int64_t{64} << 20;
-constexpr int64_t kSamplesPerRefresh = 8;  // in-place ops change persistent operands: values start anew before they decay to denormals
+constexpr int64_t kPatternElements = 8192;  // random values are drawn once and repeated
+constexpr int64_t kSamplesPerRefresh = 8;   // in-place ops change persistent operands: values start anew before they decay to denormals
 
-int64_t LastLevelCacheBytes() { return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE), kCacheBytesLeast, kCacheBytesMost); }
+constexpr int64_t kSweepCaches = 4;  // GPU: cache sizes that are written, some 60 us of work on the device before the op
+constexpr Duration kLoadLeast = Duration::Nanoseconds(3'000'000);
+constexpr int64_t kLoadOverOp = 2;  // the load lasts this many times the op
+constexpr Duration kLoadMost = Duration::Nanoseconds(50'000'000);
+constexpr int kMarkKernels = 200;  // some 0.4 ms
+constexpr int kMarkSamples = 15;
+
+Duration MedianOf(std::vector<Duration> durations) {
+  std::ranges::sort(durations);
+  return durations[durations.size() / 2];
+}
+
+// What lies on a GPU beside the op that is measured, made once for all ops of a process.
+struct GpuCompanions {
+  TrainingLoad load;
+  Duration mark_overhead;
+};
+
+// By how much the time between two events around a small kernel exceeds that kernel's share of a stream of such kernels.
+Result<Duration> MarkOverhead(const Device& device, TrainingLoad& load) {
+  HELM_ASSIGN_OR_RETURN(const auto timer, device.MakeStepTimer(1, 1, OpTimes::kEvents));
+  at::Tensor one = at::zeros({1}, at::TensorOptions().device(device.torch_device()));
+  const auto measure = [&](int kernels) -> Result<Duration> {
+    std::vector<Duration> samples;
+    for (int sample = 0; sample < kMarkSamples; ++sample) {
+      StepRecord record;
+      record.ops.resize(1);
+      load.Enqueue(kLoadLeast);
+      timer->BeginStep(true);
+      timer->BeginOp(0, 0);
+      for (int i = 0; i < kernels; ++i) one.add_(1);
+      timer->EndOp(0, 0);
+      HELM_RETURN_IF_ERROR(timer->EndStep(record));
+      samples.push_back(record.ops[0].end - record.ops[0].start);
+    }
+    return MedianOf(std::move(samples));
+  };
+  HELM_ASSIGN_OR_RETURN(const Duration alone, measure(1));
+  HELM_ASSIGN_OR_RETURN(const Duration in_stream, measure(kMarkKernels));
+  return std::max(Duration(), alone - Duration::Picoseconds(in_stream.picoseconds() / kMarkKernels));
+}
+
+// By device; null on a CPU.
+Result<GpuCompanions*> CompanionsOf(const Device& device) {
+  if (device.is_cpu()) return nullptr;
+  static std::map<int, std::unique_ptr<GpuCompanions>> all;  // a process measures on one thread
+  std::unique_ptr<GpuCompanions>& companions = all[device.torch_device().index()];
+  if (companions == nullptr) {
+    auto made = std::make_unique<GpuCompanions>(TrainingLoad(device.torch_device()));
+    HELM_ASSIGN_OR_RETURN(made->mark_overhead, MarkOverhead(device, made->load));
+    companions = std::move(made);
+  }
+  return companions.get();
+}
 
 template <typename T>
 void FillPattern(std::byte* data, const ir::TensorSignature& signature, std::mt19937_64& random) {
@@ -88,13 +142,13 @@ class Operand {
     const std::vector<std::byte> pattern = MakePattern(signature, random);
     const auto length = static_cast<int64_t>(pattern.size());
     const auto options = at::TensorOptions().dtype(c10::ScalarType::Byte);
-    pattern_ = at::empty({length}, options);
-    std::memcpy(pattern_.mutable_data_ptr(), pattern.data(), pattern.size());
-    pattern_ = pattern_.to(device);
     const int64_t least = std::max({int64_t{1}, bytes_, elements_least * ir::ElementBytes(signature.dtype)});
     const int64_t whole_patterns = (least + length - 1) / length * length;  // so that filling is plain copying
     memory_ = at::empty({whole_patterns}, options.device(device));
     view_ = StridedView(memory_, signature.dtype, signature.shape, signature.strides, 0);
+    pattern_ = at::empty({length}, options);
+    std::memcpy(pattern_.mutable_data_ptr(), pattern.data(), pattern.size());
+    if (!memory_.is_cpu()) pattern_ = OnDevice(signature, whole_patterns, device);
     Refill();
   }
 
@@ -109,11 +163,25 @@ class Operand {
       for (int64_t at = 0; at < memory_.numel(); at += length)
         std::memcpy(data + at, pattern_.const_data_ptr(), static_cast<size_t>(length));
     } else {
-      memory_.view({-1, length}).copy_(pattern_.expand({memory_.numel() / length, length}));
+      memory_.copy_(pattern_);
     }
   }
 
  private:
+  // Values of their own for the whole memory: repeated ones would switch fewer bits, and so draw less power, than those of a step.
+  at::Tensor OnDevice(const ir::TensorSignature& signature, int64_t bytes, c10::Device device) const {
+    const at::Tensor values = at::empty({bytes}, at::TensorOptions().dtype(c10::ScalarType::Byte).device(device));
+    at::Tensor typed = values.view(ToScalarType(signature.dtype));
+    if (typed.is_floating_point()) {
+      typed.normal_();
+    } else if (signature.index_bound > 0) {
+      typed.random_(0, signature.index_bound);
+    } else {
+      values.view({-1, pattern_.numel()}).copy_(pattern_.to(device).expand({bytes / pattern_.numel(), pattern_.numel()}));
+    }
+    return values;
+  }
+
   bool persistent_;
   int64_t bytes_;
   at::Tensor pattern_;
@@ -155,7 +223,7 @@ class DispatchOpBench final : public OpBench {
   DispatchOpBench(ir::OpSignature signature, std::unique_ptr<Device> device, OperatorCall call)
       : signature_(std::move(signature)), device_(std::move(device)), call_(std::move(call)) {}
 
-  void MakeOperands(const std::vector<ir::TensorSignature>& tensors) {
+  Status MakeOperands(const std::vector<ir::TensorSignature>& tensors) {
     const c10::InferenceMode inference;
     std::mt19937_64 random(kSeed);
     for (const ir::TensorSignature& tensor : tensors) {
@@ -163,8 +231,17 @@ class DispatchOpBench final : public OpBench {
       tensors_.push_back(operands_.back().view());
       operand_bytes_ += operands_.back().bytes();
     }
-    if (device_->is_cpu()) sweep_ = at::zeros({LastLevelCacheBytes()}, c10::ScalarType::Byte);
-    timer_ = device_->MakeStepTimer(1, 1);
+    const int64_t sweep_bytes = device_->CacheBytes() * (device_->is_cpu() ? 1 : kSweepCaches);
+    sweep_ = at::zeros({sweep_bytes}, at::TensorOptions().dtype(c10::ScalarType::Byte).device(device_->torch_device()));
+    HELM_ASSIGN_OR_RETURN(companions_, CompanionsOf(*device_));
+    HELM_ASSIGN_OR_RETURN(timer_, device_->MakeStepTimer(1, 1, OpTimes::kEvents));
+    return OkStatus();
+  }
+
+  std::optional<double> ClockMegahertz() override {
+    const c10::InferenceMode inference;
+    if (companions_ != nullptr) LoadDevice();
+    return device_->ClockMegahertz();
   }
 
   Bytes operand_bytes() const override { return Bytes(operand_bytes_); }
@@ -175,15 +252,42 @@ class DispatchOpBench final : public OpBench {
       Prepare();
       return Measure();
     } catch (const std::exception& error) {
-      std::string cause = error.what();
-      return InternalError("error: cannot run " + ir::ToText(signature_) + ": " + cause.substr(0, cause.find('\n')));
+      return Failure(error);
+    }
+  }
+
+  Result<std::vector<KernelRun>> Kernels() override {
+    if (device_->is_cpu()) return std::vector<KernelRun>();
+    const c10::InferenceMode inference;
+    HELM_ASSIGN_OR_RETURN(const auto timer, device_->MakeStepTimer(1, 1, OpTimes::kActivities));
+    try {
+      Prepare();
+      StepRecord record;
+      record.ops.resize(1);
+      call_.Push(tensors_, stack_);
+      device_->Synchronize();
+      timer->BeginStep(true);
+      timer->BeginOp(0, 0);
+      call_.CallPushed(stack_);
+      timer->EndOp(0, 0);
+      HELM_RETURN_IF_ERROR(timer->EndStep(record));
+      stack_.clear();
+      return std::move(record.kernels);
+    } catch (const std::exception& error) {
+      return Failure(error);
     }
   }
 
  private:
+  Status Failure(const std::exception& error) const {
+    const std::string cause = error.what();
+    return InternalError("error: cannot run " + ir::ToText(signature_) + ": " + cause.substr(0, cause.find('\n')));
+  }
+
   void Prepare() {
     const bool refresh = samples_ > 0 && samples_ % kSamplesPerRefresh == 0;
     ++samples_;
+    if (companions_ != nullptr) LoadDevice();
     if (refresh) RefillAll(/*persistent=*/true);
     SweepCache();
     RefillAll(/*persistent=*/false);
@@ -195,30 +299,39 @@ class DispatchOpBench final : public OpBench {
     }
   }
 
-  void SweepCache() const {
-    if (!sweep_.defined()) return;
+  void LoadDevice() { companions_->load.Enqueue(std::clamp(last_ * kLoadOverOp, kLoadLeast, kLoadMost)); }
+
+  void SweepCache() {
+    if (!device_->is_cpu()) {
+      sweep_.add_(1);  // reads and writes
+      return;
+    }
     const auto* data = static_cast<const volatile uint8_t*>(sweep_.const_data_ptr());
     for (int64_t at = 0; at < sweep_.numel(); at += 64) (void)data[at];  // one read a cache line
   }
 
-  OpSample Measure() {
+  Result<OpSample> Measure() {
     StepRecord record;
     record.ops.resize(1);
     call_.Push(tensors_, stack_);
-    device_->Synchronize();
     device_->ResetPeakBytes();
     const int64_t live_before = device_->LiveBytes();
-    if (timer_ != nullptr) timer_->BeginStep();
+    if (timer_ != nullptr) timer_->BeginStep(true);
     if (timer_ != nullptr) timer_->BeginOp(0, 0);
     const Clock::time_point start = Clock::now();
     call_.CallPushed(stack_);
     const Clock::time_point end = Clock::now();
     if (timer_ != nullptr) timer_->EndOp(0, 0);
-    if (timer_ != nullptr) timer_->EndStep(record);
+    if (timer_ != nullptr) HELM_RETURN_IF_ERROR(timer_->EndStep(record));
     const int64_t results = device_->LiveBytes() - live_before;
     OpSample sample;
-    sample.duration = timer_ != nullptr ? record.ops[0].end - record.ops[0].start
-                                        : Duration::Nanoseconds(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+    const auto in_call = Duration::Nanoseconds(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+    sample.duration = timer_ != nullptr ? record.ops[0].end - record.ops[0].start : in_call;
+    if (companions_ != nullptr) {
+      sample.launch = in_call;
+      sample.duration = std::max(Duration(), sample.duration - companions_->mark_overhead);
+    }
+    last_ = sample.duration;
     sample.workspace = Bytes(device_->PeakBytes() - live_before - results);
     stack_.clear();
     return sample;
@@ -232,8 +345,10 @@ class DispatchOpBench final : public OpBench {
   std::vector<c10::IValue> stack_;
   at::Tensor sweep_;
   std::unique_ptr<StepTimer> timer_;
+  GpuCompanions* companions_ = nullptr;  // null on a CPU
   int64_t operand_bytes_ = 0;
   int64_t samples_ = 0;
+  Duration last_;  // sample
 };
 
 }  // namespace
@@ -246,7 +361,7 @@ Result<std::unique_ptr<OpBench>> OpBench::Create(const ir::OpSignature& signatur
   HELM_ASSIGN_OR_RETURN(OperatorCall call, OperatorCall::Make(signature.target, arguments, device->torch_device()));
   auto bench = std::make_unique<DispatchOpBench>(signature, std::move(device), std::move(call));
   try {
-    bench->MakeOperands(tensors);
+    HELM_RETURN_IF_ERROR(bench->MakeOperands(tensors));
   } catch (const std::exception& error) {
     return UnavailableError("error: cannot allocate the operands of " + ir::ToText(signature) + ": " + error.what());
   }

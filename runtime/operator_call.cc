@@ -164,6 +164,11 @@ Result<OperatorCall::Step> OperatorCall::MakeStep(const c10::Argument& parameter
     if (std::holds_alternative<ir::NoneArgument>(argument)) return step;
     type = type->castRaw<c10::OptionalType>()->getElementType();
   }
+  // Where the schema says Tensor, `none` is an undefined one, as Python's None is (the unused inputs of attention's backward).
+  if (std::holds_alternative<ir::NoneArgument>(argument) && type->kind() == c10::TypeKind::TensorType) {
+    step.constant = c10::IValue(at::Tensor());
+    return step;
+  }
   if (const auto* slot = std::get_if<TensorSlot>(&argument)) {
     if (type->kind() != c10::TypeKind::TensorType) return Mismatch(parameter, argument);
     step.kind = Step::Kind::kTensor;

@@ -94,6 +94,7 @@ uint32_t ClassBuilder::Launch(const ir::Op& op, ir::OpId id) {
   const bool follows = !costs_.follows.empty() && costs_.follows[id.index()];
   const bool no_kernel = op.kind == ir::OpKind::kView || op.target == "aten.new_empty";
   Duration duration = follows || (costs_.host.for_each_kernel && no_kernel) ? Duration() : costs_.host.per_op;
+  if (op.kind == ir::OpKind::kCompute && !follows) duration += costs_.ops[id.index()].launch.value_or(costs_.host.per_call);
   if (op.kind == ir::OpKind::kCollectiveStart) duration += costs_.host.per_collective;
   if (op.kind == ir::OpKind::kWait) duration += costs_.host.per_wait;
   return Add(id, TaskKind::kLaunch, 0, 0, duration);

@@ -21,7 +21,7 @@ namespace {
 
 struct Arguments {
   tools::ConfigArguments config;
-  std::string device = "cpu";
+  std::string device;  // empty: what the configuration runs on
   std::string out = "cost_table.json";
   bool describe = false;
 };
@@ -29,8 +29,10 @@ struct Arguments {
 ir::DeviceKind KindOf(const std::string& device) { return device == "cuda" ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu; }
 
 Result<std::unique_ptr<runtime::World>> JoinWorld(const tools::RankRole& role) {
-  runtime::SetThreadsPerRank(role.threads);
-  runtime::BindToCores(role.rank, role.ranks, role.threads);
+  if (KindOf(role.device) == ir::DeviceKind::kCpu) {
+    runtime::SetThreadsPerRank(role.threads);
+    runtime::BindToCores(role.rank, role.ranks, role.threads);
+  }
   runtime::Rendezvous rendezvous;
   rendezvous.port = role.port;
   rendezvous.rank = role.rank;
@@ -63,19 +65,21 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   table.stamp = MakeStamp({});
   const size_t rows_before = table.ops.size() + table.collectives.size();
   HELM_ASSIGN_OR_RETURN(const auto server, runtime::StoreServer::Start());
-  const tools::RankRole role{0, work.device.ranks_per_machine, server->port(), work.device.threads_per_rank, work.device.kind};
+  const tools::RankRole role{0, work.ranks, server->port(), work.device.threads_per_rank, work.device.kind};
   HELM_ASSIGN_OR_RETURN(const auto others, tools::RankProcesses::Start(role));
   HELM_ASSIGN_OR_RETURN(const auto world, JoinWorld(role));
 
   tools::Progress progress("measuring");
   profiler::ProfileOptions options;
   options.device = KindOf(work.device.kind);
+  options.gpu_pci_bus_id = work.gpu_pci_bus_id;
   options.interrupted = tools::WatchInterrupt();
   options.progress = [&](int64_t done, int64_t total, const std::string& key) { progress.Update(done, total, key); };
   options.checkpoint = [&](const cost::CostTable& so_far) { return cost::WriteCostTable(so_far, arguments.out); };
-  HELM_ASSIGN_OR_RETURN(const profiler::ProfileResult result, profiler::Profile(work.list, std::move(table), *world, options));
+  HELM_ASSIGN_OR_RETURN(profiler::ProfileResult result, profiler::Profile(work.list, std::move(table), *world, options));
   progress.Clear();
 
+  if (!result.gpu_states.empty()) result.table.stamp["gpu"] = profiler::Summary(result.gpu_states);
   HELM_RETURN_IF_ERROR(cost::WriteCostTable(result.table, arguments.out));
   const size_t rows = result.table.ops.size() + result.table.collectives.size();
   tools::PrintResult(fmt::format("{}: {} rows, {} of them new; {}\n", arguments.out, rows, rows - rows_before, cost::ToText(work.device)));
@@ -89,8 +93,8 @@ Status Run(const Arguments& arguments) {
     tools::PrintResult(tools::ClusterFileOf(machine));
     return OkStatus();
   }
-  HELM_RETURN_IF_ERROR(tools::CheckDevice(arguments.device));
   HELM_ASSIGN_OR_RETURN(const tools::ProfileWork work, tools::WorkFor(arguments.config, arguments.device));
+  if (!work.note.empty()) tools::PrintNote(work.note);
   return Measure(arguments, work);
 }
 
@@ -105,7 +109,8 @@ int main(int argc, char** argv) {
   CLI::App app("Measures this machine's operators and collectives into a cost table.", "helm-profile");
   helm::Arguments arguments;
   app.add_option("config", arguments.config.path, "run configuration: measure what its search needs (default: a standard sweep)");
-  app.add_option("--device", arguments.device, "what to measure")->check(CLI::IsMember({"cpu", "cuda"}));
+  app.add_option("--device", arguments.device, "what to measure (default: what the configuration runs on)")
+      ->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--out", arguments.out, "cost table to write, or to extend when it is there");
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration; may be repeated");
   app.add_flag("--describe", arguments.describe, "print the cluster file of this machine and end");

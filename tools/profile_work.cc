@@ -13,14 +13,14 @@
 namespace helm::tools {
 namespace {
 
-Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
-  HELM_ASSIGN_OR_RETURN(const config::RunConfig config, ReadConfig(arguments));
-  if (!config.cluster.local) {
-    return UnavailableError(
-        fmt::format("{}: error: this configuration is for {}, not for this machine\n"
-                    "  fix: run helm-profile on a node of that cluster with `cluster: {{local: N}}`",
-                    config.path, config.cluster.name));
-  }
+Status NoGpu() {
+  return UnavailableError(
+      "error: --device cuda: this machine has no usable GPU\n  found: no NVIDIA driver, or a driver without a device\n"
+      "  fix: run on a machine with an NVIDIA GPU, or use --device cpu");
+}
+
+// Of everything that the search of `config` may simulate.
+Result<profiler::WorkList> ListFor(const config::RunConfig& config) {
   const planner::Space space = planner::EnumerateStrategies(config);
   if (space.candidates.empty()) {
     return InvalidError(
@@ -36,36 +36,60 @@ Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
     if (sharded && !fits) plans.push_back(planner::MakePlan(config, *sharded));
   }
   HELM_ASSIGN_OR_RETURN(planner::CostQueries queries, planner::CostQueriesOf(plans, config.cluster));
-  return ProfileWork{cost::DeviceKeyOf(config.cluster), {std::move(queries.ops), std::move(queries.collectives)}};
+  return profiler::WorkList{std::move(queries.ops), std::move(queries.collectives)};
+}
+
+Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const config::RunConfig config, ReadConfig(arguments));
+  const cluster::Cluster& cluster = config.cluster;
+  const std::vector<cluster::GpuFacts> gpus = cluster.device.is_cpu ? std::vector<cluster::GpuFacts>() : cluster::ReadGpuFacts();
+  const auto is_of_cluster = [&](const cluster::GpuFacts& gpu) { return gpu.name == cluster.device.driver_name; };
+  const bool has_gpu = !gpus.empty() && is_of_cluster(gpus.front());
+  if (cluster.local && !cluster.device.is_cpu && !has_gpu) {
+    return UnavailableError(fmt::format(
+        "{}: error: the configuration is for the GPU '{}' ({}), which this machine does not have\n  found: {}\n"
+        "  fix: run helm-profile on a machine with that GPU",
+        config.path, cluster.device.name, cluster.device.driver_name, gpus.empty() ? "no usable NVIDIA GPU" : gpus.front().name));
+  }
+  if (!cluster.local && !has_gpu) {
+    return UnavailableError(
+        fmt::format("{}: error: this configuration is for {}, not for this machine\n"
+                    "  fix: run helm-profile on a node of that cluster with `cluster: {{local: N}}`",
+                    config.path, cluster.name));
+  }
+  ProfileWork work{.device = cost::DeviceKeyOf(cluster), .ranks = cluster.local ? cluster.devices_used : 1};
+  if (has_gpu) work.gpu_pci_bus_id = gpus.front().pci_bus_id;
+  HELM_ASSIGN_OR_RETURN(work.list, ListFor(config));
+  if (!cluster.local && !work.list.collectives.empty()) {
+    work.note = fmt::format("note: {} collectives of {} are not measured: they need its ranks, and this is one GPU",
+                            work.list.collectives.size(), cluster.name);
+    work.list.collectives.clear();
+  }
+  return work;
 }
 
 // One rank per core: how this machine is used when all of it is.
 Result<ProfileWork> StandardWork() {
   HELM_ASSIGN_OR_RETURN(const auto machine, cluster::ReadMachineFacts());
-  const cost::DeviceKey device{"cpu", machine.cpu_name, 1, machine.cpu_cores};
-  HELM_ASSIGN_OR_RETURN(auto list, profiler::StandardSweep(machine.cpu_cores));
-  return ProfileWork{device, std::move(list)};
+  ProfileWork work{.device = {"cpu", machine.cpu_name, 1, machine.cpu_cores}, .ranks = machine.cpu_cores};
+  HELM_ASSIGN_OR_RETURN(work.list, profiler::StandardSweep(machine.cpu_cores));
+  return work;
 }
 
 }  // namespace
 
 Result<ProfileWork> WorkFor(const ConfigArguments& arguments, const std::string& device) {
+  if (device == "cuda" && cluster::ReadGpuFacts().empty()) return NoGpu();
+  if (device == "cuda" && arguments.path.empty()) {
+    return InvalidError(
+        "error: --device cuda needs a configuration, which says what to measure\n"
+        "  fix: helm-profile config.yaml --device cuda; configs/runs/gpu/sweep.yaml covers common sizes");
+  }
   HELM_ASSIGN_OR_RETURN(ProfileWork work, arguments.path.empty() ? StandardWork() : WorkForConfig(arguments));
-  if (work.device.kind != device) {
+  if (!device.empty() && work.device.kind != device) {
     return InvalidError(fmt::format("error: the configuration runs on {}, but --device is {}", work.device.kind, device));
   }
   return work;
-}
-
-Status CheckDevice(const std::string& device) {
-  if (device != "cuda") return OkStatus();
-  HELM_ASSIGN_OR_RETURN(const auto machine, runtime::DescribeMachine());
-  if (machine.gpus.empty()) {
-    return UnavailableError(
-        "error: --device cuda: this machine has no usable GPU\n  found: no NVIDIA driver, or a driver without a device\n"
-        "  fix: run on a machine with an NVIDIA GPU, or use --device cpu");
-  }
-  return UnavailableError("error: --device cuda: this version measures CPUs only\n  fix: use --device cpu");
 }
 
 std::string ClusterFileOf(const runtime::MachineDescription& machine) {
@@ -73,7 +97,7 @@ std::string ClusterFileOf(const runtime::MachineDescription& machine) {
   description["local"] = machine.gpus.empty() ? machine.cpu_cores : static_cast<int64_t>(machine.gpus.size());
   std::string text = fmt::format("# {}: {}, {} cores, {:.1f} GiB of memory; torch {}\n", machine.hostname, machine.cpu_name,
                                  machine.cpu_cores, machine.memory.gibibytes(), machine.torch_version);
-  for (const runtime::GpuDescription& gpu : machine.gpus) {
+  for (const cluster::GpuFacts& gpu : machine.gpus) {
     text += fmt::format("# GPU: {}, {} SMs, {:.1f} GiB, compute capability {}.{}; driver {}\n", gpu.name, gpu.multiprocessors,
                         gpu.memory.gibibytes(), gpu.compute_capability_major, gpu.compute_capability_minor, machine.driver_version);
   }

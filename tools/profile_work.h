@@ -13,14 +13,17 @@ namespace helm::tools {
 
 struct ProfileWork {
   cost::DeviceKey device;
+  int64_t ranks = 1;  // that measure at the same time: one for each GPU, or as many as share the cores
   profiler::WorkList list;
+  std::string gpu_pci_bus_id;  // of the first GPU; empty on a CPU
+  std::string note;            // what is left out, and why; empty: nothing
 };
 
-// An empty config path: the standard sweep, with one rank per core. A configuration for another cluster than this machine is refused.
+// An empty config path: the standard sweep, on the CPU with one rank per core. A configuration for another cluster than this machine is
+// refused, unless this machine has the cluster's kind of GPU: then its ops are measured, on one GPU, and its collectives are not.
+// `device`: "cpu", "cuda", or empty for what the configuration runs on. kUnavailable, naming what is missing, when a GPU is asked for and
+// this machine has none.
 Result<ProfileWork> WorkFor(const ConfigArguments& arguments, const std::string& device);
-
-// kUnavailable, naming what is missing, when `device` is "cuda" and this machine has no usable GPU.
-Status CheckDevice(const std::string& device);
 
 // YAML, as `cluster:` of a run configuration takes it (docs/formats/cluster.md).
 std::string ClusterFileOf(const runtime::MachineDescription& machine);

@@ -106,6 +106,31 @@ TEST(OperatorCall, OutArgument) {
   EXPECT_TRUE(at::equal(out, at::mm(a, b)));
 }
 
+// Without dropout and with equal lengths the backward of attention gets no sequence tables and no random state; its schema says Tensor.
+TEST(OperatorCall, NoneWhereATensorIsWantedIsUndefined) {
+  const std::vector<CallArgument> arguments = {Slot(0),
+                                               Slot(0),
+                                               Slot(0),
+                                               Slot(0),
+                                               Slot(0),
+                                               Slot(0),
+                                               ir::NoneArgument{},
+                                               ir::NoneArgument{},
+                                               int64_t{1},
+                                               int64_t{1},
+                                               0.0,
+                                               true,
+                                               ir::NoneArgument{},
+                                               ir::NoneArgument{}};
+  const auto call = OperatorCall::Make("aten._scaled_dot_product_flash_attention_backward", arguments, c10::Device(c10::kCPU));
+  ASSERT_TRUE(call.ok()) << call.status().message();
+  const std::vector<at::Tensor> tensors = {at::ones({1})};
+  std::vector<c10::IValue> stack;
+  call->Push(tensors, stack);
+  ASSERT_TRUE(stack[6].isTensor());
+  EXPECT_FALSE(stack[6].toTensor().defined());
+}
+
 TEST(OperatorCall, ErrorsNameTheOperatorAndWhatIsAllowed) {
   EXPECT_THAT(Error("aten.matmull", {}), HasSubstr("no operator 'aten.matmull'; nearest: aten.matmul"));
   EXPECT_THAT(Error("aten.add.Tensr", {}), HasSubstr("aten.add.Scalar, "));
