@@ -1,10 +1,10 @@
 #include "exec/initial_state.h"
 
 #include <algorithm>
-#include <bit>
-#include <cmath>
+#include <atomic>
 #include <cstring>
 #include <span>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -15,50 +15,78 @@
 namespace helm::exec {
 namespace {
 
-void FillPiece(const ir::ParameterPiece& piece, const std::vector<ElementRun>& runs, uint64_t seed, std::vector<float>* segment) {
-  const RandomStream stream(seed, piece.name);
+// Values of a normal distribution that one thread fills in one go: pairs share their random numbers, so an even number.
+constexpr int64_t kBlockElements = int64_t{1} << 20;
+
+// A stretch of a piece's elements.
+struct Block {
+  const ir::ParameterPiece* piece = nullptr;
+  ElementRun run;
+};
+
+std::vector<Block> BlocksOf(const ir::ParameterPiece& piece, const std::vector<ElementRun>& runs) {
+  std::vector<Block> blocks;
   for (const ElementRun& run : runs) {
-    float* output = segment->data() + run.in_segment;
-    switch (piece.initialization) {
-      case ir::Initialization::kZeros:
-        std::fill_n(output, run.count, 0.0F);
-        break;
-      case ir::Initialization::kOnes:
-        std::fill_n(output, run.count, 1.0F);
-        break;
-      case ir::Initialization::kNormal:
-        stream.FillNormal(static_cast<uint64_t>(run.in_parameter), run.count, 0.0, piece.standard_deviation, output);
-        break;
+    for (int64_t done = 0; done < run.count; done += kBlockElements) {
+      blocks.push_back({&piece, {run.in_segment + done, run.in_parameter + done, std::min(kBlockElements, run.count - done)}});
     }
+  }
+  return blocks;
+}
+
+void Fill(const Block& block, uint64_t seed, std::vector<float>& segment) {
+  float* output = segment.data() + block.run.in_segment;
+  switch (block.piece->initialization) {
+    case ir::Initialization::kZeros:
+      std::fill_n(output, block.run.count, 0.0F);
+      break;
+    case ir::Initialization::kOnes:
+      std::fill_n(output, block.run.count, 1.0F);
+      break;
+    case ir::Initialization::kNormal:
+      RandomStream(seed, block.piece->name)
+          .FillNormal(static_cast<uint64_t>(block.run.in_parameter), block.run.count, 0.0, block.piece->standard_deviation, output);
+      break;
   }
 }
 
-Status WriteZeros(const ir::Program& program, ir::StorageId id, runtime::Interpreter& interpreter) {
-  const std::vector<std::byte> zeros(static_cast<size_t>(program.storage(id).bytes.count()));
-  return interpreter.WriteStorage(id, zeros);
+// Every value depends on its place alone, so the threads take blocks as they come.
+void Fill(const std::vector<Block>& blocks, uint64_t seed, int64_t threads, std::vector<float>& segment) {
+  std::atomic<size_t> next{0};
+  const auto work = [&] {
+    for (size_t i = next++; i < blocks.size(); i = next++) Fill(blocks[i], seed, segment);
+  };
+  std::vector<std::jthread> others;
+  for (int64_t i = 1; i < std::min(threads, static_cast<int64_t>(blocks.size())); ++i) others.emplace_back(work);
+  work();
 }
 
-// A storage may be longer than its segment (alignment): the rest is zero.
-Status WritePadded(const ir::Program& program, ir::StorageId id, std::span<const std::byte> values, runtime::Interpreter& interpreter) {
-  std::vector<std::byte> bytes(static_cast<size_t>(program.storage(id).bytes.count()));
-  HELM_CHECK(values.size() <= bytes.size(), "a segment fits its storage");
-  std::memcpy(bytes.data(), values.data(), values.size());
-  return interpreter.WriteStorage(id, bytes);
+// Of the tensors that programs make of it.
+ir::DataType TypeOf(const ir::Program& program, ir::StorageId storage) {
+  for (const ir::Tensor& tensor : program.tensors) {
+    if (tensor.storage == storage && !tensor.producer.valid()) return tensor.dtype;
+  }
+  return ir::DataType::kFloat32;  // nothing reads it
 }
 
-// `own`: the elements that the rank's master copy holds.
-Status WriteSegment(const ir::Program& program, const ir::ParameterSegment& segment, const std::vector<float>& values, ElementRange own,
-                    runtime::Interpreter& interpreter) {
-  const std::span<const float> all(values);
-  const auto master = all.subspan(static_cast<size_t>(own.begin), static_cast<size_t>(own.end - own.begin));
-  HELM_RETURN_IF_ERROR(WritePadded(program, segment.master, std::as_bytes(master), interpreter));
-  if (segment.master == segment.parameter) return OkStatus();
-  const bool wide = program.storage(segment.parameter).bytes.count() >= segment.elements * static_cast<int64_t>(sizeof(float));
-  if (wide) return WritePadded(program, segment.parameter, std::as_bytes(all), interpreter);
-  std::vector<uint16_t> narrow;
-  narrow.reserve(values.size());
-  for (const float value : values) narrow.push_back(BFloat16Bits(value));
-  return WritePadded(program, segment.parameter, std::as_bytes(std::span(narrow)), interpreter);
+// In parts, so that rounding on the way to a GPU takes little memory. A storage may be longer than its segment (alignment).
+Status WriteInParts(const ir::Program& program, ir::StorageId storage, std::span<const float> values, runtime::Interpreter& interpreter) {
+  constexpr size_t kPartElements = size_t{1} << 24;
+  const ir::DataType type = TypeOf(program, storage);
+  for (size_t done = 0; done < values.size(); done += kPartElements) {
+    const auto part = values.subspan(done, std::min(kPartElements, values.size() - done));
+    HELM_RETURN_IF_ERROR(interpreter.WriteFloats(storage, type, static_cast<int64_t>(done), part));
+  }
+  return OkStatus();
+}
+
+// The rank's elements of a segment in fp32; `values` is made to fit.
+void FillSegment(const ir::Program& program, const ir::ParameterSegment& segment, const std::vector<int64_t>& coordinates, uint64_t seed,
+                 int64_t threads, std::vector<float>& values) {
+  values.assign(static_cast<size_t>(segment.elements), 0.0F);  // padding stays zero
+  for (const ir::ParameterPiece& piece : segment.pieces) {
+    Fill(BlocksOf(piece, RunsOf(piece, program.mesh, coordinates)), seed, threads, values);
+  }
 }
 
 // What the rank holds of a segment, at its place among all elements.
@@ -81,30 +109,28 @@ Result<std::vector<float>> ReadFloats(ir::StorageId id, int64_t offset, int64_t 
 
 }  // namespace
 
-uint16_t BFloat16Bits(float value) {
-  const uint32_t bits = std::bit_cast<uint32_t>(value);
-  if (std::isnan(value)) return static_cast<uint16_t>((bits >> 16) | 0x40);  // quiet
-  return static_cast<uint16_t>((bits + 0x7fff + ((bits >> 16) & 1)) >> 16);
-}
-
 RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed) {
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   RankState state;
   for (const ir::ParameterSegment& segment : program.segments) {
-    std::vector<float>& values = state.segments.emplace_back(static_cast<size_t>(segment.elements));
-    for (const ir::ParameterPiece& piece : segment.pieces) FillPiece(piece, RunsOf(piece, program.mesh, coordinates), seed, &values);
+    FillSegment(program, segment, coordinates, seed, 1, state.segments.emplace_back());
   }
   return state;
 }
 
-Status WriteState(const ir::Program& program, int64_t rank, const RankState& state, runtime::Interpreter& interpreter) {
+Status WriteInitialState(const ir::Program& program, int64_t rank, uint64_t seed, int64_t threads, const std::function<void()>& beat,
+                         runtime::Interpreter& interpreter) {
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
-  for (size_t id = 0; id < program.storages.size(); ++id) {
-    if (program.storages[id].persistent) HELM_RETURN_IF_ERROR(WriteZeros(program, ir::StorageId(id), interpreter));
-  }
-  for (size_t s = 0; s < program.segments.size(); ++s) {
-    const ElementRange own = OwnRange(program.segments[s], program.mesh, coordinates);
-    HELM_RETURN_IF_ERROR(WriteSegment(program, program.segments[s], state.segments[s], own, interpreter));
+  std::vector<float> values;
+  for (const ir::ParameterSegment& segment : program.segments) {
+    if (beat) beat();
+    FillSegment(program, segment, coordinates, seed, threads, values);
+    if (beat) beat();
+    const ElementRange own = OwnRange(segment, program.mesh, coordinates);  // what the rank's master copy holds
+    const std::span<const float> all(values);
+    const auto master = all.subspan(static_cast<size_t>(own.begin), static_cast<size_t>(own.end - own.begin));
+    HELM_RETURN_IF_ERROR(WriteInParts(program, segment.master, master, interpreter));
+    if (segment.master != segment.parameter) HELM_RETURN_IF_ERROR(WriteInParts(program, segment.parameter, all, interpreter));
   }
   return OkStatus();
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <vector>
 
 #include "core/status.h"
@@ -17,15 +18,15 @@ namespace helm::exec {
 // The fp32 values of all segments of the rank.
 RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed);
 
-// Fills every persistent storage: parameters (rounded to their dtype) and master copies with `state`, the rest with zeros.
-Status WriteState(const ir::Program& program, int64_t rank, const RankState& state, runtime::Interpreter& interpreter);
+// Fills parameters (rounded to their dtype) and master copies, segment by segment, with `threads` threads (the values do not depend on how
+// many). `beat` is called now and then, for whoever watches whether the rank gets on; may be empty. REQUIRES: the interpreter is new, so
+// that the rest is zero.
+Status WriteInitialState(const ir::Program& program, int64_t rank, uint64_t seed, int64_t threads, const std::function<void()>& beat,
+                         runtime::Interpreter& interpreter);
 
 // The parameters in fp32 (master copies where there are some), and the gradients as the gradient pass leaves them (exec/gradient_pass.h).
 // Of sharded segments only the rank's own range is read, the rest is zero.
 Result<RankState> ReadParameters(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter);
 Result<RankState> ReadGradients(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter);
-
-// The nearest bfloat16, ties to even, as its 16 bits; NaN stays NaN.
-uint16_t BFloat16Bits(float value);
 
 }  // namespace helm::exec

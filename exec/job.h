@@ -37,10 +37,11 @@ struct Job {
   std::string data;       // see RunOptions
   int64_t steps = 1;
   int64_t warm_up_steps = 0;
-  bool keep_state = false;         // write gradients of the first step and parameters after the last one
-  std::string folder;              // private to the run; exists
-  std::string tag;                 // of the job in the folder: "split", "unsplit"
-  int64_t threads_per_rank = 0;    // 0: leave as it is
+  bool keep_state = false;       // write gradients of the first step and parameters after the last one
+  std::string folder;            // private to the run; exists
+  std::string tag;               // of the job in the folder: "split", "unsplit"
+  int64_t threads_per_rank = 0;  // 0: leave as it is
+  runtime::OpTimes op_times = runtime::OpTimes::kEvents;
   std::optional<RankFault> fault;  // tests only
 };
 

@@ -98,7 +98,8 @@ ir::Timeline TimelineOf(const ir::StepPrograms& step, int64_t rank, const runtim
   timeline.ops = ir::TimelineOps(step);
   timeline.events = EventsOf(program, rank, first_op, layout, record);
   timeline.memory = MemoryOf(program, rank, first_op, record);
-  timeline.ranks = {{static_cast<int32_t>(rank), record.makespan, memory_bytes_peak}};
+  timeline.ranks = {
+      {static_cast<int32_t>(rank), record.makespan, memory_bytes_peak, record.memory_bytes_reserved, record.memory_bytes_outside}};
   return timeline;
 }
 

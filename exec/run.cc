@@ -59,6 +59,7 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   request.job.warm_up_steps = WarmUpSteps(options.steps);
   request.job.keep_state = options.verify || !options.dump_state.empty();
   request.job.tag = "split";
+  request.job.op_times = options.op_times;
   request.job.fault = options.fault;
   const cluster::Cluster& cluster = request.parts.cluster;
   if (cluster.device.is_cpu) request.job.threads_per_rank = cluster::ThreadsPerRank(cluster);

@@ -6,6 +6,7 @@
 #include <map>
 #include <optional>
 #include <span>
+#include <thread>
 #include <utility>
 
 #include <fmt/format.h>
@@ -28,6 +29,14 @@ namespace {
 using nlohmann::ordered_json;
 
 constexpr int64_t kRecordsKept = 100;  // steps
+
+// From which step on ops are recorded. On a CPU always: it costs two looks at the clock. On a GPU it slows the step, so that the last few
+// steps are recorded for the timeline and those before them, untouched, are the measured step time.
+int64_t RecordedFrom(const Job& job, ir::DeviceKind device) {
+  constexpr int64_t kRecordedSteps = 3;
+  if (device == ir::DeviceKind::kCpu) return 0;
+  return std::max(job.steps - kRecordedSteps, std::min(job.warm_up_steps + 1, job.steps - 1));
+}
 
 // The tokens of one step, as the program's inputs of one rank.
 class Feeder {
@@ -74,15 +83,15 @@ class Session {
         rank_(context.world == nullptr ? 0 : context.world->rank()),
         step_(std::move(step)),
         program_(step_.OfRank(rank_)),
+        recorded_from_(RecordedFrom(job, program_.device)),
         loader_(std::move(loader)),
         feeder_(job_, program_, loader_, rank_) {}
 
   Result<std::optional<JobRecord>> Run() {
     HELM_RETURN_IF_ERROR(CheckAgreement());
     Enter(RankStage::kInitialising);
-    const RankState initial = InitialState(program_, rank_, job_.plan.workload.seed);
-    if (job_.keep_state) HELM_RETURN_IF_ERROR(WriteGradients(initial));
-    HELM_RETURN_IF_ERROR(Train(initial));
+    if (job_.keep_state) HELM_RETURN_IF_ERROR(WriteGradients());
+    HELM_RETURN_IF_ERROR(Train());
     return Gather();
   }
 
@@ -108,23 +117,32 @@ class Session {
     return OkStatus();
   }
 
+  // A rank of a GPU has its share of the machine's cores, taking the ranks of a machine to be as many as its GPUs or fewer.
+  int64_t ThreadsToPrepare() const {
+    if (job_.threads_per_rank > 0) return job_.threads_per_rank;
+    return std::max<int64_t>(1, std::thread::hardware_concurrency() / ir::WorldSize(step_.mesh()));
+  }
+
   std::optional<runtime::Fault> FaultOfRank() const {
     return job_.fault && job_.fault->rank == rank_ ? std::optional(job_.fault->fault) : std::nullopt;
   }
 
-  Result<std::unique_ptr<runtime::Interpreter>> Prepare(const ir::Program& program, const RankState& initial,
-                                                        std::optional<runtime::Fault> fault = std::nullopt) {
+  Result<std::unique_ptr<runtime::Interpreter>> Prepare(const ir::Program& program, std::optional<runtime::Fault> fault = std::nullopt) {
     runtime::InterpreterOptions options;
     options.fault = fault;
+    options.op_times = job_.op_times;
     if (context_.progress != nullptr) options.current_op = &context_.progress->op;
     HELM_ASSIGN_OR_RETURN(auto interpreter, runtime::Interpreter::Create(program, context_.world, rank_, options));
-    HELM_RETURN_IF_ERROR(WriteState(program, rank_, initial, *interpreter));
+    const auto beat = [this] {
+      if (context_.progress != nullptr) context_.progress->Beat();
+    };
+    HELM_RETURN_IF_ERROR(WriteInitialState(program, rank_, job_.plan.workload.seed, ThreadsToPrepare(), beat, *interpreter));
     return interpreter;
   }
 
-  Status WriteGradients(const RankState& initial) {
+  Status WriteGradients() {
     HELM_ASSIGN_OR_RETURN(const ir::Program gradient_pass, GradientPass(program_));
-    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(gradient_pass, initial));
+    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(gradient_pass));
     Enter(RankStage::kGradients);
     HELM_RETURN_IF_ERROR(feeder_.Feed(0, *interpreter));
     HELM_RETURN_IF_ERROR(interpreter->RunStep().status());
@@ -137,14 +155,15 @@ class Session {
     return formats::WriteSafetensors(ToTensorFile(program_, state), StatePath(job_, kind, rank_));
   }
 
-  Status Train(const RankState& initial) {
+  Status Train() {
+    Enter(RankStage::kInitialising);
+    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, FaultOfRank()));
     Enter(RankStage::kTraining);
-    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, initial, FaultOfRank()));
     for (int64_t step = 0; step < job_.steps; ++step) {
       if (context_.progress != nullptr) context_.progress->EnterStep(step);
       HELM_RETURN_IF_ERROR(feeder_.Feed(step, *interpreter));
       if (context_.world != nullptr) HELM_RETURN_IF_ERROR(context_.world->Barrier());
-      HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep());
+      HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep(step >= recorded_from_));
       HELM_RETURN_IF_ERROR(CheckLoss(step, *interpreter));
       memory_bytes_peak_ = std::max(memory_bytes_peak_, record.memory_bytes_peak);
       makespans_.push_back(record.makespan);
@@ -181,6 +200,7 @@ class Session {
 
   // A record has a few numbers for each op: a long run keeps those of its last steps.
   void Keep(int64_t step, runtime::StepRecord record) {
+    if (step < recorded_from_) return;
     records_.emplace(step, std::move(record));
     if (static_cast<int64_t>(records_.size()) > kRecordsKept) records_.erase(records_.begin());
   }
@@ -203,7 +223,8 @@ class Session {
       HELM_ASSIGN_OR_RETURN(timelines.emplace_back(), ir::TimelineFromJson(document, name));
     }
     record.timeline = Merge(timelines);
-    record.timeline.steps.assign(record.makespans.begin() + job_.warm_up_steps, record.makespans.end());
+    const int64_t steps_end = recorded_from_ > job_.warm_up_steps ? recorded_from_ : job_.steps;
+    record.timeline.steps.assign(record.makespans.begin() + job_.warm_up_steps, record.makespans.begin() + steps_end);
     record.timeline.makespan = record.makespans[static_cast<size_t>(median)];
     record.timeline.plan = ir::Describe(job_.plan.strategy);
     record.timeline.program_hash = ir::ProgramHash(step_);
@@ -230,6 +251,7 @@ class Session {
   const int64_t rank_;
   const ir::StepPrograms step_;
   const ir::Program& program_;  // this rank's
+  const int64_t recorded_from_;
   const DataLoader loader_;
   const Feeder feeder_;
   std::vector<double> losses_;

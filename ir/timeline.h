@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -66,6 +67,9 @@ struct RankSummary {
   int32_t rank = 0;
   Duration makespan;        // of the step on this rank
   Bytes memory_bytes_peak;  // allocated
+  // GPU: reserved by the caching allocator, and in use on the device beyond that (contexts, libraries); none where nobody says.
+  std::optional<Bytes> memory_bytes_reserved;
+  std::optional<Bytes> memory_bytes_outside;
   bool operator==(const RankSummary&) const = default;
 };
 

@@ -82,7 +82,10 @@ Json GroupToJson(const Group& group) {
 }
 
 Json RankToJson(const RankSummary& rank) {
-  return {{"rank", rank.rank}, {"makespan_ps", rank.makespan.picoseconds()}, {"memory_bytes_peak", rank.memory_bytes_peak.count()}};
+  Json json = {{"rank", rank.rank}, {"makespan_ps", rank.makespan.picoseconds()}, {"memory_bytes_peak", rank.memory_bytes_peak.count()}};
+  if (rank.memory_bytes_reserved) json["memory_bytes_reserved"] = rank.memory_bytes_reserved->count();
+  if (rank.memory_bytes_outside) json["memory_bytes_outside"] = rank.memory_bytes_outside->count();
+  return json;
 }
 
 // ---- reading ----
@@ -339,11 +342,16 @@ std::vector<RankSummary> ReadRanks(Reader& reader, const Json& document) {
   std::vector<RankSummary> ranks;
   for (const Json& item : reader.Array(document, "ranks", "")) {
     const std::string where = fmt::format("ranks[{}]", ranks.size());
-    reader.Note(CheckKeys(item, {"rank", "makespan_ps", "memory_bytes_peak"}, reader.Context(where)));
+    reader.Note(CheckKeys(item, {"rank", "makespan_ps", "memory_bytes_peak", "memory_bytes_reserved", "memory_bytes_outside"},
+                          reader.Context(where)));
     RankSummary& rank = ranks.emplace_back();
     rank.rank = static_cast<int32_t>(reader.Number(item, "rank", 0, kIdMost, where));
     rank.makespan = Duration::Picoseconds(reader.Number(item, "makespan_ps", 0, kMost, where));
     rank.memory_bytes_peak = Bytes(reader.Number(item, "memory_bytes_peak", 0, kMost, where));
+    if (item.contains("memory_bytes_reserved"))
+      rank.memory_bytes_reserved = Bytes(reader.Number(item, "memory_bytes_reserved", 0, kMost, where));
+    if (item.contains("memory_bytes_outside"))
+      rank.memory_bytes_outside = Bytes(reader.Number(item, "memory_bytes_outside", 0, kMost, where));
     if (!reader.status().ok()) break;
   }
   return ranks;

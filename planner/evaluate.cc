@@ -100,6 +100,11 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
     HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, prices, CublasWorkspace(cluster.device)));
     evaluation.prediction.memory_bytes_reserved = evaluation.reserved_of_class[fullest];
     evaluation.prediction.outside = OutsideMemoryOf(evaluation.step, fullest, cluster);
+    for (ir::RankSummary& rank : evaluation.simulation.timeline.ranks) {
+      const size_t rank_class = ClassOfRank(evaluation.step, rank.rank);
+      rank.memory_bytes_reserved = evaluation.reserved_of_class[rank_class];
+      rank.memory_bytes_outside = OutsideMemoryOf(evaluation.step, rank_class, cluster).total();
+    }
   }
   evaluation.plan.prediction = Summary(evaluation.prediction);
   if (simulation_options.record_timeline) {

@@ -123,6 +123,8 @@ void SummarizeMemory(const Timeline& timeline, Summary& summary) {
   for (const ir::RankSummary& rank : timeline.ranks) {
     if (rank.memory_bytes_peak > summary.memory_bytes_peak) {
       summary.memory_bytes_peak = rank.memory_bytes_peak;
+      summary.memory_bytes_reserved = rank.memory_bytes_reserved;
+      summary.memory_bytes_outside = rank.memory_bytes_outside;
       summary.memory_rank = rank.rank;
     }
   }

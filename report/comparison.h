@@ -90,6 +90,8 @@ struct Summary {
   Duration makespan;
   std::vector<Duration> steps;  // each measured step
   Bytes memory_bytes_peak;
+  std::optional<Bytes> memory_bytes_reserved;               // GPU: of the same rank
+  std::optional<Bytes> memory_bytes_outside;                // likewise, beyond the allocator's
   int32_t memory_rank = 0;                                  // where the peak is
   std::array<int64_t, ir::kStorageRoles> memory_at_peak{};  // by storage role; all zero when the timeline has no samples
   Breakdown breakdown;                                      // of `breakdown_rank`

@@ -30,7 +30,13 @@ ordered_json MemoryJson(const Summary& summary) {
   for (size_t role = 0; role < ir::kStorageRoles; ++role) {
     by_category[std::string(ir::Name(static_cast<ir::StorageRole>(role)))] = summary.memory_at_peak[role];
   }
-  return {{"allocated_bytes", summary.memory_bytes_peak.count()}, {"rank", summary.memory_rank}, {"by_category", std::move(by_category)}};
+  ordered_json json = {{"allocated_bytes", summary.memory_bytes_peak.count()}};
+  if (summary.memory_bytes_reserved) json["reserved_bytes"] = summary.memory_bytes_reserved->count();
+  if (summary.memory_bytes_reserved && summary.memory_bytes_outside)
+    json["total_bytes"] = (*summary.memory_bytes_reserved + *summary.memory_bytes_outside).count();
+  json["rank"] = summary.memory_rank;
+  json["by_category"] = std::move(by_category);
+  return json;
 }
 
 ordered_json RanksJson(const std::vector<RankUse>& uses) {

@@ -47,6 +47,14 @@ std::string MemoryLine(const Comparison& comparison, const TextOptions& options)
                      comparison.peak_memory_error, options);
 }
 
+// Absent unless both sides know, which those of a GPU do.
+void AppendMemoryLine(const std::string& name, const Sides<std::optional<Bytes>>& sides, const TextOptions& options,
+                      std::vector<std::string>& lines) {
+  if (!sides.predicted || !sides.measured) return;
+  lines.push_back(SummaryLine(name, {FormatMemory(*sides.predicted), FormatMemory(*sides.measured)},
+                              RelativeError(*sides.predicted, *sides.measured), options));
+}
+
 void AppendSources(const Summary& summary, std::vector<std::string>& lines) {
   const SourceShares& sources = summary.sources;
   if (sources.measured + sources.interpolated + sources.analytic == 0) return;
@@ -168,6 +176,8 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
   const TextOptions options{.colour = given.colour && comparison.foretells};
   lines.push_back(DurationLine("step time", {predicted.makespan, measured.makespan}, options));
   lines.push_back(MemoryLine(comparison, options));
+  AppendMemoryLine("reserved memory", {predicted.memory_bytes_reserved, measured.memory_bytes_reserved}, options, lines);
+  AppendMemoryLine("beyond the allocator", {predicted.memory_bytes_outside, measured.memory_bytes_outside}, options, lines);
   const auto part = [&](const char* name, Duration Breakdown::* field) {
     const Sides<Duration> sides{predicted.breakdown.*field, measured.breakdown.*field};
     if (sides.predicted == Duration() && sides.measured == Duration()) return;

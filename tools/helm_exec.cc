@@ -26,6 +26,7 @@ struct Arguments {
   std::string predicted_trace;
   exec::RunOptions run;
   double timeout_s = 60;
+  std::string op_times = "events";
   bool json = false;
 };
 
@@ -36,12 +37,13 @@ Result<planner::Evaluation> Predict(const ir::Plan& plan, const Arguments& argum
   pricing.cost_tables.insert(pricing.cost_tables.end(), arguments.cost_tables.begin(), arguments.cost_tables.end());
   HELM_ASSIGN_OR_RETURN(const auto make_estimator, tools::MakeEstimatorFactory(cluster, pricing));
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
-  return planner::EvaluatePlan(plan, *estimator, {});
+  return planner::EvaluatePlan(plan, *estimator, {.replay_allocator = true});
 }
 
 exec::RunOptions WithReporting(const Arguments& arguments, tools::Progress& progress) {
   exec::RunOptions options = arguments.run;
   options.plan_path = arguments.plan;
+  options.op_times = arguments.op_times == "events" ? runtime::OpTimes::kEvents : runtime::OpTimes::kActivities;
   options.timeout = std::chrono::milliseconds(std::llround(1000 * arguments.timeout_s));
   options.interrupted = tools::WatchInterrupt();
   options.observer = [&progress](const exec::RunEvent& event) {
@@ -99,6 +101,9 @@ int main(int argc, char** argv) {
   app.add_option("--data", arguments.run.data, "token shard or a folder of them (docs/formats/token_shard.md)");
   app.add_option("--timeout", arguments.timeout_s, "seconds without progress of a rank after which the run ends")
       ->check(CLI::Range(1.0, 1e6));
+  app.add_option("--op-times", arguments.op_times,
+                 "GPU: take the times of ops by CUDA events on the streams or by CUPTI's activity records beside them")
+      ->check(CLI::IsMember({"events", "activities"}));
   app.add_option("--cost-table", arguments.cost_tables, "measured costs for the prediction, beside the plan's own");
   helm::tools::AddTimelineOptions(app, arguments.outputs);
   app.add_option("--predicted-trace", arguments.predicted_trace, "write the predicted timeline of this plan");
