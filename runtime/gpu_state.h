@@ -1,10 +1,12 @@
-// GpuState: how a GPU is doing at this moment, by NVML (libnvidia-ml.so.1, opened by name): recorded beside measurements, which mean little
-// without the clock that they were taken at. Nothing is ever set.
+// GpuState and GpuLinks: how a GPU is doing at this moment, and how it is connected, by NVML (libnvidia-ml.so.1, opened by name). The state
+// is recorded beside measurements, which mean little without the clock that they were taken at. Nothing is ever set.
 #pragma once
 
 #include <cstdint>
 #include <optional>
 #include <string>
+
+#include "core/units.h"
 
 namespace helm::runtime {
 
@@ -17,7 +19,20 @@ struct GpuState {
   uint64_t slowdown_reasons = 0;
 };
 
+// To the other GPUs of its machine. Bandwidths are of all lanes, in one direction, as the standards state them.
+struct GpuLinks {
+  int64_t nvlinks = 0;     // that are up
+  bool to_switch = false;  // they end at an NVSwitch, not at another GPU
+  BytesPerSecond nvlink;   // of all of them; 0 where there are none
+  BytesPerSecond pcie;     // 0: unknown
+};
+
 // `pci_bus_id` as cluster::GpuFacts has it. None where NVML does not answer.
 std::optional<GpuState> ReadGpuState(const std::string& pci_bus_id);
+std::optional<GpuLinks> ReadGpuLinks(const std::string& pci_bus_id);
+
+// One direction of a link: NVLink by NVML's number of its version, PCIe by generation and lanes. 0 where the version is not known.
+BytesPerSecond NvlinkBandwidth(unsigned version);
+BytesPerSecond PcieBandwidth(unsigned generation, unsigned lanes);
 
 }  // namespace helm::runtime

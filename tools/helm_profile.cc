@@ -8,7 +8,6 @@
 #include "core/text.h"
 #include "profiler/profile.h"
 #include "runtime/interpreter.h"
-#include "runtime/machine.h"
 #include "runtime/scheduling.h"
 #include "tools/command_line.h"
 #include "tools/pricing.h"
@@ -89,8 +88,8 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
 
 Status Run(const Arguments& arguments) {
   if (arguments.describe) {
-    HELM_ASSIGN_OR_RETURN(const auto machine, runtime::DescribeMachine());
-    tools::PrintResult(tools::ClusterFileOf(machine));
+    HELM_ASSIGN_OR_RETURN(const std::string file, tools::ClusterFileOfThisMachine());
+    tools::PrintResult(file);
     return OkStatus();
   }
   HELM_ASSIGN_OR_RETURN(const tools::ProfileWork work, tools::WorkFor(arguments.config, arguments.device));

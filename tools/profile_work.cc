@@ -1,14 +1,24 @@
 #include "tools/profile_work.h"
 
+#include <cstdlib>
+
 #include <fmt/format.h>
 
+#include "cluster/cluster_reader.h"
 #include "cluster/machine_facts.h"
+#include "core/diagnostics.h"
+#include "core/file.h"
+#include "core/json.h"
 #include "core/located_yaml.h"
+#include "core/preset.h"
 #include "cost/chain.h"
 #include "planner/evaluate.h"
 #include "planner/memory_bound.h"
 #include "planner/space.h"
 #include "profiler/standard_sweep.h"
+#include "runtime/gpu_state.h"
+#include "runtime/machine.h"
+#include "tools/terminal.h"
 
 namespace helm::tools {
 namespace {
@@ -92,17 +102,31 @@ Result<ProfileWork> WorkFor(const ConfigArguments& arguments, const std::string&
   return work;
 }
 
-std::string ClusterFileOf(const runtime::MachineDescription& machine) {
-  nlohmann::ordered_json description;
-  description["local"] = machine.gpus.empty() ? machine.cpu_cores : static_cast<int64_t>(machine.gpus.size());
+Result<std::string> ClusterFileOfThisMachine() {
+  HELM_ASSIGN_OR_RETURN(const auto machine, runtime::DescribeMachine());
+  HELM_ASSIGN_OR_RETURN(cluster::MachineFacts facts, cluster::ReadMachineFacts());
+  const cluster::ClusterContext context{MakePresetPath(std::getenv("HELM_CONFIG_DIR"), ExecutableFolder()), ".", std::move(facts)};
+  const auto ranks = static_cast<int64_t>(machine.gpus.empty() ? machine.cpu_cores : machine.gpus.size());
+  nlohmann::ordered_json file = {{"local", ranks}};
   std::string text = fmt::format("# {}: {}, {} cores, {:.1f} GiB of memory; torch {}\n", machine.hostname, machine.cpu_name,
                                  machine.cpu_cores, machine.memory.gibibytes(), machine.torch_version);
   for (const cluster::GpuFacts& gpu : machine.gpus) {
-    text += fmt::format("# GPU: {}, {} SMs, {:.1f} GiB, compute capability {}.{}; driver {}\n", gpu.name, gpu.multiprocessors,
-                        gpu.memory.gibibytes(), gpu.compute_capability_major, gpu.compute_capability_minor, machine.driver_version);
+    text +=
+        fmt::format("# GPU {}: {}, {} SMs, {:.1f} GiB, compute capability {}.{}; driver {}", gpu.pci_bus_id, gpu.name, gpu.multiprocessors,
+                    gpu.memory.gibibytes(), gpu.compute_capability_major, gpu.compute_capability_minor, machine.driver_version);
+    const runtime::GpuLinks links = runtime::ReadGpuLinks(gpu.pci_bus_id).value_or(runtime::GpuLinks());
+    text += fmt::format("; {} NVLinks, {:g} GB/s, PCIe {:.1f} GB/s in one direction\n", links.nvlinks, links.nvlink.gigabytes(),
+                        links.pcie.gigabytes());
+    const bool has_nvlink = links.nvlinks > 0;
+    const double bandwidth = (has_nvlink ? links.nvlink : links.pcie).gigabytes();
+    const char* kind = !has_nvlink ? "pcie" : links.to_switch ? "nvswitch" : "nvlink-mesh";
+    if (ranks > 1 && bandwidth > 0) file["intra_node"] = {{"kind", kind}, {"gbytes_per_s", bandwidth}};
   }
   if (machine.gpus.empty()) text += "# no GPU\n";
-  return text + "cluster:\n  " + EmitYaml(description);
+  Diagnostics diagnostics;
+  const auto cluster = cluster::ReadCluster(FromJson(file, "this machine"), context, diagnostics);
+  if (!cluster) return diagnostics.ToStatus();
+  return text + EmitYaml(cluster::ToJson(*cluster));
 }
 
 }  // namespace helm::tools

@@ -6,7 +6,6 @@
 #include "core/status.h"
 #include "cost/cost_table.h"
 #include "profiler/profile.h"
-#include "runtime/machine.h"
 #include "tools/pricing.h"
 
 namespace helm::tools {
@@ -25,7 +24,7 @@ struct ProfileWork {
 // this machine has none.
 Result<ProfileWork> WorkFor(const ConfigArguments& arguments, const std::string& device);
 
-// YAML, as `cluster:` of a run configuration takes it (docs/formats/cluster.md).
-std::string ClusterFileOf(const runtime::MachineDescription& machine);
+// This machine as a cluster file (docs/formats/cluster.md): its GPUs and their links, or its cores; with comments for people.
+Result<std::string> ClusterFileOfThisMachine();
 
 }  // namespace helm::tools

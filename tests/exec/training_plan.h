@@ -65,10 +65,11 @@ inline model::ModelSpec Qwen3Model() {
   return model;
 }
 
-// A vocabulary that no tensor-parallel degree divides.
+// A vocabulary that no tensor-parallel degree divides; as many key-value heads as heads, so that eight ranks can share them.
 inline model::ModelSpec PaddedModel() {
   model::ModelSpec model = LlamaModel();
   model.name = "padded";
+  model.kv_heads = model.heads;
   model.vocab = 259;
   return model;
 }

@@ -15,11 +15,12 @@ struct Split {
   bool sequence_parallel;
 };
 
-std::vector<Split> Splits(int64_t ranks) {
+// All degrees that fit; a tensor degree has to divide the heads.
+std::vector<Split> Splits(const model::ModelSpec& model, int64_t ranks) {
   std::vector<Split> splits;
-  for (const int64_t data : {1, 2, 3, 4, 8}) {
-    for (const int64_t tensor : {1, 2, 4}) {
-      if (data * tensor > ranks) continue;
+  for (int64_t data = 1; data <= ranks; ++data) {
+    for (const int64_t tensor : {1, 2, 4, 8}) {
+      if (data * tensor > ranks || model.kv_heads % tensor != 0) continue;
       splits.push_back({data, tensor, false});
       if (tensor > 1) splits.push_back({data, tensor, true});
     }
@@ -29,7 +30,7 @@ std::vector<Split> Splits(int64_t ranks) {
 
 // Data x tensor x sequence parallelism x micro-batches.
 void AddFlat(const model::ModelSpec& model, ir::DataType dtype, std::vector<ParityCase>* grid) {
-  for (const Split& split : Splits(kParityRanks)) {
+  for (const Split& split : Splits(model, kParityRanks)) {
     for (const auto& [micro_batch, micro_batches] : {std::pair(1, 1), std::pair(1, 3), std::pair(2, 2)}) {
       grid->push_back(MakeCase(model, {.strategy = {.data = split.data,
                                                     .tensor = split.tensor,
@@ -46,7 +47,7 @@ void AddFlat(const model::ModelSpec& model, ir::DataType dtype, std::vector<Pari
 void AddComposed(const model::ModelSpec& model, ir::DataType dtype, std::vector<ParityCase>* grid) {
   const std::vector<std::pair<int64_t, std::string>> pipelines = {{1, "none"}, {2, "gpipe"}, {2, "1f1b"}, {2, "zb-h1"}, {2, "zb-h2"}};
   for (const auto& [pipeline, schedule] : pipelines) {
-    for (const Split& split : Splits(kParityRanks / 2)) {
+    for (const Split& split : Splits(model, kParityRanks / 2)) {
       for (const int64_t zero : {0, 1}) {
         for (const std::string recompute : {"none", "selective", "full"}) {
           if (pipeline == 1 && zero == 0 && recompute == "none") continue;  // AddFlat has these
@@ -71,7 +72,7 @@ void AddInterleaved(const model::ModelSpec& of, ir::DataType dtype, std::vector<
   model::ModelSpec model = of;
   model.layers = 4;
   for (const std::string schedule : {"interleaved-1f1b", "zb-v", "dualpipev"}) {
-    for (const Split& split : Splits(kParityRanks / 2)) {
+    for (const Split& split : Splits(model, kParityRanks / 2)) {
       grid->push_back(MakeCase(model, {.strategy = {.data = split.data,
                                                     .tensor = split.tensor,
                                                     .sequence_parallel = split.sequence_parallel,
