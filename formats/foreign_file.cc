@@ -10,11 +10,13 @@
 namespace helm::formats {
 namespace {
 
-constexpr std::array<std::pair<ForeignFormat, std::string_view>, 4> kNames = {{
+constexpr std::array<std::pair<ForeignFormat, std::string_view>, 6> kNames = {{
     {ForeignFormat::kNcclTestsText, "the output of nccl-tests"},
     {ForeignFormat::kNcclTestsJson, "the JSON of nccl-tests (-J)"},
     {ForeignFormat::kNcclInspector, "records of the NCCL Inspector"},
     {ForeignFormat::kKineto, "a trace of torch.profiler (.json, .json.gz)"},
+    {ForeignFormat::kNcclTopology, "a topology of NCCL (XML)"},
+    {ForeignFormat::kTopologyMatrix, "the output of nvidia-smi topo -m"},
 }};
 
 bool Has(std::string_view content, std::string_view part) { return content.find(part) != std::string_view::npos; }
@@ -39,6 +41,8 @@ std::optional<ForeignFormat> ForeignFormatOf(std::string_view content) {
   if (IsGzip(content)) return ForeignFormat::kKineto;
   const std::string_view text = Trim(content);
   if (text.starts_with('{')) return JsonFormatOf(text);
+  if (text.starts_with('<') && Has(text, "<system")) return ForeignFormat::kNcclTopology;
+  if (Has(text, "GPU0") && (Has(text, "CPU Affinity") || Has(text, "Legend:"))) return ForeignFormat::kTopologyMatrix;
   if (Has(text, "# nThread") || Has(text, "# Using devices")) return ForeignFormat::kNcclTestsText;
   return std::nullopt;
 }

@@ -13,8 +13,10 @@ namespace helm::formats {
 enum class ForeignFormat : uint8_t {
   kNcclTestsText,  // nccl_tests.h
   kNcclTestsJson,
-  kNcclInspector,  // nccl_inspector.h
-  kKineto,         // kineto_trace.h
+  kNcclInspector,   // nccl_inspector.h
+  kKineto,          // kineto_trace.h
+  kNcclTopology,    // nccl_topology.h
+  kTopologyMatrix,  // topology_matrix.h
 };
 // In words, for messages: "the output of nccl-tests".
 std::string_view Describe(ForeignFormat format);

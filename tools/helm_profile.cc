@@ -10,6 +10,7 @@
 #include "runtime/interpreter.h"
 #include "runtime/scheduling.h"
 #include "tools/command_line.h"
+#include "tools/import_measurements.h"
 #include "tools/pricing.h"
 #include "tools/profile_work.h"
 #include "tools/rank_processes.h"
@@ -20,6 +21,7 @@ namespace {
 
 struct Arguments {
   tools::ConfigArguments config;
+  tools::ImportArguments import;
   std::string device;  // empty: what the configuration runs on
   std::string out = "cost_table.json";
   bool describe = false;
@@ -87,6 +89,7 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
 }
 
 Status Run(const Arguments& arguments) {
+  if (!arguments.import.files.empty()) return tools::ImportMeasurements(arguments.import, arguments.config, arguments.out);
   if (arguments.describe) {
     HELM_ASSIGN_OR_RETURN(const std::string file, tools::ClusterFileOfThisMachine());
     tools::PrintResult(file);
@@ -113,6 +116,7 @@ int main(int argc, char** argv) {
   app.add_option("--out", arguments.out, "cost table to write, or to extend when it is there");
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration; may be repeated");
   app.add_flag("--describe", arguments.describe, "print the cluster file of this machine and end");
+  helm::tools::AddImportOptions(app, arguments.import);
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
   return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });
 }

@@ -1,13 +1,17 @@
 #include "tools/import_measurements.h"
 
+#include <cstdlib>
 #include <map>
+#include <memory>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "cluster/cluster_reader.h"
 #include "core/file.h"
 #include "core/hash.h"
+#include "core/preset.h"
 #include "core/stamp.h"
 #include "cost/chain.h"
 #include "cost/cost_table.h"
@@ -15,6 +19,9 @@
 #include "formats/kineto_trace.h"
 #include "formats/nccl_inspector.h"
 #include "formats/nccl_tests.h"
+#include "formats/nccl_topology.h"
+#include "formats/topology_matrix.h"
+#include "importer/cluster_facts.h"
 #include "importer/imported_rows.h"
 #include "importer/inspector_rows.h"
 #include "importer/kineto_rows.h"
@@ -52,6 +59,9 @@ class Importer {
         return Keep(formats::ParseInspectorDump(content, path), dumps_);
       case ForeignFormat::kKineto:
         return Keep(formats::ParseKinetoTrace(content, path), traces_);
+      case ForeignFormat::kNcclTopology:
+      case ForeignFormat::kTopologyMatrix:
+        return InvalidError(fmt::format("{}: error: a topology gives a cluster file, not rows of a table\n  fix: import it alone", path));
     }
     return InternalError("a format without a reader");
   }
@@ -84,21 +94,30 @@ class Importer {
   std::vector<formats::KinetoTrace> traces_;
 };
 
-// The device that the table is of: the configuration's cluster names it, else the files do.
-Result<cost::DeviceKey> DeviceOf(const ImportedRows& rows, const std::optional<cluster::Cluster>& cluster) {
-  if (cluster) {
-    cost::DeviceKey device = cost::DeviceKeyOf(*cluster);
-    if (device.kind == "cpu") {
-      return InvalidError("error: the configuration's cluster is a CPU, and what can be imported was measured on GPUs");
+Result<std::optional<cluster::Device>> ReadGpu(const std::string& preset) {
+  if (preset.empty()) return std::optional<cluster::Device>();
+  const YamlValue name{.kind = YamlKind::kScalar, .text = preset, .where = {std::make_shared<const SourceText>("--gpu", preset), 1, 1}};
+  Diagnostics diagnostics;
+  const cluster::ClusterContext context{MakePresetPath(std::getenv("HELM_CONFIG_DIR"), ExecutableFolder()), ".", {}};
+  auto device = cluster::ReadDevice(name, context, diagnostics);
+  if (!device) return diagnostics.ToStatus();
+  return device;
+}
+
+// What the table is of: the configuration's cluster or --gpu names it, else the files do.
+Result<cost::DeviceKey> DeviceOf(const ImportedRows& rows, const std::optional<cost::DeviceKey>& given) {
+  if (given && given->kind == "cpu") {
+    return InvalidError("error: the configuration's cluster is a CPU, and what can be imported was measured on GPUs");
+  }
+  if (given) {
+    if (!rows.device.empty() && rows.device != given->name) {
+      PrintNote(fmt::format("note: the files call the device '{}'; the table calls it '{}'", rows.device, given->name));
     }
-    if (!rows.device.empty() && rows.device != device.name) {
-      PrintNote(fmt::format("note: the files call the device '{}'; the table calls it '{}', as the configuration does", rows.device,
-                            device.name));
-    }
-    return device;
+    return *given;
   }
   if (rows.device.empty()) {
-    return InvalidError("error: these files do not name the device\n  fix: give a run configuration too, whose cluster names it");
+    return InvalidError(
+        "error: these files do not name the device\n  fix: name it with --gpu, or give a run configuration, whose cluster does");
   }
   return cost::DeviceKey{.kind = "cuda", .name = rows.device};
 }
@@ -136,11 +155,34 @@ Status WriteTable(const ImportedRows& rows, const cost::DeviceKey& device, const
   return OkStatus();
 }
 
+Status PrintClusterFile(const Result<importer::ClusterFacts>& facts, const std::string& path) {
+  if (!facts.ok()) return facts.status();
+  for (const std::string& remark : facts->remarks) PrintNote(fmt::format("note: {}", remark));
+  for (const std::string& line : facts->omissions.Lines()) PrintNote("note: " + line);
+  PrintResult(importer::ClusterFileOf(*facts, path));
+  return OkStatus();
+}
+
+Result<importer::ClusterFacts> FactsOf(ForeignFormat format, const std::string& content, const std::string& path,
+                                       const std::optional<cluster::Device>& gpu) {
+  if (format == ForeignFormat::kTopologyMatrix) {
+    HELM_ASSIGN_OR_RETURN(const auto matrix, formats::ParseTopologyMatrix(content, path));
+    return importer::FactsOf(matrix, gpu);
+  }
+  HELM_ASSIGN_OR_RETURN(const auto topology, formats::ParseNcclTopology(content, path));
+  HELM_ASSIGN_OR_RETURN(importer::ClusterFacts facts, importer::FactsOf(topology, path));
+  if (gpu) facts.gpu = gpu->name;
+  return facts;
+}
+
 }  // namespace
 
 void AddImportOptions(CLI::App& app, ImportArguments& arguments) {
-  app.add_option("--import", arguments.files,
-                 "measure nothing: take rows from a file of nccl-tests, the NCCL Inspector or torch.profiler; may be repeated");
+  app.add_option(
+      "--import", arguments.files,
+      "measure nothing: take rows from a file of nccl-tests, the NCCL Inspector or torch.profiler, or print the cluster file of a topology "
+      "(NCCL's XML, nvidia-smi topo -m); may be repeated");
+  app.add_option("--gpu", arguments.gpu, "with --import: the preset of the GPU, where the file does not say it or calls it otherwise");
   app.add_option("--collective", arguments.collective, "with --import: what was measured, where the file does not say it")
       ->check(CLI::IsMember(kCollectives));
   app.add_option("--dtype", arguments.dtype, "with --import: the element type of messages, where the file does not say it")
@@ -148,19 +190,23 @@ void AddImportOptions(CLI::App& app, ImportArguments& arguments) {
 }
 
 Status ImportMeasurements(const ImportArguments& arguments, const ConfigArguments& config, const std::string& out) {
-  HELM_RETURN_IF_ERROR(CheckOutputs({out}, arguments.files));
-  std::optional<cluster::Cluster> cluster;
+  HELM_ASSIGN_OR_RETURN(const auto gpu, ReadGpu(arguments.gpu));
   ImportHints hints{.collective = arguments.collective};
   if (!arguments.dtype.empty()) hints.dtype = ir::DataTypeFromName(arguments.dtype);
+  std::optional<cost::DeviceKey> device_given;
+  if (gpu) device_given = cost::DeviceKey{.kind = "cuda", .name = gpu->name};
   if (!config.path.empty()) {
     HELM_ASSIGN_OR_RETURN(const auto run, ReadConfig(config));
-    cluster = run.cluster;
+    if (!gpu) device_given = cost::DeviceKeyOf(run.cluster);
     hints.devices_per_node = run.cluster.devices_per_node;
   }
   Importer importer(hints);
   std::map<std::string, std::string> hashes;
   for (const std::string& path : arguments.files) {
     HELM_ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
+    const auto format = formats::ForeignFormatOf(content);
+    const bool topology = format == ForeignFormat::kNcclTopology || format == ForeignFormat::kTopologyMatrix;
+    if (topology && arguments.files.size() == 1) return PrintClusterFile(FactsOf(*format, content, path, gpu), path);
     HELM_RETURN_IF_ERROR(importer.Read(path, content));
     hashes[path] = Hex16(Hash64(content));
   }
@@ -170,7 +216,8 @@ Status ImportMeasurements(const ImportArguments& arguments, const ConfigArgument
     return InvalidError(fmt::format("{}: error: nothing in {} can become a row of a cost table", arguments.files.front(),
                                     arguments.files.size() == 1 ? "this file" : "these files"));
   }
-  HELM_ASSIGN_OR_RETURN(const cost::DeviceKey device, DeviceOf(rows, cluster));
+  HELM_ASSIGN_OR_RETURN(const cost::DeviceKey device, DeviceOf(rows, device_given));
+  HELM_RETURN_IF_ERROR(CheckOutputs({out}, arguments.files));
   return WriteTable(rows, device, hashes, out);
 }
 
