@@ -121,10 +121,11 @@ size_t PeerClass(const StepPrograms& step, size_t rank_class, const Op& op) {
   return (rank_class + offset) % step.classes.size();
 }
 
-Status VerifyStep(const StepPrograms& step) {
+Status VerifyStep(const StepPrograms& step, const Cancellation& cancellation) {
   HELM_CHECK(!step.classes.empty(), "a step has a program");
-  for (const Program& program : step.classes) HELM_RETURN_IF_ERROR(Verify(program));
+  for (const Program& program : step.classes) HELM_RETURN_IF_ERROR(Verify(program, cancellation));
   HELM_RETURN_IF_ERROR(CheckSameMesh(step));
+  HELM_RETURN_IF_ERROR(cancellation.Check());
   return step.classes.size() == 1 ? OkStatus() : CheckLinks(step);
 }
 

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "ir/program.h"
 
@@ -34,6 +35,7 @@ size_t FirstOpOfClass(const StepPrograms& step, size_t rank_class);
 // The class at the other end of a point-to-point op. REQUIRES: op is one, on a group over `pipeline`.
 size_t PeerClass(const StepPrograms& step, size_t rank_class, const Op& op);
 
-Status VerifyStep(const StepPrograms& step);
+// `cancellation` is asked before each check.
+Status VerifyStep(const StepPrograms& step, const Cancellation& cancellation = {});
 
 }  // namespace helm::ir

@@ -21,25 +21,27 @@ Status StatusOf(const Program& program, const Problems& problems) {
 std::string TensorText(const Program& program, TensorId tensor) { return "%" + program.tensor(tensor).name; }
 std::string StorageText(const Program& program, StorageId storage) { return "@" + program.storage(storage).name; }
 
-Status Verify(const Program& program) {
+Status Verify(const Program& program, const Cancellation& cancellation) {
   Problems problems(program);
   CheckIds(program, problems);
   if (!problems.empty()) return StatusOf(program, problems);  // the other checks follow ids
   CheckNames(program, problems);
   CheckMeshAndGroups(program, problems);
   if (!problems.empty()) return StatusOf(program, problems);  // the other checks ask for the sizes of groups
-  CheckTensors(program, problems);
-  CheckSegments(program, problems);
-  CheckPorts(program, problems);
-  CheckProducers(program, problems);
+  for (const auto check : {CheckTensors, CheckSegments, CheckPorts, CheckProducers}) {
+    HELM_RETURN_IF_ERROR(cancellation.Check());
+    check(program, problems);
+  }
   const size_t before = problems.messages().size();
-  CheckOps(program, problems);
-  CheckActions(program, problems);
-  CheckRegions(program, problems);
+  for (const auto check : {CheckOps, CheckActions, CheckRegions}) {
+    HELM_RETURN_IF_ERROR(cancellation.Check());
+    check(program, problems);
+  }
   if (problems.messages().size() > before) return StatusOf(program, problems);  // the other checks ask for peers and what waits end
-  CheckOrder(program, problems);
-  CheckWaits(program, problems);
-  CheckIsolated(program, problems);
+  for (const auto check : {CheckOrder, CheckWaits, CheckIsolated}) {
+    HELM_RETURN_IF_ERROR(cancellation.Check());
+    check(program, problems);
+  }
   return StatusOf(program, problems);
 }
 

@@ -2,11 +2,13 @@
 // Run on reading a program or plan and after every pass that changed something.
 #pragma once
 
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "ir/program.h"
 
 namespace helm::ir {
 
-Status Verify(const Program& program);
+// `cancellation` is asked before each check.
+Status Verify(const Program& program, const Cancellation& cancellation = {});
 
 }  // namespace helm::ir

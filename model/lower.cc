@@ -116,7 +116,7 @@ ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const i
 
 Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                                const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage,
-                               const LayerExcerpt& excerpt) {
+                               const LayerExcerpt& excerpt, const Cancellation& cancellation) {
   HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
   HELM_RETURN_IF_ERROR(CheckSoftware(model, workload, software, device));
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
@@ -147,7 +147,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   step.software = SoftwareOn(software, device);
   step.recompute = RecomputeOf(strategy);
   builder.program().schedule = schedule;
-  StageLowering(step, software, excerpt).Run();
+  HELM_RETURN_IF_ERROR(StageLowering(step, software, excerpt).Run(cancellation));
   return std::move(builder).Finish();
 }
 

@@ -6,6 +6,7 @@
 // what an action needs right before it and sends its result right behind it (model/stage_lowering.h).
 #pragma once
 
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "ir/program.h"
 #include "ir/schedule.h"
@@ -23,11 +24,12 @@ int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor);
 Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy);
 
 // `schedule`: of this stage (schedule/pipeline_schedule.h); names its chunks, model/chunks.h. A step has as many micro-batches as it says:
-// fewer than the workload's for an excerpt of a step, from which `excerpt` also leaves out layers. REQUIRES: 0 <= stage <
-// strategy.pipeline; the schedule runs each chunk of the stage for each of its micro-batches once: F, then B, or I and W.
+// fewer than the workload's for an excerpt of a step, from which `excerpt` also leaves out layers. `cancellation` is asked before each
+// action. REQUIRES: 0 <= stage < strategy.pipeline; the schedule runs each chunk of the stage for each of its micro-batches once: F, then
+// B, or I and W.
 Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                                const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage,
-                               const LayerExcerpt& excerpt = {});
+                               const LayerExcerpt& excerpt = {}, const Cancellation& cancellation = {});
 
 // Without a pipeline: each micro-batch forward and backward in turn. REQUIRES: strategy.pipeline is 1.
 Result<ir::Program> Lower(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy,

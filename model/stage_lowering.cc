@@ -28,11 +28,14 @@ StageLowering::StageLowering(Step& step, const ir::Software& software, const Lay
       chunks_(ChunksOfStage(step.model, step.strategy, step.stage)),
       chunk_count_(step.strategy.pipeline * step.strategy.virtual_pipeline) {}
 
-void StageLowering::Run() {
+Status StageLowering::Run(const Cancellation& cancellation) {
   ProgramBuilder& b = step_.b;
   AddInputs();
   MakeTables();
-  for (size_t i = 0; i < b.program().schedule.size(); ++i) RunAction(i);
+  for (size_t i = 0; i < b.program().schedule.size(); ++i) {
+    HELM_RETURN_IF_ERROR(cancellation.Check());
+    RunAction(i);
+  }
   b.SetAction(-1);
   EndSends();
   b.At(Phase::kForward, -1, -1);
@@ -44,6 +47,7 @@ void StageLowering::Run() {
   b.At(Phase::kForward, -1, -1);
   b.Label("loss");
   if (loss_.valid()) b.program().outputs["loss"] = reduce ? b.Wait(reducing) : loss_;
+  return OkStatus();
 }
 
 void StageLowering::AddInputs() {

@@ -12,6 +12,8 @@
 #include <optional>
 #include <vector>
 
+#include "core/cancellation.h"
+#include "core/status.h"
 #include "model/chunks.h"
 #include "model/layer_excerpt.h"
 #include "model/step.h"
@@ -22,7 +24,7 @@ namespace helm::model {
 class StageLowering {
  public:
   StageLowering(Step& step, const ir::Software& software, const LayerExcerpt& excerpt);
-  void Run();
+  Status Run(const Cancellation& cancellation);  // fails only when it is cancelled
 
  private:
   struct MicroBatchInput {

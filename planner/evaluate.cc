@@ -52,7 +52,8 @@ Status Compose(const model::ModelSpec& model, const cluster::Cluster& cluster, s
     // Reductions and gathers cross the borders of actions; composition is not held against the written-out step for them.
     evaluation.written_out_because = "gradients or parameters are sharded";
   } else {
-    HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(evaluation.plan, model, device, contends));
+    HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt,
+                          schedule::MaterialiseExcerpt(evaluation.plan, model, device, contends, options.cancellation));
     HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices, options));
     if (composition.simulation) {
       evaluation.simulation = *std::move(composition.simulation);
@@ -76,7 +77,7 @@ void AddToPeaks(Bytes workspace, sim::Simulation& simulation) {
 }
 
 Status WriteOut(sim::PriceBook& prices, const sim::SimulationOptions& options, Evaluation& evaluation) {
-  HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(evaluation.plan));
+  HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(evaluation.plan, options.cancellation));
   HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, prices, options));
   return OkStatus();
 }
@@ -90,6 +91,7 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
   simulation_options.record_timeline = options.record_timeline && !options.templates;
   simulation_options.engine = options.engine;
+  simulation_options.cancellation = options.cancellation;
   HELM_RETURN_IF_ERROR(options.templates ? Compose(model, cluster, prices, simulation_options, evaluation)
                                          : WriteOut(prices, simulation_options, evaluation));
   AddToPeaks(CublasWorkspace(cluster.device), evaluation.simulation);
@@ -108,6 +110,7 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   }
   evaluation.plan.prediction = Summary(evaluation.prediction);
   if (simulation_options.record_timeline) {
+    HELM_RETURN_IF_ERROR(options.cancellation.Check());
     evaluation.plan.program_hash = ir::ProgramHash(evaluation.step);
     evaluation.simulation.timeline.plan = ir::Describe(plan.strategy);
     evaluation.simulation.timeline.program_hash = evaluation.plan.program_hash;

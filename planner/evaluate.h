@@ -6,6 +6,7 @@
 
 #include "cluster/cluster.h"
 #include "config/run_config.h"
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "cost/estimator.h"
 #include "ir/plan.h"
@@ -37,6 +38,7 @@ struct EvaluateOptions {
   bool templates = false;
   sim::Engine engine = sim::Engine::kAutomatic;  // what runs at the same time on a GPU
   bool replay_allocator = false;                 // on GPUs: what the caching allocator reserves
+  Cancellation cancellation;                     // asked all the time; then the evaluation fails with kInterrupted
 };
 
 // REQUIRES: the plan's model and cluster are valid documents; `model` and `cluster` are those documents read; `prices` are those of

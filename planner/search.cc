@@ -2,19 +2,24 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <mutex>
 #include <optional>
 #include <thread>
 
 #include <fmt/format.h>
 
+#include "core/cancellation.h"
 #include "core/text.h"
 #include "planner/memory_bound.h"
 
 namespace helm::planner {
 namespace {
 
-using Clock = std::chrono::steady_clock;
+using Clock = Cancellation::Clock;
+
+constexpr double kTimeLimitSecondsMost = 1e9;  // 30 years: a clock in nanoseconds holds it
+constexpr auto kWriteOutAfterStop = std::chrono::seconds(1);
 
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
@@ -39,8 +44,9 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
 // Simulates the candidates, several at a time; slot i belongs to candidate i, so that the order of finishing does not matter.
 class Simulator {
  public:
-  Simulator(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, const SearchRun& run, Clock::time_point start)
-      : config_(config), candidates_(candidates), run_(run), start_(start), priced_(candidates.size()) {}
+  Simulator(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, const SearchRun& run,
+            const Cancellation& cancellation)
+      : config_(config), candidates_(candidates), run_(run), cancellation_(cancellation), priced_(candidates.size()) {}
 
   Status Run(const EstimatorFactory& make_estimator) {
     const auto threads = std::clamp<int64_t>(run_.threads, 1, std::max<int64_t>(1, static_cast<int64_t>(candidates_.size())));
@@ -53,33 +59,39 @@ class Simulator {
       std::vector<std::jthread> workers;
       for (const auto& estimator : estimators) workers.emplace_back([&] { Work(*estimator); });
     }
-    // The error of the first candidate that had one, whichever thread found it.
-    for (const Status& status : errors_) HELM_RETURN_IF_ERROR(status);
-    return OkStatus();
+    return error_;
   }
 
   // By candidate: it and, where it does not fit, what was priced in its place. Empty: not simulated.
   const std::vector<std::vector<Candidate>>& priced() const { return priced_; }
-  bool interrupted() const { return run_.interrupted != nullptr && run_.interrupted->load(); }
 
  private:
-  bool Stopped() const { return interrupted() || SecondsSince(start_) > config_.search.time_limit_s; }
-
   void Work(const cost::Estimator& estimator) {
     sim::PriceBook prices = MakePriceBook(estimator, config_.cluster);
-    while (true) {
+    while (!cancellation_.requested() && !failed_) {
       const size_t index = next_.fetch_add(1);
-      // The first candidate is always simulated, so that a search that was cut short still has a plan to write.
-      if (index >= candidates_.size() || (index > 0 && Stopped())) return;
+      if (index >= candidates_.size()) return;
       auto priced = Price(candidates_[index], prices);
       const std::lock_guard<std::mutex> lock(mutex_);
       if (priced.ok()) {
         priced_[index] = std::move(priced).value();
+      } else if (priced.status().code() == StatusCode::kInterrupted) {
+        return;
       } else {
-        errors_.push_back(priced.status());
+        Fail(index, priced.status());
       }
       if (run_.progress) run_.progress(++done_, static_cast<int64_t>(candidates_.size()));
     }
+  }
+
+  // Keeps the error of the first candidate that has one, whichever thread finds it when: candidates are begun in their order, so those
+  // before one that failed have all been begun.
+  void Fail(size_t index, const Status& status) {
+    if (index < error_index_) {
+      error_ = status;
+      error_index_ = index;
+    }
+    failed_ = true;
   }
 
   // With its fallbacks, and those of its sharded form, until one of each fits.
@@ -97,9 +109,11 @@ class Simulator {
     strategies.insert(strategies.begin(), candidate);
     std::vector<Candidate> priced;
     for (const ir::Strategy& strategy : strategies) {
-      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                            Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, prices,
-                                     {.memory_fraction = config_.search.memory_fraction, .record_timeline = false, .templates = true}));
+      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, prices,
+                                                                  {.memory_fraction = config_.search.memory_fraction,
+                                                                   .record_timeline = false,
+                                                                   .templates = true,
+                                                                   .cancellation = cancellation_}));
       priced.push_back({strategy, evaluation.prediction, "", evaluation.written_out_because});
       if (evaluation.prediction.fits) break;
     }
@@ -109,11 +123,13 @@ class Simulator {
   const config::RunConfig& config_;
   const std::vector<ir::Strategy>& candidates_;
   const SearchRun& run_;
-  Clock::time_point start_;
+  const Cancellation& cancellation_;
   std::atomic<size_t> next_ = 0;
+  std::atomic<bool> failed_ = false;
   std::mutex mutex_;
   int64_t done_ = 0;
-  std::vector<Status> errors_;
+  size_t error_index_ = std::numeric_limits<size_t>::max();
+  Status error_;
   std::vector<std::vector<Candidate>> priced_;
 };
 
@@ -170,6 +186,18 @@ Status NothingFits(const config::RunConfig& config, const SearchResult& result) 
   return InfeasibleError(message);
 }
 
+// The search was cut short before a plan was found that fits.
+Status NothingYet(const config::RunConfig& config, const SearchResult& result) {
+  if (result.interrupted) {
+    return {StatusCode::kInterrupted,
+            fmt::format("{}: error: interrupted before a plan was found that fits; nothing was written", config.path)};
+  }
+  return InfeasibleError(fmt::format(
+      "{}: error: no plan was found within the time limit of {:g} s: {} strategies were simulated to the end, none of them fits\n"
+      "  fix: give it longer (--time-limit, search.time_limit_s), or fix more of `strategy`",
+      config.path, config.search.time_limit_s, result.unfit.size()));
+}
+
 // Among candidates pruned by their bound the one that is missing least, as if it had been simulated at its bound.
 void KeepClosestPruned(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, SearchResult& result) {
   if (!result.unfit.empty()) return;
@@ -194,20 +222,50 @@ void Rank(SearchResult& result) {
 constexpr double kTemplateErrorMax = 0.005;
 constexpr size_t kLeadersMax = 4;
 
-Status WriteOutLeaders(const config::RunConfig& config, sim::PriceBook& prices, SearchResult& result) {
+Status WriteOutLeaders(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
   const double within = result.ranked.front().prediction.step_time.seconds() * (1 + kTemplateErrorMax);
   const size_t count = std::min(result.ranked.size(), kLeadersMax);
   for (size_t i = 0; i < count && result.ranked[i].prediction.step_time.seconds() <= within; ++i) {
     Candidate& leader = result.ranked[i];
     if (!leader.written_out_because.empty()) continue;
-    HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                          Evaluate(MakePlan(config, leader.strategy), config.model, config.cluster, prices,
-                                   {.memory_fraction = config.search.memory_fraction, .record_timeline = false}));
+    HELM_ASSIGN_OR_RETURN(
+        const Evaluation evaluation,
+        Evaluate(MakePlan(config, leader.strategy), config.model, config.cluster, prices,
+                 {.memory_fraction = config.search.memory_fraction, .record_timeline = false, .cancellation = cancellation}));
     leader.prediction = evaluation.prediction;
     leader.written_out_because = "among the fastest";
   }
   return OkStatus();
 }
+
+// The best plan without its program, as it was found.
+Evaluation Found(const config::RunConfig& config, const SearchResult& result) {
+  const Candidate& best = result.ranked.front();
+  Evaluation found{.plan = MakePlan(config, best.strategy), .prediction = best.prediction};
+  found.plan.prediction = Summary(best.prediction);
+  found.plan.passes.push_back({"search", "", fmt::format("fastest of {} simulated strategies that fit", result.ranked.size())});
+  return found;
+}
+
+// The best plan as it is reported: written out, with its timeline and its program's hash.
+Status Report(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
+  auto written_out = Evaluate(result.best.plan, config.model, config.cluster, prices,
+                              {.memory_fraction = config.search.memory_fraction, .record_timeline = true, .cancellation = cancellation});
+  if (!written_out.ok()) return written_out.status();
+  result.best = std::move(written_out).value();
+  result.best_written_out = true;
+  return OkStatus();
+}
+
+// How long the best plan may take to be written out.
+Cancellation LastMoment(const SearchRun& run, Clock::time_point deadline) {
+  const Clock::time_point soon = Clock::now() + kWriteOutAfterStop;
+  const bool interrupted = Cancellation(run.interrupted).interrupted();
+  return interrupted ? Cancellation(nullptr, soon) : Cancellation(run.interrupted, std::max(deadline, soon));
+}
+
+// What is cut short in these is done without.
+Status UnlessInterrupted(const Status& status) { return status.code() == StatusCode::kInterrupted ? OkStatus() : status; }
 
 }  // namespace
 
@@ -218,24 +276,29 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   result.pruned = std::move(space.rejected);
   const std::vector<ir::Strategy> candidates = PruneByMemory(config, space.candidates, result.pruned);
 
-  Simulator simulator(config, candidates, run, start);
+  const std::chrono::duration<double> seconds(std::min(config.search.time_limit_s, kTimeLimitSecondsMost));
+  const auto deadline = start + std::chrono::duration_cast<Clock::duration>(seconds);
+  const Cancellation cancellation(run.interrupted, deadline);
+  Simulator simulator(config, candidates, run, cancellation);
   HELM_RETURN_IF_ERROR(simulator.Run(make_estimator));
-  result.interrupted = simulator.interrupted();
+  result.interrupted = cancellation.interrupted();
   for (const std::vector<Candidate>& priced : simulator.priced()) {
     if (priced.empty()) result.complete = false;
     for (const Candidate& candidate : priced) (candidate.prediction.fits ? result.ranked : result.unfit).push_back(candidate);
   }
+  if (result.ranked.empty() && !result.complete) return NothingYet(config, result);
   if (result.ranked.empty()) KeepClosestPruned(config, space.candidates, result);
   Rank(result);
   if (result.ranked.empty()) return NothingFits(config, result);
 
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   sim::PriceBook prices = MakePriceBook(*estimator, config.cluster);
-  if (result.complete) HELM_RETURN_IF_ERROR(WriteOutLeaders(config, prices, result));
+  const Status leaders = result.complete ? WriteOutLeaders(config, prices, cancellation, result) : OkStatus();
+  HELM_RETURN_IF_ERROR(UnlessInterrupted(leaders));
   Rank(result);
-  HELM_ASSIGN_OR_RETURN(result.best, Evaluate(MakePlan(config, result.ranked[0].strategy), config.model, config.cluster, prices,
-                                              {.memory_fraction = config.search.memory_fraction, .record_timeline = true}));
-  result.best.plan.passes.push_back({"search", "", fmt::format("fastest of {} simulated strategies that fit", result.ranked.size())});
+  result.best = Found(config, result);
+  if (leaders.ok()) HELM_RETURN_IF_ERROR(UnlessInterrupted(Report(config, prices, LastMoment(run, deadline), result)));
+  result.interrupted = cancellation.interrupted();
   result.search_time_s = SecondsSince(start);
   return result;
 }

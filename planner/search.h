@@ -26,7 +26,8 @@ struct Candidate {
 };
 
 struct SearchResult {
-  Evaluation best;                // with timeline
+  Evaluation best;                // with programs, hash and timeline where best_written_out
+  bool best_written_out = false;  // else there was no time left: as it was found, without those
   std::vector<Candidate> ranked;  // all that fit, fastest first; the first is the best
   std::vector<Candidate> unfit;   // simulated, but over the memory capacity; smallest first
   std::vector<Rejection> pruned;  // dropped unsimulated
@@ -45,6 +46,10 @@ struct SearchRun {
 };
 
 // kInfeasible when nothing fits: the message names the closest plan, how much is missing and which constraint binds.
+//
+// Interrupt and time limit also stop a candidate that is being simulated (core/cancellation.h). After them the best candidate so far may
+// take a second more to be written out; an interrupt during that stops that too. When no candidate was found by then that fits, the search
+// fails: with kInterrupted, or with kInfeasible and the time limit as what binds.
 Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFactory& make_estimator, const SearchRun& run);
 
 }  // namespace helm::planner

@@ -63,7 +63,7 @@ class Jumper {
 
   Result<std::vector<int64_t>> Numbers(int64_t count) {
     plan_.workload.global_batch = count * plan_.strategy.micro_batch * plan_.strategy.data;
-    HELM_ASSIGN_OR_RETURN(state_.step, schedule::Materialise(plan_));
+    HELM_ASSIGN_OR_RETURN(state_.step, schedule::Materialise(plan_, options_.cancellation));
     HELM_ASSIGN_OR_RETURN(state_.simulation, sim::Simulate(state_.step, prices_, options_));
     state_.simulation.critical_path.clear();
     return NumbersOf(state_.simulation);

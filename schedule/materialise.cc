@@ -16,8 +16,9 @@ namespace helm::schedule {
 namespace {
 
 Status CheckHash(const ir::StepPrograms& step, const std::string& expected) {
+  if (expected.empty()) return OkStatus();
   const std::string found = ir::ProgramHash(step);
-  if (expected.empty() || found == expected) return OkStatus();
+  if (found == expected) return OkStatus();
   return InvalidError(
       fmt::format("error: the plan's program has hash {}, the plan was made for {}: it was edited, or made by another version of "
                   "HELM\n  fix: make the plan again with helm-plan, or remove 'program_hash' to run it as this version understands it",
@@ -32,7 +33,7 @@ Result<PlanParts> ReadParts(const ir::Plan& plan) {
   return PlanParts{std::move(model), std::move(cluster)};
 }
 
-Result<ir::StepPrograms> Materialise(const ir::Plan& plan) {
+Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& cancellation) {
   HELM_ASSIGN_OR_RETURN(const PlanParts parts, ReadParts(plan));
   const ir::Strategy& strategy = plan.strategy;
   HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, plan.workload, strategy));
@@ -40,12 +41,14 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan) {
   HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
   ir::StepPrograms step;
   for (size_t stage = 0; stage < schedules.size(); ++stage) {
-    HELM_ASSIGN_OR_RETURN(ir::Program program, model::LowerStage(parts.model, plan.workload, plan.software, strategy, device,
-                                                                 schedules[stage], static_cast<int64_t>(stage)));
+    HELM_ASSIGN_OR_RETURN(ir::Program program,
+                          model::LowerStage(parts.model, plan.workload, plan.software, strategy, device, schedules[stage],
+                                            static_cast<int64_t>(stage), /*excerpt=*/{}, cancellation));
     HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(strategy.overlap, std::move(program)));
     step.classes.push_back(std::move(program));
   }
-  HELM_RETURN_IF_ERROR(ir::VerifyStep(step));
+  HELM_RETURN_IF_ERROR(ir::VerifyStep(step, cancellation));
+  HELM_RETURN_IF_ERROR(cancellation.Check());
   HELM_RETURN_IF_ERROR(CheckHash(step, plan.program_hash));
   return step;
 }

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "cluster/cluster.h"
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "ir/plan.h"
 #include "ir/step_programs.h"
@@ -23,7 +24,8 @@ struct PlanParts {
 };
 Result<PlanParts> ReadParts(const ir::Plan& plan);
 
-Result<ir::StepPrograms> Materialise(const ir::Plan& plan);
+// `cancellation` is asked before each action that is lowered and before each check.
+Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& cancellation = {});
 
 // The same training on one rank: no split, the same micro-batches' size, so that it needs little more memory than a rank of the plan does
 // for activations. Without program hash, passes and prediction, which belong to the split program.

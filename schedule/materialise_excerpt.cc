@@ -78,8 +78,9 @@ std::vector<sim::LayerTurn> TurnsOf(const ir::Action& action, const std::vector<
 
 class ExcerptMaker {
  public:
-  ExcerptMaker(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last)
-      : plan_(plan), model_(model), device_(device), whole_last_(whole_last) {}
+  ExcerptMaker(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last,
+               const Cancellation& cancellation)
+      : plan_(plan), model_(model), device_(device), whole_last_(whole_last), cancellation_(cancellation) {}
 
   Result<sim::StepExcerpt> Run() {
     const ir::Strategy& strategy = plan_.strategy;
@@ -110,8 +111,8 @@ class ExcerptMaker {
     const auto coordinate = static_cast<int64_t>(stage);
     const ir::Schedule& schedule = written_[stage];
     const model::LayerExcerpt layers = model::ExcerptOf(model_, plan_.software, strategy, coordinate, whole_last_);
-    HELM_ASSIGN_OR_RETURN(ir::Program program,
-                          model::LowerStage(model_, plan_.workload, plan_.software, strategy, device_, schedule, coordinate, layers));
+    HELM_ASSIGN_OR_RETURN(ir::Program program, model::LowerStage(model_, plan_.workload, plan_.software, strategy, device_, schedule,
+                                                                 coordinate, layers, cancellation_));
     HELM_ASSIGN_OR_RETURN(excerpt_.programs.classes[stage], ApplyOverlap(strategy.overlap, std::move(program)));
     for (const ir::Action& action : schedule) {
       const bool in_last = action.micro_batch + 1 == excerpt_.micro_batches_written;
@@ -124,6 +125,7 @@ class ExcerptMaker {
   const model::ModelSpec& model_;
   const ir::DeviceKind device_;
   const bool whole_last_;
+  const Cancellation& cancellation_;
   std::vector<std::vector<model::Chunk>> chunks_;  // by stage
   std::vector<ir::Schedule> written_;              // by stage
   std::vector<StageWork> works_;                   // by stage
@@ -132,8 +134,9 @@ class ExcerptMaker {
 
 }  // namespace
 
-Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last) {
-  return ExcerptMaker(plan, model, device, whole_last).Run();
+Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last,
+                                            const Cancellation& cancellation) {
+  return ExcerptMaker(plan, model, device, whole_last, cancellation).Run();
 }
 
 }  // namespace helm::schedule

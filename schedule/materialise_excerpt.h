@@ -6,6 +6,7 @@
 // program with a hash is made.
 #pragma once
 
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "ir/plan.h"
 #include "model/model_spec.h"
@@ -14,8 +15,8 @@
 namespace helm::schedule {
 
 // `model` is the plan's model document read; its cluster counts with `device` alone. `whole_last`: with every layer of the last
-// micro-batch, where reductions of gradients slow down what runs beside them (sim/contention.h).
+// micro-batch, where reductions of gradients slow down what runs beside them (sim/contention.h). `cancellation` is asked as by Materialise.
 Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device,
-                                            bool whole_last = false);
+                                            bool whole_last = false, const Cancellation& cancellation = {});
 
 }  // namespace helm::schedule

@@ -30,9 +30,9 @@ ClassBuilder::ClassBuilder(const ir::StepPrograms& step, size_t rank_class, cons
   for (size_t g = 0; g < program_.groups.size(); ++g) classes_of_group_.push_back(ClassesOf(ir::GroupId(g)));
 }
 
-bool ClassBuilder::Advance() {
+bool ClassBuilder::Advance(const Cancellation& cancellation) {
   const size_t from = next_;
-  for (; next_ < program_.ops.size() && CanWait(next_); ++next_) AddOp(next_);
+  for (; next_ < program_.ops.size() && CanWait(next_) && !cancellation.RequestedAt(next_); ++next_) AddOp(next_);
   return next_ > from;
 }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "ir/step_programs.h"
 #include "ir/stream_layout.h"
 #include "sim/step_graph.h"
@@ -31,8 +32,8 @@ class ClassBuilder {
   ClassBuilder(const ir::StepPrograms& step, size_t rank_class, const TaskCosts& costs, const ir::StreamLayout& layout, bool shares_cores,
                StepGraph& result);
 
-  // Adds the ops up to the next wait for a message that has no task yet. False when it could add none.
-  bool Advance();
+  // Adds the ops up to the next wait for a message that has no task yet, or until it is cancelled. False when it could add none.
+  bool Advance(const Cancellation& cancellation);
   bool finished() const { return next_ == program_.ops.size(); }
   std::string WaitsFor() const;
 

@@ -81,9 +81,10 @@ class ClassWalk {
         open_(stage.open_slots, 0) {}
 
   // As far as it goes until something is waited for that has not begun. False when it could go nowhere.
-  Result<bool> Advance() {
+  Result<bool> Advance(const Cancellation& cancellation) {
     bool moved = false;
     for (; action_ < actions_.size(); ++action_, element_ = 0) {
+      HELM_RETURN_IF_ERROR(cancellation.CheckAt(action_));
       for (; element_ < actions_[action_]->elements.size(); ++element_) {
         const Element& element = actions_[action_]->elements[element_];
         if (element.kind == Element::Kind::kWait && !CanWait(stage_.waits[element.index])) return moved;
@@ -202,7 +203,7 @@ class Composer {
 
   // Fails when prices are missing.
   Status Price() {
-    HELM_ASSIGN_OR_RETURN(std::vector<TaskCosts> costs, PriceStep(excerpt_.programs, prices_));
+    HELM_ASSIGN_OR_RETURN(std::vector<TaskCosts> costs, PriceStep(excerpt_.programs, prices_, options_.cancellation));
     for (size_t c = 0; c < classes_.size(); ++c) {
       const size_t from = excerpt_.told_by[c];
       classes_[c].costs = std::make_shared<TaskCosts>(costs[from]);
@@ -326,7 +327,7 @@ class Composer {
     for (bool moved = true; moved;) {
       moved = false;
       for (ClassWalk& walk : walks) {
-        HELM_ASSIGN_OR_RETURN(const bool further, walk.Advance());
+        HELM_ASSIGN_OR_RETURN(const bool further, walk.Advance(options_.cancellation));
         moved = moved || further;
       }
     }
@@ -383,6 +384,7 @@ Result<Composition> ComposeStep(const StepExcerpt& excerpt, PriceBook& prices, c
   Composer composer(excerpt, prices, options);
   HELM_RETURN_IF_ERROR(composer.Price());
   Result<Simulation> simulation = composer.Compose();
+  if (simulation.status().code() == StatusCode::kInterrupted) return simulation.status();
   if (!simulation.ok()) return Composition{std::nullopt, simulation.status().message()};
   return Composition{std::move(simulation).value(), ""};
 }

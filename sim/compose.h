@@ -30,7 +30,8 @@ struct Composition {
   std::string not_applicable;            // why there is none
 };
 
-// Fails when prices are missing. REQUIRES: prices.ranks_per_node() == options.ranks_per_node. `options.record_timeline` is ignored.
+// Fails when prices are missing, or when it is cancelled. REQUIRES: prices.ranks_per_node() == options.ranks_per_node.
+// `options.record_timeline` is ignored.
 Result<Composition> ComposeStep(const StepExcerpt& excerpt, PriceBook& prices, const SimulationOptions& options);
 
 }  // namespace helm::sim

@@ -152,13 +152,13 @@ bool AnyOverlap(const ir::StepPrograms& step, const StepGraph& step_graph, const
   return false;
 }
 
-Status ApplyContention(const ir::StepPrograms& step, const cost::OverlapLosses& losses, int64_t ranks_per_node, StepGraph& step_graph) {
-  const EventGraph graph = GraphMaker(step, step_graph, ranks_per_node).Make(losses);
+Status ApplyContention(const ir::StepPrograms& step, const SimulationOptions& options, StepGraph& step_graph) {
+  const EventGraph graph = GraphMaker(step, step_graph, options.ranks_per_node).Make(options.overlap_losses);
   const auto name_of = [&](uint32_t id) {
     const Task& task = step_graph.tasks[id];
     return Describe(step.classes[task.rank_class], task.op);
   };
-  HELM_ASSIGN_OR_RETURN(const EventTimes times, SimulateEvents(graph, {.name_of = name_of}));
+  HELM_ASSIGN_OR_RETURN(const EventTimes times, SimulateEvents(graph, {.name_of = name_of, .cancellation = options.cancellation}));
   for (size_t task = 0; task < graph.size(); ++task) step_graph.graph.durations[task] = times.finish[task] - times.start[task];
   return OkStatus();
 }

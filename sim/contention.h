@@ -13,8 +13,8 @@
 #include <cstdint>
 
 #include "core/status.h"
-#include "cost/overlap_model.h"
 #include "ir/step_programs.h"
+#include "sim/simulate.h"
 #include "sim/step_graph.h"
 
 namespace helm::sim {
@@ -26,6 +26,6 @@ inline constexpr int64_t kLatencyBytes = int64_t{1} << 20;
 bool AnyOverlap(const ir::StepPrograms& step, const StepGraph& step_graph, const std::vector<int64_t>& finish);
 
 // Lengthens the durations of the graph. REQUIRES: programs for CUDA.
-Status ApplyContention(const ir::StepPrograms& step, const cost::OverlapLosses& losses, int64_t ranks_per_node, StepGraph& step_graph);
+Status ApplyContention(const ir::StepPrograms& step, const SimulationOptions& options, StepGraph& step_graph);
 
 }  // namespace helm::sim

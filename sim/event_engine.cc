@@ -38,7 +38,9 @@ class EventRun {
       if (open_[task] == 0) MakeReady(task);
     }
     Settle();
+    size_t turn = 0;
     while (!events_.empty()) {
+      HELM_RETURN_IF_ERROR(options.cancellation.CheckAt(turn++));
       now_ = events_.top().time;
       while (!events_.empty() && events_.top().time == now_) HandleNext();
       Settle();

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "sim/event_graph.h"
 #include "sim/shared_tasks.h"
@@ -33,6 +34,7 @@ struct EventTimes {
 struct EventOptions {
   bool record_changes = false;                   // of the rates of tasks that share
   std::function<std::string(uint32_t)> name_of;  // of a task, for messages; by default "task 5"
+  Cancellation cancellation;                     // asked every so many events
 };
 
 // An invalid-input error when tasks are left and none can run: it names what waits for what, along a cycle or up to the missing partner or

@@ -76,7 +76,7 @@ Result<ScheduleTimes> TimesWith(const SimulationOptions& options, const ir::Step
   ScheduleTimes times = Schedule(std::move(step_graph));
   const bool contends = options.engine != Engine::kStatic && step.classes.front().device == ir::DeviceKind::kCuda;
   if (!contends || (options.engine == Engine::kAutomatic && !AnyOverlap(step, times.step_graph, times.finish))) return times;
-  HELM_RETURN_IF_ERROR(ApplyContention(step, options.overlap_losses, options.ranks_per_node, times.step_graph));
+  HELM_RETURN_IF_ERROR(ApplyContention(step, options, times.step_graph));
   return Schedule(std::move(times.step_graph));
 }
 
@@ -115,13 +115,14 @@ Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator&
 
 Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, const SimulationOptions& options) {
   HELM_CHECK(prices.ranks_per_node() == options.ranks_per_node, "prices of the same placement of ranks");
-  HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, prices));
+  HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, prices, options.cancellation));
   HELM_RETURN_IF_ERROR(CheckRange(step, costs));
-  HELM_ASSIGN_OR_RETURN(StepGraph step_graph, BuildStepGraph(step, costs, options.communication_shares_cores));
+  HELM_ASSIGN_OR_RETURN(StepGraph step_graph, BuildStepGraph(step, costs, options.communication_shares_cores, options.cancellation));
   HELM_ASSIGN_OR_RETURN(const ScheduleTimes times, TimesWith(options, step, std::move(step_graph)));
   Simulation simulation;
   std::vector<MemoryProfile> memory;
   for (size_t c = 0; c < step.classes.size(); ++c) {
+    HELM_RETURN_IF_ERROR(options.cancellation.Check());
     HELM_ASSIGN_OR_RETURN(memory.emplace_back(), TrackMemory(step.classes[c], costs[c], options.record_timeline));
     memory[c].peak.rank_class = c;
     if (c == 0 || memory[c].peak.bytes > simulation.peak.bytes) simulation.peak = memory[c].peak;
@@ -129,6 +130,7 @@ Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, con
     simulation.breakdown_of_class.push_back(BreakdownOf(step, times, c));
   }
   const std::vector<uint32_t> path = CriticalPath(times.step_graph.graph, times.finish);
+  HELM_RETURN_IF_ERROR(options.cancellation.Check());
   HELM_RETURN_IF_ERROR(CheckSchedule(step, times, path, simulation.breakdown_of_class));
 
   simulation.makespan = Duration::Picoseconds(times.makespan);

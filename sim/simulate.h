@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "core/units.h"
 #include "cost/estimator.h"
@@ -38,6 +39,7 @@ struct SimulationOptions {
   bool record_timeline = true;              // false: only the numbers (search)
   Engine engine = Engine::kStatic;          // of programs for GPUs
   cost::OverlapLosses overlap_losses;       // for the event engine
+  Cancellation cancellation;                // asked every so many ops or events; then the simulation fails with kInterrupted
 };
 
 // Where the makespan went, seen from the compute stream (the mean over them where a program has several). Invariant: the parts sum to it.

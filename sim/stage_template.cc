@@ -31,7 +31,7 @@ Status Contend(const ir::StepPrograms& programs, const SimulationOptions& option
   LongestPath(graph.graph, finish);
   if (options.engine == Engine::kAutomatic && !AnyOverlap(programs, graph, finish)) return OkStatus();
   of_class.contends = true;
-  return ApplyContention(programs, options.overlap_losses, options.ranks_per_node, graph);
+  return ApplyContention(programs, options, graph);
 }
 
 Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs, const SimulationOptions& options) {
@@ -42,7 +42,8 @@ Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const 
   result.graph.classes.resize(excerpt.programs.classes.size());
   ClassBuilder builder(excerpt.programs, rank_class, costs, layout, options.communication_shares_cores, result.graph);
   while (!builder.finished()) {
-    bool moved = builder.Advance();
+    bool moved = builder.Advance(options.cancellation);
+    HELM_RETURN_IF_ERROR(options.cancellation.Check());
     for (std::vector<Posted> ready = builder.Ready(); !ready.empty(); ready = builder.Ready()) {
       if (ready.front().batch >= 0) return UnavailableError("messages that progress together");
       result.posted[ready.front().op] = ready.front().after;

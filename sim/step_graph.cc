@@ -27,14 +27,15 @@ class StepBuilder {
     }
   }
 
-  Result<StepGraph> Build() {
+  Result<StepGraph> Build(const Cancellation& cancellation) {
     while (true) {
       bool moved = false;
       bool finished = true;
       for (const auto& builder : builders_) {
-        moved = builder->Advance() || moved;
+        moved = builder->Advance(cancellation) || moved;
         finished = finished && builder->finished();
       }
+      HELM_RETURN_IF_ERROR(cancellation.Check());
       moved = Match() || moved;
       if (finished) return std::move(result_);
       if (!moved) return Stalled();
@@ -85,10 +86,11 @@ class StepBuilder {
 
 }  // namespace
 
-Result<StepGraph> BuildStepGraph(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs, bool communication_shares_cores) {
+Result<StepGraph> BuildStepGraph(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs, bool communication_shares_cores,
+                                 const Cancellation& cancellation) {
   HELM_CHECK(costs.size() == step.classes.size(), "costs for each class");
   for (size_t c = 0; c < costs.size(); ++c) HELM_CHECK(costs[c].ops.size() == step.classes[c].ops.size(), "one cost for each op");
-  return StepBuilder(step, costs, communication_shares_cores).Build();
+  return StepBuilder(step, costs, communication_shares_cores).Build(cancellation);
 }
 
 }  // namespace helm::sim

@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "ir/step_programs.h"
 #include "ir/stream_layout.h"
@@ -55,6 +56,7 @@ struct StepGraph {
 };
 
 // `costs`: by class. When the programs wait for each other for ever, the error says who waits for what.
-Result<StepGraph> BuildStepGraph(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs, bool communication_shares_cores);
+Result<StepGraph> BuildStepGraph(const ir::StepPrograms& step, const std::vector<TaskCosts>& costs, bool communication_shares_cores,
+                                 const Cancellation& cancellation = {});
 
 }  // namespace helm::sim

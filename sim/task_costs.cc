@@ -81,7 +81,7 @@ class Pricer {
 
 }  // namespace
 
-Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices) {
+Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices, const Cancellation& cancellation) {
   Pricer pricer(prices);
   std::vector<TaskCosts> costs(step.classes.size());
   for (size_t c = 0; c < costs.size(); ++c) {
@@ -91,6 +91,7 @@ Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook
     costs[c].ops.resize(program.ops.size());
     costs[c].follows.resize(program.ops.size());
     for (size_t i = 0; i < program.ops.size(); ++i) {
+      HELM_RETURN_IF_ERROR(cancellation.CheckAt(i));
       const ir::Op& op = program.ops[i];
       costs[c].follows[i] = regions.IsFollower(i);
       if (costs[c].follows[i]) continue;

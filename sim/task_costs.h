@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "cluster/placement.h"
+#include "core/cancellation.h"
 #include "core/status.h"
 #include "cost/estimator.h"
 #include "ir/program.h"
@@ -26,7 +27,7 @@ struct TaskCosts {
 
 // By class. Fails with every op and collective that has no price, each with the reason. A message is priced at its sender; its receiver's
 // op costs nothing of its own.
-Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices);
+Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices, const Cancellation& cancellation = {});
 
 // The prices of the program's collectives as `rank` finds them (whose groups may lie on the nodes otherwise than those of the rank that
 // `costs` were made for), in place of those there.

@@ -56,11 +56,15 @@ Status Run(const Arguments& arguments) {
   stamp.seed = config.workload.seed;
   plan.stamp = MakeStamp(stamp);
   HELM_RETURN_IF_ERROR(ir::WritePlan(plan, arguments.out));
-  HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.best.simulation.timeline));
+  if (result.best_written_out) {
+    HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.best.simulation.timeline));
+  } else {
+    tools::PrintNote(
+        fmt::format("{} is without the hash of its program, and no timeline was written: there was no time left for them", arguments.out));
+  }
   Print(arguments, config, result);
-  if (result.interrupted)
-    return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};
-  return OkStatus();
+  if (!result.interrupted) return OkStatus();
+  return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};
 }
 
 }  // namespace

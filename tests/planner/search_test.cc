@@ -95,15 +95,93 @@ TEST(SearchTest, NothingFitsNamesTheClosestAndWhatIsMissing) {
   EXPECT_NE(result.status().message().find("memory binds"), std::string::npos) << result.status().message();
 }
 
-TEST(SearchTest, AnInterruptedSearchStillHasAPlan) {
+TEST(SearchTest, InterruptedBeforeAnyPlanItHasNone) {
   const std::atomic<bool> interrupted = true;
-  SearchRun run;
-  run.interrupted = &interrupted;
-  const auto result = Search(SmallConfig(2), BytesEstimatorFactory(), run);
+  const auto result = Search(SmallConfig(2), BytesEstimatorFactory(), {.interrupted = &interrupted});
+  EXPECT_EQ(result.status().code(), StatusCode::kInterrupted);
+  EXPECT_NE(result.status().message().find("interrupted before a plan was found that fits"), std::string::npos);
+}
+
+// A small step is written out in the last moment.
+TEST(SearchTest, InterruptedLaterItHasTheBestSoFar) {
+  const config::RunConfig config = SmallConfig(2);
+  std::atomic<bool> interrupted = false;
+  const SearchRun run{.interrupted = &interrupted, .progress = [&](int64_t done, int64_t) { interrupted = done == 1; }};
+  const auto result = Search(config, BytesEstimatorFactory(), run);
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_TRUE(result->interrupted);
   EXPECT_FALSE(result->complete);
-  EXPECT_EQ(result->ranked.size(), 1u);
+  ASSERT_EQ(result->ranked.size(), 1u);
+  EXPECT_EQ(result->best.plan.strategy, result->ranked[0].strategy);
+  EXPECT_TRUE(result->best_written_out);
+  EXPECT_NE(result->best.plan.program_hash, "");
+}
+
+// Presses Ctrl-C when the search asks it for a price.
+class InterruptingEstimator : public BytesEstimator {
+ public:
+  explicit InterruptingEstimator(std::atomic<bool>& interrupted) : interrupted_(interrupted) {}
+  Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override {
+    interrupted_ = true;
+    return BytesEstimator::EstimateOp(op);
+  }
+
+ private:
+  std::atomic<bool>& interrupted_;
+};
+
+// All threads leave the candidate that they are at: nothing was found.
+TEST(SearchTest, InterruptingThreadsStopsThemWithinACandidate) {
+  std::atomic<bool> interrupted = false;
+  const EstimatorFactory factory = [&]() -> Result<std::unique_ptr<cost::Estimator>> {
+    return std::unique_ptr<cost::Estimator>(new InterruptingEstimator(interrupted));
+  };
+  const auto result = Search(SmallConfig(4), factory, {.threads = 3, .interrupted = &interrupted});
+  EXPECT_EQ(result.status().code(), StatusCode::kInterrupted);
+}
+
+// Once all are simulated, the fastest are written out; interrupted there, the search keeps what it knows of the best. The estimator for
+// that is the last one made.
+TEST(SearchTest, InterruptedWhileTheBestIsWrittenOutItIsAsItWasFound) {
+  std::atomic<bool> interrupted = false;
+  int made = 0;
+  const EstimatorFactory factory = [&]() -> Result<std::unique_ptr<cost::Estimator>> {
+    if (++made == 1) return std::unique_ptr<cost::Estimator>(new BytesEstimator);
+    return std::unique_ptr<cost::Estimator>(new InterruptingEstimator(interrupted));
+  };
+  const auto result = Search(SmallConfig(2), factory, {.interrupted = &interrupted});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_TRUE(result->interrupted && result->complete);
+  EXPECT_FALSE(result->best_written_out);
+  EXPECT_EQ(result->best.plan.strategy, result->ranked[0].strategy);
+  EXPECT_EQ(result->best.prediction.step_time, result->ranked[0].prediction.step_time);
+  EXPECT_GT(result->best.plan.prediction.step_time_s, 0);
+  EXPECT_EQ(result->best.plan.program_hash, "");
+  EXPECT_TRUE(result->best.simulation.timeline.ops.empty());
+}
+
+TEST(SearchTest, ATimeLimitBeforeAnyPlanIsWhatBinds) {
+  config::RunConfig config = SmallConfig(2);
+  config.search.time_limit_s = 1e-9;
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  EXPECT_EQ(result.status().code(), StatusCode::kInfeasible);
+  EXPECT_NE(result.status().message().find("no plan was found within the time limit of 1e-09 s"), std::string::npos);
+}
+
+// Whichever thread meets an error when: that of the first strategy which has one.
+TEST(SearchTest, TheErrorOfThreadsIsThatOfTheFirstCandidate) {
+  class Refusing : public BytesEstimator {
+   public:
+    Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override {
+      return UnavailableError("no price of " + ir::ToText(op));
+    }
+  };
+  const EstimatorFactory factory = []() -> Result<std::unique_ptr<cost::Estimator>> {
+    return std::unique_ptr<cost::Estimator>(new Refusing);
+  };
+  const std::string first = Search(SmallConfig(4), factory, {}).status().message();
+  EXPECT_NE(first, "");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(Search(SmallConfig(4), factory, {.threads = 3}).status().message(), first);
 }
 
 // One byte less than the smallest step with whole parameters needs: none of those fits, so parameters are sharded; never where they are not

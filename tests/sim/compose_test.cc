@@ -112,5 +112,14 @@ TEST(Compose, FailsWithoutPrices) {
   EXPECT_EQ(ComposeStep(WholeStep(test::ProgramFromText(kTwoStreams)), prices, {}).status().code(), StatusCode::kUnavailable);
 }
 
+// Not one that cannot be composed: nobody is to write it out instead.
+TEST(Compose, CancelledItFails) {
+  const test::FakeEstimator estimator;
+  PriceBook prices(estimator, 1);
+  const std::atomic<bool> interrupted = true;
+  const SimulationOptions options{.cancellation = Cancellation(&interrupted)};
+  EXPECT_EQ(ComposeStep(WholeStep(test::ProgramFromText(kTwoStreams)), prices, options).status().code(), StatusCode::kInterrupted);
+}
+
 }  // namespace
 }  // namespace helm::sim

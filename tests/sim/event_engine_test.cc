@@ -35,6 +35,14 @@ std::string Stall(const EventGraph& graph, const EventOptions& options = {}) {
   return times.status().message();
 }
 
+TEST(EventEngine, CancelledItFails) {
+  EventGraph graph;
+  Add(graph, 5, {});
+  const std::atomic<bool> interrupted = true;
+  const EventOptions options{.cancellation = Cancellation(&interrupted)};
+  EXPECT_EQ(SimulateEvents(graph, options).status().code(), StatusCode::kInterrupted);
+}
+
 TEST(EventEngine, EmptyGraphTakesNoTime) { EXPECT_EQ(TimesOf(EventGraph{}).makespan, 0); }
 
 // As in static_engine_test.cc, numbered backwards: 4 (1) before 3 (10) and 2 (100), both before 1 (1000); 0 (5) alone.
