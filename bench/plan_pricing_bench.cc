@@ -78,7 +78,7 @@ std::vector<Case> Cases() {
 
 Prediction Price(const Case& of, sim::PriceBook& prices, bool templates) {
   const auto evaluation = Evaluate(MakePlan(of.config, of.config.strategy), of.config.model, of.config.cluster, prices,
-                                   {.record_timeline = false, .templates = templates});
+                                   {.record_timeline = false, .form = templates ? StepForm::kComposed : StepForm::kWrittenOut});
   HELM_CHECK(evaluation.ok(), evaluation.status().message().c_str());
   HELM_CHECK(!templates || evaluation->written_out_because.empty(), evaluation->written_out_because.c_str());
   return evaluation->prediction;

@@ -170,6 +170,7 @@ Plan ReadDocument(const YamlValue& document, Diagnostics& diagnostics) {
   if (const YamlValue* value = reader.RequireValue("software")) plan.software = ReadSoftware(*value, diagnostics);
   if (const YamlValue* value = reader.RequireValue("strategy")) plan.strategy = ReadStrategy(*value, nullptr, diagnostics);
   if (const YamlValue* value = reader.Value("tolerance")) plan.tolerance = ReadTolerance(*value, diagnostics);
+  reader.Read("memory_fraction", plan.memory_fraction, {0.0, 1.0, true});
   if (const YamlValue* value = reader.Value("passes")) plan.passes = ReadPasses(*value, diagnostics);
   if (auto hash = reader.String("program_hash")) plan.program_hash = *hash;
   if (const YamlValue* value = reader.Value("prediction")) plan.prediction = ReadPrediction(*value, diagnostics);
@@ -188,6 +189,7 @@ std::string ToYaml(const Plan& plan) {
                    {"software", Differences(plan.software, Software())},
                    {"strategy", ToJson(plan.strategy)},
                    {"tolerance", {{"step_time", plan.tolerance.step_time}, {"peak_memory", plan.tolerance.peak_memory}}},
+                   {"memory_fraction", plan.memory_fraction},
                    {"passes", PassesToJson(plan.passes)},
                    {"program_hash", plan.program_hash},
                    {"prediction", PredictionToJson(plan.prediction)},

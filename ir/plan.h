@@ -38,6 +38,7 @@ struct Plan {
   Software software;
   Strategy strategy;
   Tolerance tolerance;
+  double memory_fraction = 1.0;  // of a device's memory that it may fill: the capacity it was searched with
   std::vector<PassRecord> passes;
   std::string program_hash;
   PlanPrediction prediction;

@@ -6,13 +6,9 @@
 #include "cluster/placement.h"
 #include "ir/program_text.h"
 #include "model/model_reader.h"
-#include "model/parameter_plan.h"
 #include "planner/outside_memory.h"
 #include "planner/reserved_memory.h"
-#include "planner/steady_state.h"
 #include "schedule/materialise.h"
-#include "schedule/materialise_excerpt.h"
-#include "sim/compose.h"
 #include "sim/task_costs.h"
 
 namespace helm::planner {
@@ -25,6 +21,7 @@ ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy)
   plan.software = config.software;
   plan.strategy = strategy;
   plan.tolerance = config.tolerance;
+  plan.memory_fraction = config.search.memory_fraction;
   plan.cost_tables = config.cost_tables;
   return plan;
 }
@@ -43,43 +40,12 @@ sim::PriceBook MakePriceBook(const cost::Estimator& estimator, const cluster::Cl
 
 namespace {
 
-// Fills in simulation and step.
-Status Compose(const model::ModelSpec& model, const cluster::Cluster& cluster, sim::PriceBook& prices,
-               const sim::SimulationOptions& options, Evaluation& evaluation) {
-  const ir::DeviceKind device = cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
-  const bool contends = device == ir::DeviceKind::kCuda && options.engine != sim::Engine::kStatic;
-  if (model::ShardingOf(evaluation.plan.strategy).gradients) {
-    // Reductions and gathers cross the borders of actions; composition is not held against the written-out step for them.
-    evaluation.written_out_because = "gradients or parameters are sharded";
-  } else {
-    HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt,
-                          schedule::MaterialiseExcerpt(evaluation.plan, model, device, contends, options.cancellation));
-    HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices, options));
-    if (composition.simulation) {
-      evaluation.simulation = *std::move(composition.simulation);
-      evaluation.step = std::move(excerpt.programs);
-      return OkStatus();
-    }
-    evaluation.written_out_because = composition.not_applicable;
-  }
-  HELM_ASSIGN_OR_RETURN(SteadyState state, SimulateSteadyState(evaluation.plan, prices, options));
-  evaluation.simulation = std::move(state.simulation);
-  evaluation.step = std::move(state.step);
-  return OkStatus();
-}
-
 // What a library allocates once and keeps is in every peak.
 void AddToPeaks(Bytes workspace, sim::Simulation& simulation) {
   simulation.peak.bytes += workspace;
   simulation.peak.workspace += workspace;
   for (Bytes& peak : simulation.peak_of_class) peak += workspace;
   for (ir::RankSummary& rank : simulation.timeline.ranks) rank.memory_bytes_peak += workspace;
-}
-
-Status WriteOut(sim::PriceBook& prices, const sim::SimulationOptions& options, Evaluation& evaluation) {
-  HELM_ASSIGN_OR_RETURN(evaluation.step, schedule::Materialise(evaluation.plan, options.cancellation));
-  HELM_ASSIGN_OR_RETURN(evaluation.simulation, sim::Simulate(evaluation.step, prices, options));
-  return OkStatus();
 }
 
 }  // namespace
@@ -89,16 +55,21 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   Evaluation evaluation;
   evaluation.plan = plan;
   sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
-  simulation_options.record_timeline = options.record_timeline && !options.templates;
+  simulation_options.record_timeline = options.record_timeline;
   simulation_options.engine = options.engine;
   simulation_options.cancellation = options.cancellation;
-  HELM_RETURN_IF_ERROR(options.templates ? Compose(model, cluster, prices, simulation_options, evaluation)
-                                         : WriteOut(prices, simulation_options, evaluation));
+  const ir::DeviceKind device = cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
+  HELM_ASSIGN_OR_RETURN(SimulatedStep step, SimulateStep(plan, model, device, prices, simulation_options, options.form));
+  evaluation.step = std::move(step.programs);
+  evaluation.simulation = std::move(step.simulation);
+  evaluation.written_out_because = std::move(step.not_composed_because);
+  evaluation.not_written_out_because = std::move(step.not_written_out_because);
   AddToPeaks(CublasWorkspace(cluster.device), evaluation.simulation);
-  evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, options.memory_fraction);
+  evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, plan.memory_fraction);
   const size_t fullest = evaluation.simulation.peak.rank_class;
   evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, fullest);
-  if (options.replay_allocator && !cluster.device.is_cpu) {
+  const bool too_large = !evaluation.not_written_out_because.empty() && ReplaysWholeStep(plan);
+  if (options.replay_allocator && !cluster.device.is_cpu && !too_large) {
     HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, prices, CublasWorkspace(cluster.device)));
     evaluation.prediction.memory_bytes_reserved = evaluation.reserved_of_class[fullest];
     evaluation.prediction.outside = OutsideMemoryOf(evaluation.step, fullest, cluster);
@@ -109,7 +80,7 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
     }
   }
   evaluation.plan.prediction = Summary(evaluation.prediction);
-  if (simulation_options.record_timeline) {
+  if (step.written_out && options.record_timeline) {
     HELM_RETURN_IF_ERROR(options.cancellation.Check());
     evaluation.plan.program_hash = ir::ProgramHash(evaluation.step);
     evaluation.simulation.timeline.plan = ir::Describe(plan.strategy);

@@ -12,6 +12,7 @@
 #include "ir/plan.h"
 #include "ir/step_programs.h"
 #include "planner/prediction.h"
+#include "planner/step_form.h"
 #include "sim/price_book.h"
 #include "sim/simulate.h"
 
@@ -21,24 +22,22 @@ namespace helm::planner {
 ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy);
 
 struct Evaluation {
-  ir::Plan plan;  // with hash and prediction
-  ir::StepPrograms step;
+  ir::Plan plan;          // with prediction, and hash where record_timeline
+  ir::StepPrograms step;  // planner/step_form.h
   sim::Simulation simulation;
   Prediction prediction;
-  // Why the step was written out although templates were asked for; empty: it was not, or nobody asked.
-  std::string written_out_because;
+  std::string written_out_because;       // although it was to be composed; empty: it was, or was not to be
+  std::string not_written_out_because;   // although it was to be written out if it is not too large; empty: it was, or was not to be
   std::vector<Bytes> reserved_of_class;  // by the caching allocator; empty unless it was replayed
 };
 
 struct EvaluateOptions {
-  double memory_fraction = 1.0;
-  bool record_timeline = true;
-  // Composed of templates (sim/compose.h): the evaluation then has the programs of an excerpt, and no timeline. Where they do not apply the
-  // step is written out, but for many micro-batches (planner/steady_state.h), and the evaluation says why.
-  bool templates = false;
+  bool record_timeline = true;  // and find the program's hash, of a step that is written out
+  StepForm form = StepForm::kWrittenOut;
   sim::Engine engine = sim::Engine::kAutomatic;  // what runs at the same time on a GPU
-  bool replay_allocator = false;                 // on GPUs: what the caching allocator reserves
-  Cancellation cancellation;                     // asked all the time; then the evaluation fails with kInterrupted
+  // On GPUs: what the caching allocator reserves. Not of gpipe's steps that are too large to be written out.
+  bool replay_allocator = false;
+  Cancellation cancellation;  // asked all the time; then the evaluation fails with kInterrupted
 };
 
 // REQUIRES: the plan's model and cluster are valid documents; `model` and `cluster` are those documents read; `prices` are those of

@@ -61,6 +61,11 @@ std::string NotModelled(const ir::Software& software, const ir::Strategy& strate
   return text;
 }
 
+// How the numbers were found, where that is not the usual way.
+std::string Form(const std::string& not_written_out_because) {
+  return not_written_out_because.empty() ? "" : fmt::format("step           not written out: {}\n", not_written_out_because);
+}
+
 nlohmann::ordered_json CandidateJson(const Candidate& candidate) {
   nlohmann::ordered_json json{{"strategy", ToJson(candidate.strategy)}, {"prediction", ToJson(candidate.prediction)}};
   if (!candidate.reason.empty()) json["reason"] = candidate.reason;
@@ -75,7 +80,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
                       config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
                       config.workload.sequence_length, ir::Name(config.workload.dtype));
   text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
-  text += NotModelled(config.software, result.best.plan.strategy);
+  text += NotModelled(config.software, result.best.plan.strategy) + Form(result.best_not_written_out_because);
   text += ToText(result.best.prediction);
   text += fmt::format("searched       {} simulated ({} written out), {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
                       WrittenOut(result), result.pruned.size(), result.search_time_s,
@@ -110,6 +115,7 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
                         {"pruned", result.pruned.size()},
                         {"simulated", simulated},
                         {"written_out", WrittenOut(result)}};
+  if (!result.best_not_written_out_because.empty()) json["not_written_out_because"] = result.best_not_written_out_because;
   json["search_time_s"] = result.search_time_s;
   json["complete"] = result.complete;
   return json;
@@ -117,12 +123,15 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
 
 std::string RenderText(const Evaluation& evaluation) {
   return fmt::format("strategy       {}\nsoftware       {}\n", ir::Describe(evaluation.plan.strategy), evaluation.plan.software.framework) +
-         NotModelled(evaluation.plan.software, evaluation.plan.strategy) + ToText(evaluation.prediction);
+         NotModelled(evaluation.plan.software, evaluation.plan.strategy) + Form(evaluation.not_written_out_because) +
+         ToText(evaluation.prediction);
 }
 
 nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {
-  return {
+  nlohmann::ordered_json json = {
       {"schema_version", kSchemaVersion}, {"strategy", ToJson(evaluation.plan.strategy)}, {"prediction", ToJson(evaluation.prediction)}};
+  if (!evaluation.not_written_out_because.empty()) json["not_written_out_because"] = evaluation.not_written_out_because;
+  return json;
 }
 
 }  // namespace helm::planner

@@ -12,10 +12,12 @@ namespace {
 // Enough to fill a pipeline and to see it full: 1F1B fills in as many micro-batches as stages; with interleaving a whole number of groups.
 int64_t MicroBatchesReplayed(const ir::Plan& plan) {
   const int64_t all = MicroBatches(plan.workload, plan.strategy);
-  return plan.strategy.schedule == "gpipe" ? all : std::min(all, 3 * plan.strategy.pipeline);
+  return ReplaysWholeStep(plan) ? all : std::min(all, 3 * plan.strategy.pipeline);
 }
 
 }  // namespace
+
+bool ReplaysWholeStep(const ir::Plan& plan) { return plan.strategy.schedule == "gpipe"; }
 
 Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, sim::PriceBook& prices, Bytes library_workspace) {
   ir::Plan few = plan;

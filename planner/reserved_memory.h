@@ -13,6 +13,9 @@
 
 namespace helm::planner {
 
+// Whether every micro-batch is replayed.
+bool ReplaysWholeStep(const ir::Plan& plan);
+
 // `library_workspace`: allocated before the first step and kept. REQUIRES: a plan for GPUs; `prices` are those of its cluster.
 Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, sim::PriceBook& prices, Bytes library_workspace);
 

@@ -109,11 +109,9 @@ class Simulator {
     strategies.insert(strategies.begin(), candidate);
     std::vector<Candidate> priced;
     for (const ir::Strategy& strategy : strategies) {
-      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation, Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, prices,
-                                                                  {.memory_fraction = config_.search.memory_fraction,
-                                                                   .record_timeline = false,
-                                                                   .templates = true,
-                                                                   .cancellation = cancellation_}));
+      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                            Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, prices,
+                                     {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation_}));
       priced.push_back({strategy, evaluation.prediction, "", evaluation.written_out_because});
       if (evaluation.prediction.fits) break;
     }
@@ -228,10 +226,10 @@ Status WriteOutLeaders(const config::RunConfig& config, sim::PriceBook& prices, 
   for (size_t i = 0; i < count && result.ranked[i].prediction.step_time.seconds() <= within; ++i) {
     Candidate& leader = result.ranked[i];
     if (!leader.written_out_because.empty()) continue;
-    HELM_ASSIGN_OR_RETURN(
-        const Evaluation evaluation,
-        Evaluate(MakePlan(config, leader.strategy), config.model, config.cluster, prices,
-                 {.memory_fraction = config.search.memory_fraction, .record_timeline = false, .cancellation = cancellation}));
+    HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                          Evaluate(MakePlan(config, leader.strategy), config.model, config.cluster, prices,
+                                   {.record_timeline = false, .form = StepForm::kBySize, .cancellation = cancellation}));
+    if (!evaluation.not_written_out_because.empty()) continue;
     leader.prediction = evaluation.prediction;
     leader.written_out_because = "among the fastest";
   }
@@ -248,12 +246,12 @@ Evaluation Found(const config::RunConfig& config, const SearchResult& result) {
 }
 
 // The best plan as it is reported: written out, with its timeline and its program's hash.
-Status Report(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
-  auto written_out = Evaluate(result.best.plan, config.model, config.cluster, prices,
-                              {.memory_fraction = config.search.memory_fraction, .record_timeline = true, .cancellation = cancellation});
+Status Report(const config::RunConfig& config, sim::PriceBook& prices, StepForm form, const Cancellation& cancellation,
+              SearchResult& result) {
+  auto written_out = Evaluate(result.best.plan, config.model, config.cluster, prices, {.form = form, .cancellation = cancellation});
   if (!written_out.ok()) return written_out.status();
   result.best = std::move(written_out).value();
-  result.best_written_out = true;
+  result.best_not_written_out_because = result.best.not_written_out_because;
   return OkStatus();
 }
 
@@ -297,7 +295,9 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   HELM_RETURN_IF_ERROR(UnlessInterrupted(leaders));
   Rank(result);
   result.best = Found(config, result);
-  if (leaders.ok()) HELM_RETURN_IF_ERROR(UnlessInterrupted(Report(config, prices, LastMoment(run, deadline), result)));
+  result.best_not_written_out_because = "there was no time left";
+  const StepForm form = run.timeline ? StepForm::kWrittenOut : StepForm::kBySize;
+  if (leaders.ok()) HELM_RETURN_IF_ERROR(UnlessInterrupted(Report(config, prices, form, LastMoment(run, deadline), result)));
   result.interrupted = cancellation.interrupted();
   result.search_time_s = SecondsSince(start);
   return result;

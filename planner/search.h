@@ -26,13 +26,13 @@ struct Candidate {
 };
 
 struct SearchResult {
-  Evaluation best;                // with programs, hash and timeline where best_written_out
-  bool best_written_out = false;  // else there was no time left: as it was found, without those
-  std::vector<Candidate> ranked;  // all that fit, fastest first; the first is the best
-  std::vector<Candidate> unfit;   // simulated, but over the memory capacity; smallest first
-  std::vector<Rejection> pruned;  // dropped unsimulated
-  std::vector<size_t> pareto;     // indices into ranked: no other is both faster and smaller
-  bool complete = true;           // false: stopped by time limit or interrupt
+  Evaluation best;                           // with programs, hash and timeline where it was written out; else as it was found
+  std::string best_not_written_out_because;  // empty: it was
+  std::vector<Candidate> ranked;             // all that fit, fastest first; the first is the best
+  std::vector<Candidate> unfit;              // simulated, but over the memory capacity; smallest first
+  std::vector<Rejection> pruned;             // dropped unsimulated
+  std::vector<size_t> pareto;                // indices into ranked: no other is both faster and smaller
+  bool complete = true;                      // false: stopped by time limit or interrupt
   bool interrupted = false;
   double search_time_s = 0;
 };
@@ -41,6 +41,7 @@ using EstimatorFactory = std::function<Result<std::unique_ptr<cost::Estimator>>(
 
 struct SearchRun {
   int64_t threads = 1;
+  bool timeline = false;                                      // write the best out however large its step is
   const std::atomic<bool>* interrupted = nullptr;             // may be null
   std::function<void(int64_t done, int64_t total)> progress;  // may be empty; called from one thread at a time
 };

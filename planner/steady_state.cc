@@ -1,5 +1,6 @@
 #include "planner/steady_state.h"
 
+#include <cmath>
 #include <utility>
 #include <vector>
 
@@ -34,20 +35,38 @@ void SetNumbers(const std::vector<int64_t>& numbers, sim::Simulation& simulation
   for (int64_t& bytes : simulation.peak.by_role) bytes = take();
 }
 
+// Micro-batches that a schedule treats alike: one; with interleaving as many as there are stages.
+int64_t GroupOf(const ir::Strategy& strategy) { return strategy.virtual_pipeline > 1 ? strategy.pipeline : 1; }
+
+// At least `count`, and a whole number of groups away from `all`.
+int64_t CountFrom(int64_t count, int64_t all, int64_t group) { return count + ((all - count) % group + group) % group; }
+
+// 1F1B fills in p micro-batches and drains in as many.
+int64_t FirstCount(const ir::Plan& plan) {
+  return CountFrom(2 * plan.strategy.pipeline + 1, MicroBatches(plan.workload, plan.strategy), GroupOf(plan.strategy));
+}
+
+// The same with fewer micro-batches.
+ir::Plan WithMicroBatches(ir::Plan plan, int64_t count) {
+  plan.program_hash.clear();
+  plan.workload.global_batch = count * plan.strategy.micro_batch * plan.strategy.data;
+  return plan;
+}
+
 class Jumper {
  public:
   Jumper(const ir::Plan& plan, sim::PriceBook& prices, const sim::SimulationOptions& options)
-      : plan_(plan), prices_(prices), options_(options), micro_batches_(MicroBatches(plan.workload, plan.strategy)) {
-    plan_.program_hash.clear();
+      : plan_(plan),
+        prices_(prices),
+        options_(options),
+        micro_batches_(MicroBatches(plan.workload, plan.strategy)),
+        group_(GroupOf(plan.strategy)) {
     options_.record_timeline = false;
-    group_ = plan.strategy.virtual_pipeline > 1 ? plan.strategy.pipeline : 1;
   }
 
   Result<SteadyState> Run() {
-    const bool grows = plan_.strategy.schedule == "gpipe";
-    // 1F1B fills in p micro-batches and drains in as many.
-    for (int64_t first = FirstCount(2 * plan_.strategy.pipeline + 1); !grows && first + 2 * group_ < micro_batches_;
-         first = FirstCount(2 * first)) {
+    for (int64_t first = FirstCount(plan_); MayJump(plan_) && first + 2 * group_ < micro_batches_;
+         first = CountFrom(2 * first, micro_batches_, group_)) {
       HELM_ASSIGN_OR_RETURN(const std::vector<int64_t> a, Numbers(first));
       HELM_ASSIGN_OR_RETURN(const std::vector<int64_t> b, Numbers(first + group_));
       HELM_ASSIGN_OR_RETURN(const std::vector<int64_t> c, Numbers(first + 2 * group_));
@@ -58,12 +77,8 @@ class Jumper {
   }
 
  private:
-  // At least `count`, and a whole number of groups away from all of them.
-  int64_t FirstCount(int64_t count) const { return count + ((micro_batches_ - count) % group_ + group_) % group_; }
-
   Result<std::vector<int64_t>> Numbers(int64_t count) {
-    plan_.workload.global_batch = count * plan_.strategy.micro_batch * plan_.strategy.data;
-    HELM_ASSIGN_OR_RETURN(state_.step, schedule::Materialise(plan_, options_.cancellation));
+    HELM_ASSIGN_OR_RETURN(state_.step, schedule::Materialise(WithMicroBatches(plan_, count), options_.cancellation));
     HELM_ASSIGN_OR_RETURN(state_.simulation, sim::Simulate(state_.step, prices_, options_));
     state_.simulation.critical_path.clear();
     return NumbersOf(state_.simulation);
@@ -80,18 +95,31 @@ class Jumper {
     std::vector<int64_t> numbers = last;
     for (size_t i = 0; i < numbers.size(); ++i) numbers[i] += groups * (last[i] - before[i]);
     SetNumbers(numbers, state_.simulation);
+    state_.jumped = true;
     return std::move(state_);
   }
 
-  ir::Plan plan_;
+  const ir::Plan& plan_;
   sim::PriceBook& prices_;
   sim::SimulationOptions options_;
-  int64_t micro_batches_;
-  int64_t group_ = 1;
+  const int64_t micro_batches_;
+  const int64_t group_;
   SteadyState state_;
 };
 
 }  // namespace
+
+bool MayJump(const ir::Plan& plan) {
+  const bool grows = plan.strategy.schedule == "gpipe";
+  return !grows && FirstCount(plan) + 2 * GroupOf(plan.strategy) < MicroBatches(plan.workload, plan.strategy);
+}
+
+Result<int64_t> EstimateOps(const ir::Plan& plan, const Cancellation& cancellation) {
+  const int64_t few = FirstCount(plan);
+  HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(WithMicroBatches(plan, few), cancellation));
+  const auto ops = static_cast<double>(FirstOpOfClass(step, step.classes.size()));
+  return std::llround(ops / static_cast<double>(few) * static_cast<double>(MicroBatches(plan.workload, plan.strategy)));
+}
 
 Result<SteadyState> SimulateSteadyState(const ir::Plan& plan, sim::PriceBook& prices, const sim::SimulationOptions& options) {
   return Jumper(plan, prices, options).Run();

@@ -11,6 +11,8 @@
 // what is reported of a chosen plan, which is written out too.
 #pragma once
 
+#include "core/cancellation.h"
+#include "core/status.h"
 #include "ir/plan.h"
 #include "ir/step_programs.h"
 #include "sim/price_book.h"
@@ -21,7 +23,14 @@ namespace helm::planner {
 struct SteadyState {
   sim::Simulation simulation;  // without timeline and critical path
   ir::StepPrograms step;       // of the largest step that was written out
+  bool jumped = false;         // false: that is all of it
 };
+
+// Whether there are more micro-batches than SimulateSteadyState writes out at first.
+bool MayJump(const ir::Plan& plan);
+
+// About how many operators the step has, of all rank classes together, as the first micro-batches tell. REQUIRES: MayJump(plan).
+Result<int64_t> EstimateOps(const ir::Plan& plan, const Cancellation& cancellation);
 
 // `plan.workload.global_batch` is divisible as for Materialise. `options.record_timeline` is ignored.
 Result<SteadyState> SimulateSteadyState(const ir::Plan& plan, sim::PriceBook& prices, const sim::SimulationOptions& options);

@@ -215,7 +215,7 @@ class Composer {
   }
 
   // Fails when it does not apply.
-  Result<Simulation> Compose() {
+  Result<Composition> Compose() {
     HELM_RETURN_IF_ERROR(MakeTemplates());
     std::vector<ClassWalk> walks;
     for (size_t c = 0; c < classes_.size(); ++c) {
@@ -231,8 +231,10 @@ class Composer {
     for (const ClassWalk& walk : walks) simulation.breakdown_of_class.push_back(walk.BreakdownOf(makespan, walks.size() == 1));
     simulation.breakdown = MeanOf(simulation.breakdown_of_class, simulation.makespan);
     HELM_RETURN_IF_ERROR(AddMemory(simulation));
-    simulation.shares = SharesOfWalks(walks);
-    return simulation;
+    Totals totals;
+    for (const ClassWalk& walk : walks) totals.Add(walk.Sums());
+    simulation.shares = SharesOf(totals.by_source);
+    return Composition{std::move(simulation), "", totals.ops};
   }
 
  private:
@@ -364,12 +366,6 @@ class Composer {
     return OkStatus();
   }
 
-  static SourceShares SharesOfWalks(const std::vector<ClassWalk>& walks) {
-    Totals totals;
-    for (const ClassWalk& walk : walks) totals.Add(walk.Sums());
-    return SharesOf(totals.by_source);
-  }
-
   const StepExcerpt& excerpt_;
   PriceBook& prices_;
   const SimulationOptions& options_;
@@ -383,10 +379,9 @@ Result<Composition> ComposeStep(const StepExcerpt& excerpt, PriceBook& prices, c
   HELM_CHECK(prices.ranks_per_node() == options.ranks_per_node, "prices of the same placement of ranks");
   Composer composer(excerpt, prices, options);
   HELM_RETURN_IF_ERROR(composer.Price());
-  Result<Simulation> simulation = composer.Compose();
-  if (simulation.status().code() == StatusCode::kInterrupted) return simulation.status();
-  if (!simulation.ok()) return Composition{std::nullopt, simulation.status().message()};
-  return Composition{std::move(simulation).value(), ""};
+  Result<Composition> composition = composer.Compose();
+  if (composition.ok() || composition.status().code() == StatusCode::kInterrupted) return composition;
+  return Composition{std::nullopt, composition.status().message(), 0};
 }
 
 }  // namespace helm::sim

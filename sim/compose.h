@@ -15,6 +15,7 @@
 // Where a program holds something that pieces cannot carry, composition says so and gives no number.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -28,6 +29,7 @@ namespace helm::sim {
 struct Composition {
   std::optional<Simulation> simulation;  // without critical path and timeline; its peak names no op
   std::string not_applicable;            // why there is none
+  int64_t ops = 0;                       // of the step written out, all classes together
 };
 
 // Fails when prices are missing, or when it is cancelled. REQUIRES: prices.ranks_per_node() == options.ranks_per_node.

@@ -290,6 +290,7 @@ class TemplateBuilder {
   // As they are in the graph: what runs beside something else may take longer than its price.
   Totals TotalsOf(const Piece& piece) const {
     Totals totals;
+    totals.ops = static_cast<int64_t>(piece.op_end - piece.op_first);
     for (size_t i = piece.op_first; i < piece.op_end; ++i) {
       const ir::Op& op = program_.ops[i];
       if (op.kind == ir::OpKind::kCompute) (op.phase == ir::Phase::kOptimizer ? totals.optimizer : totals.compute) += work_of_[i];
@@ -362,6 +363,7 @@ void Totals::Add(const Totals& other) {
   compute += other.compute;
   optimizer += other.optimizer;
   host += other.host;
+  ops += other.ops;
   for (size_t source = 0; source < by_source.size(); ++source) by_source[source] += other.by_source[source];
 }
 

@@ -50,11 +50,12 @@ struct Element {
   size_t index = 0;  // into the arrays of the StageTemplate
 };
 
-// Sums over ops, picoseconds, but for what is posted.
+// Sums over ops, picoseconds, but for what is posted; and how many they are, all of them.
 struct Totals {
   int64_t compute = 0, optimizer = 0;
   int64_t host = 0;                    // launches that take the compute stream's time: on a CPU
   std::array<int64_t, 3> by_source{};  // of ops and collectives, by cost::Source
+  int64_t ops = 0;                     // their number
 
   void Add(const Totals& other);
 };

@@ -45,6 +45,7 @@ Status Run(const Arguments& arguments) {
   tools::Progress progress("searching");
   planner::SearchRun run;
   run.threads = arguments.threads;
+  run.timeline = tools::AnyOf(arguments.outputs);
   run.interrupted = tools::WatchInterrupt();
   run.progress = [&](int64_t done, int64_t total) { progress.Update(done, total, ""); };
   HELM_ASSIGN_OR_RETURN(planner::SearchResult result, planner::Search(config, make_estimator, run));
@@ -56,11 +57,11 @@ Status Run(const Arguments& arguments) {
   stamp.seed = config.workload.seed;
   plan.stamp = MakeStamp(stamp);
   HELM_RETURN_IF_ERROR(ir::WritePlan(plan, arguments.out));
-  if (result.best_written_out) {
+  if (result.best_not_written_out_because.empty()) {
     HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.best.simulation.timeline));
   } else {
-    tools::PrintNote(
-        fmt::format("{} is without the hash of its program, and no timeline was written: there was no time left for them", arguments.out));
+    tools::PrintNote(fmt::format("{} is without the hash of its program{}: its step was not written out, {}", arguments.out,
+                                 run.timeline ? ", and no timeline was written" : "", result.best_not_written_out_because));
   }
   Print(arguments, config, result);
   if (!result.interrupted) return OkStatus();

@@ -36,7 +36,6 @@ const std::map<std::string, sim::Engine> kEngines = {
 struct Subject {
   ir::Plan plan;
   cluster::Cluster cluster;
-  double memory_fraction = 1.0;
 };
 
 Result<Subject> ReadSubject(const Arguments& arguments) {
@@ -51,7 +50,6 @@ Result<Subject> ReadSubject(const Arguments& arguments) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
     subject.plan = planner::MakePlan(config, config.strategy);
     subject.cluster = config.cluster;
-    subject.memory_fraction = config.search.memory_fraction;
   }
   return subject;
 }
@@ -71,10 +69,12 @@ Status Run(const Arguments& arguments) {
       const auto make_estimator,
       tools::MakeEstimatorFactory(subject.cluster, {subject.plan.cost_tables, arguments.require_measured, subject.plan.software}));
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
+  // What is written is of every operator.
+  const bool writes = tools::AnyOf(arguments.outputs) || !arguments.program.empty() || !arguments.dag.empty();
+  const planner::StepForm form = writes ? planner::StepForm::kWrittenOut : planner::StepForm::kBySize;
   HELM_ASSIGN_OR_RETURN(
       const planner::Evaluation evaluation,
-      planner::EvaluatePlan(subject.plan, *estimator,
-                            {.memory_fraction = subject.memory_fraction, .engine = arguments.engine, .replay_allocator = true}));
+      planner::EvaluatePlan(subject.plan, *estimator, {.form = form, .engine = arguments.engine, .replay_allocator = true}));
   HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, evaluation.simulation.timeline));
   HELM_RETURN_IF_ERROR(WritePrograms(arguments, evaluation.step));
   if (arguments.json) {

@@ -67,6 +67,8 @@ std::vector<std::string> PathsOf(const TimelineOutputs& outputs) {
   return paths;
 }
 
+bool AnyOf(const TimelineOutputs& outputs) { return !outputs.trace.empty() || !outputs.chrome_trace.empty() || !outputs.perfetto.empty(); }
+
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs) {
   app.add_option("--trace", outputs.trace, "write the timeline, as helm-compare reads it");
   app.add_option("--chrome-trace", outputs.chrome_trace,

@@ -22,6 +22,7 @@ struct TimelineOutputs {
 // `inputs`.
 Status CheckOutputs(const std::vector<std::string>& outputs, const std::vector<std::string>& inputs);
 std::vector<std::string> PathsOf(const TimelineOutputs& outputs);
+bool AnyOf(const TimelineOutputs& outputs);
 
 void AddTimelineOptions(CLI::App& app, TimelineOutputs& outputs);
 Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeline);

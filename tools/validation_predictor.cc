@@ -28,11 +28,8 @@ class RowPredictor {
   Result<validation::Prediction> operator()(const config::RunConfig& config, bool all_memory) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
     HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, cost::HostThreadOf(config.software)));
-    const planner::EvaluateOptions options{.memory_fraction = config.search.memory_fraction,
-                                           .record_timeline = false,
-                                           .templates = true,
-                                           .engine = sim::Engine::kStatic,
-                                           .replay_allocator = all_memory};
+    const planner::EvaluateOptions options{
+        .record_timeline = false, .form = planner::StepForm::kComposed, .engine = sim::Engine::kStatic, .replay_allocator = all_memory};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                           planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *prices, options));
     validation::Prediction prediction;

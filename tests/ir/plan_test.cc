@@ -15,6 +15,7 @@ Plan Sample() {
   plan.strategy.tensor = 2;
   plan.strategy.sequence_parallel = true;
   plan.tolerance = {0.15, 0.05};
+  plan.memory_fraction = 0.94;
   plan.passes = {{"bucket_gradients", "25 MiB", "hides 3.2 ms: \"all\" of it"}, {"tiles", "", "nothing to tile"}};
   plan.program_hash = "0123456789012345";  // digits only: must stay a text
   plan.prediction = {0.0123, 123456789012, 0.9, 0.1, 0.0};
@@ -98,10 +99,12 @@ workload: {global_batch: 0, sequence_length: 16, dtype: f32, seed: -1}
 software: {framework: helm, compil: true}
 strategy: {tensro: 2, zero: 4}
 passes: none
+memory_fraction: 0
 program_hash: "0"
 )");
   for (const char* place : {"plan.yaml:2:8: error: ", "plan.yaml:4:26: error: ", "plan.yaml:4:57: error: ", "plan.yaml:4:68: error: ",
-                            "plan.yaml:5:29: error: ", "plan.yaml:6:12: error: ", "plan.yaml:6:29: error: ", "plan.yaml:7:9: error: "}) {
+                            "plan.yaml:5:29: error: ", "plan.yaml:6:12: error: ", "plan.yaml:6:29: error: ", "plan.yaml:7:9: error: ",
+                            "plan.yaml:8:18: error: "}) {
     EXPECT_NE(errors.find(place), std::string::npos) << place << "\n" << errors;
   }
 }

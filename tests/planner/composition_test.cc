@@ -140,6 +140,7 @@ RC_GTEST_PROP(Composition, IsTheWrittenOutStep, ()) {
     return;
   }
   RC_ASSERT(composed->not_applicable == "");
+  RC_ASSERT(composed->ops == static_cast<int64_t>(FirstOpOfClass(*step, step->classes.size())));
   ExpectSame(*composed->simulation, *whole);
 }
 

@@ -13,8 +13,7 @@ namespace {
 
 Prediction Priced(const config::RunConfig& config, const ir::Strategy& strategy) {
   const BytesEstimator estimator;
-  auto evaluation =
-      Evaluate(MakePlan(config, strategy), config.model, config.cluster, estimator, {.memory_fraction = 1, .record_timeline = false});
+  auto evaluation = Evaluate(MakePlan(config, strategy), config.model, config.cluster, estimator, {.record_timeline = false});
   EXPECT_TRUE(evaluation.ok()) << evaluation.status().message();
   return evaluation->prediction;
 }
@@ -85,6 +84,20 @@ TEST(SearchTest, DoesNotDependOnTheNumberOfThreads) {
   }
 }
 
+// Of half the memory of a machine that two ranks share, as search and reader of the plan see it: 1 GiB / 2 / 2.
+TEST(SearchTest, ThePlanKeepsTheCapacityOfItsSearch) {
+  config::RunConfig config = SmallConfig(2);
+  config.search.memory_fraction = 0.5;
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  const auto plan = ir::ParsePlan(ir::ToYaml(result->best.plan), "plan.yaml");
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  const auto evaluation = Evaluate(*plan, config.model, config.cluster, BytesEstimator(), {});
+  ASSERT_TRUE(evaluation.ok()) << evaluation.status().message();
+  EXPECT_EQ(evaluation->prediction.memory_bytes_capacity, Bytes(int64_t{1} << 28));
+  EXPECT_EQ(result->best.prediction.memory_bytes_capacity, Bytes(int64_t{1} << 28));
+}
+
 TEST(SearchTest, NothingFitsNamesTheClosestAndWhatIsMissing) {
   config::RunConfig config = SmallConfig(2);
   config.cluster.device.memory = Bytes(100000);
@@ -113,7 +126,7 @@ TEST(SearchTest, InterruptedLaterItHasTheBestSoFar) {
   EXPECT_FALSE(result->complete);
   ASSERT_EQ(result->ranked.size(), 1u);
   EXPECT_EQ(result->best.plan.strategy, result->ranked[0].strategy);
-  EXPECT_TRUE(result->best_written_out);
+  EXPECT_EQ(result->best_not_written_out_because, "");
   EXPECT_NE(result->best.plan.program_hash, "");
 }
 
@@ -152,7 +165,7 @@ TEST(SearchTest, InterruptedWhileTheBestIsWrittenOutItIsAsItWasFound) {
   const auto result = Search(SmallConfig(2), factory, {.interrupted = &interrupted});
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_TRUE(result->interrupted && result->complete);
-  EXPECT_FALSE(result->best_written_out);
+  EXPECT_EQ(result->best_not_written_out_because, "there was no time left");
   EXPECT_EQ(result->best.plan.strategy, result->ranked[0].strategy);
   EXPECT_EQ(result->best.prediction.step_time, result->ranked[0].prediction.step_time);
   EXPECT_GT(result->best.plan.prediction.step_time_s, 0);

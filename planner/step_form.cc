@@ -1,0 +1,107 @@
+#include "planner/step_form.h"
+
+#include <optional>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "model/parameter_plan.h"
+#include "planner/steady_state.h"
+#include "schedule/materialise.h"
+#include "schedule/materialise_excerpt.h"
+#include "sim/compose.h"
+
+namespace helm::planner {
+namespace {
+
+// 1,234,567: of numbers whose size is the point.
+std::string Grouped(int64_t number) {
+  std::string text = fmt::format("{}", number);
+  for (auto place = static_cast<int64_t>(text.size()) - 3; place > 0; place -= 3) text.insert(static_cast<size_t>(place), ",");
+  return text;
+}
+
+class StepSimulator {
+ public:
+  StepSimulator(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, sim::PriceBook& prices,
+                const sim::SimulationOptions& options, int64_t ops_most)
+      : plan_(plan), model_(model), device_(device), prices_(prices), options_(options), ops_most_(ops_most) {}
+
+  Result<SimulatedStep> Run(StepForm form) {
+    if (form == StepForm::kWrittenOut) return WriteOut();
+    HELM_RETURN_IF_ERROR(Compose());
+    if (form == StepForm::kBySize) {
+      HELM_ASSIGN_OR_RETURN(const bool large, IsLarge());
+      if (!large) return WriteOut();
+    }
+    if (!composed_ops_) HELM_RETURN_IF_ERROR(Jump());
+    if (form == StepForm::kBySize && result_.not_written_out_because.empty()) return WriteOut();  // it could not jump
+    return std::move(result_);
+  }
+
+ private:
+  // Fills in the number of operators, unless the step cannot be composed.
+  Status Compose() {
+    if (model::ShardingOf(plan_.strategy).gradients) {
+      // Reductions and gathers cross the borders of actions; composition is not held against the written-out step for them.
+      result_.not_composed_because = "gradients or parameters are sharded";
+      return OkStatus();
+    }
+    const bool contends = device_ == ir::DeviceKind::kCuda && options_.engine != sim::Engine::kStatic;
+    HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(plan_, model_, device_, contends, options_.cancellation));
+    HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices_, options_));
+    result_.not_composed_because = composition.not_applicable;
+    if (!composition.simulation) return OkStatus();
+    composed_ops_ = composition.ops;
+    result_.simulation = *std::move(composition.simulation);
+    result_.programs = std::move(excerpt.programs);
+    return OkStatus();
+  }
+
+  // About: where it could not be composed, as its first micro-batches tell.
+  Result<bool> IsLarge() {
+    int64_t ops = composed_ops_.value_or(0);
+    if (!composed_ops_ && MayJump(plan_)) {
+      HELM_ASSIGN_OR_RETURN(ops, EstimateOps(plan_, options_.cancellation));
+    }
+    if (ops > ops_most_) {
+      result_.not_written_out_because =
+          fmt::format("it has {}{} operators, {} at most are written out; {}", composed_ops_ ? "" : "about ", Grouped(ops),
+                      Grouped(ops_most_), composed_ops_ ? "composed of templates" : "its first micro-batches tell of the others");
+    }
+    return ops > ops_most_;
+  }
+
+  Status Jump() {
+    HELM_ASSIGN_OR_RETURN(SteadyState state, SimulateSteadyState(plan_, prices_, options_));
+    if (!state.jumped) result_.not_written_out_because.clear();
+    result_.simulation = std::move(state.simulation);
+    result_.programs = std::move(state.step);
+    return OkStatus();
+  }
+
+  Result<SimulatedStep> WriteOut() {
+    result_ = {.written_out = true};
+    HELM_ASSIGN_OR_RETURN(result_.programs, schedule::Materialise(plan_, options_.cancellation));
+    HELM_ASSIGN_OR_RETURN(result_.simulation, sim::Simulate(result_.programs, prices_, options_));
+    return std::move(result_);
+  }
+
+  const ir::Plan& plan_;
+  const model::ModelSpec& model_;
+  const ir::DeviceKind device_;
+  sim::PriceBook& prices_;
+  const sim::SimulationOptions& options_;
+  const int64_t ops_most_;
+  std::optional<int64_t> composed_ops_;  // none: it could not be composed
+  SimulatedStep result_;
+};
+
+}  // namespace
+
+Result<SimulatedStep> SimulateStep(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, sim::PriceBook& prices,
+                                   const sim::SimulationOptions& options, StepForm form, int64_t ops_most) {
+  return StepSimulator(plan, model, device, prices, options, ops_most).Run(form);
+}
+
+}  // namespace helm::planner
