@@ -11,6 +11,7 @@
 #include "core/file.h"
 #include "core/stamp.h"
 #include "exec/data_loader.h"
+#include "exec/in_process.h"
 #include "exec/launch_environment.h"
 #include "exec/private_folder.h"
 #include "exec/rank_pool.h"
@@ -139,6 +140,20 @@ Result<RunResult> RunAsParent(Request request) {
   return Finish(request, record, [&](const Job& job) { return pool->Run(job, StepsTo(options, true)); });
 }
 
+Result<RunResult> RunAsThreads(Request request) {
+  HELM_RETURN_IF_ERROR(CheckLocal(request));
+  HELM_ASSIGN_OR_RETURN(const auto folder, PrivateFolder::Make());
+  request.job.folder = folder->path();
+  const auto run = [&](const Job& job, bool unsplit) {
+    return RunInProcess(job, {.ranks = job.plan.strategy.world_size(),
+                              .timeout = request.options.timeout,
+                              .interrupted = request.options.interrupted,
+                              .on_step = StepsTo(request.options, unsplit)});
+  };
+  HELM_ASSIGN_OR_RETURN(const JobRecord record, run(request.job, false));
+  return Finish(request, record, [&](const Job& job) { return run(job, true); });
+}
+
 Status CheckWorldSize(const Request& request, const LaunchEnvironment& environment) {
   const int64_t needed = request.job.plan.strategy.world_size();
   if (needed == environment.world_size) return OkStatus();
@@ -199,6 +214,7 @@ Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
   HELM_ASSIGN_OR_RETURN(const std::optional<LaunchEnvironment> environment,
                         ReadLaunchEnvironment([](const char* name) { return static_cast<const char*>(std::getenv(name)); }));
   if (environment) return RunAsLaunchedRank(std::move(request), *environment);
+  if (options.in_process) return RunAsThreads(std::move(request));
   return RunAsParent(std::move(request));
 }
 

@@ -1,11 +1,12 @@
 // Run: executes a plan as real processes and gives back what happened: losses, the measured timeline, memory, and the comparison with the
 // unsplit model. What `helm-exec` is apart from its command line.
 //
-// A process that calls Run is one of three things:
+// A process that calls Run is one of four things:
 //  * the parent of local ranks (usual): it spawns world-size copies of this executable, which must call RunSpawnedRank first thing in
 //    main (below), serves their store, watches them, and returns;
 //  * a rank of a job that a launcher started (torchrun, mpirun, srun: exec/launch_environment.h): it joins the others; rank 0 gets the
 //    results;
+//  * all local ranks at once, as threads, where RunOptions::in_process says so;
 //  * nothing else: Run neither prints nor exits, and leaves no process and no half-written file behind, whatever fails.
 //
 //     int main(int argc, char** argv) {
@@ -57,7 +58,8 @@ struct RunOptions {
   runtime::OpTimes op_times = runtime::OpTimes::kEvents;  // GPU: what takes the times of ops in the steps that are recorded
   bool verify = false;                                    // also run the unsplit model and compare (AdamW epsilon 1e-4 on both sides)
   std::string dump_state;                                 // folder (docs/formats/state_dump.md); empty: none
-  std::string data;  // token shard or folder of shards (docs/formats/token_shard.md); empty: shipped text or random tokens
+  std::string data;         // token shard or folder of shards (docs/formats/token_shard.md); empty: shipped text or random tokens
+  bool in_process = false;  // all ranks as threads of this process (exec/in_process.h); not for a launcher's ranks
   std::chrono::milliseconds timeout{60000};  // without progress of a rank
   std::string executable;                    // that the ranks run; empty: this process's own
   std::function<void(const RunEvent&)> observer;

@@ -165,6 +165,7 @@ class Session {
       if (context_.world != nullptr) HELM_RETURN_IF_ERROR(context_.world->Barrier());
       HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep(step >= recorded_from_));
       HELM_RETURN_IF_ERROR(CheckLoss(step, *interpreter));
+      if (context_.shares_process) record.memory_bytes_peak = Bytes();
       memory_bytes_peak_ = std::max(memory_bytes_peak_, record.memory_bytes_peak);
       makespans_.push_back(record.makespan);
       Keep(step, std::move(record));
@@ -213,7 +214,8 @@ class Session {
     const std::vector<Duration> kept(record.makespans.begin() + kept_from, record.makespans.end());
     const int64_t median = kept_from + static_cast<int64_t>(MedianIndex(kept));
 
-    const ir::Timeline own = TimelineOf(step_, rank_, records_.at(median), memory_bytes_peak_);
+    ir::Timeline own = TimelineOf(step_, rank_, records_.at(median), memory_bytes_peak_);
+    if (context_.shares_process) own.memory.clear();
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> texts, Exchange(ir::ToJson(own).dump()));
     if (rank_ != 0) return std::optional<JobRecord>();
     std::vector<ir::Timeline> timelines;

@@ -22,6 +22,7 @@ struct SessionContext {
   runtime::World* world = nullptr;                         // null: the only rank
   RankProgress* progress = nullptr;                        // where this rank says what it does
   std::function<void(int64_t step, double loss)> on_step;  // may be empty
+  bool shares_process = false;  // with other ranks: what the allocator counts is not this rank's, so no memory is recorded
 };
 
 // A status that says that training itself went wrong (not a lost peer) begins with this word.

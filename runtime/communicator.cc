@@ -1,6 +1,7 @@
 #include "runtime/communicator.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <map>
@@ -12,6 +13,7 @@
 #include <torch/csrc/distributed/c10d/TCPStore.hpp>
 
 #include "core/check.h"
+#include "runtime/connecting_world.h"
 #include "runtime/device.h"
 #include "runtime/process_group.h"
 #include "runtime/rendezvous.h"
@@ -28,7 +30,7 @@ class TcpStoreServer final : public StoreServer {
   c10::intrusive_ptr<c10d::TCPStore> store_;
 };
 
-class StoreWorld final : public World {
+class StoreWorld final : public ConnectingWorld {
  public:
   StoreWorld(const Rendezvous& rendezvous, c10::intrusive_ptr<c10d::Store> store) : rendezvous_(rendezvous), store_(std::move(store)) {}
   ~StoreWorld() override {
@@ -61,15 +63,12 @@ class StoreWorld final : public World {
   }
 
   Result<double> AllReduceMaximum(double value) override {
-    char text[40];
-    std::snprintf(text, sizeof text, "%a", value);  // hexadecimal: exact
-    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, AllGatherText(text));
-    double maximum = value;
-    for (const std::string& other : all) maximum = std::max(maximum, std::strtod(other.c_str(), nullptr));
-    return maximum;
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, AllGatherText(EncodeExactly(value)));
+    return LargestOf(all);
   }
 
-  Result<std::unique_ptr<ProcessGroup>> Connect(const Device& device, const std::string& name, const std::vector<int64_t>& members) {
+  Result<std::unique_ptr<ProcessGroup>> Connect(const Device& device, const std::string& name,
+                                                const std::vector<int64_t>& members) override {
     // A name comes again with the next interpreter, which begins with a round of its own, and within a round when measurements follow each
     // other. Not a count of all groups: of a pipeline's stages each connects only those that it uses.
     const int64_t again = connected_[{round_, name}]++;
@@ -119,6 +118,18 @@ class StoreWorld final : public World {
 
 }  // namespace
 
+std::string EncodeExactly(double value) {
+  char text[40];
+  std::snprintf(text, sizeof text, "%a", value);  // hexadecimal
+  return text;
+}
+
+double LargestOf(const std::vector<std::string>& texts) {
+  double largest = -HUGE_VAL;
+  for (const std::string& text : texts) largest = std::max(largest, std::strtod(text.c_str(), nullptr));
+  return largest;
+}
+
 Result<std::unique_ptr<StoreServer>> StoreServer::Start() {
   HELM_ASSIGN_OR_RETURN(auto store, ServeOnLoopback(0));
   return std::unique_ptr<StoreServer>(std::make_unique<TcpStoreServer>(std::move(store)));
@@ -132,9 +143,9 @@ Result<std::unique_ptr<World>> World::Join(const Rendezvous& rendezvous, ir::Dev
 
 Result<std::unique_ptr<ProcessGroup>> MakeProcessGroup(World& world, const Device& device, const std::string& name,
                                                        const std::vector<int64_t>& members) {
-  auto* store_world = dynamic_cast<StoreWorld*>(&world);
-  HELM_CHECK(store_world != nullptr, "every World is made by World::Join");
-  return store_world->Connect(device, name, members);
+  auto* connecting = dynamic_cast<ConnectingWorld*>(&world);
+  HELM_CHECK(connecting != nullptr, "every World is made by World::Join or InProcessRanks");
+  return connecting->Connect(device, name, members);
 }
 
 }  // namespace helm::runtime

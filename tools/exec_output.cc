@@ -74,8 +74,9 @@ std::string ExecText(const exec::RunResult& result, const Result<planner::Evalua
   std::string text = fmt::format("ran            {}, {} steps ({} of them warm-up) on {}\n", result.timeline.plan, result.losses.size(),
                                  result.warm_up_steps, result.data);
   text += fmt::format("loss           {}\n", Losses(result.losses));
-  text += fmt::format("measured       step {} (median), peak memory {}\n", FormatDuration(result.step_time),
-                      FormatBytes(result.memory_bytes_peak));
+  const bool counted = result.memory_bytes_peak.count() > 0;
+  text += fmt::format("measured       step {} (median), {}\n", FormatDuration(result.step_time),
+                      counted ? "peak memory " + FormatBytes(result.memory_bytes_peak) : "memory not counted by rank");
   if (result.verify) text += VerifyText(*result.verify);
   if (!predicted.ok()) return text + fmt::format("no prediction  {}\n", predicted.status().message());
   if (const auto comparison = CompareWith(result, predicted)) text += "\n" + report::RenderText(*comparison, {.colour = colour});
