@@ -9,6 +9,7 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
 
 #include "core/check.h"
 #include "runtime/device.h"
@@ -362,6 +363,7 @@ Status DispatchInterpreter::Failure(size_t index, const std::exception& error) c
   cause = cause.substr(0, cause.find('\n'));
   std::string text = "error: rank " + std::to_string(rank_) + ": " + DescribeOp(program_, ir::OpId(index));
   const ir::Op& op = program_.ops[index];
+  if (dynamic_cast<const c10::OutOfMemoryError*>(&error) != nullptr) return UnavailableError(text + ": out of memory: " + cause);
   if (op.kind != ir::OpKind::kCollectiveStart && op.kind != ir::OpKind::kWait) return InternalError(text + ": " + cause);
   if (op.kind == ir::OpKind::kWait) text += " for " + DescribeOp(program_, ir::OpId(static_cast<size_t>(plan_.ops[index].waits_for)));
   return RankFailedError(text + " on group '" + program_.group(op.group).name + "': " + cause);

@@ -40,6 +40,17 @@ Result<planner::Evaluation> Predict(const ir::Plan& plan, const Arguments& argum
   return planner::EvaluatePlan(plan, *estimator, {.replay_allocator = true});
 }
 
+// Beside a device that is full: what the simulator says the plan needs. Empty where it cannot say.
+std::string SimulatedPeak(const ir::Plan& plan, const Arguments& arguments) {
+  const auto predicted = Predict(plan, arguments);
+  if (!predicted.ok()) return "";
+  const planner::Prediction& prediction = predicted->prediction;
+  const std::string reserved =
+      prediction.memory_bytes_reserved ? fmt::format(", {} reserved", FormatBytes(*prediction.memory_bytes_reserved)) : "";
+  return fmt::format("note: the simulated peak of this plan is {} allocated{}, of {} that a rank may use",
+                     FormatBytes(prediction.memory_bytes_peak), reserved, FormatBytes(prediction.memory_bytes_capacity));
+}
+
 exec::RunOptions WithReporting(const Arguments& arguments, tools::Progress& progress) {
   exec::RunOptions options = arguments.run;
   options.plan_path = arguments.plan;
@@ -83,8 +94,15 @@ Status Run(const Arguments& arguments) {
   outputs.push_back(arguments.predicted_trace);
   HELM_RETURN_IF_ERROR(tools::CheckOutputs(outputs, {arguments.plan}));
   tools::Progress progress("running");
-  HELM_ASSIGN_OR_RETURN(exec::RunResult result, exec::Run(plan, WithReporting(arguments, progress)));
+  auto run = exec::Run(plan, WithReporting(arguments, progress));
   progress.Clear();
+  if (!run.ok()) {
+    const Status failure = run.status();
+    const bool full = failure.code() == StatusCode::kUnavailable && failure.message().find("out of memory") != std::string::npos;
+    if (full) tools::PrintNote(SimulatedPeak(plan, arguments));
+    return failure;
+  }
+  exec::RunResult& result = *run;
   if (!result.is_reporter) return OkStatus();
   StampInputs stamp;
   stamp.seed = plan.workload.seed;
