@@ -75,6 +75,15 @@ GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, int64_t devices_per
   return placement;
 }
 
+// Blocks of the first axes fill nodes, or nodes fill blocks: then moving along an axis moves nodes onto nodes, and groups onto groups.
+bool LiesEvenly(const std::vector<MeshAxis>& mesh, int64_t devices_per_node) {
+  int64_t block = 1;
+  return std::ranges::all_of(mesh, [&](const MeshAxis& axis) {
+    block *= axis.size;
+    return block % devices_per_node == 0 || devices_per_node % block == 0;
+  });
+}
+
 int64_t DevicesPerDomain(const Cluster& cluster) {
   return cluster.device.is_cpu ? cluster.devices_per_node : std::max(cluster.devices_per_node, cluster.nvlink_domain);
 }

@@ -34,6 +34,10 @@ struct GroupPlacement {
 // sizes, and the coordinates of `rank` are among those of the axes that list some.
 GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, int64_t devices_per_node, int64_t rank = 0);
 
+// Whether all groups of this kind lie alike, whichever rank they hold: no border between nodes cuts through the mesh at an odd place. False
+// where that is not certain.
+bool LiesEvenly(const std::vector<MeshAxis>& mesh, int64_t devices_per_node);
+
 // How many GPUs reach each other without network cards: a node, or the NVLink domain where that is larger. What "node" means for
 // collectives.
 int64_t DevicesPerDomain(const Cluster& cluster);

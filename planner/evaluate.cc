@@ -112,8 +112,10 @@ Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const clus
       const ir::Program& program = step.classes[c];
       for (const ir::Op& op : program.ops) {
         if (op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv") {  // a message is priced at its sender
-          const auto signature = sim::CollectiveSignatureOf(program, op, RepresentativeRank(step, c), cluster::DevicesPerDomain(cluster));
-          collectives.emplace(ir::ToText(signature), signature);
+          for (const auto& placement : sim::PlacementsOf(program, op, RepresentativeRank(step, c), cluster::DevicesPerDomain(cluster))) {
+            const auto signature = sim::CollectiveSignatureOf(program, op, placement);
+            collectives.emplace(ir::ToText(signature), signature);
+          }
         } else if (op.kind == ir::OpKind::kCompute) {  // views and waits have no price of their own
           auto signature = ir::SignatureOf(program, op);
           ops.emplace(ir::ToText(signature), std::move(signature));

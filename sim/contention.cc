@@ -106,7 +106,10 @@ class GraphMaker {
 
   bool IsInside(uint32_t rank_class, const ir::Program& program, const ir::Op& op) {
     const auto [known, added] = inside_.try_emplace({rank_class, op.group.index()});
-    if (added) known->second = PlacementOf(program, op, RepresentativeRank(step_, rank_class), ranks_per_node_).nodes == 1;
+    if (added) {
+      const auto placements = PlacementsOf(program, op, RepresentativeRank(step_, rank_class), ranks_per_node_);
+      known->second = std::ranges::all_of(placements, [](const cluster::GroupPlacement& placement) { return placement.nodes == 1; });
+    }
     return known->second;
   }
 

@@ -34,6 +34,46 @@ cluster::GroupPlacement PairOf(const cluster::GroupPlacement& ring) {
   return {.size = 2, .nodes = across ? 2 : 1, .ranks_per_node = across ? 1 : 2, .groups_per_node = ring.groups_per_node};
 }
 
+// The mesh as the group of the collective sees it, for the ranks of the stage of `rank`.
+std::vector<cluster::MeshAxis> AxesOf(const ir::Program& program, const ir::Op& op, int64_t rank) {
+  const ir::Group& group = program.group(op.group);
+  const std::vector<int64_t> own = ir::Coordinates(program.mesh, rank);
+  std::vector<cluster::MeshAxis> axes;
+  for (size_t i = 0; i < program.mesh.size(); ++i) {
+    const ir::MeshDimension& dimension = program.mesh[i];
+    cluster::MeshAxis axis{dimension.size, dimension.name == kPipeline ? cluster::AxisRole::kApart : cluster::AxisRole::kBeside, {}};
+    if (std::ranges::find(group.dimensions, dimension.name) != group.dimensions.end()) {
+      axis.role = cluster::AxisRole::kInGroup;
+      axis.coordinates = group.coordinates;
+      if (ir::IsPointToPoint(op) && dimension.name == kPipeline) axis.coordinates = Ends(axis, own[i], ir::PeerOffset(program, op));
+    }
+    axes.push_back(std::move(axis));
+  }
+  return axes;
+}
+
+cluster::GroupPlacement Placed(const ir::Op& op, const std::vector<cluster::MeshAxis>& axes, int64_t rank, int64_t ranks_per_node) {
+  const cluster::GroupPlacement placement = cluster::PlaceGroup(axes, ranks_per_node, rank);
+  return ir::IsPointToPoint(op) ? PairOf(placement) : placement;
+}
+
+// One rank of each group that runs at the stage of `rank`: its coordinates in the group are those of `rank`.
+std::vector<int64_t> FirstOfGroups(const ir::Program& program, const std::vector<cluster::MeshAxis>& axes, int64_t rank) {
+  const std::vector<int64_t> own = ir::Coordinates(program.mesh, rank);
+  std::vector<int64_t> ranks = {0};
+  int64_t stride = 1;
+  for (size_t i = 0; i < axes.size(); ++i) {
+    const bool beside = axes[i].role == cluster::AxisRole::kBeside;
+    std::vector<int64_t> wider;
+    for (int64_t coordinate = beside ? 0 : own[i]; coordinate < (beside ? axes[i].size : own[i] + 1); ++coordinate) {
+      for (const int64_t other : ranks) wider.push_back(other + coordinate * stride);
+    }
+    ranks = std::move(wider);
+    stride *= axes[i].size;
+  }
+  return ranks;
+}
+
 bool IsPricedCollective(const ir::Op& op) { return op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv"; }
 
 // Looks prices up for the ops of one rank; keeps each refusal once, in the order of the programs.
@@ -50,7 +90,7 @@ class Pricer {
     const ir::DataType dtype = program.tensor(ir::TensorArguments(op).front()).dtype;
     const CollectiveKey key{op.target, op.group, offset, dtype, ir::CollectiveBytes(program, op).count(), rank};
     const auto [known, is_new] = collectives_.try_emplace(key, nullptr);
-    if (is_new) known->second = &prices_.OfCollective(CollectiveSignatureOf(program, op, rank, prices_.ranks_per_node()));
+    if (is_new) known->second = &Slowest(program, op, rank);
     return Noted(*known->second);
   }
 
@@ -68,6 +108,20 @@ class Pricer {
  private:
   using CollectiveKey = std::tuple<std::string, ir::GroupId, int64_t, ir::DataType, int64_t, int64_t>;
 
+  // Of several, one that has no price, so that it is noted.
+  const Price& Slowest(const ir::Program& program, const ir::Op& op, int64_t rank) {
+    const int64_t offset = ir::IsPointToPoint(op) ? ir::PeerOffset(program, op) : 0;
+    const auto [known, is_new] = placements_.try_emplace({program.group(op.group).name, offset, rank});
+    if (is_new) known->second = PlacementsOf(program, op, rank, prices_.ranks_per_node());
+    const Price* slowest = nullptr;
+    for (const cluster::GroupPlacement& placement : known->second) {
+      const Price& price = prices_.OfCollective(CollectiveSignatureOf(program, op, placement));
+      if (!price.refusal.empty()) return price;
+      if (slowest == nullptr || price.estimate.duration > slowest->estimate.duration) slowest = &price;
+    }
+    return *slowest;
+  }
+
   cost::Estimate Noted(const Price& price) {
     if (!price.refusal.empty()) Fail(price.refusal);
     return price.estimate;
@@ -75,6 +129,7 @@ class Pricer {
 
   PriceBook& prices_;
   std::map<CollectiveKey, const Price*> collectives_;
+  std::map<std::tuple<std::string, int64_t, int64_t>, std::vector<cluster::GroupPlacement>> placements_;  // by group, offset, rank
   std::vector<std::string> failures_;
   std::set<std::string> seen_;
 };
@@ -125,22 +180,18 @@ Status PriceCollectives(const ir::Program& program, int64_t rank, PriceBook& pri
 }
 
 cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
-  const ir::Group& group = program.group(op.group);
-  const std::vector<int64_t> own = ir::Coordinates(program.mesh, rank);
-  std::vector<cluster::MeshAxis> axes;
-  for (size_t i = 0; i < program.mesh.size(); ++i) {
-    const ir::MeshDimension& dimension = program.mesh[i];
-    cluster::MeshAxis axis{dimension.size, dimension.name == kPipeline ? cluster::AxisRole::kApart : cluster::AxisRole::kBeside, {}};
-    if (std::ranges::find(group.dimensions, dimension.name) != group.dimensions.end()) {
-      axis.role = cluster::AxisRole::kInGroup;
-      axis.coordinates = group.coordinates;
-      if (ir::IsPointToPoint(op) && dimension.name == kPipeline) axis.coordinates = Ends(axis, own[i], ir::PeerOffset(program, op));
-    }
-    axes.push_back(std::move(axis));
+  return Placed(op, AxesOf(program, op, rank), rank, ranks_per_node);
+}
+
+std::vector<cluster::GroupPlacement> PlacementsOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
+  const std::vector<cluster::MeshAxis> axes = AxesOf(program, op, rank);
+  std::vector<cluster::GroupPlacement> placements = {Placed(op, axes, rank, ranks_per_node)};
+  if (cluster::LiesEvenly(axes, ranks_per_node)) return placements;
+  for (const int64_t other : FirstOfGroups(program, axes, rank)) {
+    const cluster::GroupPlacement placement = Placed(op, axes, other, ranks_per_node);
+    if (std::ranges::find(placements, placement) == placements.end()) placements.push_back(placement);
   }
-  cluster::GroupPlacement placement = cluster::PlaceGroup(axes, ranks_per_node, rank);
-  if (ir::IsPointToPoint(op)) placement = PairOf(placement);
-  return placement;
+  return placements;
 }
 
 ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, const cluster::GroupPlacement& placement) {

@@ -1,6 +1,10 @@
 #include "sim/task_costs.h"
 
+#include <algorithm>
+
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
 
 #include "support/program_from_text.h"
 
@@ -8,11 +12,9 @@ namespace helm::sim {
 namespace {
 
 // Ranks 0-3 and 4-7 are the tensor groups of stage 0, 8-15 those of stage 1.
-ir::Program Groups() {
-  return test::ProgramFromText(R"(helm-program/1
-program groups device=cuda
-mesh tensor=4 data=2 pipeline=2
-group tensor = [tensor]
+ir::Program Groups(int64_t tensor = 4, int64_t data = 2, int64_t pipeline = 2) {
+  const std::string mesh = fmt::format("mesh tensor={} data={} pipeline={}\n", tensor, data, pipeline);
+  return test::ProgramFromText("helm-program/1\nprogram groups device=cuda\n" + mesh + R"(group tensor = [tensor]
 group data = [data]
 group pipeline = [pipeline]
 group world = [tensor, data, pipeline]
@@ -61,6 +63,55 @@ TEST(CollectiveSignatureOf, MessagesBetweenStages) {
 TEST(CollectiveSignatureOf, MessagesAroundARing) {
   EXPECT_EQ(SignatureText(8, 4), "send f32 ranks=2 per_node=2 bytes=40");
   EXPECT_EQ(SignatureText(8, 2), "send f32 ranks=2 per_node=1 bytes=40");
+}
+
+// Tensor groups of six on nodes of eight: ranks 0-5 lie on one node, 6-11 on two; the data groups {0, 6}, {1, 7} on one and the others on
+// two.
+TEST(PlacementsOf, GroupsThatLieDifferently) {
+  const ir::Program program = Groups(6, 2, 2);
+  const auto nodes = [&](int op, int64_t rank) {
+    std::vector<int64_t> counts;
+    for (const auto& placement : PlacementsOf(program, program.ops[static_cast<size_t>(op)], rank, 8)) counts.push_back(placement.nodes);
+    return counts;
+  };
+  EXPECT_EQ(nodes(0, 0), (std::vector<int64_t>{1, 2}));
+  EXPECT_EQ(nodes(0, 6), (std::vector<int64_t>{2, 1}));
+  EXPECT_EQ(nodes(2, 0), (std::vector<int64_t>{1, 2}));
+}
+
+// Takes longer the fewer of its ranks share a node, and the more groups share its cards.
+class SpreadEstimator : public cost::Estimator {
+ public:
+  Result<cost::Estimate> EstimateOp(const ir::OpSignature&) const override { return cost::Estimate{}; }
+  Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& of) const override {
+    return cost::Estimate{Duration::Picoseconds(1000 * of.ranks / of.ranks_per_node + of.groups_per_node), cost::Source::kAnalytic,
+                          Bytes()};
+  }
+  Result<cost::HostCosts> EstimateHost() const override { return cost::HostCosts{}; }
+};
+
+// Against every rank of the class asked by itself, over meshes of which nodes hold odd parts.
+RC_GTEST_PROP(PriceStep, ACollectiveTakesWhatTheSlowestGroupOfItsClassTakes, ()) {
+  const auto pipeline = *rc::gen::inRange<int64_t>(2, 4);
+  const ir::Program program = Groups(*rc::gen::inRange<int64_t>(2, 7), *rc::gen::inRange<int64_t>(1, 7), pipeline);
+  const auto per_node = *rc::gen::inRange<int64_t>(1, 13);
+  const ir::StepPrograms step{std::vector<ir::Program>(static_cast<size_t>(pipeline), program)};
+  const SpreadEstimator estimator;
+  PriceBook prices(estimator, per_node);
+  const auto costs = PriceStep(step, prices);
+  RC_ASSERT(costs.ok());
+  for (size_t c = 0; c < step.classes.size(); ++c) {
+    for (size_t i = 0; i < program.ops.size(); ++i) {
+      if (program.ops[i].kind != ir::OpKind::kCollectiveStart) continue;
+      Duration slowest;
+      for (int64_t rank = 0; rank < ir::WorldSize(program.mesh); ++rank) {
+        if (ClassOfRank(step, rank) != c) continue;
+        const auto price = estimator.EstimateCollective(CollectiveSignatureOf(program, program.ops[i], rank, per_node));
+        slowest = std::max(slowest, price->duration);
+      }
+      RC_ASSERT((*costs)[c].ops[i].duration == slowest);
+    }
+  }
 }
 
 }  // namespace
