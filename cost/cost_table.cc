@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -10,6 +11,7 @@
 
 #include "core/diagnostics.h"
 #include "core/file.h"
+#include "core/file_lock.h"
 #include "core/json.h"
 #include "core/text.h"
 
@@ -270,6 +272,17 @@ Result<CostTable> ReadCostTable(const std::string& path) {
 }
 
 Status WriteCostTable(const CostTable& table, const std::string& path) { return WriteJsonFile(path, ToJson(table)); }
+
+Status ExtendCostTable(const CostTable& table, const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::exists(path, error) && !FileExists(path)) return WriteCostTable(table, path);  // a device or pipe has no rows
+  HELM_ASSIGN_OR_RETURN(const FileLock lock, FileLock::Take(path));
+  if (!FileExists(path)) return WriteCostTable(table, path);
+  HELM_ASSIGN_OR_RETURN(CostTable whole, ReadCostTable(path));
+  HELM_RETURN_IF_ERROR(Merge(whole, table));
+  whole.stamp = table.stamp;
+  return WriteCostTable(whole, path);
+}
 
 Status Merge(CostTable& into, const CostTable& from) {
   if (!SameDevice(into.device, from.device)) {

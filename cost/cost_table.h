@@ -74,6 +74,9 @@ nlohmann::ordered_json ToJson(const CostTable& table);
 Result<CostTable> ParseCostTable(std::string_view text, std::string_view file);
 Result<CostTable> ReadCostTable(const std::string& path);
 Status WriteCostTable(const CostTable& table, const std::string& path);  // atomic
+// Merges the table into the file as it is by now: what another process has added since it was read stays. Fails when the file's table is of
+// another device.
+Status ExtendCostTable(const CostTable& table, const std::string& path);
 // Rows of `from` replace those of `into`. Fails when the devices differ.
 Status Merge(CostTable& into, const CostTable& from);
 

@@ -76,12 +76,12 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   options.gpu_pci_bus_id = work.gpu_pci_bus_id;
   options.interrupted = tools::WatchInterrupt();
   options.progress = [&](int64_t done, int64_t total, const std::string& key) { progress.Update(done, total, key); };
-  options.checkpoint = [&](const cost::CostTable& so_far) { return cost::WriteCostTable(so_far, arguments.out); };
+  options.checkpoint = [&](const cost::CostTable& so_far) { return cost::ExtendCostTable(so_far, arguments.out); };
   HELM_ASSIGN_OR_RETURN(profiler::ProfileResult result, profiler::Profile(work.list, std::move(table), *world, options));
   progress.Clear();
 
   if (!result.gpu_states.empty()) result.table.stamp["gpu"] = profiler::Summary(result.gpu_states);
-  HELM_RETURN_IF_ERROR(cost::WriteCostTable(result.table, arguments.out));
+  HELM_RETURN_IF_ERROR(cost::ExtendCostTable(result.table, arguments.out));
   const size_t rows = result.table.ops.size() + result.table.collectives.size();
   tools::PrintResult(fmt::format("{}: {} rows, {} of them new; {}\n", arguments.out, rows, rows - rows_before, cost::ToText(work.device)));
   if (result.interrupted) return {StatusCode::kInterrupted, "error: interrupted; the same command goes on where it stopped"};

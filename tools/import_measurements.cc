@@ -149,7 +149,7 @@ Status WriteTable(const ImportedRows& rows, const cost::DeviceKey& device, const
   const size_t rows_before = table.ops.size() + table.collectives.size();
   HELM_RETURN_IF_ERROR(cost::Merge(table, imported));
   table.stamp = MakeStamp({.hashes = hashes});
-  HELM_RETURN_IF_ERROR(cost::WriteCostTable(table, out));
+  HELM_RETURN_IF_ERROR(cost::ExtendCostTable(table, out));
   const size_t count = table.ops.size() + table.collectives.size();
   PrintResult(fmt::format("{}: {} rows, {} of them new; {}\n", out, count, count - rows_before, cost::ToText(device)));
   return OkStatus();

@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
+#include <filesystem>
 #include <string>
 
 namespace helm::cost {
@@ -144,6 +147,34 @@ TEST(CostTable, MergeRefusesAnotherDevice) {
       Merge(one, other).message(),
       "other.json:1:1: error: a table of cpu 'Intel Xeon' with 2 ranks of 1 threads cannot be merged into one of cpu 'AMD EPYC' with 2 "
       "ranks of 1 threads; give tables of one device only");
+}
+
+// Extends a table ten times by a row of its own, as helm-profile writes what it has so far.
+Status ExtendBy(const std::string& path, int64_t first) {
+  CostTable table = ParseCostTable(kText, "table.json").value();
+  for (int64_t i = first; i < first + 10; ++i) {
+    table.ops[fmt::format("aten.relu(f32[{}])", i)] = table.ops.begin()->second;
+    HELM_RETURN_IF_ERROR(ExtendCostTable(table, path));
+  }
+  return OkStatus();
+}
+
+// Twenty rows and the one that was there, whichever process wrote last.
+TEST(CostTable, TwoProcessesExtendIt) {
+  const std::string path = testing::TempDir() + fmt::format("/extended.{}.json", ::getpid());
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(ExtendBy(path, 100).ok() ? 0 : 1);
+  EXPECT_EQ(ExtendBy(path, 200).message(), "");
+  int status = -1;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  EXPECT_EQ(status, 0);
+  const auto table = ReadCostTable(path);
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  EXPECT_EQ(table->ops.size(), 21U);
+  CostTable other = *table;
+  other.device.name = "another";
+  EXPECT_EQ(ExtendCostTable(other, path).code(), StatusCode::kInvalid);
+  std::filesystem::remove(path);
 }
 
 }  // namespace
