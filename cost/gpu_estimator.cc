@@ -8,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include "cost/memory_kernels.h"
 #include "cost/memory_model.h"
 #include "ir/target.h"
 
@@ -151,6 +152,10 @@ Result<Estimate> GpuEstimator::EstimateOp(const ir::OpSignature& op) const {
   if (const auto product = ProductShapeOf(op)) return named(EstimateProduct(*product));
   if (const auto attention = AttentionShapeOf(op)) return named(EstimateAttention(*attention));
   const Traffic traffic = TrafficOf(op);
+  if (const auto measured = MemoryKernels::BuiltIn().Seconds(op, traffic, device_)) {
+    const bool own = device_.name == MemoryKernels::BuiltIn().device();
+    return Estimate{Duration::Seconds(*measured), own ? Source::kInterpolated : Source::kAnalytic, Bytes()};
+  }
   const auto seconds = TransferSeconds(device_, traffic.read + traffic.written);
   if (!seconds.ok()) return named(seconds.status());
   return Estimate{Duration::Seconds(*seconds), Source::kAnalytic, Bytes()};
