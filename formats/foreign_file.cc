@@ -6,15 +6,17 @@
 
 #include "core/text.h"
 #include "formats/gzip.h"
+#include "formats/nsight_export.h"
 
 namespace helm::formats {
 namespace {
 
-constexpr std::array<std::pair<ForeignFormat, std::string_view>, 6> kNames = {{
+constexpr std::array<std::pair<ForeignFormat, std::string_view>, 7> kNames = {{
     {ForeignFormat::kNcclTestsText, "the output of nccl-tests"},
     {ForeignFormat::kNcclTestsJson, "the JSON of nccl-tests (-J)"},
     {ForeignFormat::kNcclInspector, "records of the NCCL Inspector"},
     {ForeignFormat::kKineto, "a trace of torch.profiler (.json, .json.gz)"},
+    {ForeignFormat::kNsightSystems, "an SQLite export of Nsight Systems"},
     {ForeignFormat::kNcclTopology, "a topology of NCCL (XML)"},
     {ForeignFormat::kTopologyMatrix, "the output of nvidia-smi topo -m"},
 }};
@@ -38,6 +40,7 @@ std::string_view Describe(ForeignFormat format) {
 }
 
 std::optional<ForeignFormat> ForeignFormatOf(std::string_view content) {
+  if (IsSqlite(content)) return ForeignFormat::kNsightSystems;
   if (IsGzip(content)) return ForeignFormat::kKineto;
   const std::string_view text = Trim(content);
   if (text.starts_with('{')) return JsonFormatOf(text);

@@ -16,6 +16,7 @@ enum class ForeignFormat : uint8_t {
   kNcclInspector,   // nccl_inspector.h
   kKineto,          // kineto_trace.h
   kNcclTopology,    // nccl_topology.h
+  kNsightSystems,   // nsight_export.h
   kTopologyMatrix,  // topology_matrix.h
 };
 // In words, for messages: "the output of nccl-tests".

@@ -80,9 +80,7 @@ class TimelineMaker {
       const bool followed = next != spans_.end() && next->first == span->first + 1;
       durations.emplace_back((followed ? next->second.begin : span->second.end) - span->second.begin, span->first);
     }
-    // The last one lacks what the host does between two steps.
-    constexpr size_t kStepsToSpare = 3;
-    if (durations.size() >= kStepsToSpare) durations.pop_back();
+    if (durations.size() > 1) durations.pop_back();  // the last one lacks what the host does between two steps
     for (auto& [duration, step] : durations) {
       duration = std::max<int64_t>(duration, 0);  // work of the next one began first, on another stream
       made_.timeline.steps.push_back(Duration::Nanoseconds(duration));

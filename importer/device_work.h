@@ -51,9 +51,9 @@ struct ImportedTimeline {
   std::vector<std::string> remarks;
 };
 
-// The step whose duration is the median (of an even number the shorter one). A step lasts from its first work to that of the next one, the
-// last one to the end of its work; with three or more steps the last one does not count. Ops are in order of their launch, an op's label is
-// the name of its longest kernel, a stream that only copies is left out. Fails when there is no work.
+// The step whose duration is the median (of an even number the shorter one). A step lasts from its first work to that of the next one; the
+// last one, which ends with its work, counts only where it is alone. Ops are in order of their launch, an op's label is the name of its
+// longest kernel, a stream that only copies is left out. Fails when there is no work.
 Result<ImportedTimeline> TimelineOf(const DeviceTrace& trace, const std::string& file);
 
 // The function's own name: "vectorized_elementwise_kernel" of "void at::native::vectorized_elementwise_kernel<4, ...>(int, ...)".

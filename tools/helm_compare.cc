@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
   app.add_option(
          "measured", arguments.measured,
          "the one to hold it against: helm-exec --trace writes measured ones, helm-sim --trace those of another plan; or a trace of "
-         "torch.profiler (.json, .json.gz)")
+         "torch.profiler (.json, .json.gz), or an SQLite export of Nsight Systems")
       ->required();
   app.add_option("--html", arguments.html, "also write one self-contained page");
   app.add_option("--perfetto", arguments.perfetto, "also write both as one archive (.tar) that Perfetto opens on one time axis");

@@ -59,6 +59,11 @@ class Importer {
         return Keep(formats::ParseInspectorDump(content, path), dumps_);
       case ForeignFormat::kKineto:
         return Keep(formats::ParseKinetoTrace(content, path), traces_);
+      case ForeignFormat::kNsightSystems:
+        return InvalidError(
+            fmt::format("{}: error: an export of Nsight Systems tells neither shapes nor message sizes, so it gives no rows\n"
+                        "  fix: compare it as a timeline with helm-compare",
+                        path));
       case ForeignFormat::kNcclTopology:
       case ForeignFormat::kTopologyMatrix:
         return InvalidError(fmt::format("{}: error: a topology gives a cluster file, not rows of a table\n  fix: import it alone", path));
@@ -104,11 +109,22 @@ Result<std::optional<cluster::Device>> ReadGpu(const std::string& preset) {
   return device;
 }
 
+// The preset of the GPU that the driver calls so; the name itself where there is none.
+std::string PresetOf(const std::string& driver_name) {
+  const PresetPath presets = MakePresetPath(std::getenv("HELM_CONFIG_DIR"), ExecutableFolder());
+  for (const std::string& preset : PresetNames(presets, "gpus")) {
+    const auto device = ReadGpu(preset);  // a broken preset is reported where it is named
+    if (device.ok() && *device && (*device)->driver_name == driver_name) return preset;
+  }
+  return driver_name;
+}
+
 // What the table is of: the configuration's cluster or --gpu names it, else the files do.
-Result<cost::DeviceKey> DeviceOf(const ImportedRows& rows, const std::optional<cost::DeviceKey>& given) {
+Result<cost::DeviceKey> DeviceOf(const ImportedRows& rows, std::optional<cost::DeviceKey> given) {
   if (given && given->kind == "cpu") {
     return InvalidError("error: the configuration's cluster is a CPU, and what can be imported was measured on GPUs");
   }
+  if (!given && !rows.device.empty()) given = cost::DeviceKey{.kind = "cuda", .name = PresetOf(rows.device)};
   if (given) {
     if (!rows.device.empty() && rows.device != given->name) {
       PrintNote(fmt::format("note: the files call the device '{}'; the table calls it '{}'", rows.device, given->name));

@@ -5,8 +5,10 @@
 #include "core/file.h"
 #include "formats/foreign_file.h"
 #include "formats/kineto_trace.h"
+#include "formats/nsight_export.h"
 #include "importer/device_work.h"
 #include "importer/kineto_work.h"
+#include "importer/nsight_work.h"
 #include "tools/outputs.h"
 #include "tools/terminal.h"
 
@@ -28,7 +30,13 @@ Result<ir::Timeline> ReadTimelineOrTrace(const std::string& path) {
         "{}: error: this is a plan, not a timeline\n  fix: write its timeline with helm-sim {} --trace FILE and compare that", path, path));
   }
   HELM_ASSIGN_OR_RETURN(const std::string content, ReadFile(path));
-  if (formats::ForeignFormatOf(content) == formats::ForeignFormat::kKineto) {
+  const auto format = formats::ForeignFormatOf(content);
+  if (format == formats::ForeignFormat::kNsightSystems) {
+    HELM_ASSIGN_OR_RETURN(const formats::NsightExport measured, formats::ParseNsightExport(content, path));
+    HELM_ASSIGN_OR_RETURN(const importer::DeviceTrace work, importer::WorkOf(measured, path));
+    return TimelineOfTrace(work, path);
+  }
+  if (format == formats::ForeignFormat::kKineto) {
     HELM_ASSIGN_OR_RETURN(const formats::KinetoTrace trace, formats::ParseKinetoTrace(content, path));
     HELM_ASSIGN_OR_RETURN(const importer::DeviceTrace work, importer::WorkOf(trace, path));
     return TimelineOfTrace(work, path);

@@ -43,6 +43,11 @@ error: a trace of torch.profiler does not tell which ranks share a node
 $ echo '{"traceEvents": []}' > $TMP/empty.json; helm-profile imported.yaml --import $TMP/empty.json --out $TMP/none.json
 $TMP/empty.json: error: nothing in this file can become a row of a cost table
 [exit 2]
+# Nsight Systems tells neither shapes nor sizes.
+$ helm-profile imported.yaml --import ../../samples/nsight/report.sqlite --out $TMP/none.json
+../../samples/nsight/report.sqlite: error: an export of Nsight Systems tells neither shapes nor message sizes, so it gives no rows
+  fix: compare it as a timeline with helm-compare
+[exit 2]
 $ ls $TMP
 empty.json
 inspector.json
