@@ -140,8 +140,10 @@ Device LocalGpu(MappingReader& reader, const ClusterContext& context) {
 bool LocalUsesGpus(MappingReader& reader, const Cluster& cluster, const MachineFacts& machine) {
   const bool enough = static_cast<int64_t>(machine.gpus.size()) >= cluster.devices_used;
   const bool names_gpu = reader.Given("gpu");
+  if (names_gpu && reader.Given("cpu")) reader.Error("gpu", "'gpu' and 'cpu' exclude each other", {"fix: remove one of the two"});
   const std::string fallback = names_gpu || (enough && !reader.Given("cpu")) ? "cuda" : "cpu";
   const std::string device = reader.Choice("device", {"cpu", "cuda"}).value_or(fallback);
+  if (device == "cpu" && names_gpu) reader.Error("gpu", "'gpu' does not go with 'device: cpu'", {"fix: remove one of the two"});
   if (device == "cuda" && !names_gpu && !enough) {
     reader.Error("device",
                  fmt::format("'device' is cuda and 'local' {}, but this machine has {} usable NVIDIA GPUs", cluster.devices_used,

@@ -114,6 +114,7 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     HELM_RETURN_IF_ERROR(Merge(all, table));
   }
   if (!tables.empty()) {
+    if (options.host != HostThread::kInterpreter) all.host.reset();  // helm-profile measures HELM's own host thread
     HELM_ASSIGN_OR_RETURN(TableEstimator estimator, TableEstimator::Create(std::move(all)));
     links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
   }

@@ -36,13 +36,15 @@ class RankThreads {
 
  private:
   void RunRank(int64_t rank) {
-    SessionContext context{.world = options_.ranks > 1 ? &ranks_->world(rank) : nullptr, .shares_process = true};
+    SessionContext context{
+        .world = options_.ranks > 1 ? &ranks_->world(rank) : nullptr, .interrupted = options_.interrupted, .shares_process = true};
     if (rank == 0) context.on_step = options_.on_step;
     Result<std::optional<JobRecord>> record = Guarded(rank, context);
     const std::lock_guard lock(mutex_);
     if (record.ok() && record->has_value()) record_ = std::move(**record);
     if (!record.ok() && !failure_) {
-      failure_ = record.status();
+      const bool internal = record.status().code() == StatusCode::kInternal;  // of an op: the rank's failure, as in a process of its own
+      failure_ = internal ? RankFailedError(record.status().message()) : record.status();
       ranks_->Fail(fmt::format("rank {} failed", rank));
     }
     ++ended_;

@@ -1,5 +1,6 @@
-// RunInProcess: the ranks of a job as threads of this process (runtime/in_process.h): any plan on one GPU, or on a machine that starts no
-// processes. Its times are those of ranks that share a device, and nobody's memory is counted.
+// RunInProcess: the ranks of a job as threads of this process (runtime/in_process.h): any local plan on one GPU, or on a machine that
+// starts no processes. Its times are those of ranks that share a device; memory could only be counted for all of them together, so none is
+// recorded.
 #pragma once
 
 #include <atomic>

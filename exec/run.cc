@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "cluster/cluster.h"
+#include "cluster/gpu_facts.h"
 #include "core/file.h"
 #include "core/stamp.h"
 #include "exec/data_loader.h"
@@ -117,8 +118,30 @@ Result<RunResult> Finish(const Request& request, const JobRecord& record, const 
   return result;
 }
 
+// Where a GPU is planned for: that this machine has it, and one for each rank that wants its own.
+Status CheckGpus(const Request& request) {
+  const cluster::Device& device = request.parts.cluster.device;
+  if (device.is_cpu) return OkStatus();
+  const std::vector<cluster::GpuFacts> gpus = cluster::ReadGpuFacts();
+  const int64_t needed = request.options.in_process ? 1 : request.job.plan.strategy.world_size();
+  if (static_cast<int64_t>(gpus.size()) < needed) {
+    return UnavailableError(fmt::format(
+        "{}: error: the plan needs {} GPUs, this machine has {} that can be used\nfix: run it on a machine with an NVIDIA driver "
+        "and {} GPUs{}",
+        request.job.plan_path, needed, gpus.size(), needed, gpus.empty() ? "" : ", or with --in-process on one"));
+  }
+  for (int64_t i = 0; i < needed && !device.driver_name.empty(); ++i) {
+    const std::string& name = gpus[static_cast<size_t>(i)].name;
+    if (name == device.driver_name) continue;
+    return UnavailableError(fmt::format(
+        "{}: error: the plan is for the GPU '{}', this machine's GPU {} is '{}'\nfix: make a plan with cluster: {{local: {}}} here",
+        request.job.plan_path, device.driver_name, i, name, needed));
+  }
+  return OkStatus();
+}
+
 Status CheckLocal(const Request& request) {
-  if (request.parts.cluster.local) return OkStatus();
+  if (request.parts.cluster.local) return CheckGpus(request);
   return InvalidError(
       fmt::format("{}: error: the plan is for the cluster '{}', not for this machine alone\nfix: start it there with torchrun "
                   "--no-python, mpirun or srun, or make a plan with cluster: {{local: N}}",
@@ -205,6 +228,19 @@ Result<RunResult> RunAsLaunchedRank(Request request, const LaunchEnvironment& en
   });
 }
 
+Status CheckOptions(const ir::Plan& plan, const RunOptions& options, const std::optional<LaunchEnvironment>& environment) {
+  if (options.in_process && environment) {
+    return InvalidError(
+        fmt::format("error: --in-process runs all ranks here, but {} started this one of {}\nfix: run helm-exec without a launcher",
+                    Name(environment->launcher), environment->world_size));
+  }
+  if (options.op_times == runtime::OpTimes::kActivities && plan.strategy.world_size() > 1) {
+    return InvalidError(
+        "error: --op-times activities is for one rank: CUPTI's records say nothing of waits for other ranks\nfix: use --op-times events");
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 int64_t WarmUpSteps(int64_t steps) { return steps < 2 ? 0 : std::clamp<int64_t>(steps / 4, 1, kWarmUpStepsMost); }
@@ -213,6 +249,7 @@ Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
   HELM_ASSIGN_OR_RETURN(Request request, Prepare(plan, options));
   HELM_ASSIGN_OR_RETURN(const std::optional<LaunchEnvironment> environment,
                         ReadLaunchEnvironment([](const char* name) { return static_cast<const char*>(std::getenv(name)); }));
+  HELM_RETURN_IF_ERROR(CheckOptions(plan, options, environment));
   if (environment) return RunAsLaunchedRank(std::move(request), *environment);
   if (options.in_process) return RunAsThreads(std::move(request));
   return RunAsParent(std::move(request));

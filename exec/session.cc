@@ -117,7 +117,7 @@ class Session {
     return OkStatus();
   }
 
-  // A rank of a GPU has its share of the machine's cores, taking the ranks of a machine to be as many as its GPUs or fewer.
+  // A rank of a GPU has its share of this machine's cores, as if all ranks were here: no more than its share anywhere.
   int64_t ThreadsToPrepare() const {
     if (job_.threads_per_rank > 0) return job_.threads_per_rank;
     return std::max<int64_t>(1, std::thread::hardware_concurrency() / ir::WorldSize(step_.mesh()));
@@ -161,6 +161,7 @@ class Session {
     Enter(RankStage::kTraining);
     for (int64_t step = 0; step < job_.steps; ++step) {
       if (context_.progress != nullptr) context_.progress->EnterStep(step);
+      if (context_.interrupted != nullptr && context_.interrupted->load()) return {StatusCode::kInterrupted, "error: interrupted"};
       HELM_RETURN_IF_ERROR(feeder_.Feed(step, *interpreter));
       if (context_.world != nullptr) HELM_RETURN_IF_ERROR(context_.world->Barrier());
       HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep(step >= recorded_from_));
@@ -215,7 +216,11 @@ class Session {
     const int64_t median = kept_from + static_cast<int64_t>(MedianIndex(kept));
 
     ir::Timeline own = TimelineOf(step_, rank_, records_.at(median), memory_bytes_peak_);
-    if (context_.shares_process) own.memory.clear();
+    if (context_.shares_process) {
+      own.memory.clear();
+      own.ranks.front().memory_bytes_reserved.reset();
+      own.ranks.front().memory_bytes_outside.reset();
+    }
     HELM_ASSIGN_OR_RETURN(const std::vector<std::string> texts, Exchange(ir::ToJson(own).dump()));
     if (rank_ != 0) return std::optional<JobRecord>();
     std::vector<ir::Timeline> timelines;
@@ -273,8 +278,10 @@ Status CheckWorldSize(const Job& job, const ir::StepPrograms& step, const runtim
 }
 
 // All ranks of a local cluster are on this machine, so the rank is the local rank.
-void UseCores(const Job& job, const runtime::World* world) {
+void UseCores(const Job& job, const SessionContext& context) {
   runtime::SetThreadsPerRank(job.threads_per_rank);
+  if (context.shares_process) return;  // binding is of the whole process
+  const runtime::World* world = context.world;
   runtime::BindToCores(world == nullptr ? 0 : world->rank(), world == nullptr ? 1 : world->size(), job.threads_per_rank);
 }
 
@@ -282,7 +289,7 @@ void UseCores(const Job& job, const runtime::World* world) {
 
 Result<std::optional<JobRecord>> RunSession(const Job& job, const SessionContext& context) {
   if (context.progress != nullptr) context.progress->Enter(RankStage::kPreparing);
-  if (job.threads_per_rank > 0) UseCores(job, context.world);
+  if (job.threads_per_rank > 0) UseCores(job, context);
   HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(job.plan));
   HELM_ASSIGN_OR_RETURN(ir::StepPrograms step, ProgramsOf(job));
   HELM_RETURN_IF_ERROR(CheckWorldSize(job, step, context.world));

@@ -7,6 +7,7 @@
 // losses: one that is not finite, or that differs between ranks, ends the run.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -22,6 +23,7 @@ struct SessionContext {
   runtime::World* world = nullptr;                         // null: the only rank
   RankProgress* progress = nullptr;                        // where this rank says what it does
   std::function<void(int64_t step, double loss)> on_step;  // may be empty
+  const std::atomic<bool>* interrupted = nullptr;          // looked at before each step; may be null
   bool shares_process = false;  // with other ranks: what the allocator counts is not this rank's, so no memory is recorded
 };
 

@@ -154,7 +154,7 @@ class Session {
   Status MeasureOps(const std::vector<ir::OpSignature>& ops) {
     for (const ir::OpSignature& op : ops) {
       if (result_.interrupted) return OkStatus();
-      auto bench = runtime::OpBench::Create(op, options_.device);
+      auto bench = runtime::OpBench::Create(op, options_.device, world_.rank());
       HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
       const Item item{ir::ToText(op), [&] { return (*bench)->RunOnce(); }, options_.stopping};
       HELM_RETURN_IF_ERROR(Measure(item, result_.table.ops));
@@ -193,12 +193,15 @@ class Session {
  private:
   // An op that launches nothing (new_empty) takes no time on the device: what lies between two marks then is the marks' own.
   Status AddKernels(runtime::OpBench& bench, const std::string& key) {
-    const auto runs = bench.Kernels();
-    HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, runs.status()));
     cost::Measurement& row = result_.table.ops.at(key);
     if (const auto clock = bench.ClockMegahertz()) row.clock_megahertz = std::round(*clock);
-    row.kernels = KernelsOf(*runs);
-    if (runs->empty()) row.median = row.mean = row.quartile_lower = row.quartile_upper = Duration();
+    const auto runs = bench.Kernels();
+    const bool refused = runs.status().code() == StatusCode::kUnavailable;  // another tool has CUPTI, or the driver does not allow it
+    HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, refused ? OkStatus() : runs.status()));
+    if (refused) result_.kernels_unknown = runs.status().message();
+    if (runs.ok()) row.kernels = KernelsOf(*runs);
+    const bool launches_nothing = runs.ok() ? runs->empty() : key.starts_with("aten.new_empty(");
+    if (launches_nothing) row.median = row.mean = row.quartile_lower = row.quartile_upper = Duration();
     return OkStatus();
   }
 

@@ -50,6 +50,7 @@ struct ProfileOptions {
 struct ProfileResult {
   cost::CostTable table;
   bool interrupted = false;
+  std::string kernels_unknown;                // why rows have no kernels, where CUPTI refused; empty else
   std::vector<runtime::GpuState> gpu_states;  // rank 0's GPU after each measurement; empty on a CPU
 };
 

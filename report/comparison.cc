@@ -140,6 +140,12 @@ void SummarizeMemory(const Timeline& timeline, Summary& summary) {
   }
 }
 
+Duration LowerMedianOf(std::vector<Duration> durations) {
+  const auto middle = durations.begin() + static_cast<std::ptrdiff_t>((durations.size() - 1) / 2);
+  std::ranges::nth_element(durations, middle);
+  return *middle;
+}
+
 Summary Summarize(const Timeline& timeline, const std::vector<OpTime>& times) {
   Summary summary;
   summary.title = timeline.title;
@@ -148,6 +154,7 @@ Summary Summarize(const Timeline& timeline, const std::vector<OpTime>& times) {
   summary.program_hash = timeline.program_hash;
   summary.makespan = timeline.makespan;
   summary.steps = timeline.steps;
+  summary.step_time = timeline.steps.empty() ? timeline.makespan : LowerMedianOf(timeline.steps);
   SummarizeMemory(timeline, summary);
   summary.ranks = UseByRank(timeline);
   summary.sources = SharesOf(timeline, times);
@@ -224,7 +231,7 @@ Result<Comparison> Compare(const Timeline& predicted, const Timeline& measured) 
   comparison.foretells = match.by_id && predicted.title != measured.title;
   auto& [predicted_side, measured_side] = comparison.sides;
   std::tie(predicted_side.title, measured_side.title) = ir::TitlesApart(predicted, measured);
-  comparison.step_time_error = RelativeError(predicted.makespan, measured.makespan);
+  comparison.step_time_error = RelativeError(predicted_side.step_time, measured_side.step_time);
   comparison.peak_memory_error = RelativeError(predicted_side.memory_bytes_peak, measured_side.memory_bytes_peak);
   comparison.attribution = Attribute({&predicted, &measured}, {&predicted_side.critical_path, &measured_side.critical_path}, match);
   comparison.stages = StageTable(predicted_side.ranks, measured_side.ranks);

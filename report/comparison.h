@@ -87,7 +87,10 @@ struct Summary {
   std::string plan;
   std::string device;
   std::string program_hash;
-  Duration makespan;
+  // The lower median of `steps`; without steps the makespan. On a GPU steps are measured without the recording that the timeline comes
+  // from.
+  Duration step_time;
+  Duration makespan;            // of the step that the timeline shows
   std::vector<Duration> steps;  // each measured step
   Bytes memory_bytes_peak;
   std::optional<Bytes> memory_bytes_reserved;               // GPU: of the same rank

@@ -156,6 +156,7 @@ ordered_json SideJson(const Summary& summary, const ir::Timeline& timeline, Stri
           {"plan", summary.plan},
           {"device", summary.device},
           {"program_hash", summary.program_hash},
+          {"stepTime", summary.step_time.nanoseconds()},
           {"makespan", summary.makespan.nanoseconds()},
           {"steps", steps},
           {"breakdown", PartsOf(summary.breakdown)},

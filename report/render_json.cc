@@ -63,7 +63,7 @@ ordered_json SummaryJson(const Summary& summary) {
       {"plan", summary.plan},
       {"device", summary.device},
       {"program_hash", summary.program_hash},
-      {"step_time_s", Seconds(summary.makespan)},
+      {"step_time_s", Seconds(summary.step_time)},
       {"steps_s", std::move(steps)},
       {"peak_memory", MemoryJson(summary)},
       {"breakdown_s", BreakdownJson(summary.breakdown)},

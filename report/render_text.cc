@@ -174,7 +174,7 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
                        given));
   // Only an error is good or bad.
   const TextOptions options{.colour = given.colour && comparison.foretells};
-  lines.push_back(DurationLine("step time", {predicted.makespan, measured.makespan}, options));
+  lines.push_back(DurationLine("step time", {predicted.step_time, measured.step_time}, options));
   lines.push_back(MemoryLine(comparison, options));
   AppendMemoryLine("reserved memory", {predicted.memory_bytes_reserved, measured.memory_bytes_reserved}, options, lines);
   AppendMemoryLine("beyond the allocator", {predicted.memory_bytes_outside, measured.memory_bytes_outside}, options, lines);

@@ -135,6 +135,7 @@ Result<std::unique_ptr<OpClock>> MakeActivityClock() {
   if (registered != CUPTI_SUCCESS) return UnavailableError("error: CUPTI cannot record here: " + TextOf(registered));
   const CUptiResult enabled = cuptiActivityEnable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);
   if (enabled != CUPTI_SUCCESS) return UnavailableError("error: CUPTI cannot record kernels here: " + TextOf(enabled));
+  cuptiActivityDisable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);  // until a step is recorded
   return std::unique_ptr<OpClock>(std::make_unique<ActivityClock>());
 }
 

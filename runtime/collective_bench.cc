@@ -48,6 +48,7 @@ class GroupCollectiveBench final : public CollectiveBench {
     try {
       Compute();
       if (idle_) return Duration();
+      device_->Synchronize();  // a GPU has only been told to compute
       const Clock::time_point start = Clock::now();
       group_->Start(call_, input_, output_)->Wait();
       device_->Synchronize();

@@ -43,6 +43,7 @@ class World {
   virtual ~World() = default;
   virtual int64_t rank() const = 0;
   virtual int64_t size() const = 0;
+  virtual bool shares_device() const { return false; }  // all ranks run on the first device (runtime/in_process.h)
   virtual Status Barrier() = 0;
   // Every rank gives a string and gets everybody's, by rank.
   virtual Result<std::vector<std::string>> AllGatherText(const std::string& text) = 0;

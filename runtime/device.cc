@@ -23,7 +23,9 @@ Result<std::unique_ptr<Device>> Device::Make(ir::DeviceKind kind, int64_t rank) 
 Result<std::unique_ptr<Device>> LoadCudaDevice(int64_t rank) {
   constexpr const char* kDriver = "libcuda.so.1";  // comes with NVIDIA's driver, so its absence says that there is no GPU
   if (dlopen(kDriver, RTLD_LAZY) == nullptr) {
-    return UnavailableError(std::string("error: no NVIDIA driver on this machine (") + kDriver + " not found); use --device cpu");
+    return UnavailableError(
+        std::string("error: no NVIDIA driver on this machine (") + kDriver +
+        " not found)\nfix: use a machine with an NVIDIA GPU, or plan for this one's CPU with cluster: {local: N, device: cpu}");
   }
   void* library = dlopen(BesideExecutable("libhelm_runtime_cuda.so").c_str(), RTLD_NOW | RTLD_GLOBAL);
   if (library == nullptr) return UnavailableError(std::string("error: cannot load HELM's CUDA part: ") + dlerror());

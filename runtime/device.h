@@ -18,14 +18,14 @@
 
 namespace helm::runtime {
 
-// The device's streams in a step, and what takes the times of ops on them. Absent on a CPU, where the host's clock is the device's.
+// What takes the times of ops on the device's stream. Absent on a CPU, where the host's clock is the device's.
 class StepTimer {
  public:
   virtual ~StepTimer() = default;
   // `record`: whether ops are timed, which takes the host and the device a little.
   virtual void BeginStep(bool record) = 0;
-  virtual void BeginOp(size_t op, int32_t compute_stream) = 0;  // the op's kernels go to that stream
-  virtual void EndOp(size_t op, int32_t compute_stream) = 0;
+  virtual void BeginOp(size_t op) = 0;
+  virtual void EndOp(size_t op) = 0;
   // Waits for the device and writes the times of all ops that were recorded, from the start of the step.
   virtual Status EndStep(StepRecord& record) = 0;
 };
@@ -52,7 +52,7 @@ class Device {
   virtual int64_t CacheBytes() const = 0;  // of the last-level cache, as far as it is known
   virtual void Synchronize() const = 0;
   virtual Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const = 0;
-  virtual Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, int32_t compute_streams, OpTimes times) const = 0;
+  virtual Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, OpTimes times) const = 0;
 };
 
 Result<std::unique_ptr<Device>> MakeCpuDevice();

@@ -22,7 +22,7 @@ class CpuDevice final : public Device {
   // Bounds of what is swept, whatever the machine says of its cache.
   int64_t CacheBytes() const override { return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE), int64_t{8} << 20, int64_t{64} << 20); }
   Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const override { return ConnectGloo(address); }
-  Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t, int32_t, OpTimes) const override { return std::unique_ptr<StepTimer>(); }
+  Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t, OpTimes) const override { return std::unique_ptr<StepTimer>(); }
 };
 
 }  // namespace

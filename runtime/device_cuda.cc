@@ -19,39 +19,29 @@ namespace {
 
 constexpr auto kAggregate = static_cast<size_t>(c10::CachingAllocator::StatType::AGGREGATE);
 
-// Compute stream 0 is the device's default stream.
+// Ops run on the device's default stream.
 class CudaStepTimer final : public StepTimer {
  public:
-  CudaStepTimer(c10::DeviceIndex device, int32_t compute_streams, std::unique_ptr<OpClock> clock) : clock_(std::move(clock)) {
-    streams_.push_back(c10::cuda::getDefaultCUDAStream(device));
-    while (static_cast<int32_t>(streams_.size()) < compute_streams) {
-      streams_.push_back(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device));
-    }
-  }
+  CudaStepTimer(c10::DeviceIndex device, std::unique_ptr<OpClock> clock)
+      : stream_(c10::cuda::getDefaultCUDAStream(device)), clock_(std::move(clock)) {}
 
   void BeginStep(bool record) override {
     recording_ = record;
-    begin_.record(streams_.front());
-    for (size_t i = 1; i < streams_.size(); ++i) begin_.block(streams_[i]);
-    if (record) clock_->BeginStep(streams_.front());
+    if (record) clock_->BeginStep(stream_);
   }
-  void BeginOp(size_t op, int32_t compute_stream) override {
-    const c10::cuda::CUDAStream& stream = streams_[static_cast<size_t>(compute_stream)];
-    if (streams_.size() > 1) c10::cuda::setCurrentCUDAStream(stream);
-    if (recording_) clock_->BeginOp(op, stream);
+  void BeginOp(size_t op) override {
+    if (recording_) clock_->BeginOp(op, stream_);
   }
-  void EndOp(size_t op, int32_t compute_stream) override {
-    if (recording_) clock_->EndOp(op, streams_[static_cast<size_t>(compute_stream)]);
+  void EndOp(size_t op) override {
+    if (recording_) clock_->EndOp(op, stream_);
   }
   Status EndStep(StepRecord& record) override {
     c10::cuda::device_synchronize();
-    c10::cuda::setCurrentCUDAStream(streams_.front());
     return recording_ ? clock_->EndStep(record) : OkStatus();
   }
 
  private:
-  std::vector<c10::cuda::CUDAStream> streams_;
-  at::cuda::CUDAEvent begin_;
+  c10::cuda::CUDAStream stream_;
   std::unique_ptr<OpClock> clock_;
   bool recording_ = false;
 };
@@ -76,15 +66,9 @@ class CudaDevice final : public Device {
     return DeviceMemory{stats.peak, static_cast<int64_t>(total_bytes - free_bytes) - stats.current};
   }
   std::optional<double> ClockMegahertz() const override {
-    constexpr int64_t kCycles = 200'000;  // some 100 us: what the events themselves take does not count
-    const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream(index_);
-    at::cuda::CUDAEvent begin(cudaEventDefault);
-    at::cuda::CUDAEvent end(cudaEventDefault);
-    begin.record(stream);
-    at::cuda::sleep(kCycles);
-    end.record(stream);
-    end.synchronize();
-    const double milliseconds = begin.elapsed_time(end);
+    constexpr int64_t kCycles = 200'000;  // some 100 us
+    // Of two lengths the difference: what events and the start of a kernel take is in both.
+    const double milliseconds = MillisecondsOfCycles(2 * kCycles) - MillisecondsOfCycles(kCycles);
     return milliseconds > 0 ? std::optional(static_cast<double>(kCycles) / milliseconds / 1e3) : std::nullopt;
   }
   int64_t CacheBytes() const override { return at::cuda::getDeviceProperties(index_)->l2CacheSize; }
@@ -103,17 +87,27 @@ class CudaDevice final : public Device {
     }
   }
 
-  Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, int32_t compute_streams, OpTimes times) const override {
+  Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, OpTimes times) const override {
     std::unique_ptr<OpClock> clock;
     if (times == OpTimes::kEvents) {
       clock = MakeEventClock(ops);
     } else {
       HELM_ASSIGN_OR_RETURN(clock, MakeActivityClock());
     }
-    return std::unique_ptr<StepTimer>(std::make_unique<CudaStepTimer>(index_, compute_streams, std::move(clock)));
+    return std::unique_ptr<StepTimer>(std::make_unique<CudaStepTimer>(index_, std::move(clock)));
   }
 
  private:
+  double MillisecondsOfCycles(int64_t cycles) const {
+    const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream(index_);
+    at::cuda::CUDAEvent begin(cudaEventDefault);
+    at::cuda::CUDAEvent end(cudaEventDefault);
+    begin.record(stream);
+    at::cuda::sleep(cycles);
+    end.record(stream);
+    end.synchronize();
+    return begin.elapsed_time(end);
+  }
   c10::CachingDeviceAllocator::DeviceStats Stats() const { return c10::cuda::CUDACachingAllocator::getDeviceStats(index_); }
 
   c10::DeviceIndex index_;
@@ -122,7 +116,9 @@ class CudaDevice final : public Device {
 Status MakeCudaDevice(int64_t rank, std::unique_ptr<Device>* device) {
   try {
     const int64_t count = c10::cuda::device_count();
-    if (count == 0) return UnavailableError("error: no GPU on this machine; use --device cpu");
+    if (count == 0)
+      return UnavailableError(
+          "error: no GPU on this machine; fix: use one with an NVIDIA GPU, or plan for its CPU with cluster: {local: N, device: cpu}");
     *device = std::make_unique<CudaDevice>(static_cast<c10::DeviceIndex>(rank % count));
     return OkStatus();
   } catch (const std::exception& error) {

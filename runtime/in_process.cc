@@ -222,6 +222,7 @@ class InProcessWorld final : public ConnectingWorld {
 
   int64_t rank() const override { return rank_; }
   int64_t size() const override;
+  bool shares_device() const override { return true; }
   Status Barrier() override { return AllGatherText("").status(); }
   Result<std::vector<std::string>> AllGatherText(const std::string& text) override;
   Result<double> AllReduceMaximum(double value) override;

@@ -1,5 +1,5 @@
 // InProcessRanks: the ranks of a world as threads of this process. Their collectives are copies and sums on the device that they all share,
-// so that any plan runs on one GPU (NCCL refuses several ranks on one) or without other processes. No torch type is visible here.
+// so that any local plan runs on one GPU (NCCL refuses several ranks on one) or without other processes. No torch type is visible here.
 //
 // What runs is what a cluster runs, and its results are; its times are those of ranks that share one device, and memory is counted for all
 // of them together. Sums are taken in fp32 over the ranks in order.

@@ -146,9 +146,11 @@ Status DispatchInterpreter::BindPersistentTensors() {
     if (tensor.producer.valid()) continue;
     tensors_[i] = StridedView(storages_[tensor.storage.index()], tensor.dtype, tensor.shape, tensor.strides, tensor.offset);
   }
-  int32_t streams = 1;
-  for (const ir::Op& op : program_.ops) streams = std::max(streams, op.compute_stream + 1);
-  HELM_ASSIGN_OR_RETURN(timer_, device_->MakeStepTimer(program_.ops.size(), streams, options_.op_times));
+  // Nothing orders two compute streams of a GPU yet, nor keeps tensors until the other one has read them.
+  const bool one_stream = std::ranges::all_of(program_.ops, [](const ir::Op& op) { return op.compute_stream == 0; });
+  if (!device_->is_cpu() && !one_stream)
+    return UnavailableError("error: a program with several compute streams cannot be run on a GPU yet");
+  HELM_ASSIGN_OR_RETURN(timer_, device_->MakeStepTimer(program_.ops.size(), options_.op_times));
   return OkStatus();
 }
 
@@ -243,11 +245,11 @@ void DispatchInterpreter::RunCall(size_t index, StepRecord& record) {
   const PlannedOp& op = plan_.ops[index];
   op.call->Push(tensors_, stack_);
   StepTimer* const timer = op.kind == ir::OpKind::kCompute ? timer_.get() : nullptr;  // a view does nothing on the device
-  if (timer != nullptr) timer->BeginOp(index, program_.ops[index].compute_stream);
+  if (timer != nullptr) timer->BeginOp(index);
   const Clock::time_point start = Clock::now();
   op.call->CallPushed(stack_);
   const Clock::time_point end = Clock::now();
-  if (timer != nullptr) timer->EndOp(index, program_.ops[index].compute_stream);
+  if (timer != nullptr) timer->EndOp(index);
   StoreResults(op);
   record.host[index] = {Between(step_start_, start), Between(step_start_, end)};
   if (timer_ == nullptr) record.ops[index] = record.host[index];
@@ -275,7 +277,7 @@ void DispatchInterpreter::StoreResults(const PlannedOp& op) {
 
 void DispatchInterpreter::RunStart(size_t index, StepRecord& record) {
   const PlannedOp& op = plan_.ops[index];
-  if (timer_ != nullptr) timer_->BeginOp(index, program_.ops[index].compute_stream);
+  if (timer_ != nullptr) timer_->BeginOp(index);
   const Clock::time_point start = Clock::now();
   const at::Tensor input = op.input >= 0 ? tensors_[static_cast<size_t>(op.input)] : at::Tensor();
   at::Tensor output = op.into >= 0 ? tensors_[static_cast<size_t>(op.into)] : input;
@@ -286,14 +288,14 @@ void DispatchInterpreter::RunStart(size_t index, StepRecord& record) {
   open_[index] = GroupOf(op).Start(op.collective, input, output);
   if (!op.results.empty() && op.results.front() >= 0) tensors_[static_cast<size_t>(op.results.front())] = std::move(output);
   const Clock::time_point end = Clock::now();
-  if (timer_ != nullptr) timer_->EndOp(index, program_.ops[index].compute_stream);
+  if (timer_ != nullptr) timer_->EndOp(index);
   record.host[index] = {Between(step_start_, start), Between(step_start_, end)};
   record.ops[index].start = record.host[index].start;
 }
 
 void DispatchInterpreter::RunWait(size_t index, StepRecord& record) {
   const PlannedOp& op = plan_.ops[index];
-  if (timer_ != nullptr) timer_->BeginOp(index, program_.ops[index].compute_stream);
+  if (timer_ != nullptr) timer_->BeginOp(index);
   const Clock::time_point start = Clock::now();
   Clock::time_point end = start;
   for (const int32_t started : op.ends) {
@@ -303,7 +305,7 @@ void DispatchInterpreter::RunWait(size_t index, StepRecord& record) {
     EndCollective(open, end, record);
     if (!device_->is_cpu()) ended_.push_back(std::move(open));
   }
-  if (timer_ != nullptr) timer_->EndOp(index, program_.ops[index].compute_stream);
+  if (timer_ != nullptr) timer_->EndOp(index);
   record.host[index] = {Between(step_start_, start), Between(step_start_, end)};
   record.ops[index] = record.host[index];
 }
@@ -436,7 +438,8 @@ Result<std::vector<double>> DispatchInterpreter::ReadOutput(const std::string& n
 
 Result<std::unique_ptr<Interpreter>> Interpreter::Create(const ir::Program& program, World* world, int64_t rank,
                                                          const InterpreterOptions& options) {
-  HELM_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Make(program.device, rank));
+  const bool shared = world != nullptr && world->shares_device();
+  HELM_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Make(program.device, shared ? 0 : rank));
   HELM_ASSIGN_OR_RETURN(ExecutionPlan plan, MakeExecutionPlan(program, rank, device->torch_device()));
   auto interpreter = std::make_unique<DispatchInterpreter>(program, rank, options, std::move(device), std::move(plan));
   try {

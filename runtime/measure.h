@@ -26,7 +26,8 @@ struct OpSample {
 // (runtime/training_load.h).
 class OpBench {
  public:
-  static Result<std::unique_ptr<OpBench>> Create(const ir::OpSignature& signature, ir::DeviceKind device);
+  // `rank` chooses among several GPUs.
+  static Result<std::unique_ptr<OpBench>> Create(const ir::OpSignature& signature, ir::DeviceKind device, int64_t rank = 0);
   virtual ~OpBench() = default;
   virtual Result<OpSample> RunOnce() = 0;
   virtual Bytes operand_bytes() const = 0;

@@ -54,7 +54,7 @@ struct GpuCompanions {
 
 // By how much the time between two events around a small kernel exceeds that kernel's share of a stream of such kernels.
 Result<Duration> MarkOverhead(const Device& device, TrainingLoad& load) {
-  HELM_ASSIGN_OR_RETURN(const auto timer, device.MakeStepTimer(1, 1, OpTimes::kEvents));
+  HELM_ASSIGN_OR_RETURN(const auto timer, device.MakeStepTimer(1, OpTimes::kEvents));
   at::Tensor one = at::zeros({1}, at::TensorOptions().device(device.torch_device()));
   const auto measure = [&](int kernels) -> Result<Duration> {
     std::vector<Duration> samples;
@@ -63,9 +63,9 @@ Result<Duration> MarkOverhead(const Device& device, TrainingLoad& load) {
       record.ops.resize(1);
       load.Enqueue(kLoadLeast);
       timer->BeginStep(true);
-      timer->BeginOp(0, 0);
+      timer->BeginOp(0);
       for (int i = 0; i < kernels; ++i) one.add_(1);
-      timer->EndOp(0, 0);
+      timer->EndOp(0);
       HELM_RETURN_IF_ERROR(timer->EndStep(record));
       samples.push_back(record.ops[0].end - record.ops[0].start);
     }
@@ -234,7 +234,7 @@ class DispatchOpBench final : public OpBench {
     const int64_t sweep_bytes = device_->CacheBytes() * (device_->is_cpu() ? 1 : kSweepCaches);
     sweep_ = at::zeros({sweep_bytes}, at::TensorOptions().dtype(c10::ScalarType::Byte).device(device_->torch_device()));
     HELM_ASSIGN_OR_RETURN(companions_, CompanionsOf(*device_));
-    HELM_ASSIGN_OR_RETURN(timer_, device_->MakeStepTimer(1, 1, OpTimes::kEvents));
+    HELM_ASSIGN_OR_RETURN(timer_, device_->MakeStepTimer(1, OpTimes::kEvents));
     return OkStatus();
   }
 
@@ -259,7 +259,7 @@ class DispatchOpBench final : public OpBench {
   Result<std::vector<KernelRun>> Kernels() override {
     if (device_->is_cpu()) return std::vector<KernelRun>();
     const c10::InferenceMode inference;
-    HELM_ASSIGN_OR_RETURN(const auto timer, device_->MakeStepTimer(1, 1, OpTimes::kActivities));
+    HELM_ASSIGN_OR_RETURN(const auto timer, device_->MakeStepTimer(1, OpTimes::kActivities));
     try {
       Prepare();
       StepRecord record;
@@ -267,9 +267,9 @@ class DispatchOpBench final : public OpBench {
       call_.Push(tensors_, stack_);
       device_->Synchronize();
       timer->BeginStep(true);
-      timer->BeginOp(0, 0);
+      timer->BeginOp(0);
       call_.CallPushed(stack_);
-      timer->EndOp(0, 0);
+      timer->EndOp(0);
       HELM_RETURN_IF_ERROR(timer->EndStep(record));
       stack_.clear();
       return std::move(record.kernels);
@@ -317,11 +317,11 @@ class DispatchOpBench final : public OpBench {
     device_->ResetPeakBytes();
     const int64_t live_before = device_->LiveBytes();
     if (timer_ != nullptr) timer_->BeginStep(true);
-    if (timer_ != nullptr) timer_->BeginOp(0, 0);
+    if (timer_ != nullptr) timer_->BeginOp(0);
     const Clock::time_point start = Clock::now();
     call_.CallPushed(stack_);
     const Clock::time_point end = Clock::now();
-    if (timer_ != nullptr) timer_->EndOp(0, 0);
+    if (timer_ != nullptr) timer_->EndOp(0);
     if (timer_ != nullptr) HELM_RETURN_IF_ERROR(timer_->EndStep(record));
     const int64_t results = device_->LiveBytes() - live_before;
     OpSample sample;
@@ -353,8 +353,8 @@ class DispatchOpBench final : public OpBench {
 
 }  // namespace
 
-Result<std::unique_ptr<OpBench>> OpBench::Create(const ir::OpSignature& signature, ir::DeviceKind kind) {
-  HELM_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Make(kind, 0));
+Result<std::unique_ptr<OpBench>> OpBench::Create(const ir::OpSignature& signature, ir::DeviceKind kind, int64_t rank) {
+  HELM_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Make(kind, rank));
   std::vector<ir::TensorSignature> tensors;
   std::vector<CallArgument> arguments;
   for (const ir::ArgumentSignature& argument : signature.arguments) arguments.push_back(std::visit(ToSlots{tensors}, argument));

@@ -3,7 +3,7 @@
 //
 // What a time means differs. Events: from the moment when the stream had done everything before the op to the moment when the op was done,
 // so the time that the device takes to start a kernel is in it. Activity records: from the start of the op's first kernel to the end of its
-// last. Both are compared on a GPU (tests/gpu/op_clock_test.cc).
+// last. Both are compared on a GPU (tests/runtime/device_gpu_test.cc).
 #pragma once
 
 #include <cstddef>

@@ -15,7 +15,7 @@ namespace helm::runtime {
 
 class TrainingLoad {
  public:
-  // Allocates its tensors (about 1.3 GiB). REQUIRES: called in inference mode.
+  // Allocates its tensors (about 1.1 GiB). REQUIRES: called in inference mode.
   explicit TrainingLoad(c10::Device device);
 
   // Enqueues work for about this long on the current stream and returns.

@@ -47,6 +47,11 @@ nlohmann::ordered_json OrNull(const std::optional<double>& number) {
   return number ? nlohmann::ordered_json(*number) : nlohmann::ordered_json();
 }
 
+// Null where it was not counted.
+nlohmann::ordered_json CountOrNull(Bytes bytes) {
+  return bytes.count() > 0 ? nlohmann::ordered_json(bytes.count()) : nlohmann::ordered_json();
+}
+
 nlohmann::ordered_json VerifyJson(const exec::VerifyResult& verify) {
   return {{"steps", verify.steps},
           {"passed", verify.passed()},
@@ -91,7 +96,7 @@ nlohmann::ordered_json ExecJson(const exec::RunResult& result, const Result<plan
     json["schema_version"] = 1;
     json["predicted"] = nullptr;
     json["measured"] = {{"step_time_s", result.step_time.seconds()},
-                        {"peak_memory", {{"allocated_bytes", result.memory_bytes_peak.count()}}}};
+                        {"peak_memory", {{"allocated_bytes", CountOrNull(result.memory_bytes_peak)}}}};
     json["error"] = {{"step_time", nullptr}, {"peak_memory", nullptr}};
   }
   if (predicted.ok()) {

@@ -77,15 +77,9 @@ Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunR
   } else {
     tools::PrintResult(tools::ExecText(result, predicted, tools::ColourWanted()));
   }
-  if (arguments.run.in_process) {
-    tools::PrintNote(
-        "note: the ranks shared one process and one device: the measured times are not those of the plan's cluster, and memory was "
-        "not counted by rank");
-  } else if (const std::string warning = tools::PaceWarning(result, predicted); !warning.empty()) {
-    tools::PrintNote(warning);
-  }
+  if (const std::string warning = tools::PaceWarning(result, predicted); !warning.empty()) tools::PrintNote(warning);
   if (result.verify && !result.verify->passed()) return tools::VerifyFailure(*result.verify);
-  return predicted.ok() && !arguments.run.in_process ? tools::CheckTolerance(plan.tolerance, result, *predicted) : OkStatus();
+  return predicted.ok() ? tools::CheckTolerance(plan.tolerance, result, *predicted) : OkStatus();
 }
 
 Status Run(const Arguments& arguments) {
@@ -107,7 +101,11 @@ Status Run(const Arguments& arguments) {
   StampInputs stamp;
   stamp.seed = plan.workload.seed;
   result.timeline.stamp = MakeStamp(stamp);
-  return Report(plan, arguments, result, Predict(plan, arguments));
+  if (!arguments.run.in_process) return Report(plan, arguments, result, Predict(plan, arguments));
+  return Report(
+      plan, arguments, result,
+      UnavailableError(
+          "the ranks shared one process and one device: times are not those of the plan's cluster, memory was not counted by rank"));
 }
 
 }  // namespace
@@ -126,7 +124,7 @@ int main(int argc, char** argv) {
   app.add_option("--timeout", arguments.timeout_s, "seconds without progress of a rank after which the run ends")
       ->check(CLI::Range(1.0, 1e6));
   app.add_flag("--in-process", arguments.run.in_process,
-               "run all ranks as threads of this process on one device: any plan on one GPU; times are not those of its cluster");
+               "run all ranks of a local plan as threads of this process on one device, so on one GPU; times are not those of its cluster");
   app.add_option("--op-times", arguments.op_times,
                  "GPU: take the times of ops by CUDA events on the streams or by CUPTI's activity records beside them")
       ->check(CLI::IsMember({"events", "activities"}));

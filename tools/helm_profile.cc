@@ -80,6 +80,7 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   HELM_ASSIGN_OR_RETURN(profiler::ProfileResult result, profiler::Profile(work.list, std::move(table), *world, options));
   progress.Clear();
 
+  if (!result.kernels_unknown.empty()) tools::PrintNote("note: the rows do not say which kernels ran: " + result.kernels_unknown);
   if (!result.gpu_states.empty()) result.table.stamp["gpu"] = profiler::Summary(result.gpu_states);
   HELM_RETURN_IF_ERROR(cost::ExtendCostTable(result.table, arguments.out));
   const size_t rows = result.table.ops.size() + result.table.collectives.size();

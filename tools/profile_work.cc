@@ -93,7 +93,7 @@ Result<ProfileWork> WorkFor(const ConfigArguments& arguments, const std::string&
   if (device == "cuda" && arguments.path.empty()) {
     return InvalidError(
         "error: --device cuda needs a configuration, which says what to measure\n"
-        "  fix: helm-profile config.yaml --device cuda; configs/runs/gpu/sweep.yaml covers common sizes");
+        "  fix: helm-profile config.yaml --device cuda; configs/runs/h200/ has some");
   }
   HELM_ASSIGN_OR_RETURN(ProfileWork work, arguments.path.empty() ? StandardWork() : WorkForConfig(arguments));
   if (!device.empty() && work.device.kind != device) {

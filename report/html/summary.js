@@ -93,7 +93,7 @@ function drawCards() {
   const shares = model.sides.map((side, i) => (side.makespan > 0 ? exposed[i] / side.makespan : 0));
   const sources = sourceCard();
   byId("cards").replaceChildren(
-      pairCard("Step time", [predicted.makespan, measured.makespan], splitDuration, spread(measured.steps)),
+      pairCard("Step time", [predicted.stepTime, measured.stepTime], splitDuration, spread(measured.steps)),
       pairCard("Peak memory", [predicted.memory_bytes_peak, measured.memory_bytes_peak], splitBytes, memoryNote()),
       pairCard("Exposed comm.", exposed, splitDuration, `${percent(shares[0])} and ${percent(shares[1])} of the step`), sources);
   if (sources.redraw) sources.redraw();

@@ -79,6 +79,39 @@ TEST(CostTable, ReadsAndWritesTheSameText) {
   EXPECT_EQ(table->file, "ops.json");
 }
 
+// What a GPU's rows have besides.
+TEST(CostTable, RowsOfAGpuReadAndWriteTheSame) {
+  const std::string text = Replaced(R"("workspace_bytes": 64
+    })",
+                                    R"("workspace_bytes": 64,
+      "launch_us": 7.5,
+      "clock_mhz": 1755.0,
+      "kernels": [
+        {
+          "name": "memset",
+          "blocks": 0,
+          "us": 0.5
+        },
+        {
+          "name": "gemm",
+          "blocks": 132,
+          "us": 150.25
+        }
+      ]
+    })");
+  const auto table = ParseCostTable(text, "ops.json");
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  const Measurement& row = table->ops.begin()->second;
+  EXPECT_EQ(row.launch, Duration::Microseconds(7.5));
+  EXPECT_EQ(row.clock_megahertz, 1755.0);
+  EXPECT_EQ(row.kernels,
+            (std::vector<KernelMeasurement>{{"memset", 0, Duration::Microseconds(0.5)}, {"gemm", 132, Duration::Microseconds(150.25)}}));
+  EXPECT_EQ(ToJson(*table).dump(2), text);
+  for (const std::string wrong : {R"("launch_us": -1)", R"("clock_mhz": "fast")", R"("kernels": [{"name": "k"}])", R"("kernel": 1)"}) {
+    EXPECT_FALSE(ParseCostTable(Replaced(R"("workspace_bytes": 64)", R"("workspace_bytes": 64, )" + wrong), "ops.json").ok()) << wrong;
+  }
+}
+
 TEST(CostTable, HostCostsMayBeMissing) {
   CostTable table = *ParseCostTable(kText, "ops.json");
   table.host.reset();

@@ -70,17 +70,29 @@ TEST(InProcess, ARankThatFailsEndsTheOthers) {
   options.fault = RankFault{1, {.action = runtime::Fault::Action::kError, .step = 1, .op = ir::OpId(size_t{3})}};
   const auto result = exec::Run(MakePlan(LlamaModel(), {.strategy = {.data = 2, .micro_batch = 1}, .global_batch = 4}), options);
   ASSERT_FALSE(result.ok());
+  EXPECT_EQ(result.status().code(), StatusCode::kRankFailed);
   EXPECT_THAT(result.status().message(), HasSubstr("rank 1: op 3"));
 }
 
-TEST(InProcess, AnInterruptionEndsAll) {
+class InProcessRankCount : public ::testing::TestWithParam<int64_t> {};
+
+TEST_P(InProcessRankCount, AnInterruptionEndsAll) {
   RunOptions options = InProcess(1000000);
   std::atomic<bool> interrupted{false};
   options.interrupted = &interrupted;
   options.observer = [&interrupted](const RunEvent& event) { interrupted = interrupted || event.step == 2; };
-  const auto result = exec::Run(MakePlan(LlamaModel(), {.strategy = {.data = 2, .micro_batch = 1}, .global_batch = 4}), options);
+  const auto result = exec::Run(MakePlan(LlamaModel(), {.strategy = {.data = GetParam(), .micro_batch = 1}, .global_batch = 4}), options);
   ASSERT_FALSE(result.ok());
   EXPECT_EQ(result.status().code(), StatusCode::kInterrupted);
+}
+
+INSTANTIATE_TEST_SUITE_P(OneAndTwo, InProcessRankCount, testing::Values(1, 2));
+
+TEST(InProcess, IsNotForTheRanksOfALauncherNorForActivities) {
+  RunOptions options = InProcess();
+  options.op_times = runtime::OpTimes::kActivities;
+  const ir::Plan plan = MakePlan(LlamaModel(), {.strategy = {.data = 2, .micro_batch = 1}, .global_batch = 4});
+  EXPECT_EQ(exec::Run(plan, options).status().code(), StatusCode::kInvalid);
 }
 
 }  // namespace

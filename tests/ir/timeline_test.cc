@@ -29,7 +29,7 @@ Timeline Sample() {
                      {0, 1, OpId(4), Duration::Nanoseconds(1000), Duration::Nanoseconds(500)},
                      {1, 1, OpId(1), Duration::Nanoseconds(10), Duration::Picoseconds(1)}};
   timeline.memory = {{0, OpId(), Duration(), {96, 96, 192, 0, 80, 0}}, {0, OpId(1), Duration::Nanoseconds(0), {96, 96, 192, 120, 80, 0}}};
-  timeline.ranks = {{0, Duration::Nanoseconds(1500), Bytes(584)}, {1, Duration::Nanoseconds(1400), Bytes(600)}};
+  timeline.ranks = {{0, Duration::Nanoseconds(1500), Bytes(584)}, {1, Duration::Nanoseconds(1400), Bytes(600), Bytes(700), Bytes(90)}};
   timeline.stamp = {{"helm", "0.1.0"}};
   return timeline;
 }
