@@ -12,6 +12,7 @@
 #include "formats/foreign_numbers.h"
 #include "importer/collective_times.h"
 #include "importer/device_work.h"
+#include "importer/kineto_op_rows.h"
 
 namespace helm::importer {
 namespace {
@@ -135,6 +136,7 @@ Result<ImportedRows> RowsOf(const std::vector<KinetoTrace>& traces, const Import
   for (const KinetoTrace& trace : traces) {
     HELM_RETURN_IF_ERROR(Add(rows, {.device = DeviceOf(trace), .omissions = trace.omissions}));
     TraceImporter(trace, *hints.devices_per_node, times, rows).Import();
+    AddProducts(trace, rows);
   }
   times.AddTo(rows);
   return rows;

@@ -1,4 +1,4 @@
-// From traces of torch.profiler (formats/kineto_trace.h) to rows of a cost table: the collectives in them.
+// From traces of torch.profiler (formats/kineto_trace.h) to rows of a cost table: the collectives and matrix products in them.
 #pragma once
 
 #include <vector>

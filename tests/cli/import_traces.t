@@ -25,17 +25,29 @@ note: 3 of 3 collectives were recorded by some of their ranks only: their times 
 error: these files do not name the device
   fix: name it with --gpu, or give a run configuration, whose cluster does
 [exit 2]
-# Traces of torch.profiler name the device, and not which ranks share a node.
+# Traces of torch.profiler name the device, and not which ranks share a node. Their matrix products become rows too.
 $ helm-profile imported.yaml --import ../../samples/kineto/rank0_trace.json --import ../../samples/kineto/rank1_trace.json --out $TMP/kineto.json
 note: left out: events of the category 'cuda_sync': 6
 note: the files call the device 'NVIDIA H100 80GB HBM3'; the table calls it 'h100-sxm-80gb'
-$TMP/kineto.json: 1 rows, 1 of them new; cuda 'h100-sxm-80gb'
-$ grep -E 'bytes=|median|samples' $TMP/kineto.json
+$TMP/kineto.json: 17 rows, 17 of them new; cuda 'h100-sxm-80gb'
+$ grep -E '(aten|all_reduce).*{' $TMP/kineto.json
+    "aten.addmm(@f32[128], @f32[32,64], @f32[64,128]{1,64})": {
+    "aten.addmm(@f32[128], @f32[32,64], f32[64,128]{1,64})": {
+    "aten.addmm(@f32[128], f32[32,64], @f32[64,128]{1,64})": {
+    "aten.addmm(@f32[128], f32[32,64], f32[64,128]{1,64})": {
+    "aten.addmm(f32[128], @f32[32,64], @f32[64,128]{1,64})": {
+    "aten.addmm(f32[128], @f32[32,64], f32[64,128]{1,64})": {
+    "aten.addmm(f32[128], f32[32,64], @f32[64,128]{1,64})": {
+    "aten.addmm(f32[128], f32[32,64], f32[64,128]{1,64})": {
+    "aten.mm(@f32[128,32]{1,128}, @f32[32,64])": {
+    "aten.mm(@f32[128,32]{1,128}, f32[32,64])": {
+    "aten.mm(@f32[32,128], @f32[128,64])": {
+    "aten.mm(@f32[32,128], f32[128,64])": {
+    "aten.mm(f32[128,32]{1,128}, @f32[32,64])": {
+    "aten.mm(f32[128,32]{1,128}, f32[32,64])": {
+    "aten.mm(f32[32,128], @f32[128,64])": {
+    "aten.mm(f32[32,128], f32[128,64])": {
     "all_reduce f32 ranks=2 per_node=2 bytes=32768": {
-      "median_us": 90.0,
-      "samples": 3,
-      "../../samples/kineto/rank0_trace.json": "<hash>",
-      "../../samples/kineto/rank1_trace.json": "<hash>"
 $ helm-profile --import ../../samples/kineto/rank0_trace.json --out $TMP/none.json
 error: a trace of torch.profiler does not tell which ranks share a node
   fix: give a run configuration too, whose cluster says how many GPUs a node has

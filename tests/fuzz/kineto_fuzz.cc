@@ -1,5 +1,6 @@
 // Any bytes are a trace of torch.profiler or an error; what ran on its GPU gives a timeline that reads back, and can be made a trace again.
 #include "core/json.h"
+#include "cost/cost_table.h"
 #include "formats/chrome_trace.h"
 #include "formats/gzip.h"
 #include "formats/kineto_trace.h"
@@ -17,7 +18,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   const auto trace = helm::formats::ParseKinetoTrace(text, "fuzz");
   if (!trace.ok()) return 0;
-  HELM_CHECK(helm::importer::RowsOf({*trace}, {.devices_per_node = 8}).ok(), "collectives are rows or left out");
+  const auto rows = helm::importer::RowsOf({*trace}, {.devices_per_node = 8});
+  HELM_CHECK(rows.ok(), "what it holds are rows or left out");
+  helm::cost::CostTable table;
+  table.device = {.kind = "cuda", .name = "GPU"};
+  table.ops = helm::importer::MeasurementsOf(rows->ops);
+  table.collectives = helm::importer::MeasurementsOf(rows->collectives);
+  HELM_CHECK(helm::cost::ParseCostTable(helm::cost::ToJson(table).dump(), "again").ok(), "the rows read back");
   const auto work = helm::importer::WorkOf(*trace, "fuzz");
   if (!work.ok()) return 0;
   const auto imported = helm::importer::TimelineOf(*work, "fuzz");

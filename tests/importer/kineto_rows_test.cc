@@ -41,6 +41,39 @@ TEST(KinetoRows, PlacesTheGroup) {
   EXPECT_THAT(RowsOf({Sample(0)}, {}).status().message(), HasSubstr("give a run configuration too"));
 }
 
+// Three steps of two ranks: six runs of each product, each for every marking of its operands: 8 rows of addmm, 4 of each mm. The transposed
+// weight has its strides; 22.5, 18 and 20 us.
+TEST(KinetoRows, KnowsProductsByTheirShapes) {
+  const ImportedRows rows = RowsOf({Sample(0), Sample(1)}, {.devices_per_node = 8}).value();
+  const auto measured = MeasurementsOf(rows.ops);
+  ASSERT_EQ(measured.size(), 16U);
+  const cost::Measurement& forward = measured.at("aten.addmm(@f32[128], f32[32,64], @f32[64,128]{1,64})");
+  EXPECT_EQ(forward.median, Duration::Microseconds(22.5));
+  EXPECT_EQ(forward.samples, 6);
+  EXPECT_EQ(measured.at("aten.mm(f32[32,128], @f32[128,64])").median, Duration::Microseconds(18));
+  EXPECT_EQ(measured.at("aten.mm(f32[128,32]{1,128}, f32[32,64])").median, Duration::Microseconds(20));
+}
+
+// A factor of 2 is another product; without shapes nobody knows which it is; a type that no program has; a size of no use.
+TEST(KinetoRows, LeavesOutProductsThatItCannotName) {
+  formats::KinetoTrace trace;
+  trace.names = {"aten::addmm", "kernel"};
+  const formats::KinetoOperand bias{"float", {4}, {1}, ""}, matrix{"float", {4, 4}, {4, 1}, ""}, one{"Scalar", {}, {}, "1"};
+  trace.operands = {{bias, matrix, matrix, {"Scalar", {}, {}, "2"}, one},
+                    {bias, matrix, {"double", {4, 4}, {4, 1}, ""}, one, one},
+                    {bias, matrix, {"float", {4, int64_t{1} << 60}, {4, 1}, ""}, one, one},
+                    {bias, matrix, matrix, one, one}};
+  for (int32_t i = -1; i < 4; ++i) {
+    const int64_t id = i + 2;
+    trace.events.push_back({.kind = formats::KinetoEvent::Kind::kOperator, .external_id = id, .operands = i});
+    trace.events.push_back({.kind = formats::KinetoEvent::Kind::kKernel, .name = 1, .duration_ns = 1000, .external_id = id});
+  }
+  const ImportedRows rows = RowsOf({trace}, {.devices_per_node = 4}).value();
+  EXPECT_EQ(rows.ops.size(), 8U);
+  EXPECT_THAT(rows.omissions.Lines(),
+              ElementsAre("left out: matrix products without shapes (record_shapes), of other types or with factors: 4"));
+}
+
 // Ranks 0, 4, 8 and 12 of nodes of four: one on each; four groups share each node. What it gathers is what comes out: 4 x 1024 x 2 bytes.
 TEST(KinetoRows, CountsTheFullTensor) {
   formats::KinetoTrace trace;
