@@ -37,7 +37,8 @@ void AddFlat(const model::ModelSpec& model, ir::DataType dtype, std::vector<Pari
                                                     .sequence_parallel = split.sequence_parallel,
                                                     .micro_batch = micro_batch},
                                        .dtype = dtype,
-                                       .global_batch = split.data * micro_batch * micro_batches}));
+                                       .global_batch = split.data * micro_batch * micro_batches,
+                                       .sequence_length = split.tensor == 8 ? 16 : 12}));  // eight ranks share it
     }
   }
 }
