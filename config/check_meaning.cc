@@ -95,7 +95,7 @@ class Checker {
     if (!Given("tensor")) return;
     Divides("attention heads", config_.model.heads);
     Divides("key-value heads", config_.model.kv_heads);
-    Divides("ffn size", config_.model.ffn);
+    if (model::HasDenseLayers(config_.model)) Divides("ffn size", config_.model.ffn);
     const int64_t tokens = strategy.micro_batch * config_.workload.sequence_length;
     if (!strategy.sequence_parallel || !Given("micro_batch") || tokens % strategy.tensor == 0) return;
     diagnostics_.Error(Where("strategy", "sequence_parallel"),
@@ -162,8 +162,11 @@ void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostic
   if (diagnostics.error_count() > errors_before) return;
   checker.Run();
   if (diagnostics.error_count() > errors_before) return;
-  // Nothing found: the lowering has the last word, unless that word depends on a micro-batch that is chosen later.
-  if (config.strategy.sequence_parallel && !config.strategy_given.contains("micro_batch")) return;
+  // Nothing found: the lowering has the last word, unless that word depends on a micro-batch, or ranks for the experts, chosen later.
+  const auto given = [&](const char* key) { return config.strategy_given.contains(key); };
+  if (config.strategy.sequence_parallel && !given("micro_batch")) return;
+  const bool split = given("data") && given("tensor") && given("expert") && given("expert_tensor");
+  if (config.model.moe.experts > 0 && !split) return;
   const Status status = model::CheckStrategy(config.model, config.workload, config.strategy);
   if (!status.ok()) diagnostics.Error({document.where.source, 0, 0}, "the strategy is not possible for this model", {status.message()});
 }

@@ -46,6 +46,27 @@ Traffic TrafficOfIndexed(const std::vector<const TensorSignature*>& tensors) {
   return traffic;
 }
 
+int64_t CountAt(const ir::OpSignature& op, size_t at) {
+  const auto* tensor = at < op.arguments.size() ? std::get_if<TensorSignature>(&op.arguments[at]) : nullptr;
+  return tensor == nullptr ? 0 : ir::ElementCount(tensor->shape);
+}
+
+// index_select(self, 0, index): the rows that are named are read and written.
+Traffic TrafficOfSelected(const ir::OpSignature& op, const std::vector<const TensorSignature*>& tensors) {
+  const TensorSignature& self = *tensors.front();
+  const int64_t row = BytesOf(self) / std::max<int64_t>(self.shape.empty() ? 1 : self.shape.front(), 1);
+  const Bytes rows(CountAt(op, 2) * row);
+  return {rows + Bytes(CountAt(op, 2) * 8), rows};
+}
+
+// topk(self, count): values in the type of self and indices of 8 bytes are written.
+Bytes BytesOfLargest(const ir::OpSignature& op, const TensorSignature& self) {
+  const auto* count = op.arguments.size() > 1 ? std::get_if<int64_t>(&op.arguments[1]) : nullptr;
+  if (count == nullptr || self.shape.empty()) return Bytes();
+  const int64_t rows = ir::ElementCount(self.shape) / std::max<int64_t>(self.shape.back(), 1);
+  return Bytes(rows * *count * (ir::ElementBytes(self.dtype) + 8));
+}
+
 // new_ones(like, shape, dtype)
 Bytes BytesOfNew(const ir::OpSignature& op) {
   const auto* shape = op.arguments.size() > 1 ? std::get_if<std::vector<int64_t>>(&op.arguments[1]) : nullptr;
@@ -74,7 +95,14 @@ Traffic TrafficOf(const ir::OpSignature& op) {
   // A lookup reads the rows that it returns, not the whole table.
   if (base == "embedding") traffic.read = traffic.written;
   // Touch one element for each index, not the whole operand.
-  if (IsOneOf(base, {"gather", "scatter_add", "nll_loss_forward"})) traffic = TrafficOfIndexed(tensors);
+  if (IsOneOf(base, {"gather", "scatter", "scatter_add", "nll_loss_forward"})) traffic = TrafficOfIndexed(tensors);
+  if (base == "index_select") traffic = TrafficOfSelected(op, tensors);
+  // index_add_(self, 0, index, source): reads the source and as many rows of self, and writes these.
+  if (base == "index_add" && tensors.size() == 3) {
+    const Bytes rows(BytesOf(*tensors[2]));
+    traffic = {rows + rows + Bytes(BytesOf(*tensors[1])), rows};
+  }
+  if (base == "topk") traffic.written = BytesOfLargest(op, first);
   // Zeroes the gradient of the whole table, then reads and adds the rows: gradient [.., hidden], the number of rows is an argument.
   if (base == "embedding_dense_backward" && op.arguments.size() > 2) {
     const auto* rows = std::get_if<int64_t>(&op.arguments[2]);

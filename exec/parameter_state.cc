@@ -109,12 +109,9 @@ std::vector<ElementRun> RunsOf(const ir::ParameterPiece& piece, const std::vecto
 
 ElementRange OwnRange(const ir::ParameterSegment& segment, const std::vector<ir::MeshDimension>& mesh,
                       const std::vector<int64_t>& coordinates) {
-  for (size_t d = 0; d < mesh.size(); ++d) {
-    if (mesh[d].name != segment.sharded_over) continue;
-    const int64_t own = segment.elements / mesh[d].size;
-    return {coordinates[d] * own, (coordinates[d] + 1) * own};
-  }
-  return {0, segment.elements};
+  const ir::RankPlace along = ir::PlaceAlong(mesh, coordinates, segment.sharded_over);
+  const int64_t own = segment.elements / along.ranks;
+  return {along.place * own, (along.place + 1) * own};
 }
 
 std::vector<ElementRun> OwnRunsOf(const ir::ParameterSegment& segment, const ir::ParameterPiece& piece,

@@ -34,6 +34,28 @@ struct Request {
   std::string program_hash;  // of the plan as it was given
 };
 
+// Without a capacity a token always finds its experts, so their numbers of tokens are known only in the step.
+Status CheckFixedShapes(const model::ModelSpec& model, const std::string& plan_path) {
+  if (model.moe.experts == 0 || model.moe.capacity_factor > 0) return OkStatus();
+  return InvalidError(
+      fmt::format("{}: error: the model's experts take any number of tokens, and helm-exec runs programs of fixed shapes only (dimensions "
+                  "bound in the step are not supported by this version); the plan can be simulated\nfix: give the model a capacity, such "
+                  "as moe: {{capacity_factor: 1.25}}; tokens beyond it are dropped",
+                  plan_path));
+}
+
+// Sequence parallelism routes the parts of a sequence apart, so capacity and balancing loss are not those of the unsplit model.
+Status CheckVerifiable(const model::ModelSpec& model, const ir::Strategy& strategy, const std::string& plan_path) {
+  const model::MixtureOfExperts& moe = model.moe;
+  if (moe.experts == 0 || !strategy.sequence_parallel) return OkStatus();
+  const double all = static_cast<double>(moe.experts) / static_cast<double>(moe.top_k);
+  if (moe.capacity_factor >= all && moe.aux_loss == 0) return OkStatus();
+  return InvalidError(
+      fmt::format("{}: error: --verify compares with the unsplit model, and with sequence_parallel each tensor rank drops and balances "
+                  "tokens by itself\nfix: verify without sequence_parallel, or with moe: {{capacity_factor: {}, aux_loss: 0}}",
+                  plan_path, all));
+}
+
 Status CheckRunnable(const ir::Plan& plan, const std::string& plan_path) {
   if (plan.software.attention_dropout == 0 && plan.software.hidden_dropout == 0) return OkStatus();
   return InvalidError(
@@ -49,6 +71,8 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   HELM_RETURN_IF_ERROR(CheckRunnable(plan, options.plan_path));
   if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));
   HELM_ASSIGN_OR_RETURN(schedule::PlanParts parts, schedule::ReadParts(plan));
+  HELM_RETURN_IF_ERROR(CheckFixedShapes(parts.model, options.plan_path));
+  if (options.verify) HELM_RETURN_IF_ERROR(CheckVerifiable(parts.model, plan.strategy, options.plan_path));
   HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
   HELM_RETURN_IF_ERROR(DataLoader::Open(options.data, parts.model.vocab, plan.workload).status());
   Request request{options, std::move(parts), {}, ir::ProgramHash(step)};

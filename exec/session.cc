@@ -43,13 +43,7 @@ class Feeder {
  public:
   Feeder(const Job& job, const ir::Program& program, const DataLoader& loader, int64_t rank)
       : job_(job), program_(program), loader_(loader) {
-    const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
-    int64_t ranks = 1;
-    for (size_t d = 0; d < program.mesh.size(); ++d) {
-      if (program.mesh[d].name != "data" && program.mesh[d].name != "replicate") continue;
-      data_rank_ += coordinates[d] * ranks;
-      ranks *= program.mesh[d].size;
-    }
+    data_rank_ = ir::PlaceAlong(program.mesh, ir::Coordinates(program.mesh, rank), {"expert", "data", "replicate"}).place;
   }
 
   Status Feed(int64_t step, runtime::Interpreter& interpreter) const {

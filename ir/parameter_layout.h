@@ -34,9 +34,9 @@ struct ParameterPiece {
 struct ParameterSegment {
   std::string name;      // "bucket0.sharded.decay"
   int64_t elements = 0;  // with the padding that makes equal shards
-  // Mesh dimension over which the optimizer state is sharded (ZeRO); empty: every rank holds all of it. A rank's master and moment storages
-  // then hold as many-th part of the elements as the dimension has coordinates, the one at its own coordinate.
-  std::string sharded_over;
+  // Mesh dimensions, in mesh order, over whose ranks the optimizer state is sharded (ZeRO); empty: every rank holds all of it. A rank's
+  // master and moment storages then hold as many-th part of the elements as there are such ranks, the one at its own place among them.
+  std::vector<std::string> sharded_over;
   // `gradient` holds only this rank's shard too, from its first reduction to the end of the step (ZeRO-2 and higher stages). `parameter` is
   // sharded likewise where it equals `master` (ZeRO-3): the program gathers it into tensors of its own.
   bool gradient_sharded = false;

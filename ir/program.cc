@@ -148,6 +148,17 @@ int64_t WorldSize(const std::vector<MeshDimension>& mesh) {
   return size;
 }
 
+RankPlace PlaceAlong(const std::vector<MeshDimension>& mesh, const std::vector<int64_t>& coordinates,
+                     const std::vector<std::string>& dimensions) {
+  RankPlace along;
+  for (size_t i = 0; i < mesh.size(); ++i) {
+    if (std::ranges::find(dimensions, mesh[i].name) == dimensions.end()) continue;
+    along.place += coordinates[i] * along.ranks;
+    along.ranks *= mesh[i].size;
+  }
+  return along;
+}
+
 bool IsPointToPoint(const Op& op) { return op.target == "c10d.send" || op.target == "c10d.recv"; }
 
 int64_t PeerOffset(const Program& program, const Op& op) {

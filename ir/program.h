@@ -185,6 +185,14 @@ int64_t TagOf(const Op& op);
 
 // Ranks in the group: product of the sizes of its dimensions, or the number of its coordinates.
 int64_t GroupSize(const Program& program, GroupId group);
+// The ranks that differ in these dimensions of the mesh only: how many, and the place of the rank with these coordinates among them, in
+// mesh order.
+struct RankPlace {
+  int64_t ranks = 1;
+  int64_t place = 0;
+};
+RankPlace PlaceAlong(const std::vector<MeshDimension>& mesh, const std::vector<int64_t>& coordinates,
+                     const std::vector<std::string>& dimensions);
 // Product of all mesh dimensions.
 int64_t WorldSize(const std::vector<MeshDimension>& mesh);
 // Coordinates of a rank on the mesh, in mesh order. REQUIRES: 0 <= rank < WorldSize.

@@ -130,14 +130,26 @@ class ProgramParser {
     return !scanner_.failed();
   }
 
+  // What follows an opening bracket.
+  bool ParseDimensions(std::vector<std::string>& dimensions) {
+    while (!scanner_.TryPunctuation("]")) {
+      if (!dimensions.empty() && !scanner_.Punctuation(",")) return false;
+      if (!scanner_.Name("the name of a mesh dimension", dimensions.emplace_back())) return false;
+    }
+    return true;
+  }
+
+  // One dimension, or several in brackets.
+  bool ParseSharding(std::vector<std::string>& dimensions) {
+    if (scanner_.TryPunctuation("[")) return ParseDimensions(dimensions);
+    return scanner_.Name("the name of a mesh dimension", dimensions.emplace_back());
+  }
+
   bool ParseGroup() {
     Group group;
     const TextPosition at = scanner_.position();
     if (!scanner_.Name("the name of a group", group.name) || !scanner_.Punctuation("=") || !scanner_.Punctuation("[")) return false;
-    while (!scanner_.TryPunctuation("]")) {
-      if (!group.dimensions.empty() && !scanner_.Punctuation(",")) return false;
-      if (!scanner_.Name("the name of a mesh dimension", group.dimensions.emplace_back())) return false;
-    }
+    if (!ParseDimensions(group.dimensions)) return false;
     if (scanner_.TryWord("at") && !ParseSizes(scanner_, "a mesh coordinate", group.coordinates)) return false;
     if (!groups_.Declare(groups_.Mention(group.name, at)))
       return scanner_.Fail(at, fmt::format("group '{}' is declared twice", group.name));
@@ -198,7 +210,7 @@ class ProgramParser {
     if (TryKey("elements")) return ParseSize(scanner_, "a number of elements", segment.elements);
     if (TryKey("weight_decay")) return ParseBool(segment.weight_decay);
     if (TryKey("tensor_replicated")) return ParseBool(segment.tensor_replicated);
-    if (TryKey("sharded_over")) return scanner_.Name("the name of a mesh dimension", segment.sharded_over);
+    if (TryKey("sharded_over")) return ParseSharding(segment.sharded_over);
     if (TryKey("gradient_sharded")) return ParseBool(segment.gradient_sharded);
     if (TryKey("gradient_offset")) return ParseSize(scanner_, "a number of elements", segment.gradient_offset);
     if (TryKey("parameter")) return ParseStorageName(segment.parameter);

@@ -103,7 +103,7 @@ class Printer {
   void PrintSegment(const ParameterSegment& segment) {
     Add("segment {} elements={} weight_decay={} tensor_replicated={}", NameText(segment.name), segment.elements, segment.weight_decay,
         segment.tensor_replicated);
-    if (!segment.sharded_over.empty()) Add(" sharded_over={}", NameText(segment.sharded_over));
+    PrintSharding(segment.sharded_over);
     if (segment.gradient_sharded) Add(" gradient_sharded=true");
     PrintStorageField("parameter", segment.parameter);
     PrintStorageField("gradient", segment.gradient);
@@ -113,6 +113,13 @@ class Printer {
     PrintStorageField("moment_second", segment.moment_second);
     text_ += '\n';
     for (const ParameterPiece& piece : segment.pieces) PrintPiece(piece);
+  }
+
+  void PrintSharding(const std::vector<std::string>& dimensions) {
+    std::vector<std::string> names;
+    for (const std::string& name : dimensions) names.push_back(NameText(name));
+    if (names.size() == 1) Add(" sharded_over={}", names.front());
+    if (names.size() > 1) Add(" sharded_over=[{}]", Join(names, ", "));
   }
 
   void PrintStorageField(std::string_view name, StorageId storage) {

@@ -56,7 +56,9 @@ const std::vector<std::string>& RecomputeParts();
 // "data 2, tensor 4, sequence_parallel, micro_batch 1": what differs from the defaults, with data, tensor and micro_batch always.
 std::string Describe(const Strategy& strategy);
 
-// The mesh of a strategy, fastest first: tensor, context, data, pipeline; dimensions of size 1 included, so that groups always exist.
+// The mesh of a strategy, fastest first: tensor, context, data, pipeline; dimensions of size 1 included, so that groups always exist. With
+// expert > 1 the data-parallel ranks are two dimensions: "expert", neighbours that hold different experts (with the tensor and context
+// ranks where `expert_tensor` leaves these apart), and "data", those that hold the same.
 std::vector<MeshDimension> MeshOf(const Strategy& strategy);
 
 enum class OptimizerKind : uint8_t { kAdamW };

@@ -124,8 +124,7 @@ void CheckCoordinates(const Program& program, const Group& group, Problems& prob
 }
 
 int64_t ShardsOf(const Program& program, const ParameterSegment& segment) {
-  const auto dimension = std::ranges::find(program.mesh, segment.sharded_over, &MeshDimension::name);
-  return dimension == program.mesh.end() ? 1 : dimension->size;
+  return PlaceAlong(program.mesh, Coordinates(program.mesh, 0), segment.sharded_over).ranks;
 }
 
 void CheckShards(const Program& program, const ParameterSegment& segment, Problems& problems) {
@@ -133,9 +132,11 @@ void CheckShards(const Program& program, const ParameterSegment& segment, Proble
     if (segment.gradient_sharded) problems.Add(fmt::format("segment '{}': its gradient is sharded, but over no dimension", segment.name));
     return;
   }
-  if (!HasDimension(program, segment.sharded_over)) {
-    problems.Add(fmt::format("segment '{}': '{}' is no dimension of the mesh ({})", segment.name, segment.sharded_over, MeshText(program)));
-  } else if (segment.elements % ShardsOf(program, segment) != 0) {
+  for (const std::string& name : segment.sharded_over) {
+    if (HasDimension(program, name)) continue;
+    problems.Add(fmt::format("segment '{}': '{}' is no dimension of the mesh ({})", segment.name, name, MeshText(program)));
+  }
+  if (segment.elements % ShardsOf(program, segment) != 0) {
     problems.Add(
         fmt::format("segment '{}': {} elements are not {} equal shards", segment.name, segment.elements, ShardsOf(program, segment)));
   }

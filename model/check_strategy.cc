@@ -34,6 +34,8 @@ void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, P
   const std::pair<const char*, int64_t> values[] = {{"strategy.data", strategy.data},
                                                     {"strategy.tensor", strategy.tensor},
                                                     {"strategy.pipeline", strategy.pipeline},
+                                                    {"strategy.expert", strategy.expert},
+                                                    {"strategy.expert_tensor", strategy.expert_tensor},
                                                     {"strategy.virtual_pipeline", strategy.virtual_pipeline},
                                                     {"strategy.micro_batch", strategy.micro_batch},
                                                     {"workload.global_batch", workload.global_batch},
@@ -42,11 +44,8 @@ void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, P
 }
 
 void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
-  const std::pair<const char*, int64_t> degrees[] = {
-      {"context", strategy.context}, {"expert", strategy.expert}, {"expert_tensor", strategy.expert_tensor}};
-  for (const auto& [name, value] : degrees) {
-    problems.Require(value == 1, fmt::format("strategy.{} {} is not supported by this version; allowed: 1", name, value));
-  }
+  problems.Require(strategy.context == 1,
+                   fmt::format("strategy.context {} is not supported by this version; allowed: 1", strategy.context));
   problems.Require(strategy.zero >= 0 && strategy.zero <= 3, fmt::format("strategy.zero {} is not known; allowed: 0 to 3", strategy.zero));
   problems.Require(strategy.recompute == "none" || strategy.recompute == "selective" || strategy.recompute == "full",
                    fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full", strategy.recompute));
@@ -60,7 +59,7 @@ void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, 
 void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   problems.Divides("model heads", model.heads, "strategy.tensor", strategy.tensor);
   problems.Divides("model kv_heads", model.kv_heads, "strategy.tensor", strategy.tensor);
-  problems.Divides("model ffn", model.ffn, "strategy.tensor", strategy.tensor);
+  if (HasDenseLayers(model)) problems.Divides("model ffn", model.ffn, "strategy.tensor", strategy.tensor);
   problems.Divides("model padded_vocab", model.padded_vocab, "strategy.tensor", strategy.tensor);
   problems.Require(model.padded_vocab == 0 || model.padded_vocab >= model.vocab,
                    fmt::format("model padded_vocab {} is less than its vocab {}", model.padded_vocab, model.vocab));
@@ -68,6 +67,42 @@ void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, cons
   const int64_t tokens = strategy.micro_batch * workload.sequence_length;
   problems.Divides("with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length)", tokens, "strategy.tensor",
                    strategy.tensor);
+}
+
+// Which ranks hold which experts: expert x expert_tensor neighbours hold all of them once.
+void CheckExpertMesh(const ir::Strategy& strategy, Problems& problems) {
+  const int64_t tensor = strategy.tensor, ranks = tensor * strategy.context * strategy.data;
+  const int64_t holders = strategy.expert * strategy.expert_tensor;
+  problems.Require(strategy.expert_tensor == 1 || strategy.expert_tensor == tensor,
+                   fmt::format("strategy.expert_tensor {} is not supported by this version; allowed: 1 or strategy.tensor {}",
+                               strategy.expert_tensor, tensor));
+  problems.Require(strategy.expert_tensor == tensor || strategy.sequence_parallel,
+                   fmt::format("strategy.expert_tensor 1 with tensor {} needs sequence_parallel: true, so that the tensor ranks have "
+                               "different tokens; or use expert_tensor: {}",
+                               tensor, tensor));
+  problems.Require(ranks % holders == 0, fmt::format("strategy.expert {} x expert_tensor {} does not divide data x tensor x context = {}",
+                                                     strategy.expert, strategy.expert_tensor, ranks));
+  const bool alike = strategy.expert == 1 && strategy.expert_tensor == tensor;  // all tensor groups hold all experts
+  problems.Require(alike || holders % (tensor * strategy.context) == 0,
+                   fmt::format("strategy.expert {} x expert_tensor {} is no multiple of tensor x context = {}; use expert_tensor: {}",
+                               strategy.expert, strategy.expert_tensor, tensor * strategy.context, tensor));
+  problems.Require(
+      strategy.expert == 1 || (strategy.zero <= 1 && strategy.fsdp_shard == 0),
+      fmt::format("strategy.zero {} with expert {} is not supported by this version; allowed: 0, 1", strategy.zero, strategy.expert));
+}
+
+void CheckExperts(const ModelSpec& model, const ir::Strategy& strategy, Problems& problems) {
+  if (model.moe.experts == 0) {
+    const std::pair<const char*, int64_t> degrees[] = {{"expert", strategy.expert}, {"expert_tensor", strategy.expert_tensor}};
+    for (const auto& [name, value] : degrees) {
+      problems.Require(value == 1, fmt::format("strategy.{} {} needs a model with experts; allowed: 1", name, value));
+    }
+    return;
+  }
+  problems.Divides("model moe.experts", model.moe.experts, "strategy.expert", strategy.expert);
+  problems.Divides("model moe.ffn", model.moe.ffn, "strategy.expert_tensor", strategy.expert_tensor);
+  problems.Divides("model moe.shared_ffn", model.moe.shared_ffn, "strategy.tensor", strategy.tensor);
+  CheckExpertMesh(strategy, problems);
 }
 
 // A stage without embedding, head and loss needs a layer.
@@ -153,12 +188,25 @@ void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const i
 
 // Tensors of more than 2^40 elements are a slip in some size; the products of larger ones would not fit 64 bits.
 void CheckLargestTensor(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
-  const int64_t width = std::max({model.hidden, 2 * model.ffn, model.vocab, model.padded_vocab, 3 * model.heads * model.head_dim});
+  const int64_t width =
+      std::max({model.hidden, 2 * model.ffn, model.vocab, model.padded_vocab, 3 * model.heads * model.head_dim, model.moe.experts});
   const double elements =
       static_cast<double>(strategy.micro_batch) * static_cast<double>(workload.sequence_length) * static_cast<double>(width);
   problems.Require(elements <= 0x1p40, fmt::format("strategy.micro_batch {} x workload.sequence_length {} x the model's widest layer {} is "
                                                    "more than 2^40 elements; is sequence_length in tokens, global_batch in sequences?",
                                                    strategy.micro_batch, workload.sequence_length, width));
+}
+
+// Of the slots of all experts for one rank's tokens. REQUIRES: CheckLargestTensor found nothing.
+void CheckSlots(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  if (model.moe.experts == 0) return;
+  const int64_t capacity = ExpertCapacity(model.moe, strategy.micro_batch * workload.sequence_length, workload.routing_imbalance);
+  const double elements = static_cast<double>(capacity) * static_cast<double>(model.moe.experts) *
+                          static_cast<double>(std::max(model.hidden, 2 * model.moe.ffn));
+  problems.Require(elements <= 0x1p40,
+                   fmt::format("{} slots at each of {} experts make a tensor of more than 2^40 elements; give a smaller "
+                               "micro_batch, capacity_factor or routing.imbalance",
+                               capacity, model.moe.experts));
 }
 
 // What the formats can say and the lowering cannot do yet; the software is checked by LowerStage.
@@ -182,9 +230,11 @@ Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const
   CheckSharding(strategy, problems);
   if (!problems.empty()) return problems.ToStatus();
   CheckTensorSplit(model, workload, strategy, problems);
+  CheckExperts(model, strategy, problems);
   CheckPipeline(model, strategy, problems);
   CheckWorkload(model, workload, strategy, problems);
   CheckLargestTensor(model, workload, strategy, problems);
+  if (problems.empty()) CheckSlots(model, workload, strategy, problems);
   return problems.ToStatus();
 }
 

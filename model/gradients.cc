@@ -57,7 +57,7 @@ void Gradients::AddSegment(const Bucket& bucket, ir::ParameterSegment& segment, 
     storage = builder_.AddStorage(segment.name + "." + kind, elements * ElementBytes(type), role);
     return builder_.AddPersistent(segment.name + "." + kind, type, {elements}, storage);
   };
-  const int64_t own = bucket.sharded ? segment.elements / builder_.Size(groups_.data) : segment.elements;
+  const int64_t own = bucket.sharded ? segment.elements / builder_.Size(GroupOf(bucket)) : segment.elements;
   SegmentTensors& tensors = segments_[static_cast<size_t>(&segment - builder_.program().segments.data())];
   segment.gradient = gradient;
   if (bucket.gathered) {
@@ -102,15 +102,19 @@ TensorId Gradients::Target(ParameterIndex index) {
 }
 
 void Gradients::WriteProduct(ParameterIndex index, TensorId output_gradient, TensorId input) {
-  const TensorId transposed = builder_.T(output_gradient);
-  if (Scattered(index)) return scattered_.Add(index, builder_.Mm(transposed, input));
+  const bool batched = builder_.shape(input).size() == 3;
+  const TensorId transposed = batched ? builder_.Transpose(output_gradient, 1, 2) : builder_.T(output_gradient);
+  const auto product = [&] { return batched ? builder_.Bmm(transposed, input) : builder_.Mm(transposed, input); };
+  if (Scattered(index)) return scattered_.Add(index, product());
   const TensorId target = Target(index);
   if (builder_.dtype(input) != DataType::kFloat32) {
-    const TensorId product = builder_.Mm(transposed, input);
-    Written(index, Overwrite(index) ? builder_.Copy_(target, product) : builder_.Add_(target, product));
-    return;
+    const TensorId value = product();
+    Written(index, Overwrite(index) ? builder_.Copy_(target, value) : builder_.Add_(target, value));
+  } else if (Overwrite(index)) {
+    Written(index, batched ? builder_.BmmOut(transposed, input, target) : builder_.MmOut(transposed, input, target));
+  } else {
+    Written(index, batched ? builder_.Baddbmm_(target, transposed, input) : builder_.Addmm_(target, transposed, input));
   }
-  Written(index, Overwrite(index) ? builder_.MmOut(transposed, input, target) : builder_.Addmm_(target, transposed, input));
 }
 
 void Gradients::WriteSum(ParameterIndex index, TensorId value) {
@@ -140,12 +144,12 @@ void Gradients::Written(ParameterIndex index, TensorId version) {
 }
 
 void Gradients::Reduce(size_t bucket) {
-  if (builder_.Size(groups_.data) == 1) return;
+  const ir::GroupId group = GroupOf(plan_.buckets[bucket]);
+  if (builder_.Size(group) == 1) return;
   const std::string label = builder_.label();
   builder_.Label(fmt::format("gradients.{}", plan_.buckets[bucket].name));
   const TensorId flat = Flat(bucket);
-  const Pending pending =
-      plan_.buckets[bucket].sharded ? builder_.ReduceScatter(flat, groups_.data) : builder_.AllReduce(flat, groups_.data);
+  const Pending pending = plan_.buckets[bucket].sharded ? builder_.ReduceScatter(flat, group) : builder_.AllReduce(flat, group);
   reductions_.emplace(bucket, pending);
   bucket_tensors_[bucket] = pending.result;
   builder_.Label(label);

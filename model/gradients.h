@@ -23,6 +23,7 @@ struct GradientGroups {
   ir::GroupId tensor, data;
   ir::GroupId embedding;  // first and last stage, which hold tied embeddings; none where one rank holds both
   ir::GroupId copies;     // data-parallel ranks with the same shards (HSDP); none where there is one copy
+  ir::GroupId experts;    // that hold the same experts; none where all do
 };
 
 struct GradientOptions {
@@ -43,7 +44,11 @@ class Gradients {
   ir::TensorId Weight(ParameterIndex index);
   GatheredParameters& gathered() { return gathered_; }
 
-  // gradient (+)= output_gradient^T x input, or the column sums of value, or value itself.
+  // The ranks that share the gradients of a bucket: the data-parallel ones, or those with the same experts.
+  ir::GroupId GroupOf(const Bucket& bucket) const { return bucket.experts ? groups_.experts : groups_.data; }
+
+  // gradient (+)= output_gradient^T x input (of each expert where there is a third dimension), or the column sums of value, or value
+  // itself.
   void WriteProduct(ParameterIndex index, ir::TensorId output_gradient, ir::TensorId input);
   void WriteSum(ParameterIndex index, ir::TensorId value);
   void WriteValue(ParameterIndex index, ir::TensorId value);

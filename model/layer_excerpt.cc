@@ -1,5 +1,6 @@
 #include "model/layer_excerpt.h"
 
+#include <array>
 #include <set>
 
 #include "model/chunks.h"
@@ -19,11 +20,12 @@ std::set<int64_t> LayersThatCompleteBuckets(const ParameterPlan& plan) {
   return layers;
 }
 
-// Lets the first inner layer of the chunk that is not in `kept` stand for the others.
-void LeaveOut(const Chunk& chunk, const std::set<int64_t>& kept, std::vector<int32_t>& told_by) {
-  int64_t stand_in = -1;
+// Lets the first inner layer of the chunk that is not in `kept` stand for the others of its kind, dense or with experts.
+void LeaveOut(const ModelSpec& model, const Chunk& chunk, const std::set<int64_t>& kept, std::vector<int32_t>& told_by) {
+  std::array<int64_t, 2> stand_ins = {-1, -1};
   for (int64_t layer = chunk.layer_begin + 1; layer + 1 < chunk.layer_end; ++layer) {
     if (kept.contains(layer)) continue;
+    int64_t& stand_in = stand_ins[HasExperts(model, layer) ? 1 : 0];
     if (stand_in < 0) stand_in = layer;
     told_by[static_cast<size_t>(layer)] = static_cast<int32_t>(stand_in);
   }
@@ -44,8 +46,8 @@ LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, con
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
   const std::set<int64_t> reducing = strategy.data > 1 ? LayersThatCompleteBuckets(plan) : std::set<int64_t>();
   for (const Chunk& chunk : ChunksOfStage(model, strategy, stage)) {
-    LeaveOut(chunk, {}, excerpt.told_by);
-    if (!whole_last || strategy.data == 1) LeaveOut(chunk, reducing, excerpt.told_by_in_last);
+    LeaveOut(model, chunk, {}, excerpt.told_by);
+    if (!whole_last || strategy.data == 1) LeaveOut(model, chunk, reducing, excerpt.told_by_in_last);
   }
   return excerpt;
 }

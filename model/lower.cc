@@ -1,12 +1,15 @@
 #include "model/lower.h"
 
 #include <algorithm>
+#include <cmath>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "ir/sharding.h"
 #include "model/stage_lowering.h"
 #include "model/step.h"
 
@@ -30,9 +33,12 @@ Sizes SizesOf(const ModelSpec& model, const ir::Workload& workload, const ir::St
   sizes.row_tokens = strategy.sequence_parallel ? sizes.tokens / strategy.tensor : sizes.tokens;
   sizes.heads = model.heads / strategy.tensor;
   sizes.kv_heads = model.kv_heads / strategy.tensor;
-  sizes.ffn = model.ffn / strategy.tensor;
   sizes.vocabulary = PaddedVocabulary(model, strategy.tensor) / strategy.tensor;
   sizes.micro_batches = micro_batches;
+  if (model.moe.experts > 0) {
+    sizes.experts = model.moe.experts;
+    sizes.capacity = ExpertCapacity(model.moe, sizes.row_tokens, workload.routing_imbalance);
+  }
   return sizes;
 }
 
@@ -43,6 +49,13 @@ int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor) {
   if (model.vocab % tensor == 0) return model.vocab;
   const int64_t unit = 128 * tensor;
   return (model.vocab + unit - 1) / unit * unit;
+}
+
+int64_t ExpertCapacity(const MixtureOfExperts& moe, int64_t tokens, double imbalance) {
+  constexpr double kRounding = 1e-9;  // a mean times a factor that is meant to be whole
+  const double mean = static_cast<double>(tokens) * static_cast<double>(moe.top_k) / static_cast<double>(moe.experts);
+  const double slots = std::ceil(mean * (moe.capacity_factor > 0 ? moe.capacity_factor : imbalance) * (1 - kRounding));
+  return static_cast<int64_t>(std::clamp(slots, 1.0, static_cast<double>(tokens)));
 }
 
 namespace {
@@ -105,6 +118,26 @@ GradientOptions GradientOptionsOf(const ir::Workload& workload, const ir::Softwa
   return options;
 }
 
+// Data-parallel ranks, those with other experts included.
+ir::GroupId AddDataGroup(ProgramBuilder& b, const ir::Strategy& strategy) {
+  return strategy.expert > 1 ? b.AddGroup("data", {"expert", "data"}) : b.AddGroup("data");
+}
+
+// None without expert parallelism.
+struct ExpertGroups {
+  ir::GroupId experts, model, data;
+};
+ExpertGroups AddExpertGroups(ProgramBuilder& b, const ir::Strategy& strategy) {
+  if (strategy.expert == 1) return {};
+  std::vector<std::string> model = ir::ExpertDimensions(strategy);
+  ExpertGroups groups;
+  groups.experts = b.AddGroup("expert", model);
+  if (strategy.expert_tensor > 1) model.insert(model.begin(), "tensor");
+  groups.model = b.AddGroup("expert_model", model);
+  groups.data = b.AddGroup("expert_data", {"data"});
+  return groups;
+}
+
 // The first stage and that of the head, where they hold one embedding between them.
 ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const ir::Strategy& strategy) {
   const int64_t head = StageOfChunk(strategy, HeadChunk(strategy));
@@ -121,7 +154,8 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   HELM_RETURN_IF_ERROR(CheckSoftware(model, workload, software, device));
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
   ProgramBuilder builder(ProgramName(model, strategy, stage), device, MeshOf(strategy));
-  GradientGroups groups{builder.AddGroup("tensor"), builder.AddGroup("data"), {}, {}};
+  const ExpertGroups experts = AddExpertGroups(builder, strategy);
+  GradientGroups groups{builder.AddGroup("tensor"), AddDataGroup(builder, strategy), {}, {}, experts.data};
   ir::GroupId batch_group = groups.data;
   if (strategy.fsdp_replicate > 1) {
     groups.copies = builder.AddGroup("replicate");
@@ -139,8 +173,17 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   groups.embedding = AddEmbeddingGroup(builder, model, strategy);
   const Sizes sizes = SizesOf(model, workload, strategy, MicroBatchesOf(schedule));
   Gradients gradients(builder, plan, groups, GradientOptionsOf(workload, software, strategy, sizes.micro_batches));
-  Step step{model,         workload,    strategy,    sizes,          builder, plan, gradients,
-            groups.tensor, groups.data, batch_group, pipeline_group, up,      down, stage};
+  Step step{model, workload, strategy, sizes, builder, plan, gradients};
+  step.tensor_group = groups.tensor;
+  step.data_group = groups.data;
+  step.batch_group = batch_group;
+  step.pipeline_group = pipeline_group;
+  step.pipeline_groups = up;
+  step.pipeline_groups_down = down;
+  step.stage = stage;
+  step.expert_group = experts.experts;
+  step.expert_model_group = experts.model;
+  step.expert_data_group = experts.data;
   step.tensor_parallel = strategy.tensor > 1;
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;

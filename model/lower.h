@@ -20,6 +20,11 @@ namespace helm::model {
 // 128 x tensor, as Megatron does.
 int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor);
 
+// Slots that a rank with so many tokens has at each expert. A program's shapes are fixed, so each expert has as many for each rank: with a
+// capacity factor the mean times that, and tokens beyond it are dropped, those of the least weight first (Megatron Core with
+// moe_pad_expert_input_to_capacity); without one, the fullest expert's expected number, `imbalance` times the mean, as if all were so full.
+int64_t ExpertCapacity(const MixtureOfExperts& moe, int64_t tokens, double imbalance);
+
 // Says why this model cannot be split so (heads, key-value heads, ffn, sequence, batch divisibility), or ok.
 Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy);
 

@@ -8,6 +8,8 @@ using ir::TensorId;
 
 namespace {
 
+bool HasMoe(const LayerParameters& parameters) { return parameters.experts.router >= 0; }
+
 // Attention with its residual, and the norm before the feed-forward layer: returns what flows on beside that norm.
 TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows, BlockSaved& saved) {
   ProgramBuilder& b = step.b;
@@ -21,13 +23,14 @@ TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows,
 }
 
 TensorId SecondHalf(Step& step, const LayerParameters& parameters, TensorId middle, BlockSaved& saved) {
-  const TensorId mlp = MlpForward(step, parameters, saved.norm2.output, saved.mlp);
-  return AddBranch(step, mlp, parameters.down_bias, middle, "mlp.residual", saved.mlp_mask);
+  const TensorId mlp = HasMoe(parameters) ? MoeForward(step, parameters, saved.norm2.output, saved.moe)
+                                          : MlpForward(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp);
+  return AddBranch(step, mlp, parameters.mlp.down_bias, middle, "mlp.residual", saved.mlp_mask);
 }
 
 // Everything that backward reads, from the layer's input alone. It ends before the down projection, whose output backward does not need
-// (torch.utils.checkpoint without reentrance stops there too), unless there is a mask behind it to be made again, or the framework repeats
-// the whole layer.
+// (with experts behind it: their outputs' weights have gradients; torch.utils.checkpoint without reentrance stops there too), unless there
+// is a mask behind it to be made again, or the framework repeats the whole layer.
 void RepeatForward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved) {
   const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
   const TensorId rows = saved.norm1.input;
@@ -36,8 +39,10 @@ void RepeatForward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& s
   const TensorId middle = FirstHalf(step, parameters, rows, saved);
   if (step.software.recompute_whole || step.software.hidden_dropout > 0) {
     SecondHalf(step, parameters, middle, saved);
+  } else if (HasMoe(parameters)) {
+    MoeInner(step, parameters, saved.norm2.output, saved.moe);
   } else {
-    MlpInner(step, parameters, saved.norm2.output, saved.mlp);
+    MlpInner(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp);
   }
 }
 
@@ -56,7 +61,8 @@ TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSave
   b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
   b.Label("mlp.residual");
   TensorId of_branch = BranchGradient(step, gradient, saved.mlp_mask);
-  of_branch = MlpBackward(step, parameters, saved.norm2.output, saved.mlp, of_branch);
+  of_branch = HasMoe(parameters) ? MoeBackward(step, parameters, saved.norm2.output, saved.moe, of_branch)
+                                 : MlpBackward(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp, of_branch);
   b.Label("mlp.norm");
   of_branch = NormBackward(step, saved.norm2, of_branch, parameters.norm2_weight, parameters.norm2_bias);
   b.Label("mlp.residual");

@@ -24,14 +24,14 @@ TensorId Activate(Step& step, TensorId x) {
 }
 
 // One kernel adds the bias of the up projection and applies GELU.
-bool FusesBias(const Step& step, const LayerParameters& layer) {
-  return layer.up_bias >= 0 && step.model.activation == Activation::kGelu && step.software.fused.bias_activation;
+bool FusesBias(const Step& step, const MlpParameters& mlp) {
+  return mlp.up_bias >= 0 && step.model.activation == Activation::kGelu && step.software.fused.bias_activation;
 }
 
 // Gate and other half as saved.up: act(gate) x other half.
 TensorId GatedProduct(Step& step, MlpSaved& saved) {
   ProgramBuilder& b = step.b;
-  const int64_t f = step.sizes.ffn;
+  const int64_t f = b.shape(saved.up)[1] / 2;
   const FusedKernel kernel(b, step.software.fused.gated_activation);
   const TensorId activated = Activate(step, b.Slice(saved.up, 1, 0, f));
   const TensorId other = b.Slice(saved.up, 1, f, 2 * f);
@@ -40,22 +40,26 @@ TensorId GatedProduct(Step& step, MlpSaved& saved) {
   return b.Mul(activated, other);
 }
 
-TensorId Product(Step& step, const LayerParameters& layer, MlpSaved& saved) {
+}  // namespace
+
+TensorId ActivationForward(Step& step, const MlpParameters& mlp, MlpSaved& saved) {
   ProgramBuilder& b = step.b;
   if (IsGated(step.model.activation)) return GatedProduct(step, saved);
-  if (FusesBias(step, layer)) {
+  if (FusesBias(step, mlp)) {
     const FusedKernel kernel(b, true);
-    return Activate(step, b.Add(saved.up, step.gradients.Weight(layer.up_bias)));
+    return Activate(step, b.Add(saved.up, step.gradients.Weight(mlp.up_bias)));
   }
   const TensorId activated = Activate(step, saved.up);
   return step.model.activation == Activation::kSquaredRelu ? b.Mul_(activated, activated) : activated;
 }
 
+namespace {
+
 // d gate = d product x up x act'(gate), d up = d product x act(gate), both into one matrix.
 TensorId GatedBackward(Step& step, const MlpSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
-  const int64_t f = step.sizes.ffn;
   const TensorId up = saved.up;
+  const int64_t rows = b.shape(up)[0], f = b.shape(up)[1] / 2;
   const TensorId gate = b.Slice(up, 1, 0, f);
   const TensorId result = b.NewEmpty(up, b.shape(up), b.dtype(up));
   const FusedKernel kernel(b, step.software.fused.gated_activation);
@@ -64,18 +68,20 @@ TensorId GatedBackward(Step& step, const MlpSaved& saved, TensorId gradient) {
   b.SetPhase(Phase::kInputGradient);
   TensorId newest = b.MulOut(gradient, activated, b.Slice(result, 1, f, 2 * f));
   const TensorId of_activated = b.Mul_(gradient, b.Slice(up, 1, f, 2 * f));
-  const TensorId of_gate = b.AsStrided(newest, {step.sizes.tokens, f}, {2 * f, 1}, 0);
+  const TensorId of_gate = b.AsStrided(newest, {rows, f}, {2 * f, 1}, 0);
   newest = step.model.activation == Activation::kSwiGlu ? b.SiluBackwardOut(of_activated, gate, of_gate)
                                                         : b.GeluBackwardOut(of_activated, gate, of_gate);
   return b.Restride(newest, result);
 }
 
-TensorId ActivationBackward(Step& step, const LayerParameters& layer, const MlpSaved& saved, TensorId gradient) {
+}  // namespace
+
+TensorId ActivationBackward(Step& step, const MlpParameters& mlp, const MlpSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   if (IsGated(step.model.activation)) return GatedBackward(step, saved, gradient);
-  if (FusesBias(step, layer)) {
+  if (FusesBias(step, mlp)) {
     const FusedKernel kernel(b, true);
-    return b.GeluBackward(gradient, b.Add(saved.up, step.gradients.Weight(layer.up_bias)));
+    return b.GeluBackward(gradient, b.Add(saved.up, step.gradients.Weight(mlp.up_bias)));
   }
   if (step.model.activation == Activation::kGelu) return b.GeluBackward(gradient, saved.up);
   b.SetPhase(Phase::kRecompute);
@@ -84,28 +90,27 @@ TensorId ActivationBackward(Step& step, const LayerParameters& layer, const MlpS
   return b.MulScalar_(b.Mul_(gradient, positive), 2.0);  // d max(x, 0)^2 = 2 max(x, 0) dx
 }
 
-}  // namespace
-
-void MlpInner(Step& step, const LayerParameters& layer, TensorId rows, MlpSaved& saved) {
-  step.b.Label("mlp.up");
-  saved.up = ColumnForward(step, rows, layer.up_weight, FusesBias(step, layer) ? -1 : layer.up_bias);
-  step.b.Label("mlp.activation");
-  saved.product = Product(step, layer, saved);
+void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, MlpSaved& saved) {
+  step.b.Label(label + ".up");
+  saved.up = ColumnForward(step, rows, mlp.up_weight, FusesBias(step, mlp) ? -1 : mlp.up_bias);
+  step.b.Label(label + ".activation");
+  saved.product = ActivationForward(step, mlp, saved);
 }
 
-TensorId MlpForward(Step& step, const LayerParameters& layer, TensorId rows, MlpSaved& saved) {
-  MlpInner(step, layer, rows, saved);
-  step.b.Label("mlp.down");
-  return RowForward(step, saved.product, layer.down_weight);
+TensorId MlpForward(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, MlpSaved& saved) {
+  MlpInner(step, mlp, label, rows, saved);
+  step.b.Label(label + ".down");
+  return RowForward(step, saved.product, mlp.down_weight);
 }
 
-TensorId MlpBackward(Step& step, const LayerParameters& layer, TensorId rows, const MlpSaved& saved, TensorId gradient) {
-  step.b.Label("mlp.down");
-  const TensorId of_product = RowBackward(step, saved.product, gradient, layer.down_weight, layer.down_bias);
-  step.b.Label("mlp.activation");
-  const TensorId of_up = ActivationBackward(step, layer, saved, of_product);
-  step.b.Label("mlp.up");
-  return ColumnBackward(step, rows, of_up, layer.up_weight, layer.up_bias);
+TensorId MlpBackward(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, const MlpSaved& saved,
+                     TensorId gradient) {
+  step.b.Label(label + ".down");
+  const TensorId of_product = RowBackward(step, saved.product, gradient, mlp.down_weight, mlp.down_bias);
+  step.b.Label(label + ".activation");
+  const TensorId of_up = ActivationBackward(step, mlp, saved, of_product);
+  step.b.Label(label + ".up");
+  return ColumnBackward(step, rows, of_up, mlp.up_weight, mlp.up_bias);
 }
 
 }  // namespace helm::model

@@ -1,5 +1,6 @@
 // Gradient norm over the whole model, clipping as torch.nn.utils.clip_grad_norm_, AdamW, copies to narrower parameters.
 #include <algorithm>
+#include <map>
 #include <optional>
 
 #include "model/step.h"
@@ -33,23 +34,34 @@ TensorId SumOfSquares(Step& step, TensorId flat) {
 
 TensorId Accumulate(ProgramBuilder& b, TensorId total, TensorId term) { return total.valid() ? b.Add_(total, term) : term; }
 
+// Of experts that are split over ranks, summed over those with others; where their optimizer state is sharded, over its shards too.
+TensorId SquaresOfExperts(Step& step, TensorId own, bool sharded) {
+  ProgramBuilder& b = step.b;
+  const TensorId model = b.Wait(b.AllReduce(own, step.expert_model_group));
+  return sharded ? b.Wait(b.AllReduce(model, step.expert_data_group)) : model;
+}
+
 // Parameters that every rank of the tensor group holds are counted once, and so are tied embeddings: on the first stage. With ZeRO each
 // data-parallel rank has the squares of its shards.
 TensorId GradientNorm(Step& step, const std::vector<TensorId>& buckets) {
   ProgramBuilder& b = step.b;
   b.Label("gradient_norm");
-  TensorId sharded, replicated;
+  TensorId sharded, replicated, experts;
+  bool experts_sharded = false;
   for (size_t i = 0; i < buckets.size(); ++i) {
-    if (step.plan.buckets[i].tied && step.stage > 0) continue;
-    TensorId& total = step.plan.buckets[i].share == Share::kSharded ? sharded : replicated;
+    const Bucket& bucket = step.plan.buckets[i];
+    if (bucket.tied && step.stage > 0) continue;
+    TensorId& total = bucket.experts ? experts : bucket.share == Share::kSharded ? sharded : replicated;
     total = Accumulate(b, total, SumOfSquares(step, buckets[i]));
+    if (bucket.experts) experts_sharded = bucket.sharded;
   }
   // A stage without layers may have nothing that is split.
   if (sharded.valid() && step.tensor_parallel) sharded = b.Wait(b.AllReduce(sharded, step.tensor_group));
   TensorId total = sharded.valid() ? sharded : replicated;
   if (sharded.valid() && replicated.valid()) total = b.Add_(sharded, replicated);
   if (!total.valid()) total = b.MulScalar_(b.NewOnes(b.program().inputs.begin()->second, {1}, DataType::kFloat32), 0.0);  // only the loss
-  if (!step.plan.buckets.empty() && step.plan.buckets.front().sharded) total = b.Wait(b.AllReduce(total, step.data_group));
+  if (ShardingOf(step.strategy).optimizer_state && !step.plan.buckets.empty()) total = b.Wait(b.AllReduce(total, step.data_group));
+  if (experts.valid()) total = b.Add_(total, SquaresOfExperts(step, experts, experts_sharded));
   if (step.strategy.pipeline > 1) total = b.Wait(b.AllReduce(total, step.pipeline_group));
   return b.Unary("aten.sqrt", total);
 }
@@ -63,8 +75,8 @@ void Clip(Step& step, TensorId norm, std::vector<TensorId>& buckets) {
   for (TensorId& flat : buckets) flat = b.Mul_(flat, coefficient);
 }
 
-// With ZeRO the parameters are being gathered when it returns.
-std::optional<Pending> UpdateSegment(Step& step, size_t index, TensorId bucket, TensorId count) {
+// With ZeRO the parameters are being gathered over `group` when it returns.
+std::optional<Pending> UpdateSegment(Step& step, size_t index, ir::GroupId group, TensorId bucket, TensorId count) {
   ProgramBuilder& b = step.b;
   const ir::Optimizer& adam = step.workload.optimizer;
   const ir::ParameterSegment& segment = step.plan.segments[index];
@@ -78,7 +90,7 @@ std::optional<Pending> UpdateSegment(Step& step, size_t index, TensorId bucket, 
        adam.learning_rate, adam.beta1, adam.beta2, segment.weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
       {tensors.master, gradient, tensors.moment_first, tensors.moment_second});
   if (tensors.parameter == tensors.master) return std::nullopt;  // the next step gathers it, or computes with it
-  if (sharded) return b.AllGatherInto(b.ToType(written[0], b.dtype(tensors.parameter)), tensors.parameter, step.data_group);
+  if (sharded) return b.AllGatherInto(b.ToType(written[0], b.dtype(tensors.parameter)), tensors.parameter, group);
   b.Copy_(tensors.parameter, written[0]);
   return std::nullopt;
 }
@@ -97,13 +109,14 @@ void LowerOptimizer(Step& step) {
   b.Label("adamw");
   const ir::StorageId storage = b.AddStorage("optimizer.step", 4, ir::StorageRole::kOptimizerState);
   const TensorId count = b.AddScalar_(b.AddPersistent("optimizer.step", DataType::kFloat32, {}, storage), 1.0);
-  std::optional<Pending> last;
+  std::map<ir::GroupId, Pending> last;
   for (size_t i = 0; i < step.plan.buckets.size(); ++i) {
+    const ir::GroupId group = step.gradients.GroupOf(step.plan.buckets[i]);
     for (const size_t segment : step.plan.buckets[i].segments) {
-      if (const auto gathering = UpdateSegment(step, segment, buckets[i], count)) last = *gathering;
+      if (const auto gathering = UpdateSegment(step, segment, group, buckets[i], count)) last[group] = *gathering;
     }
   }
-  if (last) b.Wait(*last);  // and with it all that were started before
+  for (const auto& [group, gathering] : last) b.Wait(gathering);  // and with it all that were started before on the group
 }
 
 }  // namespace helm::model

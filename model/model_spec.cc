@@ -127,7 +127,9 @@ void CheckUpperEnds(const ModelSpec& model, const std::function<void(bool, std::
   const std::pair<const char*, double> widths[] = {{"ffn", 2 * number(model.ffn)},
                                                    {"vocab", number(std::max(model.vocab, model.padded_vocab))},
                                                    {"heads x head_dim", 3 * number(model.heads) * number(model.head_dim)},
-                                                   {"max_positions", learned ? number(model.max_positions) : 0}};
+                                                   {"max_positions", learned ? number(model.max_positions) : 0},
+                                                   {"moe.shared_ffn", 2 * number(model.moe.shared_ffn)},
+                                                   {"moe.experts x moe.ffn", 2 * number(model.moe.experts) * number(model.moe.ffn)}};
   for (const auto& [name, width] : widths) {
     require(number(model.hidden) * width <= kMatrixElementsMost,
             fmt::format("model hidden {} and {} make a matrix of more than 2^40 elements; give smaller sizes", model.hidden, name));
@@ -153,6 +155,10 @@ bool HasExperts(const ModelSpec& model, int64_t layer) {
   return (layer - model.moe.dense_layers) % model.moe.layer_freq == 0;
 }
 
+bool HasDenseLayers(const ModelSpec& model) {
+  return model.moe.experts == 0 || std::min(model.moe.dense_layers, model.layers) > 0 || model.moe.layer_freq > 1;
+}
+
 namespace {
 
 int64_t ParametersWith(const ModelSpec& model, int64_t routed) {
@@ -172,6 +178,8 @@ int64_t ParametersWith(const ModelSpec& model, int64_t routed) {
 
 int64_t ParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.experts); }
 int64_t ActiveParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.top_k); }
+
+int64_t RoutedParameterCount(const ModelSpec& model) { return ParameterCount(model) - ParametersWith(model, 0); }
 
 // techniques.md 4.6, per token: two operations for each multiply-add of the projections and the feed-forward network, causal core 2 s a d,
 // head 2 h V. Latent attention's heads are qk_nope + qk_rope wide for the scores and v for the values.

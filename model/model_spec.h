@@ -84,10 +84,14 @@ Status ValidateModel(const ModelSpec& model);
 // Whether the layer has experts. REQUIRES: 0 <= layer < model.layers.
 bool HasExperts(const ModelSpec& model, int64_t layer);
 
+bool HasDenseLayers(const ModelSpec& model);
+
 // Parameters of the unsplit model without vocabulary padding (tied embeddings counted once).
 int64_t ParameterCount(const ModelSpec& model);
 // Those that a token meets: of the experts only its top_k and the shared ones; all of a model without experts.
 int64_t ActiveParameterCount(const ModelSpec& model);
+// Those of the routed experts of all layers.
+int64_t RoutedParameterCount(const ModelSpec& model);
 
 // Model FLOPs of one training step: 3 x forward; causal attention counts half (techniques.md 4.6). Recompute is not counted.
 Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_length);

@@ -22,24 +22,29 @@ using ir::RankExpression;
 bool IsGated(Activation activation) { return activation == Activation::kGeGlu || activation == Activation::kSwiGlu; }
 
 std::vector<ParameterIndex> ParametersOf(const LayerParameters& layer) {
-  std::vector<ParameterIndex> parameters = {layer.norm1_weight, layer.norm1_bias, layer.qkv_weight,  layer.qkv_bias,     layer.query_norm,
-                                            layer.key_norm,     layer.out_weight, layer.out_bias,    layer.norm2_weight, layer.norm2_bias,
-                                            layer.up_weight,    layer.up_bias,    layer.down_weight, layer.down_bias};
+  std::vector<ParameterIndex> parameters = {layer.norm1_weight,      layer.norm1_bias,         layer.qkv_weight,
+                                            layer.qkv_bias,          layer.query_norm,         layer.key_norm,
+                                            layer.out_weight,        layer.out_bias,           layer.norm2_weight,
+                                            layer.norm2_bias,        layer.mlp.up_weight,      layer.mlp.up_bias,
+                                            layer.mlp.down_weight,   layer.mlp.down_bias,      layer.experts.router,
+                                            layer.experts.up_weight, layer.shared.up_weight,   layer.experts.down_weight,
+                                            layer.shared.up_bias,    layer.shared.down_weight, layer.shared.down_bias};
   std::erase(parameters, -1);
   return parameters;
 }
 
 namespace {
 
-// The names that a family's files use (Hugging Face's LlamaForCausalLM and GPT2LMHeadModel).
+// The names that a family's files use (Hugging Face's LlamaForCausalLM and GPT2LMHeadModel; experts as transformers 5 keeps them, those of
+// a layer in one tensor).
 struct Names {
   std::string embedding, position, final_norm, head, layer;
-  std::string norm1, query, key, value, query_norm, key_norm, out, norm2, gate, up, down;
+  std::string norm1, query, key, value, query_norm, key_norm, out, norm2, mlp, gate, up, down;
   bool transposed = false;
 };
 
 Names NamesOf(Family family) {
-  if (family == Family::kLlama) {
+  if (family != Family::kGpt) {
     return {"model.embed_tokens",
             "model.embed_positions",
             "model.norm",
@@ -53,9 +58,10 @@ Names NamesOf(Family family) {
             "self_attn.k_norm",
             "self_attn.o_proj",
             "post_attention_layernorm",
-            "mlp.gate_proj",
-            "mlp.up_proj",
-            "mlp.down_proj",
+            "mlp.",
+            "gate_proj",
+            "up_proj",
+            "down_proj",
             false};
   }
   return {"transformer.wte",
@@ -71,9 +77,10 @@ Names NamesOf(Family family) {
           "attn.k_norm",
           "attn.c_proj",
           "ln_2",
-          "mlp.c_gate",
-          "mlp.c_fc",
-          "mlp.c_proj",
+          "mlp.",
+          "c_gate",
+          "c_fc",
+          "c_proj",
           true};
 }
 
@@ -88,7 +95,11 @@ struct Part {
 class Planner {
  public:
   Planner(const ModelSpec& model, const ir::Strategy& strategy, int64_t stage)
-      : model_(model), tensor_(strategy.tensor), chunks_(ChunksOfStage(model, strategy, stage)), names_(NamesOf(model.family)) {
+      : model_(model),
+        strategy_(strategy),
+        tensor_(strategy.tensor),
+        chunks_(ChunksOfStage(model, strategy, stage)),
+        names_(NamesOf(model.family)) {
     if (tensor_ > 1) whole_ = strategy.sequence_parallel ? Share::kPartial : Share::kReplicated;
   }
 
@@ -127,14 +138,15 @@ class Planner {
     LayerParameters& at = plan_.layers[static_cast<size_t>(layer)];
     const std::string file = fmt::format("{}{}.", names_.layer, layer);
     const std::string own = fmt::format("layers.{}.", layer);
-    const std::vector<Part> up = UpParts(file);
     const std::vector<Part> qkv = QkvParts(file);
     const int64_t width = model_.heads * model_.head_dim;
 
-    at.down_weight = RowSplit(own + "mlp.down.weight", file + names_.down + ".weight", model_.ffn);
-    if (model_.bias) at.down_bias = Whole(own + "mlp.down.bias", file + names_.down + ".bias", model_.hidden, Initialization::kZeros);
-    at.up_weight = ColumnSplit(own + "mlp.up.weight", up, ".weight");
-    if (model_.bias) at.up_bias = ColumnSplit(own + "mlp.up.bias", up, ".bias");
+    if (HasExperts(model_, layer)) {
+      at.experts = AddExperts(own + "moe.", file + "mlp.");
+      if (model_.moe.shared_ffn > 0) at.shared = AddMlp(own + "moe.shared.", file + "mlp.shared_experts.", model_.moe.shared_ffn);
+    } else {
+      at.mlp = AddMlp(own + "mlp.", file + names_.mlp, model_.ffn);
+    }
     AddNorm(own + "mlp.norm", file + names_.norm2, model_.hidden, model_.norm, at.norm2_weight, at.norm2_bias);
     at.out_weight = RowSplit(own + "attention.out.weight", file + names_.out + ".weight", width);
     if (model_.bias) at.out_bias = Whole(own + "attention.out.bias", file + names_.out + ".bias", model_.hidden, Initialization::kZeros);
@@ -162,10 +174,81 @@ class Planner {
     return {{file + names_.query, query, 0, query}, {file + names_.key, key, 0, key}, {file + names_.value, key, 0, key}};
   }
 
-  std::vector<Part> UpParts(const std::string& file) const {
-    const Part up{file + names_.up, model_.ffn, 0, model_.ffn};
-    if (!IsGated(model_.activation)) return {up};
-    return {{file + names_.gate, model_.ffn, 0, model_.ffn}, up};
+  MlpParameters AddMlp(const std::string& own, const std::string& file, int64_t ffn) {
+    MlpParameters mlp;
+    std::vector<Part> up = {{file + names_.up, ffn, 0, ffn}};
+    if (IsGated(model_.activation)) up.insert(up.begin(), Part{file + names_.gate, ffn, 0, ffn});
+    mlp.down_weight = RowSplit(own + "down.weight", file + names_.down + ".weight", ffn);
+    if (model_.bias) mlp.down_bias = Whole(own + "down.bias", file + names_.down + ".bias", model_.hidden, Initialization::kZeros);
+    mlp.up_weight = ColumnSplit(own + "up.weight", up, ".weight");
+    if (model_.bias) mlp.up_bias = ColumnSplit(own + "up.bias", up, ".bias");
+    return mlp;
+  }
+
+  ExpertParameters AddExperts(const std::string& own, const std::string& file) {
+    const MixtureOfExperts& moe = model_.moe;
+    const int64_t experts = moe.experts / strategy_.expert, ffn = moe.ffn / strategy_.expert_tensor;
+    ParameterPiece down;
+    down.name = file + "experts.down_proj";
+    down.global_shape = {moe.experts, model_.hidden, moe.ffn};
+    down.box_shape = {experts, model_.hidden, ffn};
+    down.box_offset = {FirstExpert(experts), {}, FirstFeature(ffn)};
+    down.standard_deviation = ResidualDeviation();
+    ExpertParameters at;
+    at.down_weight = AddOfExperts({own + "down.weight", down.box_shape, Share::kSharded, {down}, 0, 0});
+    const int64_t rows = IsGated(model_.activation) ? 2 * ffn : ffn;
+    at.up_weight = AddOfExperts({own + "up.weight", {experts, rows, model_.hidden}, Share::kSharded, ExpertUpPieces(file), 0, 0});
+    ParameterPiece router;
+    router.name = file + "gate.weight";
+    router.global_shape = router.box_shape = {moe.experts, model_.hidden};
+    router.box_offset = {{}, {}};
+    router.standard_deviation = model_.init_std;
+    at.router = Add({own + "router.weight", router.box_shape, whole_, {router}, 0, 0});
+    return at;
+  }
+
+  // Gate and up of each expert follow each other, so that a split of their rows leaves a box for each of the two.
+  std::vector<ParameterPiece> ExpertUpPieces(const std::string& file) const {
+    const bool gated = IsGated(model_.activation);
+    const int64_t experts = model_.moe.experts / strategy_.expert, ffn = model_.moe.ffn / strategy_.expert_tensor;
+    const int64_t halves = gated ? 2 : 1;
+    ParameterPiece piece;
+    piece.name = file + (gated ? "experts.gate_up_proj" : "experts.up_proj");
+    piece.global_shape = {model_.moe.experts, halves * model_.moe.ffn, model_.hidden};
+    piece.standard_deviation = model_.init_std;
+    piece.box_offset = {FirstExpert(experts), {}, {}};
+    piece.box_shape = {experts, halves * ffn, model_.hidden};
+    if (strategy_.expert_tensor == 1) return {piece};
+    std::vector<ParameterPiece> pieces;
+    piece.box_shape = {1, ffn, model_.hidden};
+    for (int64_t i = 0; i < experts * halves; ++i) {
+      piece.box_offset[0].constant = i / halves;
+      piece.box_offset[1] = FirstFeature(ffn);
+      piece.box_offset[1].constant = i % halves * model_.moe.ffn;
+      piece.offset = i * ffn * model_.hidden;
+      pieces.push_back(piece);
+    }
+    return pieces;
+  }
+
+  // The number of this rank's first expert, with `experts` on each.
+  RankExpression FirstExpert(int64_t experts) const {
+    RankExpression first;
+    for (const std::string& dimension : ir::ExpertDimensions(strategy_)) {
+      first.terms.push_back({dimension, experts});
+      experts *= dimension == "tensor" ? strategy_.tensor : strategy_.context;  // "expert" is the last
+    }
+    return first;
+  }
+
+  // The first of an expert's features on this rank, with `ffn` on each.
+  RankExpression FirstFeature(int64_t ffn) const {
+    return strategy_.expert_tensor > 1 ? RankExpression{0, {{"tensor", ffn}}} : RankExpression{};
+  }
+
+  ParameterIndex AddOfExperts(Parameter parameter) {
+    parameter.experts = strategy_.expert > 1;
+    return Add(std::move(parameter));
   }
 
   ParameterIndex Add(Parameter parameter) {
@@ -249,6 +332,7 @@ class Planner {
   }
 
   const ModelSpec& model_;
+  const ir::Strategy& strategy_;
   int64_t tensor_;
   std::vector<Chunk> chunks_;
   Share whole_ = Share::kSharded;  // of parameters that every rank of the tensor group holds
@@ -258,11 +342,13 @@ class Planner {
 
 // Fills buckets in backward order until each holds at least bucket_bytes of fp32 gradients; what is not split over the tensor group, and
 // what two stages share, comes last, in buckets of its own. With ZeRO a bucket is one run of shards, so it holds parameters of one kind:
-// with weight decay or without. Where parameters are sharded, a bucket is the matrices of a layer, and what is left is the root.
+// with weight decay or without. Experts that are split over ranks have buckets of their own. Where parameters are sharded, a bucket is the
+// matrices of a layer, and what is left is the root.
 class BucketFiller {
  public:
-  BucketFiller(ParameterPlan& plan, int64_t bucket_bytes, const Sharding& sharding)
-      : plan_(plan), bucket_bytes_(bucket_bytes), sharding_(sharding) {}
+  // `expert_shards`: ranks that share what ZeRO shards of experts that are split over ranks.
+  BucketFiller(ParameterPlan& plan, int64_t bucket_bytes, const Sharding& sharding, int64_t expert_shards)
+      : plan_(plan), bucket_bytes_(bucket_bytes), sharding_(sharding), expert_shards_(expert_shards) {}
 
   void Run() {
     plan_.bucket_of.resize(plan_.parameters.size());
@@ -275,15 +361,16 @@ class BucketFiller {
 
  private:
   // Order in which what is left over at the end is closed: sharded, replicated, partial, tied; of each with decay first.
-  using Key = std::tuple<bool, Share, bool>;  // tied, share, without decay (ZeRO)
+  using Key = std::tuple<bool, Share, bool, bool>;  // tied, share, experts, without decay (ZeRO)
 
   void FillLayers() {
     plan_.layer_buckets.resize(plan_.layers.size());
     for (size_t layer = plan_.layers.size(); layer-- > 0;) {
       const LayerParameters& of = plan_.layers[layer];
-      Bucket bucket = NewBucket(Share::kSharded);
+      Bucket bucket = NewBucket(Share::kSharded, /*experts=*/false);
       // In the order in which backward completes their gradients.
-      for (const ParameterIndex index : {of.down_weight, of.up_weight, of.out_weight, of.qkv_weight}) {
+      for (const ParameterIndex index : {of.experts.down_weight, of.experts.up_weight, of.shared.down_weight, of.shared.up_weight,
+                                         of.mlp.down_weight, of.mlp.up_weight, of.out_weight, of.qkv_weight}) {
         if (index < 0) continue;
         Append(bucket, static_cast<size_t>(index));
         placed_.insert(static_cast<size_t>(index));
@@ -295,10 +382,11 @@ class BucketFiller {
     }
   }
 
-  Bucket NewBucket(Share share) const {
+  Bucket NewBucket(Share share, bool experts) const {
     Bucket bucket;
     bucket.share = share;
-    bucket.sharded = sharding_.optimizer_state;
+    bucket.experts = experts;
+    bucket.sharded = sharding_.optimizer_state && (!experts || expert_shards_ > 1);
     bucket.scattered = sharding_.gradients;
     bucket.gathered = sharding_.parameters;
     return bucket;
@@ -311,8 +399,8 @@ class BucketFiller {
 
   void Put(size_t index) {
     const Parameter& parameter = plan_.parameters[index];
-    const Key key{parameter.tied, parameter.share, sharding_.optimizer_state && !parameter.weight_decay()};
-    Bucket& bucket = open_.try_emplace(key, NewBucket(parameter.share)).first->second;
+    const Key key{parameter.tied, parameter.share, parameter.experts, sharding_.optimizer_state && !parameter.weight_decay()};
+    Bucket& bucket = open_.try_emplace(key, NewBucket(parameter.share, parameter.experts)).first->second;
     bucket.tied = parameter.tied;
     Append(bucket, index);
     const bool full = bucket.elements * 4 >= bucket_bytes_ && !sharding_.parameters;
@@ -327,23 +415,24 @@ class BucketFiller {
                   : bucket.share == Share::kReplicated ? "replicated"
                   : bucket.share == Share::kPartial    ? "partial"
                   : sharding_.parameters               ? "root"
-                                                       : fmt::format("bucket{}", plan_.buckets.size());
+                                                       : fmt::format("{}{}", bucket.experts ? "experts" : "bucket", plan_.buckets.size());
     if (sharding_.optimizer_state && !decay && !numbered) bucket.name += "_no_decay";
     if (sharding_.parameters) plan_.root_buckets.push_back(plan_.buckets.size());
-    const Share share = bucket.share;
+    Bucket next = NewBucket(bucket.share, bucket.experts);
     plan_.buckets.push_back(std::move(bucket));
-    bucket = NewBucket(share);
+    bucket = std::move(next);
   }
 
   ParameterPlan& plan_;
   int64_t bucket_bytes_;
   Sharding sharding_;
+  int64_t expert_shards_;
   std::map<Key, Bucket> open_;
   std::set<size_t> placed_;  // parameters of layers that have buckets of their own
 };
 
-// Lays a bucket's parameters out in its one or two segments.
-void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards) {
+// Lays a bucket's parameters out in its one or two segments. `shards`: ranks along `sharded_over`.
+void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards, const std::vector<std::string>& sharded_over) {
   Bucket& bucket = plan.buckets[bucket_index];
   int64_t gradient_offset = 0;
   for (const bool decay : {true, false}) {
@@ -366,7 +455,7 @@ void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards) {
     }
     if (segment.elements == 0) continue;
     if (bucket.sharded) {
-      segment.sharded_over = "data";
+      segment.sharded_over = sharded_over;
       segment.gradient_sharded = bucket.scattered;
       segment.elements = (segment.elements + shards - 1) / shards * shards;
       bucket.elements = segment.elements;
@@ -387,8 +476,14 @@ Sharding ShardingOf(const ir::Strategy& strategy) {
 
 ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage) {
   ParameterPlan plan = Planner(model, strategy, stage).Run();
-  BucketFiller(plan, bucket_bytes, ShardingOf(strategy)).Run();
-  for (size_t i = 0; i < plan.buckets.size(); ++i) LayOut(plan, i, ir::DataShards(strategy));
+  const int64_t shards = ir::DataShards(strategy), expert_shards = shards / ir::ExpertDataRanks(strategy);
+  const std::vector<std::string> apart = {"data"};
+  const std::vector<std::string> all = strategy.expert > 1 ? std::vector<std::string>{"expert", "data"} : apart;
+  BucketFiller(plan, bucket_bytes, ShardingOf(strategy), expert_shards).Run();
+  for (size_t i = 0; i < plan.buckets.size(); ++i) {
+    const bool experts = plan.buckets[i].experts;
+    LayOut(plan, i, experts ? expert_shards : shards, experts ? apart : all);
+  }
   return plan;
 }
 

@@ -9,6 +9,7 @@
 // buckets; a bucket is one gradient storage and holds at most two segments, the one with weight decay first. Parameters that all ranks of
 // the tensor group hold alike (norms, biases added after a reduction, positions) form buckets of their own, the last, when tensor > 1:
 // "replicated" and "partial". Norms of heads are always partial, since a rank has only some heads; with sequence parallelism all are.
+// With expert parallelism the experts' matrices are in buckets of their own ("experts0"), since other ranks hold the same ones.
 // Where the parameters themselves are sharded (ir::ShardsParameters), a bucket is what is gathered at once: the matrices of a layer
 // ("layer3"), or a part of the root: embedding, positions and head ("root"), norms and biases of all layers ("root_no_decay"). These small
 // ones are with the root, since weight decay needs runs of their own, and a second gather for each layer would cost more than their bytes.
@@ -40,10 +41,22 @@ struct Parameter {
   Share share = Share::kSharded;
   std::vector<ir::ParameterPiece> pieces;  // `offset` counts from the start of the parameter
   size_t segment = 0;
-  int64_t offset = 0;  // in the segment, elements
-  int64_t writes = 1;  // of its gradient, each micro-batch: two where embedding and head share the parameter
-  bool tied = false;   // held by the first and the last stage of a pipeline: the sum of both gradients is the gradient
+  int64_t offset = 0;    // in the segment, elements
+  int64_t writes = 1;    // of its gradient, each micro-batch: two where embedding and head share the parameter
+  bool tied = false;     // held by the first and the last stage of a pipeline: the sum of both gradients is the gradient
+  bool experts = false;  // of experts that are split over ranks: those that differ in the dimension "data" alone hold the same
   bool weight_decay() const { return shape.size() > 1; }
+};
+
+// A feed-forward network: of a dense layer, or the shared experts of a layer with experts.
+struct MlpParameters {
+  ParameterIndex up_weight = -1, up_bias = -1;  // gate and up in one where the activation is gated
+  ParameterIndex down_weight = -1, down_bias = -1;
+};
+
+// Routed experts: the router [experts, hidden]; of this rank's experts gate and up [experts, 2 x ffn, hidden], down [experts, hidden, ffn].
+struct ExpertParameters {
+  ParameterIndex router = -1, up_weight = -1, down_weight = -1;
 };
 
 struct LayerParameters {
@@ -51,8 +64,9 @@ struct LayerParameters {
   ParameterIndex qkv_weight = -1, qkv_bias = -1, query_norm = -1, key_norm = -1;
   ParameterIndex out_weight = -1, out_bias = -1;
   ParameterIndex norm2_weight = -1, norm2_bias = -1;
-  ParameterIndex up_weight = -1, up_bias = -1;  // gate and up in one where the activation is gated
-  ParameterIndex down_weight = -1, down_bias = -1;
+  MlpParameters mlp;         // none in a layer with experts
+  ExpertParameters experts;  // none in a dense layer
+  MlpParameters shared;
 };
 
 // Those that the layer has, in no particular order.
@@ -67,6 +81,7 @@ struct Bucket {
   bool sharded = false;    // over the data-parallel ranks (ZeRO): one segment, padded to equal shards
   bool scattered = false;  // and so are the gradients, as soon as they are complete (ZeRO-2 and higher stages)
   bool gathered = false;   // and so are the parameters (ZeRO-3, FSDP)
+  bool experts = false;    // of experts that are split over ranks (Parameter::experts)
   std::vector<ParameterIndex> parameters;
 };
 

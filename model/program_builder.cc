@@ -281,6 +281,23 @@ TensorId ProgramBuilder::Matmul(TensorId a, TensorId b) {
   return Fresh("aten.matmul", {a, b}, dtype(a), std::move(product));
 }
 
+TensorId ProgramBuilder::Bmm(TensorId a, TensorId b) {
+  const Shape left = shape(a), right = shape(b);
+  HELM_CHECK(left.size() == 3 && right.size() == 3 && left[0] == right[0] && left[2] == right[1], "a batch of fitting matrices");
+  HELM_CHECK(dtype(a) == dtype(b), "matrices of one type");
+  return Fresh("aten.bmm", {a, b}, dtype(a), {left[0], left[1], right[2]});
+}
+
+TensorId ProgramBuilder::BmmOut(TensorId a, TensorId b, TensorId out) {
+  HELM_CHECK(shape(out) == (Shape{shape(a)[0], shape(a)[1], shape(b)[2]}) && dtype(a) == dtype(out), "out has the shape of the product");
+  return InPlace("aten.bmm.out", {a, b, out}, out);
+}
+
+TensorId ProgramBuilder::Baddbmm_(TensorId self, TensorId a, TensorId b) {
+  HELM_CHECK(shape(self) == (Shape{shape(a)[0], shape(a)[1], shape(b)[2]}) && dtype(a) == dtype(self), "self has the product's shape");
+  return InPlace("aten.baddbmm_", {self, a, b}, self);
+}
+
 TensorId ProgramBuilder::Dot(TensorId a, TensorId b) { return Fresh("aten.dot", {a, b}, dtype(a), {}); }
 
 // --- element by element ---
@@ -303,6 +320,7 @@ TensorId ProgramBuilder::MulOut(TensorId a, TensorId b, TensorId out) {
   return InPlace("aten.mul.out", {a, b, out}, out);
 }
 TensorId ProgramBuilder::MulScalar_(TensorId a, double scalar) { return InPlace("aten.mul_.Scalar", {a, scalar}, a); }
+TensorId ProgramBuilder::Div(TensorId a, TensorId b) { return Binary("aten.div.Tensor", a, b); }
 TensorId ProgramBuilder::Div_(TensorId a, TensorId b) { return InPlace("aten.div_.Tensor", {a, b}, a); }
 TensorId ProgramBuilder::DivScalar_(TensorId a, double scalar) { return InPlace("aten.div_.Scalar", {a, scalar}, a); }
 TensorId ProgramBuilder::Addcmul_(TensorId self, TensorId a, TensorId b, double value) {
@@ -428,6 +446,25 @@ TensorId ProgramBuilder::EmbeddingDenseBackward(TensorId gradient, TensorId indi
 TensorId ProgramBuilder::Gather(TensorId x, int64_t dimension, TensorId index) {
   return Fresh("aten.gather", {x, dimension, index}, dtype(x), shape(index));
 }
+TensorId ProgramBuilder::Scatter_(TensorId x, int64_t dimension, TensorId index, TensorId source) {
+  return InPlace("aten.scatter_.src", {x, dimension, index, source}, x);
+}
+TensorId ProgramBuilder::IndexSelect(TensorId x, TensorId index) {
+  Shape rows = shape(x);
+  rows[0] = shape(index)[0];
+  return Fresh("aten.index_select", {x, int64_t{0}, index}, dtype(x), rows);
+}
+TensorId ProgramBuilder::IndexAdd_(TensorId x, TensorId index, TensorId source) {
+  HELM_CHECK(shape(index)[0] == shape(source)[0] && dtype(x) == dtype(source), "a place for each row of the source");
+  return InPlace("aten.index_add_", {x, int64_t{0}, index, source}, x);
+}
+ProgramBuilder::Largest ProgramBuilder::Topk(TensorId x, int64_t count) {
+  Shape kept = shape(x);
+  HELM_CHECK(1 <= count && count <= kept.back(), "as many as there are, at most");
+  kept.back() = count;
+  const auto results = Compute("aten.topk", {x, count}, {{{dtype(x), kept, {}}}, {{DataType::kInt64, kept, {}}}});
+  return {results[0], results[1]};
+}
 TensorId ProgramBuilder::ScatterAdd_(TensorId x, int64_t dimension, TensorId index, TensorId source) {
   return InPlace("aten.scatter_add_", {x, dimension, index, source}, x);
 }
@@ -455,6 +492,13 @@ Pending ProgramBuilder::ReduceScatter(TensorId x, ir::GroupId group) {
   const ir::OpId op = Push(OpKind::kCollectiveStart, "c10d.reduce_scatter", {x, std::string("sum")});
   program_.ops[op.index()].group = group;
   return {NewResult(op, {dtype(x), shape, {}}, ir::StorageRole::kCommunicationBuffer), op, group};
+}
+
+Pending ProgramBuilder::AllToAll(TensorId x, ir::GroupId group) {
+  HELM_CHECK(shape(x)[0] % Size(group) == 0, "an all-to-all needs an even split");
+  const ir::OpId op = Push(OpKind::kCollectiveStart, "c10d.all_to_all", {x});
+  program_.ops[op.index()].group = group;
+  return {NewResult(op, {dtype(x), shape(x), {}}, ir::StorageRole::kCommunicationBuffer), op, group};
 }
 
 Pending ProgramBuilder::AllGatherInto(TensorId x, TensorId into, ir::GroupId group) {

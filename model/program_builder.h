@@ -68,6 +68,10 @@ class ProgramBuilder {
   ir::TensorId Addmm(ir::TensorId bias, ir::TensorId a, ir::TensorId b);
   ir::TensorId Addmm_(ir::TensorId self, ir::TensorId a, ir::TensorId b);
   ir::TensorId Dot(ir::TensorId a, ir::TensorId b);
+  // [batch, m, k] x [batch, k, n].
+  ir::TensorId Bmm(ir::TensorId a, ir::TensorId b);
+  ir::TensorId BmmOut(ir::TensorId a, ir::TensorId b, ir::TensorId out);
+  ir::TensorId Baddbmm_(ir::TensorId self, ir::TensorId a, ir::TensorId b);
   // [batch.., m, k] x [batch.., k, n] of equal rank > 2; a batch dimension of 1 on the right is broadcast.
   ir::TensorId Matmul(ir::TensorId a, ir::TensorId b);
 
@@ -83,6 +87,7 @@ class ProgramBuilder {
   ir::TensorId Mul_(ir::TensorId a, ir::TensorId b);
   ir::TensorId MulOut(ir::TensorId a, ir::TensorId b, ir::TensorId out);
   ir::TensorId MulScalar_(ir::TensorId a, double scalar);
+  ir::TensorId Div(ir::TensorId a, ir::TensorId b);
   ir::TensorId Div_(ir::TensorId a, ir::TensorId b);
   ir::TensorId DivScalar_(ir::TensorId a, double scalar);
   ir::TensorId Addcmul_(ir::TensorId self, ir::TensorId a, ir::TensorId b, double value);
@@ -130,7 +135,15 @@ class ProgramBuilder {
   ir::TensorId Embedding(ir::TensorId table, ir::TensorId indices);
   ir::TensorId EmbeddingDenseBackward(ir::TensorId gradient, ir::TensorId indices, int64_t rows);
   ir::TensorId Gather(ir::TensorId x, int64_t dimension, ir::TensorId index);
+  ir::TensorId Scatter_(ir::TensorId x, int64_t dimension, ir::TensorId index, ir::TensorId source);
   ir::TensorId ScatterAdd_(ir::TensorId x, int64_t dimension, ir::TensorId index, ir::TensorId source);
+  ir::TensorId IndexSelect(ir::TensorId x, ir::TensorId index);                     // rows
+  ir::TensorId IndexAdd_(ir::TensorId x, ir::TensorId index, ir::TensorId source);  // rows
+  // The largest `count` along the last dimension, in descending order.
+  struct Largest {
+    ir::TensorId values, indices;
+  };
+  Largest Topk(ir::TensorId x, int64_t count);
 
   // Anything else: results given by the caller. A none dtype entry of `results` leaves that result out.
   struct ResultSpec {
@@ -148,6 +161,7 @@ class ProgramBuilder {
   Pending AllGather(ir::TensorId x, ir::GroupId group);
   Pending AllGatherInto(ir::TensorId x, ir::TensorId into, ir::GroupId group);  // the result is the new version of `into`
   Pending ReduceScatter(ir::TensorId x, ir::GroupId group);
+  Pending AllToAll(ir::TensorId x, ir::GroupId group);  // equal parts of dimension 0
   // To and from the rank at this offset along the group; ops of one batch (-1: none) end together. A send has no result.
   struct Peer {
     int64_t offset = 1;

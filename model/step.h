@@ -15,6 +15,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "ir/software.h"
@@ -34,8 +35,9 @@ struct Sizes {
   int64_t row_tokens = 0;  // rows of row-by-row activations: tokens, or tokens / tensor with sequence parallelism
   int64_t heads = 0;
   int64_t kv_heads = 0;
-  int64_t ffn = 0;
   int64_t vocabulary = 0;  // rows of the embedding, padding included
+  int64_t experts = 0;     // of a layer
+  int64_t capacity = 0;    // slots that each rank has for its tokens at each expert
   int64_t micro_batches = 0;
 };
 
@@ -57,6 +59,9 @@ struct Step {
   ir::GroupId tensor_group;
   ir::GroupId data_group;               // that shards are spread over
   ir::GroupId batch_group;              // that have different tokens: data_group, and its copies with HSDP
+  ir::GroupId expert_group;             // that hold different experts of the same split; none without expert parallelism, as the next two
+  ir::GroupId expert_model_group;       // with the tensor ranks: what differs in any part of any expert
+  ir::GroupId expert_data_group;        // that hold the same experts
   ir::GroupId pipeline_group;           // all stages
   PipelineGroups pipeline_groups;       // likewise, for messages
   PipelineGroups pipeline_groups_down;  // on the way down a V
@@ -158,11 +163,43 @@ struct MlpSaved {
   ir::TensorId activated;  // of the gate, where it is kept
   ir::TensorId product;    // input of the down projection
 };
-// Without the bias of the down projection, which is for AddBranch; so is that of attention's output projection.
-ir::TensorId MlpForward(Step& step, const LayerParameters& layer, ir::TensorId rows, MlpSaved& saved);
+// Without the bias of the down projection, which is for AddBranch; so is that of attention's output projection. The ops are labelled
+// "LABEL.up", "LABEL.activation", "LABEL.down".
+ir::TensorId MlpForward(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, MlpSaved& saved);
 // The part that backward needs again: everything before the down projection.
-void MlpInner(Step& step, const LayerParameters& layer, ir::TensorId rows, MlpSaved& saved);
-ir::TensorId MlpBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const MlpSaved& saved, ir::TensorId gradient);
+void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, MlpSaved& saved);
+ir::TensorId MlpBackward(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, const MlpSaved& saved,
+                         ir::TensorId gradient);
+// From saved.up to the input of the down projection, and from the gradient of that to the gradient of saved.up.
+ir::TensorId ActivationForward(Step& step, const MlpParameters& mlp, MlpSaved& saved);
+ir::TensorId ActivationBackward(Step& step, const MlpParameters& mlp, const MlpSaved& saved, ir::TensorId gradient);
+
+// --- experts (lower_router.cc, lower_experts.cc) ---
+
+struct RouterSaved {
+  ir::TensorId probabilities;  // [rows, experts], fp32: softmax over the router's logits
+  ir::TensorId chosen;         // [rows, top_k]: the experts of each token
+  ir::TensorId total;          // [rows, 1]: the sum of their probabilities; none with one expert a token
+  ir::TensorId weights;        // [rows, top_k], fp32: what their outputs are multiplied by
+  ir::TensorId slots;          // [experts x capacity]: the rows that go to each expert
+  ir::TensorId gates;          // [experts x capacity, 1]: their weights, in the compute type; 0 where a slot stays empty
+};
+void RouterForward(Step& step, const ExpertParameters& experts, ir::TensorId rows, RouterSaved& saved);
+// `of_gates`: [experts, capacity], fp32. Writes the router's gradient; adds to `of_rows`, returns its newest version.
+ir::TensorId RouterBackward(Step& step, const ExpertParameters& experts, ir::TensorId rows, const RouterSaved& saved, ir::TensorId of_gates,
+                            ir::TensorId of_rows);
+
+struct MoeSaved {
+  RouterSaved router;
+  ir::TensorId input;     // of this rank's experts: [experts, slots, hidden]
+  MlpSaved mlp;           // of the experts: [experts x slots, features]
+  ir::TensorId returned;  // the experts' output for this rank's tokens: [experts x capacity, hidden]
+  MlpSaved shared;
+};
+ir::TensorId MoeForward(Step& step, const LayerParameters& layer, ir::TensorId rows, MoeSaved& saved);
+// The part that backward needs again.
+void MoeInner(Step& step, const LayerParameters& layer, ir::TensorId rows, MoeSaved& saved);
+ir::TensorId MoeBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const MoeSaved& saved, ir::TensorId gradient);
 
 // --- a layer (lower_block.cc) ---
 
@@ -170,6 +207,7 @@ struct BlockSaved {
   NormSaved norm1, norm2;
   AttentionSaved attention;
   MlpSaved mlp;
+  MoeSaved moe;                           // in its place in a layer with experts
   ir::TensorId attention_mask, mlp_mask;  // of hidden dropout
 };
 // `saved` is what backward needs; with full recomputation only the input, the rest is computed again by BlockBackward.

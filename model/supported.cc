@@ -28,7 +28,7 @@ class List {
 
 List CheckModel(const ModelSpec& model) {
   List list("model");
-  list.RefuseKey(model.moe.experts > 0, "moe", "mixture of experts");
+  list.Refuse(model.moe.experts > 0 && model.bias, "bias", "'bias: true' with experts", "allowed: false");
   list.RefuseKey(model.mla.kv_lora > 0, "mla", "latent attention");
   list.RefuseKey(model.mtp_layers > 0, "mtp_layers", "multi-token prediction");
   return list;
@@ -71,10 +71,26 @@ std::vector<std::string> UnmodelledSwitches(const ir::Software& software, const 
   const ir::Software modelled;
   nlohmann::ordered_json asked = ir::Differences(software, modelled);
   // Honoured, or refused above.
-  for (const char* key : {"framework", "flash_attention", "compile", "gradient_bucket_bytes", "fused_norm", "fused_rope",
-                          "fused_cross_entropy", "logits", "fused_linear_bias", "fused_bias_activation", "fused_gated_activation",
-                          "fused_bias_dropout_add", "fused_masked_softmax", "attention_softmax", "attention_dropout", "hidden_dropout",
-                          "activation_recomputed", "recompute_whole", "tensor_backward_overlap"}) {
+  for (const char* key : {"framework",
+                          "flash_attention",
+                          "compile",
+                          "gradient_bucket_bytes",
+                          "fused_norm",
+                          "fused_rope",
+                          "fused_cross_entropy",
+                          "logits",
+                          "fused_linear_bias",
+                          "fused_bias_activation",
+                          "fused_gated_activation",
+                          "fused_bias_dropout_add",
+                          "fused_masked_softmax",
+                          "attention_softmax",
+                          "attention_dropout",
+                          "hidden_dropout",
+                          "activation_recomputed",
+                          "recompute_whole",
+                          "tensor_backward_overlap",
+                          "expert_grouped_gemm"}) {
     asked.erase(key);
   }
   const Sharding sharding = ShardingOf(strategy);

@@ -11,10 +11,10 @@ namespace {
 
 // Adam: parameter + fp32 gradient + two fp32 moments, and an fp32 master copy where the parameter is narrower (techniques.md 4.4). ZeRO-1
 // shares moments and master copy, which it then keeps in fp32 too, among the data-parallel ranks; ZeRO-2 keeps no gradients beyond those
-// that backward has just made; sharded parameters are fp32 and their own master copy. Bytes of `parameters` of them.
-int64_t ResidentBytes(int64_t parameters, ir::DataType dtype, const ir::Strategy& strategy) {
-  const model::Sharding sharding = model::ShardingOf(strategy);
-  const int64_t shards = DataShards(strategy);
+// that backward has just made; sharded parameters are fp32 and their own master copy. Bytes of `parameters` of them, shared by `shards`.
+int64_t ResidentBytes(int64_t parameters, int64_t shards, ir::DataType dtype, const ir::Strategy& strategy) {
+  model::Sharding sharding = model::ShardingOf(strategy);
+  if (shards == 1) sharding = {};
   if (sharding.parameters) return parameters * (4 + 8) / shards;
   const int64_t master = dtype == ir::DataType::kFloat32 && !sharding.optimizer_state ? 0 : 4;
   const int64_t state = parameters * (8 + master);
@@ -41,11 +41,16 @@ Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& worklo
   // The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split),
   // rounded down, and for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the
   // tensor group at most.
-  const int64_t parameters = model::ParameterCount(model) / (strategy.tensor * strategy.pipeline);
+  const int64_t routed = model::RoutedParameterCount(model);
+  const int64_t common = (model::ParameterCount(model) - routed) / (strategy.tensor * strategy.pipeline);
+  const int64_t experts = routed / (strategy.expert * strategy.expert_tensor * strategy.pipeline);
+  const int64_t shards = DataShards(strategy);
+  const int64_t resident = ResidentBytes(common, shards, workload.dtype, strategy) +
+                           ResidentBytes(experts, shards / ExpertDataRanks(strategy), workload.dtype, strategy);
   const int64_t tokens = strategy.micro_batch * workload.sequence_length;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);
   const int64_t layer_inputs = model.layers / strategy.pipeline * MicroBatchesHeld(workload, strategy) / strategy.pipeline;
-  return Bytes(ResidentBytes(parameters, workload.dtype, strategy) + layer_inputs * (tokens / strategy.tensor) * row_bytes);
+  return Bytes(resident + layer_inputs * (tokens / strategy.tensor) * row_bytes);
 }
 
 }  // namespace helm::planner

@@ -57,6 +57,28 @@ std::vector<int64_t> MicroBatchChoices(const config::RunConfig& config, int64_t 
   return Divisors(config.workload.global_batch / data);
 }
 
+// How the experts are split: their tensor parallelism like that of the rest, or none where each tensor rank has tokens of its own.
+struct ExpertSplit {
+  int64_t expert = 1;
+  int64_t expert_tensor = 1;
+};
+std::vector<ExpertSplit> ExpertChoices(const config::RunConfig& config, const ir::Strategy& degrees) {
+  if (config.model.moe.experts == 0) return {{degrees.expert, degrees.expert_tensor}};
+  std::vector<int64_t> tensors = {degrees.tensor};
+  if (degrees.tensor > 1 && degrees.sequence_parallel) tensors.push_back(1);
+  if (Given(config, "expert_tensor")) tensors = {config.strategy.expert_tensor};
+  const int64_t ranks = degrees.data * degrees.tensor * degrees.context, together = degrees.tensor * degrees.context;
+  std::vector<ExpertSplit> choices;
+  for (const int64_t tensor : tensors) {
+    for (const int64_t expert : Choices(config, "expert", config.strategy.expert, config.model.moe.experts)) {
+      const bool alike = expert == 1 && tensor == degrees.tensor;
+      const bool fits = ranks % (expert * tensor) == 0 && (alike || expert * tensor % together == 0);
+      if (fits || Given(config, "expert")) choices.push_back({expert, tensor});
+    }
+  }
+  return choices;
+}
+
 void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Space& space) {
   if (config::Forbidden(config.search, strategy)) {
     space.rejected.push_back({strategy, "search.forbid"});
@@ -73,22 +95,31 @@ void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Spa
 
 namespace {
 
-// The strategies with these degrees.
-void EnumerateRest(const config::RunConfig& config, const ir::Strategy& degrees, Space& space) {
+// The strategies with these degrees and this split of sequences and experts.
+void EnumerateSizes(const config::RunConfig& config, const ir::Strategy& degrees, Space& space) {
   const int64_t world = config.cluster.devices_used;
-  for (const bool sequence_parallel : SequenceParallelChoices(config, degrees.tensor)) {
-    for (const int64_t zero : ZeroChoices(config, degrees.data)) {
-      for (const int64_t micro_batch : MicroBatchChoices(config, degrees.data)) {
-        ir::Strategy strategy = degrees;
-        strategy.sequence_parallel = sequence_parallel;
-        strategy.zero = zero;
-        strategy.micro_batch = micro_batch;
-        if (strategy.world_size() != world) {
-          space.rejected.push_back({strategy, fmt::format("uses {} of {} devices", strategy.world_size(), world)});
-        } else {
-          Consider(config, strategy, space);
-        }
+  for (const int64_t zero : ZeroChoices(config, degrees.data)) {
+    for (const int64_t micro_batch : MicroBatchChoices(config, degrees.data)) {
+      ir::Strategy strategy = degrees;
+      strategy.zero = zero;
+      strategy.micro_batch = micro_batch;
+      if (strategy.world_size() != world) {
+        space.rejected.push_back({strategy, fmt::format("uses {} of {} devices", strategy.world_size(), world)});
+      } else {
+        Consider(config, strategy, space);
       }
+    }
+  }
+}
+
+// The strategies with these degrees.
+void EnumerateRest(const config::RunConfig& config, ir::Strategy degrees, Space& space) {
+  for (const bool sequence_parallel : SequenceParallelChoices(config, degrees.tensor)) {
+    degrees.sequence_parallel = sequence_parallel;
+    for (const ExpertSplit& split : ExpertChoices(config, degrees)) {
+      degrees.expert = split.expert;
+      degrees.expert_tensor = split.expert_tensor;
+      EnumerateSizes(config, degrees, space);
     }
   }
 }
@@ -112,7 +143,7 @@ Space EnumerateStrategies(const config::RunConfig& config) {
 }
 
 std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy) {
-  if (Given(config, "zero") || strategy.zero != 1) return std::nullopt;
+  if (Given(config, "zero") || strategy.zero != 1 || strategy.expert > 1) return std::nullopt;
   ir::Strategy sharded = strategy;
   sharded.zero = 3;
   if (config::Forbidden(config.search, sharded)) return std::nullopt;

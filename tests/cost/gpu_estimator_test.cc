@@ -198,6 +198,13 @@ TEST(TrafficOf, CountsWhatTheKernelTouches) {
   EXPECT_EQ(traffic("helm.region([bf16[1024,512], @bf16[512]], [bf16[1024,512]])"), std::pair(2 * kElements + 1024, 2 * kElements));
   // One number of 1024 rows, by 1024 indices of 8 bytes.
   EXPECT_EQ(traffic("aten.gather(f32[1024,512], 1, i64[1024,1]<512)"), std::pair(int64_t{1024 * (8 + 4)}, int64_t{1024 * 4}));
+  // Tokens to experts and back: 4096 rows of 512 by indices of 8 bytes; added to 1024 rows, each one is read and written as often as it is
+  // named. Of 1024 rows of 64 the largest 8, of 4 bytes, with their indices.
+  EXPECT_EQ(traffic("aten.index_select(bf16[1024,512], 0, i64[4096]<1024)"), std::pair(8 * kElements + 4096 * 8, 8 * kElements));
+  EXPECT_EQ(traffic("aten.index_add_(bf16[1024,512], 0, i64[4096]<1024, bf16[4096,512])"),
+            std::pair(16 * kElements + 4096 * 8, 8 * kElements));
+  EXPECT_EQ(traffic("aten.topk(f32[1024,64], 8)"), std::pair(int64_t{1024 * 64 * 4}, int64_t{1024 * 8 * 12}));
+  EXPECT_EQ(traffic("aten.scatter_.src(f32[64,1024], 0, i64[8,1024]<64, f32[8,1024])"), std::pair(int64_t{8192 * 12}, int64_t{8192 * 4}));
   // A lookup of 1024 rows in a table of 50000 reads 1024 rows.
   EXPECT_EQ(traffic("aten.embedding(bf16[50000,512], i64[1024]<50000)"), std::pair(2 * kElements, 2 * kElements));
 }

@@ -65,6 +65,15 @@ inline model::ModelSpec Qwen3Model() {
   return model;
 }
 
+// Four experts, two for a token, with slots for all; a dense layer before, a shared expert beside them.
+inline model::ModelSpec MoeModel() {
+  model::ModelSpec model = LlamaModel();
+  model.name = "moe";
+  model.family = model::Family::kMoe;
+  model.moe = {.experts = 4, .top_k = 2, .ffn = 24, .shared_ffn = 16, .dense_layers = 1, .capacity_factor = 2.0};
+  return model;
+}
+
 // A vocabulary that no tensor-parallel degree divides; as many key-value heads as heads, so that eight ranks can share them.
 inline model::ModelSpec PaddedModel() {
   model::ModelSpec model = LlamaModel();

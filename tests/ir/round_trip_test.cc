@@ -160,7 +160,7 @@ void FillSegments(Program& program) {
     ParameterSegment& segment = program.segments.emplace_back();
     segment = {"s" + std::to_string(i),
                *inRange<int64_t>(0, 99),
-               *rc::gen::element<std::string>("", "data"),
+               *rc::gen::elementOf(std::vector<std::vector<std::string>>{{}, {"data"}, {"tensor", "data"}}),
                *rc::gen::arbitrary<bool>(),
                *rc::gen::arbitrary<bool>(),
                *rc::gen::arbitrary<bool>(),

@@ -116,6 +116,7 @@ Result<ir::Program> LowerCase(const Json& from) {
   ir::Workload workload;
   workload.global_batch = from.at("global_batch");
   workload.sequence_length = from.at("sequence_length");
+  workload.routing_imbalance = from.value("imbalance", 1.0);
   workload.dtype = ir::DataTypeFromName(from.value("dtype", std::string("f32"))).value();
   ir::Optimizer& optimizer = workload.optimizer;
   optimizer.learning_rate = from.value("learning_rate", optimizer.learning_rate);
@@ -127,6 +128,8 @@ Result<ir::Program> LowerCase(const Json& from) {
   ir::Strategy strategy;
   strategy.data = from.value("data", 1);
   strategy.tensor = from.value("tensor", 1);
+  strategy.expert = from.value("expert", 1);
+  strategy.expert_tensor = from.value("expert_tensor", 1);
   strategy.micro_batch = from.value("micro_batch", 1);
   strategy.sequence_parallel = from.value("sequence_parallel", false);
   strategy.zero = from.value("zero", 0);
@@ -141,6 +144,7 @@ Result<ir::Program> LowerCase(const Json& from) {
   software.fused.norm = from.value("fused_norm", true);
   if (from.value("logits", std::string("fp32")) == "compute") software.logits = ir::Precision::kCompute;
   software.fused.linear_bias = from.value("fused_linear_bias", true);
+  software.expert_grouped_gemm = from.value("expert_grouped_gemm", true);
   software.fsdp_no_sync = from.value("fsdp_no_sync", false);
   software.fsdp_root_kept = from.value("fsdp_root_kept", true);
   software.fsdp_gather_copied = from.value("fsdp_gather_copied", false);

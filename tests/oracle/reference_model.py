@@ -32,7 +32,8 @@ def alibi_slopes(heads):
 
 
 class Llama:
-    """transformers' LlamaForCausalLM (and Mistral, Qwen2 with query/key/value bias, Qwen3 with norms of heads) as a function of named weights."""
+    """transformers' LlamaForCausalLM (and Mistral, Qwen2 with query/key/value bias, Qwen3 with norms of heads) as a function of named weights; with
+    `moe` Mixtral and its like, the tokens of each `moe_rows` rows of the batch routed by themselves."""
 
     def __init__(self, config):
         self.c = config
@@ -86,9 +87,53 @@ class Llama:
         out = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, positions, -1)
         return self.linear(w, self.names["out"].format(prefix), out)
 
-    def mlp(self, w, prefix, x):
+    def has_experts(self, layer):
+        moe = self.c.get("moe")
+        dense = moe.get("dense_layers", 0) if moe else 0
+        return bool(moe) and layer >= dense and (layer - dense) % moe.get("layer_freq", 1) == 0
+
+    def expert(self, w, prefix, number, x):
+        """One expert of a layer; all are kept in one tensor each, gate above up."""
+        gated = self.c["activation"] in ("swiglu", "geglu")
+        hidden = x @ w[prefix + ("experts.gate_up_proj" if gated else "experts.up_proj")][number].T
+        if gated:
+            gate, up = hidden.chunk(2, dim=-1)
+            hidden = (F.silu(gate) if self.c["activation"] == "swiglu" else F.gelu(gate, approximate="tanh")) * up
+        elif self.c["activation"] == "squared_relu":
+            hidden = F.relu(hidden) ** 2
+        else:
+            hidden = F.gelu(hidden, approximate="tanh")
+        return hidden @ w[prefix + "experts.down_proj"][number].T
+
+    def experts(self, w, prefix, x):
+        """Tokens that share capacity: x [tokens, hidden]. Adds to self.balancing."""
+        moe = self.c["moe"]
+        count, top_k, tokens = moe["experts"], moe["top_k"], x.shape[0]
+        probabilities = (x @ w[prefix + "gate.weight"].T).softmax(-1)
+        largest, chosen = probabilities.topk(top_k)
+        weights = largest / largest.sum(-1, keepdim=True) if top_k > 1 else largest
+        room = math.ceil(tokens * top_k / count * moe["capacity_factor"] - 1e-6) if moe.get("capacity_factor") else tokens
+        out = torch.zeros_like(x)
+        for number in range(count):
+            token, place = (chosen == number).nonzero(as_tuple=True)
+            kept = weights[token, place].argsort(descending=True)[:room]
+            token, place = token[kept], place[kept]
+            out = out.index_add(0, token, weights[token, place, None] * self.expert(w, prefix, number, x[token]))
+        share = torch.stack([(chosen == number).sum() for number in range(count)]) / (tokens * top_k)
+        balancing = moe.get("aux_loss", 0) * count * (share * probabilities.mean(0)).sum()
+        self.balancing = self.balancing + balancing * tokens / self.tokens
+        return out
+
+    def moe(self, w, prefix, x):
+        rows = x.flatten(0, 1)
+        self.tokens = rows.shape[0]
+        parts = rows.split(self.c.get("moe_rows") or self.tokens)
+        out = torch.cat([self.experts(w, prefix + "mlp.", part) for part in parts]).view_as(x)
+        return out + self.mlp(w, prefix, x, "mlp.shared_experts.") if self.c["moe"].get("shared_ffn") else out
+
+    def mlp(self, w, prefix, x, part="mlp."):
         activation = self.c["activation"]
-        gate, up, down = (self.names[key].format(prefix) for key in ("gate", "up", "down"))
+        gate, up, down = (self.names[key].format(prefix).replace("mlp.", part) for key in ("gate", "up", "down"))
         if activation == "swiglu":
             hidden = F.silu(self.linear(w, gate, x)) * self.linear(w, up, x)
         elif activation == "geglu":
@@ -105,13 +150,15 @@ class Llama:
 
     def logits(self, w, tokens):
         c, n = self.c, self.names
+        self.balancing = 0.0
         x = F.embedding(tokens, w[n["embedding"]])
         if c["position"] == "learned":
             x = x + w[n["position"]][: tokens.shape[1]]
         for layer in range(c["layers"]):
             prefix = n["layer"].format(layer)
             x = x + self.attention(w, prefix, self.norm(w, n["norm1"].format(prefix), x))
-            x = x + self.mlp(w, prefix, self.norm(w, n["norm2"].format(prefix), x))
+            feed_forward = self.moe if self.has_experts(layer) else self.mlp
+            x = x + feed_forward(w, prefix, self.norm(w, n["norm2"].format(prefix), x))
         head = w[n["embedding"]] if c["tied_embeddings"] else w["lm_head.weight"]
         return self.norm(w, n["final_norm"], x) @ head.T
 
@@ -154,7 +201,7 @@ def train(config, initial, tokens, labels, optimizer, dtype=torch.float64):
     for step in range(tokens.shape[0]):
         adamw.zero_grad()
         loss = loss_of(model, weights, tokens[step], labels[step])
-        loss.backward()
+        (loss + model.balancing).backward()
         losses.append(loss.item())
         if first is None:
             first = {name: w.grad.clone() for name, w in weights.items()}

@@ -175,6 +175,9 @@ class World:
                 into = op["arguments"][1:]
                 rank.store(op, op["results"][0], rank.argument(into[0]).copy_(gathered) if into else gathered)
                 continue
+            if op["target"] == "c10d.all_to_all":
+                rank.store(op, op["results"][0], torch.cat([part.chunk(len(parts), 0)[position] for part in parts], 0))
+                continue
             total = torch.stack(parts).amax(0) if op["arguments"][1]["value"] == "max" else torch.stack(parts).sum(0)
             if op["target"] == "c10d.reduce_scatter":
                 rank.store(op, op["results"][0], total.chunk(len(parts), 0)[position].clone())
@@ -226,6 +229,15 @@ class World:
 
     # --- parameters and gradients under their names in the file ---
 
+    def place_along(self, rank, dimensions):
+        """The place of a rank among those that differ in these dimensions only, in mesh order."""
+        place, ranks = 0, 1
+        for dimension in self.program["mesh"]:
+            if dimension["name"] in dimensions:
+                place += rank.place[dimension["name"]] * ranks
+                ranks *= dimension["size"]
+        return place
+
     def held(self, rank, segment, key):
         """What this rank has of a segment's parameters (key parameter or master) or gradients: all elements, or its shard."""
         storage = segment[key]
@@ -243,8 +255,8 @@ class World:
         held = self.held(rank, segment, key)
         if held.numel() == segment["elements"]:
             return held
-        dimension = segment["sharded_over"]
-        others = [other for other in self.ranks if all(other.place[d] == rank.place[d] for d in rank.place if d != dimension)]
+        dimensions = segment["sharded_over"]
+        others = [other for other in self.ranks if all(other.place[d] == rank.place[d] for d in rank.place if d not in dimensions)]
         return torch.cat([self.held(other, segment, key) for other in others])
 
     def boxes(self, rank, segment, flat):
@@ -278,7 +290,7 @@ class World:
                     box[part] = (value.T if piece["transposed"] else value)[whole]
                 for key in ("master", "parameter"):
                     held = self.held(rank, segment, key)
-                    begin = 0 if held.numel() == segment["elements"] else held.numel() * rank.place[segment["sharded_over"]]
+                    begin = 0 if held.numel() == segment["elements"] else held.numel() * self.place_along(rank, segment["sharded_over"])
                     held.copy_(flat[begin: begin + held.numel()])
 
     def gather(self, key):
@@ -296,8 +308,7 @@ class World:
 
     def set_input(self, name, tensors_by_data_rank):
         for rank in self.ranks:
-            shards = next(d["size"] for d in self.program["mesh"] if d["name"] == "data")
-            number = rank.place["data"] + shards * rank.place.get("replicate", 0)
+            number = self.place_along(rank, ("expert", "data", "replicate"))
             rank.tensor(self.program["inputs"][name]).copy_(tensors_by_data_rank[number])
 
     def output(self, name):

@@ -61,6 +61,12 @@ PlanSettings Recompute(const std::string& word, PlanSettings settings) {
   return settings;
 }
 
+PlanSettings Experts(int64_t expert, int64_t expert_tensor, PlanSettings settings) {
+  settings.strategy.expert = expert;
+  settings.strategy.expert_tensor = expert_tensor;
+  return settings;
+}
+
 // Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
 std::vector<ParityCase> CoveringSet() {
   return {
@@ -85,6 +91,11 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(Qwen2Model(), Split(2, 1, false, 2, 8, "bf16")),
       MakeCase(Qwen3Model(), Split(4, 2, false, 1, 8, "bf16")),
       MakeCase(PaddedModel(), Split(1, 4, true, 1, 2, "bf16")),
+      // Experts over data-parallel ranks, over tensor ranks, and over both; composed.
+      MakeCase(MoeModel(), Experts(2, 1, Zero(Split(4, 1, false, 1, 8)))),
+      MakeCase(MoeModel(), Experts(4, 1, Split(2, 2, true, 1, 4))),
+      MakeCase(MoeModel(), Experts(2, 2, Recompute("full", Split(2, 2, false, 1, 4)))),
+      MakeCase(Deep(MoeModel()), Experts(2, 2, Zero(Folded(2, "zb-v", Split(2, 2, true, 1, 4, "bf16"))))),
       // Pipelines, ZeRO and recomputation, alone and composed.
       MakeCase(LlamaModel(), Pipeline(2, "1f1b", Split(1, 1, false, 1, 4))),
       MakeCase(LlamaModel(), Pipeline(2, "gpipe", Split(2, 1, false, 1, 6))),
