@@ -15,7 +15,10 @@ constexpr bool HasFusedRmsNormBackward(bool cuda) { return cuda; }
 // native_layer_norm saves mean and rstd in the input's type on the CPU, in fp32 on CUDA.
 constexpr ir::DataType LayerNormStatistics(bool cuda, ir::DataType input) { return cuda ? ir::DataType::kFloat32 : input; }
 
-// Causal attention of saved.query, .key, .value; sets saved.output and .extra. Both kernels take fewer key-value heads than query heads.
+// The flash kernels want values as wide as queries and keys; with latent attention cuDNN's, which CUDA has, do not.
+constexpr bool WantsEqualWidths(bool cuda) { return !cuda; }
+
+// Causal attention of saved.query, .key, .value; sets saved.output and .extra. All kernels take fewer key-value heads than query heads.
 void FlashForward(Step& step, AttentionSaved& saved);
 
 // Heads lie next to head_dim in memory.

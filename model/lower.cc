@@ -69,6 +69,9 @@ Status CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const
   if (model.position == Position::kAlibi && software.flash_attention) {
     return InvalidError("error: model.position: alibi needs software.flash_attention: false, since the flash kernels take no bias");
   }
+  if (model.mla.kv_lora > 0 && !software.flash_attention) {
+    return InvalidError("error: model.mla needs software.flash_attention: true");
+  }
   if (software.compile) return InvalidError("error: software.compile: true is not supported; remove it");
   if (device == ir::DeviceKind::kCpu && workload.dtype == DataType::kFloat16) {
     return InvalidError("error: workload.dtype: fp16 is not supported on CPUs; use dtype: bf16 or fp32");

@@ -75,15 +75,24 @@ TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSa
 
 }  // namespace
 
+int64_t ValueWidth(const ModelSpec& model) { return model.mla.kv_lora > 0 ? model.mla.v : model.head_dim; }
+
 void AttentionCore(Step& step, AttentionSaved& saved) {
-  step.b.Label("attention.core");
+  ProgramBuilder& b = step.b;
+  b.Label("attention.core");
   if (!step.software.flash_attention) {
     ScoresForward(step, saved);
     ScoresOutput(step, saved);
     return;
   }
   FlashForward(step, saved);
-  saved.output_rows = step.b.View(step.b.Transpose(saved.output, 1, 2), {step.sizes.tokens, step.sizes.heads * step.model.head_dim});
+  TensorId by_position = b.Transpose(saved.output, 1, 2);
+  const int64_t width = ValueWidth(step.model), padded = b.shape(by_position)[3];
+  if (padded > width) {
+    by_position = b.Slice(by_position, 3, 0, width);
+    by_position = b.Copy_(b.NewEmpty(by_position, b.shape(by_position), b.dtype(by_position)), by_position);
+  }
+  saved.output_rows = b.View(by_position, {step.sizes.tokens, step.sizes.heads * width});
 }
 
 namespace {
@@ -105,8 +114,11 @@ void RepeatCore(Step& step, AttentionSaved& saved) {
 AttentionGradients CoreBackward(Step& step, const AttentionSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   b.Label("attention.core");
-  const Shape by_head = {step.sizes.sequences, step.sizes.positions, step.sizes.heads, step.model.head_dim};
-  const TensorId of_heads = b.Transpose(b.View(gradient, by_head), 1, 2);
+  const int64_t width = ValueWidth(step.model);
+  const Shape by_head = {step.sizes.sequences, step.sizes.positions, step.sizes.heads, width};
+  TensorId by_position = b.View(gradient, by_head);
+  if (step.software.flash_attention && b.shape(saved.output)[3] > width) by_position = Padded(step, by_position, b.shape(saved.output)[3]);
+  const TensorId of_heads = b.Transpose(by_position, 1, 2);
   return step.software.flash_attention ? FlashBackward(step, saved, of_heads) : ScoresBackward(step, saved, of_heads);
 }
 
@@ -114,10 +126,14 @@ AttentionGradients CoreBackward(Step& step, const AttentionSaved& saved, TensorI
 
 TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
   ProgramBuilder& b = step.b;
-  b.Label("attention.qkv");
-  saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
-  b.Label("attention.heads");
-  SplitHeads(step, layer, saved);
+  if (step.model.mla.kv_lora > 0) {
+    LatentForward(step, layer.latent, rows, saved);
+  } else {
+    b.Label("attention.qkv");
+    saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
+    b.Label("attention.heads");
+    SplitHeads(step, layer, saved);
+  }
   AttentionCore(step, saved);
   b.Label("attention.out");
   return RowForward(step, saved.output_rows, layer.out_weight);
@@ -129,6 +145,7 @@ TensorId AttentionBackward(Step& step, const LayerParameters& layer, TensorId ro
   b.Label("attention.out");
   const TensorId of_output = RowBackward(step, saved.output_rows, gradient, layer.out_weight, layer.out_bias);
   const AttentionGradients of_heads = CoreBackward(step, saved, of_output);
+  if (step.model.mla.kv_lora > 0) return LatentBackward(step, layer.latent, rows, saved, of_heads);
   b.Label("attention.heads");
   const TensorId of_qkv = QkvGradient(step, layer, saved, of_heads);
   b.Label("attention.qkv");

@@ -30,11 +30,12 @@ TensorId Half(Step& step, TensorId newest, TensorId whole, int64_t half) {
 void MakeRopeTables(Step& step, TensorId like) {
   ProgramBuilder& b = step.b;
   b.Label("rope.tables");
-  const int64_t half = step.model.head_dim / 2;
+  const int64_t width = step.model.mla.kv_lora > 0 ? step.model.mla.qk_rope : step.model.head_dim;
+  const int64_t half = width / 2;
   const int64_t positions = step.sizes.positions;
   TensorId exponent = b.Cumsum(b.NewOnes(like, {half}, DataType::kFloat32), 0);
   exponent = b.AddScalar_(exponent, -1.0);
-  exponent = b.DivScalar_(b.MulScalar_(exponent, 2.0), static_cast<double>(step.model.head_dim));
+  exponent = b.DivScalar_(b.MulScalar_(exponent, 2.0), static_cast<double>(width));
   const TensorId frequency = b.Unary("aten.reciprocal_", b.PowScalar(step.model.rope_theta, exponent));
   const TensorId position = b.AddScalar_(b.Cumsum(b.NewOnes(like, {positions}, DataType::kFloat32), 0), -1.0);
   const TensorId angle = b.Mul(b.View(position, {positions, 1}), frequency);

@@ -116,6 +116,10 @@ int64_t ActiveWeights(const ModelSpec& model, int64_t layer) {
   return AttentionWeights(model) + model.hidden * moe.experts + moe.top_k * mlp(moe.ffn) + mlp(moe.shared_ffn);
 }
 
+double LatentWidth(const LatentAttention& mla) {
+  return 2 * static_cast<double>(mla.qk_nope) + static_cast<double>(mla.qk_rope) + static_cast<double>(mla.v);
+}
+
 constexpr int64_t kLayersMost = int64_t{1} << 16;
 constexpr double kMatrixElementsMost = 0x1p40;  // more than a program's text can state (ir/text_values.h)
 
@@ -128,6 +132,9 @@ void CheckUpperEnds(const ModelSpec& model, const std::function<void(bool, std::
                                                    {"vocab", number(std::max(model.vocab, model.padded_vocab))},
                                                    {"heads x head_dim", 3 * number(model.heads) * number(model.head_dim)},
                                                    {"max_positions", learned ? number(model.max_positions) : 0},
+                                                   {"heads x mla widths", number(model.heads) * LatentWidth(model.mla)},
+                                                   {"mla.q_lora", number(model.mla.q_lora)},
+                                                   {"mla.kv_lora", number(model.mla.kv_lora)},
                                                    {"moe.shared_ffn", 2 * number(model.moe.shared_ffn)},
                                                    {"moe.experts x moe.ffn", 2 * number(model.moe.experts) * number(model.moe.ffn)}};
   for (const auto& [name, width] : widths) {
@@ -146,6 +153,18 @@ void CheckExperts(const ModelSpec& model, const std::function<void(bool, std::st
           fmt::format("model moe.top_k is {}; it must be from 1 to moe.experts {}", moe.top_k, moe.experts));
   require(moe.ffn >= 1, fmt::format("model moe.ffn is {}; it must be at least 1", moe.ffn));
   require(moe.dense_layers <= model.layers, fmt::format("model moe.dense_layers {} exceeds layers {}", moe.dense_layers, model.layers));
+}
+
+void CheckLatentAttention(const ModelSpec& model, const std::function<void(bool, std::string)>& require) {
+  const LatentAttention& mla = model.mla;
+  if (mla.kv_lora == 0) return;
+  require(model.norm == Norm::kRmsNorm, "model mla needs norm: rmsnorm");
+  require(model.position == Position::kRope, "model mla needs position: rope");
+  require(mla.qk_rope > 0 && mla.qk_rope % 2 == 0, fmt::format("model mla.qk_rope {} is not an even number above 0", mla.qk_rope));
+  require(mla.v <= mla.qk_nope + mla.qk_rope,
+          fmt::format("model mla.v {} is wider than a query, qk_nope + qk_rope = {}", mla.v, mla.qk_nope + mla.qk_rope));
+  require(!model.bias && !model.attention_bias && !model.qk_norm, "model mla has no bias, attention_bias or qk_norm");
+  require(model.kv_heads == model.heads, fmt::format("model mla has as many kv_heads as heads {}, not {}", model.heads, model.kv_heads));
 }
 
 }  // namespace
@@ -219,6 +238,7 @@ Status ValidateModel(const ModelSpec& model) {
             fmt::format("model padded_vocab {} is below vocab {}", model.padded_vocab, model.vocab));
     CheckUpperEnds(model, require);
     CheckExperts(model, require);
+    CheckLatentAttention(model, require);
     require(model.sliding_window >= 0, "model sliding_window must be 0 (none) or more");
   }
   return problems.empty() ? OkStatus() : InvalidError(Join(problems, "\n"));

@@ -29,6 +29,10 @@ std::vector<ParameterIndex> ParametersOf(const LayerParameters& layer) {
                                             layer.mlp.down_weight,   layer.mlp.down_bias,      layer.experts.router,
                                             layer.experts.up_weight, layer.shared.up_weight,   layer.experts.down_weight,
                                             layer.shared.up_bias,    layer.shared.down_weight, layer.shared.down_bias};
+  const LatentParameters& latent = layer.latent;
+  for (const ParameterIndex index : {latent.q_down, latent.q_norm, latent.q_up, latent.kv_down, latent.kv_norm, latent.kv_up}) {
+    parameters.push_back(index);
+  }
   std::erase(parameters, -1);
   return parameters;
 }
@@ -138,8 +142,8 @@ class Planner {
     LayerParameters& at = plan_.layers[static_cast<size_t>(layer)];
     const std::string file = fmt::format("{}{}.", names_.layer, layer);
     const std::string own = fmt::format("layers.{}.", layer);
-    const std::vector<Part> qkv = QkvParts(file);
-    const int64_t width = model_.heads * model_.head_dim;
+    const bool latent = model_.mla.kv_lora > 0;
+    const int64_t width = model_.heads * (latent ? model_.mla.v : model_.head_dim);
 
     if (HasExperts(model_, layer)) {
       at.experts = AddExperts(own + "moe.", file + "mlp.");
@@ -158,9 +162,43 @@ class Planner {
             Share::kPartial;
       }
     }
+    if (latent) {
+      at.latent = AddLatent(own + "attention.", file + "self_attn.");
+    } else {
+      AddQkv(own, file, at);
+    }
+    AddNorm(own + "attention.norm", file + names_.norm1, model_.hidden, model_.norm, at.norm1_weight, at.norm1_bias);
+  }
+
+  void AddQkv(const std::string& own, const std::string& file, LayerParameters& at) {
+    const std::vector<Part> qkv = QkvParts(file);
     at.qkv_weight = ColumnSplit(own + "attention.qkv.weight", qkv, ".weight");
     if (model_.bias || model_.attention_bias) at.qkv_bias = ColumnSplit(own + "attention.qkv.bias", qkv, ".bias");
-    AddNorm(own + "attention.norm", file + names_.norm1, model_.hidden, model_.norm, at.norm1_weight, at.norm1_bias);
+  }
+
+  // DeepSeek's names.
+  LatentParameters AddLatent(const std::string& own, const std::string& file) {
+    const LatentAttention& mla = model_.mla;
+    const auto norm = [&](const char* name, const char* of, int64_t width) {
+      return Whole(own + name, file + of + ".weight", width, Initialization::kOnes);
+    };
+    const auto heads = [&](const char* name, const char* of, int64_t width, int64_t columns) {
+      const int64_t rows = model_.heads * width;
+      return ColumnSplit(own + name, {{file + of, rows, 0, rows}}, ".weight", columns);
+    };
+    LatentParameters at;
+    at.kv_up = heads("kv_up.weight", "kv_b_proj", mla.qk_nope + mla.v, mla.kv_lora);
+    at.kv_norm = norm("kv_norm.weight", "kv_a_layernorm", mla.kv_lora);
+    at.kv_down = WholeMatrix(own + "kv_down.weight", file + "kv_a_proj_with_mqa.weight", mla.kv_lora + mla.qk_rope);
+    const int64_t query = mla.qk_nope + mla.qk_rope;
+    if (mla.q_lora == 0) {
+      at.q_up = heads("q_up.weight", "q_proj", query, model_.hidden);
+      return at;
+    }
+    at.q_up = heads("q_up.weight", "q_b_proj", query, mla.q_lora);
+    at.q_norm = norm("q_norm.weight", "q_a_layernorm", mla.q_lora);
+    at.q_down = WholeMatrix(own + "q_down.weight", file + "q_a_proj.weight", mla.q_lora);
+    return at;
   }
 
   std::vector<Part> QkvParts(const std::string& file) const {
@@ -198,12 +236,7 @@ class Planner {
     at.down_weight = AddOfExperts({own + "down.weight", down.box_shape, Share::kSharded, {down}, 0, 0});
     const int64_t rows = IsGated(model_.activation) ? 2 * ffn : ffn;
     at.up_weight = AddOfExperts({own + "up.weight", {experts, rows, model_.hidden}, Share::kSharded, ExpertUpPieces(file), 0, 0});
-    ParameterPiece router;
-    router.name = file + "gate.weight";
-    router.global_shape = router.box_shape = {moe.experts, model_.hidden};
-    router.box_offset = {{}, {}};
-    router.standard_deviation = model_.init_std;
-    at.router = Add({own + "router.weight", router.box_shape, whole_, {router}, 0, 0});
+    at.router = WholeMatrix(own + "router.weight", file + "gate.weight", moe.experts);
     return at;
   }
 
@@ -256,11 +289,14 @@ class Planner {
     return static_cast<ParameterIndex>(plan_.parameters.size()) - 1;
   }
 
-  // Output rows split over the tensor group: the fused weight [rows / t, hidden] or its bias.
+  // Output rows split over the tensor group: the fused weight [rows / t, columns] or its bias.
   ParameterIndex ColumnSplit(const std::string& name, const std::vector<Part>& parts, const std::string& suffix) {
+    return ColumnSplit(name, parts, suffix, model_.hidden);
+  }
+  ParameterIndex ColumnSplit(const std::string& name, const std::vector<Part>& parts, const std::string& suffix, int64_t columns) {
     const bool weight = suffix == ".weight";
     Parameter parameter{name, {0}, Share::kSharded, {}, 0, 0};
-    if (weight) parameter.shape.push_back(model_.hidden);
+    if (weight) parameter.shape.push_back(columns);
     for (const Part& part : parts) {
       ParameterPiece piece;
       piece.name = part.name + suffix;
@@ -269,8 +305,8 @@ class Planner {
       piece.box_offset = {{part.row_begin, {{"tensor", part.rows / tensor_}}}};
       piece.offset = ir::ElementCount(parameter.shape);
       if (weight) {
-        piece.global_shape.push_back(model_.hidden);
-        piece.box_shape.push_back(model_.hidden);
+        piece.global_shape.push_back(columns);
+        piece.box_shape.push_back(columns);
         piece.box_offset.push_back({});
       }
       piece.transposed = weight && names_.transposed;
@@ -313,6 +349,16 @@ class Planner {
     piece.box_offset = {{}};
     piece.initialization = initialization;
     return Add({name, {elements}, whole_, {piece}, 0, 0});
+  }
+
+  // [rows, hidden], on every rank of the tensor group.
+  ParameterIndex WholeMatrix(const std::string& name, const std::string& file_name, int64_t rows) {
+    ParameterPiece piece;
+    piece.name = file_name;
+    piece.global_shape = piece.box_shape = {rows, model_.hidden};
+    piece.box_offset = {{}, {}};
+    piece.standard_deviation = model_.init_std;
+    return Add({name, piece.box_shape, whole_, {piece}, 0, 0});
   }
 
   void AddNorm(const std::string& name, const std::string& file_name, int64_t elements, Norm norm, ParameterIndex& weight,
@@ -369,9 +415,11 @@ class BucketFiller {
       const LayerParameters& of = plan_.layers[layer];
       Bucket bucket = NewBucket(Share::kSharded, /*experts=*/false);
       // In the order in which backward completes their gradients.
-      for (const ParameterIndex index : {of.experts.down_weight, of.experts.up_weight, of.shared.down_weight, of.shared.up_weight,
-                                         of.mlp.down_weight, of.mlp.up_weight, of.out_weight, of.qkv_weight}) {
-        if (index < 0) continue;
+      for (const ParameterIndex index :
+           {of.experts.down_weight, of.experts.up_weight, of.experts.router, of.shared.down_weight, of.shared.up_weight, of.mlp.down_weight,
+            of.mlp.up_weight, of.out_weight, of.qkv_weight, of.latent.kv_up, of.latent.kv_down, of.latent.q_up, of.latent.q_down}) {
+        // What all tensor ranks hold is reduced over them too: with the root.
+        if (index < 0 || plan_.parameters[static_cast<size_t>(index)].share != Share::kSharded) continue;
         Append(bucket, static_cast<size_t>(index));
         placed_.insert(static_cast<size_t>(index));
       }

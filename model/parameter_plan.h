@@ -11,8 +11,9 @@
 // "replicated" and "partial". Norms of heads are always partial, since a rank has only some heads; with sequence parallelism all are.
 // With expert parallelism the experts' matrices are in buckets of their own ("experts0"), since other ranks hold the same ones.
 // Where the parameters themselves are sharded (ir::ShardsParameters), a bucket is what is gathered at once: the matrices of a layer
-// ("layer3"), or a part of the root: embedding, positions and head ("root"), norms and biases of all layers ("root_no_decay"). These small
-// ones are with the root, since weight decay needs runs of their own, and a second gather for each layer would cost more than their bytes.
+// ("layer3"), or a part of the root: embedding, positions, head and matrices that all tensor ranks hold ("root"), norms and biases of all
+// layers ("root_no_decay"). These small ones are with the root, since weight decay needs runs of their own, and a second gather for each
+// layer would cost more than their bytes.
 #pragma once
 
 #include <string>
@@ -59,11 +60,19 @@ struct ExpertParameters {
   ParameterIndex router = -1, up_weight = -1, down_weight = -1;
 };
 
+// Latent attention: the projections to the compressed vectors, which every rank of the tensor group holds, their norms, and those from
+// there to the heads. Without `q_lora` the heads' queries come from the layer's input by q_up.
+struct LatentParameters {
+  ParameterIndex q_down = -1, q_norm = -1, q_up = -1;
+  ParameterIndex kv_down = -1, kv_norm = -1, kv_up = -1;
+};
+
 struct LayerParameters {
   ParameterIndex norm1_weight = -1, norm1_bias = -1;
   ParameterIndex qkv_weight = -1, qkv_bias = -1, query_norm = -1, key_norm = -1;
   ParameterIndex out_weight = -1, out_bias = -1;
   ParameterIndex norm2_weight = -1, norm2_bias = -1;
+  LatentParameters latent;   // in place of qkv
   MlpParameters mlp;         // none in a layer with experts
   ExpertParameters experts;  // none in a dense layer
   MlpParameters shared;

@@ -126,8 +126,13 @@ ir::TensorId BranchGradient(Step& step, ir::TensorId gradient, ir::TensorId mask
 
 // --- attention (lower_attention.cc, lower_scores.cc, lower_rope.cc) ---
 
+// Of latent attention: the compressed vectors before and after their norms; none for queries that are not compressed.
+struct LatentSaved {
+  NormSaved query, key_value;
+};
 struct AttentionSaved {
   ir::TensorId qkv;
+  LatentSaved latent;               // in its place
   NormSaved query_norm, key_norm;   // qk_norm only
   ir::TensorId query, key, value;   // [sequences, heads, positions, head_dim]
   ir::TensorId output;              // likewise
@@ -142,6 +147,15 @@ ir::TensorId RotateInPlace(Step& step, ir::TensorId x);
 // The transposed rotation of `gradient`, written to `out` (a view of the same shape), or to a new tensor if out is none. Returns the newest
 // version.
 ir::TensorId RotateBack(Step& step, ir::TensorId gradient, ir::TensorId out);
+// Latent attention (lower_latent.cc): sets saved.query, .key and .value; the gradient of the layer's input from theirs.
+void LatentForward(Step& step, const LatentParameters& latent, ir::TensorId rows, AttentionSaved& saved);
+struct AttentionGradients;
+ir::TensorId LatentBackward(Step& step, const LatentParameters& latent, ir::TensorId rows, const AttentionSaved& saved,
+                            const AttentionGradients& from);
+// Width of a head's output.
+int64_t ValueWidth(const ModelSpec& model);
+// [.., width] with zeros behind the last dimension: kernels that want heads of one width.
+ir::TensorId Padded(Step& step, ir::TensorId x, int64_t width);
 ir::TensorId AttentionForward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved);
 // The attention kernels alone: from saved.query, .key, .value to .output_rows and what backward needs of them.
 void AttentionCore(Step& step, AttentionSaved& saved);

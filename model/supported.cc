@@ -29,7 +29,6 @@ class List {
 List CheckModel(const ModelSpec& model) {
   List list("model");
   list.Refuse(model.moe.experts > 0 && model.bias, "bias", "'bias: true' with experts", "allowed: false");
-  list.RefuseKey(model.mla.kv_lora > 0, "mla", "latent attention");
   list.RefuseKey(model.mtp_layers > 0, "mtp_layers", "multi-token prediction");
   return list;
 }
@@ -51,6 +50,7 @@ List CheckSoftware(const ModelSpec& model, const ir::Software& software) {
   List list("software");
   list.Refuse(model.position == Position::kAlibi && software.flash_attention, "flash_attention", "'position: alibi' with flash kernels",
               "allowed: false");
+  list.Refuse(model.mla.kv_lora > 0 && !software.flash_attention, "flash_attention", "'mla' without flash kernels", "allowed: true");
   list.Refuse(software.compile, "compile", "'compile: true'", "allowed: false");
   return list;
 }

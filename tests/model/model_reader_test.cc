@@ -67,7 +67,7 @@ TEST(ModelReader, AllProblemsTogether) {
 
 TEST(ModelReader, ExpertsAndLatentAttentionSurviveJson) {
   const auto model = Read(
-      "{family: moe, layers: 4, hidden: 24, ffn: 40, heads: 4, vocab: 50, padded_vocab: 64, norm: layernorm1p, position: alibi, "
+      "{family: moe, layers: 4, hidden: 24, ffn: 40, heads: 4, vocab: 50, padded_vocab: 64, "
       "mtp_layers: 1, "
       "moe: {experts: 8, top_k: 2, ffn: 16, shared_ffn: 8, dense_layers: 1, layer_freq: 2, capacity_factor: 1.25, pad_to_capacity: true, "
       "aux_loss: 0.01}, mla: {q_lora: 12, kv_lora: 8, qk_nope: 6, qk_rope: 2, v: 4}}");

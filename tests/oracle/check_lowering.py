@@ -74,6 +74,10 @@ EXPERTS = {
                      max_positions=16, moe=dict(experts=4, top_k=1, ffn=16, layer_freq=2, capacity_factor=1.5, aux_loss=0.1)),
     "moe-dropless": dict(family="moe", layers=1, hidden=24, ffn=40, heads=4, kv_heads=4, vocab=50, activation="squared_relu",
                          moe=dict(experts=8, top_k=2, ffn=12, aux_loss=0.1)),
+    "deepseek": dict(family="moe", layers=2, hidden=24, ffn=40, heads=4, kv_heads=4, vocab=50, mla=dict(q_lora=10, kv_lora=8, qk_nope=6, qk_rope=4, v=6),
+                     moe=dict(experts=4, top_k=2, ffn=12, shared_ffn=8, dense_layers=1, capacity_factor=2.0)),
+    "deepseek-queries": dict(family="moe", layers=1, hidden=24, ffn=40, heads=2, kv_heads=2, vocab=50, mla=dict(q_lora=0, kv_lora=8, qk_nope=4, qk_rope=6, v=10),
+                             moe=dict(experts=4, top_k=2, ffn=12, capacity_factor=2.0)),
 }
 EXPERTS_STRATEGIES = {
     "one": dict(),
@@ -190,6 +194,7 @@ MUTATED = {
     "gpt2/data2-tensor2": dict(clip_norm=1000.0, micro_batch=2),
     "qwen3/tensor2": dict(),
     "moe-shared/tensor2-sp-expert2": dict(expert_grouped_gemm=True),
+    "deepseek/tensor2-sp-expert2": dict(expert_grouped_gemm=True),
 }
 
 

@@ -48,8 +48,8 @@ class Llama:
             return F.layer_norm(x, x.shape[-1:], scale, w[name + ".bias"], c["norm_epsilon"])
         return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + c["norm_epsilon"]) * w[name + ".weight"]
 
-    def rotary(self, positions, dtype):
-        d = self.c["head_dim"]
+    def rotary(self, positions, dtype, width=None):
+        d = width or self.c["head_dim"]
         inverse_frequency = 1.0 / (self.c["rope_theta"] ** (torch.arange(0, d, 2, dtype=torch.float32) / d))
         angle = torch.outer(torch.arange(positions, dtype=torch.float32), inverse_frequency)
         both = torch.cat((angle, angle), dim=-1)
@@ -63,8 +63,26 @@ class Llama:
     def projections(self, w, prefix, x):
         return [self.linear(w, prefix + "self_attn." + which, x) for which in ("q_proj", "k_proj", "v_proj")]
 
+    def latent_attention(self, w, prefix, x):
+        """DeepSeek's, with rotary halves."""
+        c, mla = self.c, self.c["mla"]
+        batch, positions, _ = x.shape
+        name = prefix + "self_attn."
+        from_queries = self.norm(w, name + "q_a_layernorm", self.linear(w, name + "q_a_proj", x)) if mla.get("q_lora") else x
+        queries = self.linear(w, name + ("q_b_proj" if mla.get("q_lora") else "q_proj"), from_queries)
+        q, q_rope = queries.view(batch, positions, c["heads"], -1).transpose(1, 2).split((mla["qk_nope"], mla["qk_rope"]), dim=-1)
+        compressed, k_rope = self.linear(w, name + "kv_a_proj_with_mqa", x).split((mla["kv_lora"], mla["qk_rope"]), dim=-1)
+        up = self.linear(w, name + "kv_b_proj", self.norm(w, name + "kv_a_layernorm", compressed))
+        k, v = up.view(batch, positions, c["heads"], -1).transpose(1, 2).split((mla["qk_nope"], mla["v"]), dim=-1)
+        cos, sin = self.rotary(positions, x.dtype, mla["qk_rope"])
+        k_rope = self.rotate(k_rope.unsqueeze(1), cos, sin).expand(-1, c["heads"], -1, -1)
+        out = F.scaled_dot_product_attention(torch.cat((q, self.rotate(q_rope, cos, sin)), -1), torch.cat((k, k_rope), -1), v, is_causal=True)
+        return self.linear(w, self.names["out"].format(prefix), out.transpose(1, 2).reshape(batch, positions, -1))
+
     def attention(self, w, prefix, x):
         c = self.c
+        if c.get("mla"):
+            return self.latent_attention(w, prefix, x)
         batch, positions, _ = x.shape
         q, k, v = self.projections(w, prefix, x)
         q = q.view(batch, positions, c["heads"], c["head_dim"])
