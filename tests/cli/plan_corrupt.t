@@ -5,7 +5,7 @@ $TMP/a.yaml:4:1: error: unknown key 'program_hsah' in the plan
     4 | program_hsah: 1
       | ^
   did you mean 'program_hash'?
-  allowed: format, model, cluster, workload, software, strategy, tolerance, passes, program_hash, prediction, cost_tables, stamp
+  allowed: format, model, cluster, workload, software, strategy, tolerance, memory_fraction, passes, program_hash, prediction, cost_tables, stamp
 [exit 2]
 $ sed '/^software:/d' $TMP/plan.yaml > $TMP/a.yaml; helm-sim $TMP/a.yaml
 $TMP/a.yaml:3:1: error: the plan needs the key 'software'
