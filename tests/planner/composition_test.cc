@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 
@@ -52,6 +53,22 @@ void RunOnGpus(cluster::Cluster& cluster) {
   cluster.inter_node = {8, BytesPerSecond::Gigabits(400), "infiniband", Duration::Microseconds(5)};
 }
 
+// Behind up to two dense layers; the experts over the data-parallel ranks, over these and the tensor ranks, or on each.
+void GiveExperts(config::RunConfig& config) {
+  ir::Strategy& strategy = config.strategy;
+  config.model.family = model::Family::kMoe;
+  config.model.moe = {.experts = 4, .top_k = 2, .ffn = 24};
+  config.model.moe.shared_ffn = *rc::gen::element<int64_t>(0, 16);
+  config.model.moe.dense_layers = *rc::gen::element<int64_t>(0, 1, 2);
+  strategy.expert = *rc::gen::element<int64_t>(1, strategy.data);
+  strategy.expert_tensor = strategy.tensor;
+  if (strategy.sequence_parallel && *rc::gen::arbitrary<bool>()) {
+    strategy.expert *= strategy.tensor;
+    strategy.expert_tensor = 1;
+  }
+  if (*rc::gen::arbitrary<bool>()) config.model.mla = {.q_lora = 12, .kv_lora = 16, .qk_nope = 8, .qk_rope = 4, .v = 8};
+}
+
 // Up to 16 layers of any kind that HELM lowers, up to 40 micro-batches, every way to split, schedule, overlap and recompute them, on CPUs
 // and GPUs, where the host, the kernels or the collectives may be the slowest.
 config::RunConfig RandomConfig() {
@@ -75,6 +92,7 @@ config::RunConfig RandomConfig() {
   strategy.sequence_parallel = strategy.tensor > 1 && *rc::gen::arbitrary<bool>();
   strategy.data = *rc::gen::element<int64_t>(1, 2);
   strategy.zero = *rc::gen::element<int64_t>(0, 1);
+  if (config.model.family == model::Family::kLlama && *rc::gen::arbitrary<bool>()) GiveExperts(config);
   strategy.micro_batch = *rc::gen::element<int64_t>(1, 2);
   strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
   strategy.overlap = *rc::gen::weightedElement<std::string>({{3, "none"}, {1, "serial"}});
@@ -85,6 +103,7 @@ config::RunConfig RandomConfig() {
   if (two_chunks) strategy.virtual_pipeline = 2;
   const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
   config.model.layers = chunks * *rc::gen::inRange<int64_t>(1, 16 / chunks + 3);
+  config.model.moe.dense_layers = std::min(config.model.moe.dense_layers, config.model.layers);
   const bool grouped = strategy.schedule == "interleaved-1f1b";
   const int64_t micro_batches = grouped ? strategy.pipeline * *rc::gen::inRange<int64_t>(1, 6) : *rc::gen::inRange<int64_t>(1, 20);
   config.workload.global_batch = micro_batches * strategy.micro_batch * strategy.data;

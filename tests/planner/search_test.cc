@@ -226,7 +226,7 @@ TEST(SearchTest, ShardsParametersWhereNothingElseFits) {
   EXPECT_EQ(Search(whole, BytesEstimatorFactory(), {}).status().code(), StatusCode::kInfeasible);
 }
 
-// Over models with and without tied embeddings, both precisions, and every strategy of two and four devices.
+// Over models with and without experts and tied embeddings, both precisions, and every strategy of two and four devices.
 TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
   for (int64_t devices : {1, 2, 4}) {
     for (bool tied : {false, true}) {
@@ -234,10 +234,14 @@ TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
         config::RunConfig config = SmallConfig(devices);
         config.model.tied_embeddings = tied;
         config.workload.dtype = dtype;
+        if (tied) {
+          config.model.family = model::Family::kMoe;
+          config.model.moe = {.experts = 4, .top_k = 2, .ffn = 32, .dense_layers = 1};
+        }
         std::vector<ir::Strategy> strategies = EnumerateStrategies(config).candidates;
         for (const ir::Strategy& strategy : EnumerateStrategies(config).candidates) {
           for (const int64_t zero : {2, 3}) {
-            if (strategy.zero != 1) continue;
+            if (strategy.zero != 1 || strategy.expert > 1) continue;
             strategies.push_back(strategy);
             strategies.back().zero = zero;
           }

@@ -27,6 +27,25 @@ TEST(SpaceTest, ListsPipelineTensorSequenceZeroAndMicroBatch) {
   EXPECT_TRUE(space.rejected.empty());
 }
 
+// Data 2 x tensor 2. Four experts over one or two data-parallel ranks, each split over the tensor ranks; where these have different tokens
+// also whole, over two or all four ranks.
+TEST(SpaceTest, SplitsExperts) {
+  config::RunConfig config = SmallConfig(4);
+  config.model.family = model::Family::kMoe;
+  config.model.moe = {.experts = 4, .top_k = 2, .ffn = 32};
+  config.strategy.data = config.strategy.tensor = 2;
+  config.strategy_given = {"data", "tensor", "zero", "micro_batch"};
+  std::vector<std::string> found;
+  for (const ir::Strategy& strategy : EnumerateStrategies(config).candidates) {
+    found.push_back((strategy.sequence_parallel ? "s" : "") + std::to_string(strategy.expert) + "x" +
+                    std::to_string(strategy.expert_tensor));
+  }
+  EXPECT_EQ(found, (std::vector<std::string>{"1x2", "2x2", "s1x2", "s2x2", "s2x1", "s4x1"}));
+  config.strategy.expert = 4;
+  config.strategy_given.insert("expert");
+  ASSERT_EQ(EnumerateStrategies(config).candidates.size(), 1U);
+}
+
 TEST(SpaceTest, KeepsWhatTheConfigurationFixes) {
   config::RunConfig config = SmallConfig(2);
   config.strategy.tensor = 2;
