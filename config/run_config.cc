@@ -8,6 +8,7 @@
 #include "cluster/cluster_reader.h"
 #include "config/sections.h"
 #include "core/file.h"
+#include "core/file_kind.h"
 #include "ir/strategy_text.h"
 #include "model/chunks.h"
 #include "model/model_reader.h"
@@ -79,6 +80,13 @@ Result<RunConfig> ReadRunConfigTree(YamlValue document, const std::string& path,
   Diagnostics diagnostics;
   if (!document.is_mapping()) {
     diagnostics.Error(document.where, "a run configuration must be a mapping (`key: value` lines)");
+    return diagnostics.ToStatus();
+  }
+  if (const YamlValue* format = document.Find("format"); format != nullptr && format->is_scalar()) {
+    const FileKind kind = KindOfFormat(format->text);
+    std::vector<std::string> hints = {"allowed: a run configuration, which has `model`, `cluster` and `workload` and no `format`"};
+    if (!kind.taker.empty()) hints.push_back("fix: " + kind.taker);
+    diagnostics.Error(format->where, fmt::format("this is {}, not a run configuration", kind.name), hints);
     return diagnostics.ToStatus();
   }
   for (const std::string& override : overrides) ApplyOverride(override, document, diagnostics);

@@ -11,6 +11,7 @@
 
 #include "core/diagnostics.h"
 #include "core/file.h"
+#include "core/file_kind.h"
 #include "core/file_lock.h"
 #include "core/json.h"
 #include "core/text.h"
@@ -85,6 +86,12 @@ class TableReader {
   bool CheckFormat(const Json& document, const Location& top) {
     const bool known = document.is_object() && document.contains("format") && document["format"] == kFormat;
     if (known) return true;
+    const bool says = document.is_object() && document.contains("format") && document["format"].is_string();
+    if (says && !document["format"].get<std::string>().starts_with("helm-cost-table/")) {
+      const FileKind kind = KindOfFormat(document["format"].get<std::string>());
+      diagnostics_.Error(top, "this is " + kind.name + ", not a cost table", {kind.taker.empty() ? "" : "fix: " + kind.taker});
+      return false;
+    }
     const std::string found = document.is_object() && document.contains("format") ? document["format"].dump() : "none";
     diagnostics_.Error(top, fmt::format("not a cost table of a known version: format is {}", found),
                        {fmt::format("allowed: \"{}\"", kFormat), "fix: write the table again with helm-profile"});

@@ -5,6 +5,7 @@
 
 #include "core/check.h"
 #include "core/file.h"
+#include "core/file_kind.h"
 #include "core/located_yaml.h"
 #include "core/mapping_reader.h"
 #include "core/text.h"
@@ -151,11 +152,23 @@ bool CheckFormat(const YamlValue& document, Diagnostics& diagnostics) {
     return false;
   }
   const YamlValue* format = document.Find("format");
+  if (format == nullptr && document.Find("workload") != nullptr && document.Find("cluster") != nullptr) {
+    diagnostics.Error(document.where, "this is a run configuration, not a plan",
+                      {"fix: helm-plan makes a plan of it, helm-sim prices it as it is"});
+    return false;
+  }
   if (format == nullptr) {
     diagnostics.Error(document.where, "the key `format` is missing", {std::string("fix: a plan begins with `format: ") + kFormat + "`"});
     return false;
   }
   if (format->is_scalar() && format->text == kFormat) return true;
+  if (format->is_scalar() && !format->text.starts_with("helm-plan/")) {
+    const FileKind kind = KindOfFormat(format->text);
+    std::vector<std::string> hints = {std::string("allowed: ") + kFormat};
+    if (!kind.taker.empty()) hints.push_back("fix: " + kind.taker);
+    diagnostics.Error(format->where, "this is " + kind.name + ", not a plan", hints);
+    return false;
+  }
   diagnostics.Error(format->where, "the format is not known", {std::string("allowed: ") + kFormat});
   return false;
 }

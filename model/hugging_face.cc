@@ -365,6 +365,40 @@ void ReportUnknown(const YamlValue& value, const std::string& type, Diagnostics&
                      "fix: describe the model inline (family: gpt, llama or moe) if it is one of these in disguise"});
 }
 
+// What the file calls a size of ModelSpec; the word itself where it is none, or has no key of its own.
+std::string OwnName(const std::string& word, Kind kind) {
+  struct Names {
+    std::string_view helm;
+    const char* gpt2;
+    const char* others;
+  };
+  static constexpr Names kNames[] = {{"layers", "n_layer", "num_hidden_layers"},
+                                     {"hidden", "n_embd", "hidden_size"},
+                                     {"ffn", "n_inner", "intermediate_size"},
+                                     {"heads", "n_head", "num_attention_heads"},
+                                     {"kv_heads", "n_head", "num_key_value_heads"},
+                                     {"vocab", "vocab_size", "vocab_size"},
+                                     {"max_positions", "n_positions", "max_position_embeddings"},
+                                     {"norm_epsilon", "layer_norm_epsilon", "rms_norm_eps"}};
+  for (const Names& names : kNames) {
+    if (word == names.helm) return kind == Kind::kGpt2 ? names.gpt2 : names.others;
+  }
+  return word;
+}
+
+// A line of ValidateModel ("error: model kv_heads 3 does not divide heads 8; ...") in the words of the file, at the first key that it
+// names.
+void ReportInvalid(const std::string& line, Kind kind, const YamlValue& value, Diagnostics& diagnostics) {
+  Location where = value.where;
+  std::vector<std::string> words = Split(line, ' ');
+  if (words.size() > 2 && words[0] == "error:" && words[1] == "model") words.erase(words.begin(), words.begin() + 2);
+  for (auto word = words.rbegin(); word != words.rend(); ++word) {
+    *word = OwnName(*word, kind);
+    if (const YamlValue* found = value.Find(*word)) where = found->where;
+  }
+  diagnostics.Error(where, Join(words, " "));
+}
+
 }  // namespace
 
 bool IsHuggingFaceConfig(const YamlValue& value) { return value.Find("model_type") != nullptr || value.Find("architectures") != nullptr; }
@@ -385,8 +419,7 @@ std::optional<ModelSpec> ReadHuggingFaceConfig(const YamlValue& value, const std
   ModelSpec model = HuggingFaceReader(value, kind->kind, diagnostics).Read(name.empty() ? kind->model_type : name);
   if (diagnostics.error_count() != errors_before) return std::nullopt;
   if (const Status status = ValidateModel(model); !status.ok()) {
-    for (std::string line : Split(status.message(), '\n'))
-      diagnostics.Error(value.where, line.erase(0, std::string_view("error: ").size()));
+    for (const std::string& line : Split(status.message(), '\n')) ReportInvalid(line, kind->kind, value, diagnostics);
     return std::nullopt;
   }
   return model;

@@ -55,6 +55,33 @@ List CheckSoftware(const ModelSpec& model, const ir::Software& software) {
   return list;
 }
 
+// Switches that this training never comes to, whatever they say.
+std::vector<const char*> WithoutEffect(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
+  const bool copies = strategy.data * strategy.context > 1;
+  const bool narrow = workload.dtype != ir::DataType::kFloat32;
+  const bool eight_bits = workload.quantization != ir::Quantization::kNone;
+  struct Rule {
+    bool comes_to;
+    std::vector<const char*> keys;
+  };
+  const Rule rules[] = {{model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
+                        {eight_bits, {"fp8_recipe", "parameter_gather_fp8"}},
+                        {strategy.context > 1, {"context_communication"}},
+                        {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
+                        {strategy.pipeline > 1,
+                         {"pipeline_overlap", "pipeline_sync", "pipeline_outputs_freed", "pipeline_scatter", "optimizer_post_validation"}},
+                        {copies,
+                         {"gradients_reduced", "gradient_reduce_overlap", "gradient_reduce_each_micro_batch", "gradient_reduction",
+                          "gradient_bucket_elements", "gradient_bucket_elements_per_rank"}},
+                        {copies && strategy.zero > 0, {"parameter_gather_overlap"}},
+                        {narrow, {"gradients", "main_parameters", "optimizer_state", "gradient_copy"}}};
+  std::vector<const char*> without;
+  for (const Rule& rule : rules) {
+    if (!rule.comes_to) without.insert(without.end(), rule.keys.begin(), rule.keys.end());
+  }
+  return without;
+}
+
 }  // namespace
 
 std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
@@ -67,7 +94,8 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
   return all;
 }
 
-std::vector<std::string> UnmodelledSwitches(const ir::Software& software, const ir::Strategy& strategy) {
+std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                                            const ir::Strategy& strategy) {
   const ir::Software modelled;
   nlohmann::ordered_json asked = ir::Differences(software, modelled);
   // Honoured, or refused above.
@@ -104,6 +132,7 @@ std::vector<std::string> UnmodelledSwitches(const ir::Software& software, const 
   if (!sharding.parameters) {
     for (const char* key : {"fsdp_forward_prefetch", "fsdp_limit_all_gathers", "fsdp_no_sync"}) asked.erase(key);
   }
+  for (const char* key : WithoutEffect(model, workload, strategy)) asked.erase(key);
   const nlohmann::ordered_json usual = ir::ToJson(modelled);
   std::vector<std::string> words;
   for (const auto& [key, value] : asked.items()) {

@@ -24,8 +24,9 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
                                              const ir::Strategy& strategy);
 
 // Switches of the software whose value the lowering and the simulator do not honour: the program is that of HELM's own executor in this
-// respect, and the strategy calls for it. The prediction stands, with these words beside it: "attention_dropout 0.1: predicted with 0.0".
-// In the order of ir::SoftwareKeys.
-std::vector<std::string> UnmodelledSwitches(const ir::Software& software, const ir::Strategy& strategy);
+// respect, and model, workload and strategy call for it. The prediction stands, with these words beside it: "attention_dropout 0.1:
+// predicted with 0.0". In the order of ir::SoftwareKeys.
+std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                                            const ir::Strategy& strategy);
 
 }  // namespace helm::model

@@ -6,6 +6,7 @@
 #include "cluster/placement.h"
 #include "ir/program_text.h"
 #include "model/model_reader.h"
+#include "model/supported.h"
 #include "planner/outside_memory.h"
 #include "planner/reserved_memory.h"
 #include "schedule/materialise.h"
@@ -64,6 +65,7 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   evaluation.simulation = std::move(step.simulation);
   evaluation.written_out_because = std::move(step.not_composed_because);
   evaluation.not_written_out_because = std::move(step.not_written_out_because);
+  evaluation.not_modelled = model::UnmodelledSwitches(model, plan.workload, plan.software, plan.strategy);
   AddToPeaks(CublasWorkspace(cluster.device), evaluation.simulation);
   evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, plan.memory_fraction);
   const size_t fullest = evaluation.simulation.peak.rank_class;

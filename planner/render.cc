@@ -55,9 +55,9 @@ std::string Everything(const SearchResult& result) {
 }
 
 // What the framework does and the prediction leaves out, each with what stands in its place.
-std::string NotModelled(const ir::Software& software, const ir::Strategy& strategy) {
+std::string NotModelled(const std::vector<std::string>& switches) {
   std::string text;
-  for (const std::string& words : model::UnmodelledSwitches(software, strategy)) text += fmt::format("not modelled   {}\n", words);
+  for (const std::string& words : switches) text += fmt::format("not modelled   {}\n", words);
   return text;
 }
 
@@ -80,7 +80,8 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
                       config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
                       config.workload.sequence_length, ir::Name(config.workload.dtype));
   text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
-  text += NotModelled(config.software, result.best.plan.strategy) + Form(result.best_not_written_out_because);
+  text += NotModelled(model::UnmodelledSwitches(config.model, config.workload, config.software, result.best.plan.strategy)) +
+          Form(result.best_not_written_out_because);
   text += ToText(result.best.prediction);
   text += fmt::format("searched       {} simulated ({} written out), {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
                       WrittenOut(result), result.pruned.size(), result.search_time_s,
@@ -123,8 +124,7 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
 
 std::string RenderText(const Evaluation& evaluation) {
   return fmt::format("strategy       {}\nsoftware       {}\n", ir::Describe(evaluation.plan.strategy), evaluation.plan.software.framework) +
-         NotModelled(evaluation.plan.software, evaluation.plan.strategy) + Form(evaluation.not_written_out_because) +
-         ToText(evaluation.prediction);
+         NotModelled(evaluation.not_modelled) + Form(evaluation.not_written_out_because) + ToText(evaluation.prediction);
 }
 
 nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {

@@ -82,6 +82,11 @@ std::string ExecText(const exec::RunResult& result, const Result<planner::Evalua
   const bool counted = result.memory_bytes_peak.count() > 0;
   text += fmt::format("measured       step {} (median), {}\n", FormatDuration(result.step_time),
                       counted ? "peak memory " + FormatBytes(result.memory_bytes_peak) : "memory not counted by rank");
+  if (predicted.ok()) {
+    const planner::Prediction& prediction = predicted->prediction;
+    text += fmt::format("predicted      {} of {} per rank{}\n", FormatBytes(prediction.memory_bytes_peak),
+                        FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");
+  }
   if (result.verify) text += VerifyText(*result.verify);
   if (!predicted.ok()) return text + fmt::format("no prediction  {}\n", predicted.status().message());
   if (const auto comparison = CompareWith(result, predicted)) text += "\n" + report::RenderText(*comparison, {.colour = colour});
@@ -100,6 +105,8 @@ nlohmann::ordered_json ExecJson(const exec::RunResult& result, const Result<plan
     json["error"] = {{"step_time", nullptr}, {"peak_memory", nullptr}};
   }
   if (predicted.ok()) {
+    json["fits"] = predicted->prediction.fits;
+    json["capacity_bytes"] = predicted->prediction.memory_bytes_capacity.count();
     json["error"]["step_time"] = OrNull(StepTimeError(result, *predicted));
     json["error"]["peak_memory"] = OrNull(PeakMemoryError(result, *predicted));
   }

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "core/file.h"
+#include "core/hash.h"
 #include "core/stamp.h"
 #include "planner/render.h"
 #include "planner/search.h"
@@ -32,6 +34,20 @@ void Print(const Arguments& arguments, const config::RunConfig& config, const pl
   }
 }
 
+// What the plan was made from: the files that were named, not those that they name in turn, which the plan holds written out.
+Result<nlohmann::ordered_json> StampOf(const Arguments& arguments, const config::RunConfig& config) {
+  StampInputs stamp;
+  stamp.seed = config.workload.seed;
+  stamp.extra["device"] = config.cluster.device.name;
+  std::vector<std::string> files = config.cost_tables;
+  files.push_back(arguments.config.path);
+  for (const std::string& file : files) {
+    if (!FileExists(file)) continue;  // a pipe has nothing left to read
+    HELM_ASSIGN_OR_RETURN(stamp.hashes[file], HashFile(file));
+  }
+  return MakeStamp(stamp);
+}
+
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(config::RunConfig config, tools::ReadConfig(arguments.config));
   std::vector<std::string> outputs = tools::PathsOf(arguments.outputs);
@@ -53,9 +69,7 @@ Status Run(const Arguments& arguments) {
 
   ir::Plan plan = result.best.plan;
   plan.cost_tables = tools::AbsolutePaths(config.cost_tables);
-  StampInputs stamp;
-  stamp.seed = config.workload.seed;
-  plan.stamp = MakeStamp(stamp);
+  HELM_ASSIGN_OR_RETURN(plan.stamp, StampOf(arguments, config));
   HELM_RETURN_IF_ERROR(ir::WritePlan(plan, arguments.out));
   if (result.best_not_written_out_because.empty()) {
     HELM_RETURN_IF_ERROR(tools::WriteTimelines(arguments.outputs, result.best.simulation.timeline));

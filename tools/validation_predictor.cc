@@ -41,7 +41,7 @@ class RowPredictor {
       prediction.total = OfStages(total);
     }
     prediction.document = planner::ToJson(evaluation.prediction);
-    prediction.not_modelled = model::UnmodelledSwitches(config.software, config.strategy);
+    prediction.not_modelled = evaluation.not_modelled;
     prediction.written_out_because = evaluation.written_out_because;
     return prediction;
   }

@@ -11,8 +11,8 @@ $TMP/plan.yaml: error: the plan is for 2 ranks (data 2, tensor 1, zero 1, micro_
 fix: start 2, for example torchrun --nproc-per-node 2 on one machine
 [exit 2]
 $ helm-exec good.yaml
-good.yaml:3:1: error: the key `format` is missing
+good.yaml:3:1: error: this is a run configuration, not a plan
     3 | model: {family: llama, layers: 2, hidden: 64, ffn: 96, heads: 4, kv_heads: 2, vocab: 256, max_positions: 512}
       | ^
-  fix: a plan begins with `format: helm-plan/1`
+  fix: helm-plan makes a plan of it, helm-sim prices it as it is
 [exit 2]

@@ -116,5 +116,18 @@ TEST(Plan, AnUnknownVersionIsTheOnlyError) {
   allowed: helm-plan/1)");
 }
 
+TEST(Plan, SaysWhatAnotherFileIs) {
+  EXPECT_EQ(ErrorsOf("format: helm-timeline/1\n"), R"(plan.yaml:1:9: error: this is a timeline, not a plan
+    1 | format: helm-timeline/1
+      |         ^
+  allowed: helm-plan/1
+  fix: helm-compare takes it)");
+  EXPECT_EQ(ErrorsOf("{cluster: {local: 1}, workload: {}}\n"), R"(plan.yaml:1:1: error: this is a run configuration, not a plan
+    1 | {cluster: {local: 1}, workload: {}}
+      | ^
+  fix: helm-plan makes a plan of it, helm-sim prices it as it is)");
+  EXPECT_NE(ErrorsOf("format: docker/3\n").find("this is a file of format 'docker/3', not a plan"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace helm::ir

@@ -46,6 +46,14 @@ TEST(HuggingFace, LlamaEqualsThePreset) {
   EXPECT_EQ(*outcome.model, expected);
 }
 
+TEST(HuggingFace, ErrorsUseTheFilesOwnKeys) {
+  std::string text = Llama("");
+  text.replace(text.find("\"num_key_value_heads\": 8"), 24, "\"num_key_value_heads\": 5");
+  const std::string errors = Read(text).errors;
+  EXPECT_TRUE(Contains(errors, "config.json:4:")) << errors;
+  EXPECT_TRUE(Contains(errors, "error: num_key_value_heads 5 does not divide num_attention_heads 32; use a divisor of 32")) << errors;
+}
+
 TEST(HuggingFace, Gpt2WithDropoutNoted) {
   const Outcome outcome = Read(R"({
     "activation_function": "gelu_new", "architectures": ["GPT2LMHeadModel"], "attn_pdrop": 0.1, "bos_token_id": 50256, "embd_pdrop": 0.1,
