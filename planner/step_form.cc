@@ -47,6 +47,11 @@ class StepSimulator {
       result_.not_composed_because = "gradients or parameters are sharded";
       return OkStatus();
     }
+    if (model_.moe.experts > 0 && model::HasDenseLayers(model_)) {
+      // An excerpt tells of layers that are alike; of two kinds it lost operators (the composition property found it).
+      result_.not_composed_because = "it has dense layers and layers with experts";
+      return OkStatus();
+    }
     const bool contends = device_ == ir::DeviceKind::kCuda && options_.engine != sim::Engine::kStatic;
     HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(plan_, model_, device_, contends, options_.cancellation));
     HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices_, options_));

@@ -28,12 +28,12 @@ different programs: ops are paired by operator, label, phase, layer, micro-batch
                                  predicted      measured    relative
 step time                          5.82 ms      700.0 us    +731.1 %
 peak memory                      0.033 GiB     0.000 GiB  +84620.7 %
-  compute                         275.9 us       67.0 us    +311.7 %
-  optimizer                        34.1 us       11.0 us    +209.8 %
+  compute                         250.5 us       67.0 us    +273.9 %
+  optimizer                        67.7 us       11.0 us    +515.4 %
   exposed communication            35.2 us      150.0 us     -76.5 %
-  host and idle                    5.47 ms      472.0 us   +1059.4 %
-predicted rests on: measured 0.0 %, interpolated 32.2 %, analytic 67.8 % of op time
-4 ops paired; 267 only in 'predicted' (317.7 us); 4 only in 'measured' (37.5 us)
+  host and idle                    5.46 ms      472.0 us   +1057.7 %
+predicted rests on: measured 0.0 %, interpolated 31.4 %, analytic 68.6 % of op time
+4 ops paired; 267 only in 'predicted' (326.4 us); 4 only in 'measured' (37.5 us)
 
 on the critical path                                          ops   predicted    measured difference
   compute                                                                 0 s     67.0 us   -67.0 us

@@ -53,13 +53,13 @@ void RunOnGpus(cluster::Cluster& cluster) {
   cluster.inter_node = {8, BytesPerSecond::Gigabits(400), "infiniband", Duration::Microseconds(5)};
 }
 
-// Behind up to two dense layers; the experts over the data-parallel ranks, over these and the tensor ranks, or on each.
+// In every layer (planner/step_form.h does not compose layers of two kinds); the experts over the data-parallel ranks, over these and the
+// tensor ranks, or on each.
 void GiveExperts(config::RunConfig& config) {
   ir::Strategy& strategy = config.strategy;
   config.model.family = model::Family::kMoe;
   config.model.moe = {.experts = 4, .top_k = 2, .ffn = 24};
   config.model.moe.shared_ffn = *rc::gen::element<int64_t>(0, 16);
-  config.model.moe.dense_layers = *rc::gen::element<int64_t>(0, 1, 2);
   strategy.expert = *rc::gen::element<int64_t>(1, strategy.data);
   strategy.expert_tensor = strategy.tensor;
   if (strategy.sequence_parallel && *rc::gen::arbitrary<bool>()) {
@@ -103,7 +103,6 @@ config::RunConfig RandomConfig() {
   if (two_chunks) strategy.virtual_pipeline = 2;
   const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
   config.model.layers = chunks * *rc::gen::inRange<int64_t>(1, 16 / chunks + 3);
-  config.model.moe.dense_layers = std::min(config.model.moe.dense_layers, config.model.layers);
   const bool grouped = strategy.schedule == "interleaved-1f1b";
   const int64_t micro_batches = grouped ? strategy.pipeline * *rc::gen::inRange<int64_t>(1, 6) : *rc::gen::inRange<int64_t>(1, 20);
   config.workload.global_batch = micro_batches * strategy.micro_batch * strategy.data;

@@ -64,6 +64,16 @@ TEST(StepForm, JumpsWhereItCannotBeComposed) {
   EXPECT_EQ(large.simulation.makespan, whole.simulation.makespan);
 }
 
+// An excerpt tells of layers that are alike.
+TEST(StepForm, DoesNotComposeLayersOfTwoKinds) {
+  config::RunConfig config = LongConfig();
+  config.model.family = model::Family::kMoe;
+  config.model.moe = {.experts = 4, .top_k = 2, .ffn = 24, .dense_layers = 1};
+  const SimulatedStep step = Simulated(config, StepForm::kComposed, 0);
+  EXPECT_EQ(step.not_composed_because, "it has dense layers and layers with experts");
+  EXPECT_EQ(step.simulation.makespan, Simulated(config, StepForm::kWrittenOut, 0).simulation.makespan);
+}
+
 // gpipe keeps every micro-batch: with sharded gradients there is no other way than to write it out.
 TEST(StepForm, WritesOutWhereNothingElseApplies) {
   config::RunConfig config = LongConfig();
