@@ -5,7 +5,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -16,28 +15,10 @@
 #include "ir/name_table.h"
 #include "ir/program_text.h"
 #include "ir/text_values.h"
+#include "ir/text_words.h"
 
 namespace helm::ir {
 namespace {
-
-template <typename Value, size_t kCount>
-bool ParseEnum(TextScanner& scanner, std::string_view what, const std::array<Value, kCount>& values, Value& value) {
-  for (const Value candidate : values) {
-    if (!scanner.TryWord(Name(candidate))) continue;
-    value = candidate;
-    return true;
-  }
-  std::vector<std::string> names;
-  for (const Value candidate : values) names.emplace_back(Name(candidate));
-  return scanner.Expected(fmt::format("{} ({})", what, Join(names, ", ")));
-}
-
-constexpr std::array kDevices = {DeviceKind::kCpu, DeviceKind::kCuda};
-constexpr std::array kKinds = {OpKind::kCompute, OpKind::kView, OpKind::kCollectiveStart, OpKind::kWait};
-constexpr std::array kPhases = {Phase::kForward, Phase::kInputGradient, Phase::kWeightGradient, Phase::kRecompute, Phase::kOptimizer};
-constexpr std::array kRoles = {StorageRole::kParameter,  StorageRole::kGradient, StorageRole::kOptimizerState,
-                               StorageRole::kActivation, StorageRole::kInput,    StorageRole::kCommunicationBuffer};
-constexpr std::array kInitializations = {Initialization::kNormal, Initialization::kZeros, Initialization::kOnes};
 
 class ProgramParser {
  public:

@@ -5,7 +5,6 @@
 #include <CLI/CLI.hpp>
 
 #include "cluster/cluster_reader.h"
-#include "core/stamp.h"
 #include "core/text.h"
 #include "exec/run.h"
 #include "planner/evaluate.h"
@@ -98,9 +97,6 @@ Status Run(const Arguments& arguments) {
   }
   exec::RunResult& result = *run;
   if (!result.is_reporter) return OkStatus();
-  StampInputs stamp;
-  stamp.seed = plan.workload.seed;
-  result.timeline.stamp = MakeStamp(stamp);
   if (!arguments.run.in_process) return Report(plan, arguments, result, Predict(plan, arguments));
   return Report(
       plan, arguments, result,
