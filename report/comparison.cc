@@ -12,6 +12,7 @@
 #include "report/breakdown.h"
 #include "report/compare.h"
 #include "report/critical_path.h"
+#include "report/lower_median.h"
 #include "report/match.h"
 #include "report/stage_table.h"
 #include "report/sums.h"
@@ -140,12 +141,6 @@ void SummarizeMemory(const Timeline& timeline, Summary& summary) {
   }
 }
 
-Duration LowerMedianOf(std::vector<Duration> durations) {
-  const auto middle = durations.begin() + static_cast<std::ptrdiff_t>((durations.size() - 1) / 2);
-  std::ranges::nth_element(durations, middle);
-  return *middle;
-}
-
 Summary Summarize(const Timeline& timeline, const std::vector<OpTime>& times) {
   Summary summary;
   summary.title = timeline.title;
@@ -154,7 +149,7 @@ Summary Summarize(const Timeline& timeline, const std::vector<OpTime>& times) {
   summary.program_hash = timeline.program_hash;
   summary.makespan = timeline.makespan;
   summary.steps = timeline.steps;
-  summary.step_time = timeline.steps.empty() ? timeline.makespan : LowerMedianOf(timeline.steps);
+  summary.step_time = timeline.steps.empty() ? timeline.makespan : LowerMedian(timeline.steps);
   SummarizeMemory(timeline, summary);
   summary.ranks = UseByRank(timeline);
   summary.sources = SharesOf(timeline, times);

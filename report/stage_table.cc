@@ -6,13 +6,10 @@
 #include <set>
 #include <utility>
 
+#include "report/lower_median.h"
+
 namespace helm::report {
 namespace {
-
-Duration LowerMedian(std::vector<Duration> values) {
-  std::ranges::sort(values);
-  return values[(values.size() - 1) / 2];
-}
 
 int32_t StagesIn(const std::vector<RankUse>& uses) {
   int32_t stages = 0;

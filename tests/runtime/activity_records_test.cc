@@ -38,21 +38,11 @@ class Buffer {
   }
 
   void AddCopy(uint32_t correlation, uint64_t start, uint64_t end) {
-    CUpti_ActivityMemcpy6 copy{};
-    copy.kind = CUPTI_ACTIVITY_KIND_MEMCPY;
-    copy.correlationId = correlation;
-    copy.start = start;
-    copy.end = end;
-    Add(copy);
+    AddTransfer<CUpti_ActivityMemcpy6>(CUPTI_ACTIVITY_KIND_MEMCPY, correlation, start, end);
   }
 
   void AddFill(uint32_t correlation, uint64_t start, uint64_t end) {
-    CUpti_ActivityMemset4 fill{};
-    fill.kind = CUPTI_ACTIVITY_KIND_MEMSET;
-    fill.correlationId = correlation;
-    fill.start = start;
-    fill.end = end;
-    Add(fill);
+    AddTransfer<CUpti_ActivityMemset4>(CUPTI_ACTIVITY_KIND_MEMSET, correlation, start, end);
   }
 
   void AddExternal(uint32_t correlation, uint64_t external, CUpti_ExternalCorrelationKind kind = CUPTI_EXTERNAL_CORRELATION_KIND_CUSTOM0) {
@@ -74,6 +64,16 @@ class Buffer {
   std::span<const uint8_t> bytes() const { return bytes_; }
 
  private:
+  template <typename Record>
+  void AddTransfer(CUpti_ActivityKind kind, uint32_t correlation, uint64_t start, uint64_t end) {
+    Record record{};
+    record.kind = kind;
+    record.correlationId = correlation;
+    record.start = start;
+    record.end = end;
+    Add(record);
+  }
+
   std::vector<uint8_t> bytes_;
 };
 
