@@ -125,7 +125,7 @@ class Checker {
                          fmt::format("'schedule: {}' has two chunks on each stage, not {}", strategy.schedule, strategy.virtual_pipeline),
                          {"fix: remove 'virtual_pipeline', or give 2"});
     } else if (!model::IsFolded(strategy) && strategy.virtual_pipeline > 1 && Given("schedule") &&
-               strategy.schedule != "interleaved-1f1b") {
+               strategy.schedule != "interleaved-1f1b" && strategy.schedule != "csv") {
       diagnostics_.Error(
           Where("strategy", "virtual_pipeline"),
           fmt::format("'virtual_pipeline' {} needs 'schedule: interleaved-1f1b', not {}", strategy.virtual_pipeline, strategy.schedule),

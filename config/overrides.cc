@@ -1,8 +1,9 @@
+#include "config/overrides.h"
+
 #include <memory>
 
 #include <fmt/format.h>
 
-#include "config/sections.h"
 #include "core/text.h"
 
 namespace helm::config {

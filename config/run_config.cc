@@ -1,14 +1,18 @@
 #include "config/run_config.h"
 
 #include <optional>
+#include <set>
+#include <string>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "cluster/cluster_reader.h"
+#include "config/overrides.h"
 #include "config/sections.h"
 #include "core/file.h"
 #include "core/file_kind.h"
+#include "ir/schedule_check.h"
 #include "ir/strategy_text.h"
 #include "model/chunks.h"
 #include "model/model_reader.h"
@@ -31,9 +35,17 @@ std::vector<std::string> ReadCostTables(MappingReader& reader, const std::string
   return files;
 }
 
+// A schedule of the user's own says how many stages and chunks there are.
+void TakeDegrees(ir::Strategy& strategy, std::set<std::string>& given) {
+  const auto rows = std::ssize(strategy.schedule_rows);
+  if (given.insert("pipeline").second) strategy.pipeline = rows;
+  if (given.insert("virtual_pipeline").second) strategy.virtual_pipeline = ir::StagesOf(strategy.schedule_rows) / rows;
+}
+
 // The schedule of a pipeline that names none.
-ir::Strategy ReadStrategy(const YamlValue& value, RunConfig& config, Diagnostics& diagnostics) {
-  ir::Strategy strategy = ir::ReadStrategy(value, &config.strategy_given, diagnostics);
+ir::Strategy ReadStrategy(const YamlValue& value, const std::string& folder, RunConfig& config, Diagnostics& diagnostics) {
+  ir::Strategy strategy = ir::ReadStrategy(value, &config.strategy_given, diagnostics, &folder);
+  if (strategy.schedule == "csv") TakeDegrees(strategy, config.strategy_given);
   if (strategy.pipeline > 1 && !config.strategy_given.contains("schedule"))
     strategy.schedule = strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
   if (model::IsFolded(strategy) && !config.strategy_given.contains("virtual_pipeline")) strategy.virtual_pipeline = 2;
@@ -57,7 +69,7 @@ RunConfig ReadDocument(const YamlValue& document, const std::string& path, const
   const YamlValue* workload = reader.RequireValue("workload");
   const size_t errors_before = diagnostics.error_count();
   if (workload != nullptr) config.workload = ReadWorkload(*workload, diagnostics);
-  if (const YamlValue* value = reader.Value("strategy")) config.strategy = ReadStrategy(*value, config, diagnostics);
+  if (const YamlValue* value = reader.Value("strategy")) config.strategy = ReadStrategy(*value, folder, config, diagnostics);
   const bool sizes_known = model && cluster && workload != nullptr && diagnostics.error_count() == errors_before;
   if (const YamlValue* value = reader.Value("search")) config.search = ReadSearch(*value, diagnostics);
   if (const YamlValue* value = reader.Value("tolerance")) config.tolerance = ReadTolerance(*value, diagnostics);

@@ -23,9 +23,6 @@ ir::Software ReadSoftware(const YamlValue* value, bool local, const FrameworkCon
 SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics);
 ir::Tolerance ReadTolerance(const YamlValue& value, Diagnostics& diagnostics);
 
-// Applies "key.path=value" to the tree. What is set has the place "--set key.path=value".
-void ApplyOverride(const std::string& override, YamlValue& document, Diagnostics& diagnostics);
-
 // What the values that were given mean together: divisibility, world size, sequence length. `document`: for the places.
 void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostics& diagnostics);
 

@@ -39,7 +39,8 @@ struct Strategy {
   std::string recompute = "none";          // none | selective (core attention) | full | custom
   std::vector<std::string> recompute_ops;  // custom: parts of a layer, of RecomputeParts(); empty: the whole layer
   int64_t recompute_layers = 0;            // custom: only the first so many layers of a chunk; 0: all
-  std::string schedule = "none";           // none at pipeline 1
+  std::string schedule = "none";           // none at pipeline 1; csv: `schedule_rows`
+  std::vector<Schedule> schedule_rows;     // csv: a schedule of the user's own, by rank of the pipeline (ir/schedule_csv.h)
   std::string overlap = "none";            // serial | none | ...
   // Chunks of the pipeline in the model's order where they are not all equal: pipeline x virtual_pipeline, or empty. Chunk i is on rank
   // i mod pipeline; with zb-v up the ranks and down again.

@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
 
 #include "core/check.h"
+#include "core/file.h"
 #include "core/mapping_reader.h"
+#include "core/text.h"
+#include "ir/schedule_csv.h"
 
 namespace helm::ir {
 namespace {
@@ -104,6 +108,57 @@ void ReadStages(MappingReader& reader, Strategy& strategy) {
   }
 }
 
+// The rows that a plan holds.
+std::optional<std::vector<Schedule>> ReadScheduleRows(MappingReader& reader) {
+  const auto rows = reader.StringList("rows");
+  if (!rows) return std::nullopt;
+  auto schedules = ParseScheduleCsv(Join(*rows, "\n"), "rows");
+  if (schedules.ok()) return std::move(schedules).value();
+  reader.Error("rows", "the rows of the schedule are not right", {schedules.status().message()});
+  return std::nullopt;
+}
+
+std::optional<std::vector<Schedule>> ReadScheduleFile(const YamlValue& value, const std::string* folder, Diagnostics& diagnostics) {
+  if (folder == nullptr) {
+    diagnostics.Error(value.where, "a plan holds the rows of its schedule, not the name of a file", {"fix: write {rows: [...]}"});
+    return std::nullopt;
+  }
+  const std::string path = ResolvePath(*folder, value.text);
+  if (!FileExists(path)) {
+    diagnostics.Error(value.where, "the schedule '" + value.text + "' does not exist",
+                      {"looked for: " + path, "fix: paths are relative to the file that names them"});
+    return std::nullopt;
+  }
+  auto schedules = ReadScheduleCsv(path);
+  if (schedules.ok()) return std::move(schedules).value();
+  diagnostics.Add(schedules.status());
+  return std::nullopt;
+}
+
+// A word, or a schedule of the user's own: {csv: file}, also written as the file alone; in a plan {rows: [...]}.
+void ReadSchedule(MappingReader& reader, const std::string* folder, Strategy& strategy) {
+  const YamlValue* value = reader.Value("schedule");
+  if (value == nullptr) return;
+  std::optional<std::vector<Schedule>> rows;
+  if (value->is_scalar() && value->text.ends_with(".csv")) {
+    rows = ReadScheduleFile(*value, folder, reader.diagnostics());
+  } else if (value->is_mapping()) {
+    MappingReader own(*value, "'schedule'", reader.diagnostics());
+    rows = ReadScheduleRows(own);
+    const auto file = own.String("csv");
+    if (file) rows = ReadScheduleFile(*own.Value("csv"), folder, reader.diagnostics());
+    if (own.Given("csv") == own.Given("rows")) reader.Error("schedule", "'schedule' needs 'csv' or 'rows'", {"fix: write {csv: file}"});
+  } else {
+    ReadWord(reader, "schedule", ScheduleWords(), strategy.schedule);
+    if (strategy.schedule == "zb-1p") strategy.schedule = "zb-h1";
+    if (strategy.schedule == "zb-2p") strategy.schedule = "zb-h2";
+    return;
+  }
+  if (!rows) return;
+  strategy.schedule = "csv";
+  strategy.schedule_rows = *std::move(rows);
+}
+
 void ReadOverlap(MappingReader& reader, Strategy& strategy) {
   const YamlValue* value = reader.Value("overlap");
   if (value == nullptr) return;
@@ -121,7 +176,7 @@ void ReadOverlap(MappingReader& reader, Strategy& strategy) {
 
 }  // namespace
 
-Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diagnostics& diagnostics) {
+Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diagnostics& diagnostics, const std::string* folder) {
   Strategy strategy;
   MappingReader reader(value, "the strategy", diagnostics);
   Keys keys(reader, given);
@@ -136,9 +191,7 @@ Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diag
   keys.Mark("zero").Read("zero", strategy.zero, {0, 3});
   keys.Mark("micro_batch").Read("micro_batch", strategy.micro_batch, kDegree);
   ReadRecompute(keys.Mark("recompute"), strategy);
-  ReadWord(keys.Mark("schedule"), "schedule", ScheduleWords(), strategy.schedule);
-  if (strategy.schedule == "zb-1p") strategy.schedule = "zb-h1";
-  if (strategy.schedule == "zb-2p") strategy.schedule = "zb-h2";
+  ReadSchedule(keys.Mark("schedule"), folder, strategy);
   ReadOverlap(keys.Mark("overlap"), strategy);
   ReadStages(keys.Mark("stages"), strategy);
   keys.Mark("head_stage").Read("head_stage", strategy.head_stage, {-1, kDegree.high});
@@ -160,6 +213,11 @@ Json ToJson(const Strategy& strategy) {
                {"recompute", strategy.recompute},
                {"schedule", strategy.schedule},
                {"overlap", strategy.overlap}};
+  if (!strategy.schedule_rows.empty()) {
+    std::vector<std::string> rows;
+    for (const Schedule& row : strategy.schedule_rows) rows.push_back(ToText(row));
+    json["schedule"] = {{"rows", rows}};
+  }
   if (strategy.recompute == "custom") {
     Json custom = Json::object();
     if (!strategy.recompute_ops.empty()) custom["ops"] = strategy.recompute_ops;

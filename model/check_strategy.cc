@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "ir/schedule_check.h"
 #include "model/chunks.h"
 #include "model/lower.h"
 #include "model/supported.h"
@@ -146,8 +147,20 @@ void CheckSharding(const ir::Strategy& strategy, Problems& problems) {
                    "strategy.fsdp: shard 1 with several copies is zero 0; remove 'fsdp'");
 }
 
+// A schedule of the user's own says how many stages and chunks there are.
+void CheckScheduleRows(const ir::Strategy& strategy, Problems& problems) {
+  if (strategy.schedule != "csv") return;
+  const auto rows = std::ssize(strategy.schedule_rows);
+  const int64_t chunks = ir::StagesOf(strategy.schedule_rows);
+  problems.Require(rows == strategy.pipeline && chunks == strategy.pipeline * strategy.virtual_pipeline,
+                   fmt::format("strategy.schedule has {} rows with {} stages; it needs strategy.pipeline {} rows with {} (pipeline x "
+                               "virtual_pipeline) stages",
+                               rows, chunks, strategy.pipeline, strategy.pipeline * strategy.virtual_pipeline));
+}
+
 void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problems& problems) {
   const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
+  CheckScheduleRows(strategy, problems);
   if (strategy.stages.empty()) {
     problems.Divides("model layers", model.layers, "strategy.pipeline x strategy.virtual_pipeline", chunks);
   } else {

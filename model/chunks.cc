@@ -1,8 +1,13 @@
 #include "model/chunks.h"
 
+#include "ir/schedule_check.h"
+
 namespace helm::model {
 
-bool IsFolded(const ir::Strategy& strategy) { return strategy.schedule == "zb-v" || strategy.schedule == "dualpipev"; }
+bool IsFolded(const ir::Strategy& strategy) {
+  if (strategy.schedule != "csv") return strategy.schedule == "zb-v" || strategy.schedule == "dualpipev";
+  return strategy.virtual_pipeline == 2 && ir::RowOfStage(strategy.schedule_rows, strategy.pipeline) == strategy.pipeline - 1;
+}
 
 int64_t StageOfChunk(const ir::Strategy& strategy, int64_t chunk) {
   if (!IsFolded(strategy)) return chunk % strategy.pipeline;

@@ -19,7 +19,8 @@ struct Chunk {
   bool loss = false;       // the last chunk
 };
 
-// Whether the chunks go up the stages and down again (a V), so that the first stage has the first chunk and the last: zb-v, dualpipev.
+// Whether the chunks go up the stages and down again (a V), so that the first stage has the first chunk and the last: zb-v, dualpipev, or
+// a schedule of the user's own that runs them there.
 bool IsFolded(const ir::Strategy& strategy);
 // The stage of the pipeline that has this chunk: chunk modulo pipeline (Megatron-LM's interleaving), or folded.
 int64_t StageOfChunk(const ir::Strategy& strategy, int64_t chunk);

@@ -22,11 +22,27 @@ int64_t ResidentBytes(int64_t parameters, int64_t shards, ir::DataType dtype, co
   return parameters * (ir::ElementBytes(dtype) + gradient) + (sharding.optimizer_state ? state / shards : state);
 }
 
+// Micro-batches whose activations the stages hold at once, summed, in a schedule of the user's own: the most forwards of chunks whose
+// backward has not begun.
+int64_t HeldByRows(const std::vector<ir::Schedule>& rows, int64_t chunks_of_stage) {
+  int64_t sum = 0;
+  for (const ir::Schedule& row : rows) {
+    int64_t held = 0, most = 0;
+    for (const ir::Action& action : row) {
+      if (action.kind == ir::ActionKind::kForward) most = std::max(most, ++held);
+      if (action.kind == ir::ActionKind::kFullBackward || action.kind == ir::ActionKind::kInputGradient) --held;
+    }
+    sum += most;
+  }
+  return sum / chunks_of_stage;
+}
+
 // Micro-batches whose activations stage r holds at once, summed over the stages: all of them in gpipe, at least min(m, p - r) where chunks
 // follow each other up the stages. In a V the first micro-batch has passed all chunks before the first backward.
 int64_t MicroBatchesHeld(const ir::Workload& workload, const ir::Strategy& strategy) {
   const int64_t micro_batches = MicroBatches(workload, strategy);
   if (strategy.pipeline == 1) return 1;
+  if (strategy.schedule == "csv") return HeldByRows(strategy.schedule_rows, strategy.virtual_pipeline);
   if (model::IsFolded(strategy)) return strategy.pipeline;
   int64_t held = 0;
   for (int64_t r = 0; r < strategy.pipeline; ++r) {

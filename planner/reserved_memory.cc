@@ -17,7 +17,7 @@ int64_t MicroBatchesReplayed(const ir::Plan& plan) {
 
 }  // namespace
 
-bool ReplaysWholeStep(const ir::Plan& plan) { return plan.strategy.schedule == "gpipe"; }
+bool ReplaysWholeStep(const ir::Plan& plan) { return plan.strategy.schedule == "gpipe" || plan.strategy.schedule == "csv"; }
 
 Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, sim::PriceBook& prices, Bytes library_workspace) {
   ir::Plan few = plan;

@@ -1,7 +1,7 @@
 // ReservedMemory: what PyTorch's caching allocator holds on a GPU through a plan's steps, by rank class (sim/allocator_replay.h).
 //
 // Replayed are two steps of few micro-batches: once a pipeline is full, further ones take and give back what those before did. gpipe, which
-// keeps the activations of all micro-batches, is replayed whole.
+// keeps the activations of all micro-batches, is replayed whole, as is a schedule of the user's own.
 #pragma once
 
 #include <vector>

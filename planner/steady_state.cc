@@ -110,8 +110,9 @@ class Jumper {
 }  // namespace
 
 bool MayJump(const ir::Plan& plan) {
-  const bool grows = plan.strategy.schedule == "gpipe";
-  return !grows && FirstCount(plan) + 2 * GroupOf(plan.strategy) < MicroBatches(plan.workload, plan.strategy);
+  const std::string& schedule = plan.strategy.schedule;  // csv: of exactly these micro-batches
+  return schedule != "gpipe" && schedule != "csv" &&
+         FirstCount(plan) + 2 * GroupOf(plan.strategy) < MicroBatches(plan.workload, plan.strategy);
 }
 
 Result<int64_t> EstimateOps(const ir::Plan& plan, const Cancellation& cancellation) {

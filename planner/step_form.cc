@@ -1,10 +1,12 @@
 #include "planner/step_form.h"
 
+#include <algorithm>
 #include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
+#include "ir/schedule_check.h"
 #include "model/parameter_plan.h"
 #include "planner/steady_state.h"
 #include "schedule/materialise.h"
@@ -45,6 +47,11 @@ class StepSimulator {
     if (model::ShardingOf(plan_.strategy).gradients) {
       // Reductions and gathers cross the borders of actions; composition is not held against the written-out step for them.
       result_.not_composed_because = "gradients or parameters are sharded";
+      return OkStatus();
+    }
+    if (!std::ranges::all_of(plan_.strategy.schedule_rows, ir::Ascends)) {
+      // An excerpt tells of the first and the last micro-batch by their numbers.
+      result_.not_composed_because = "its schedule does not run micro-batches in order";
       return OkStatus();
     }
     if (model_.moe.experts > 0 && model::HasDenseLayers(model_)) {

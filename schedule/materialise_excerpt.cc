@@ -6,6 +6,7 @@
 #include <tuple>
 #include <utility>
 
+#include "ir/schedule_check.h"
 #include "model/chunks.h"
 #include "model/lower.h"
 #include "schedule/pass.h"
@@ -46,13 +47,6 @@ std::vector<ChunkWork> WorkOf(const std::vector<model::Chunk>& chunks, const ir:
   return work;
 }
 
-// Whether each chunk runs each kind of action for its micro-batches in ascending order, so that the first and the last are those numbered
-// so.
-bool Ascends(const ir::Schedule& schedule) {
-  std::map<std::pair<int32_t, ir::ActionKind>, int32_t> next;
-  return std::ranges::all_of(schedule, [&](const ir::Action& action) { return action.micro_batch == next[{action.stage, action.kind}]++; });
-}
-
 // The actions of the first, the second and the last micro-batch, numbered 0, 1 and 2.
 ir::Schedule Shortened(const ir::Schedule& schedule, int64_t micro_batches) {
   ir::Schedule shortened;
@@ -87,7 +81,7 @@ class ExcerptMaker {
     HELM_RETURN_IF_ERROR(model::CheckStrategy(model_, plan_.workload, strategy));
     excerpt_.micro_batches = MicroBatches(plan_.workload, strategy);
     HELM_ASSIGN_OR_RETURN(excerpt_.schedules, PipelineSchedules(strategy, excerpt_.micro_batches));
-    const bool shorten = excerpt_.micro_batches > kMicroBatchesTold && std::ranges::all_of(excerpt_.schedules, Ascends);
+    const bool shorten = excerpt_.micro_batches > kMicroBatchesTold && std::ranges::all_of(excerpt_.schedules, ir::Ascends);
     excerpt_.micro_batches_written = shorten ? kMicroBatchesTold : excerpt_.micro_batches;
     const size_t stages = excerpt_.schedules.size();
     excerpt_.programs.classes.resize(stages);

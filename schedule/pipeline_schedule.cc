@@ -1,11 +1,11 @@
 #include "schedule/pipeline_schedule.h"
 
 #include <algorithm>
-#include <map>
 
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "ir/schedule_check.h"
 #include "model/chunks.h"
 #include "schedule/dual_pipe_v.h"
 #include "schedule/list_schedule.h"
@@ -155,85 +155,32 @@ Status CheckSizes(const NamedSchedule& schedule, const ir::Strategy& strategy, i
   return OkStatus();
 }
 
-// Runs the schedules without durations: an action is done when what it needs is.
-class Player {
- public:
-  Player(const std::vector<Schedule>& schedules, int64_t chunks) : schedules_(schedules), chunks_(chunks), next_(schedules.size(), 0) {}
-
-  Status Run() {
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (size_t stage = 0; stage < schedules_.size(); ++stage) {
-        for (; next_[stage] < schedules_[stage].size() && Ready(schedules_[stage][next_[stage]]); ++next_[stage]) {
-          done_[Key(schedules_[stage][next_[stage]])] = true;
-          moved = true;
-        }
-      }
-    }
-    for (size_t stage = 0; stage < schedules_.size(); ++stage) {
-      if (next_[stage] == schedules_[stage].size()) continue;
-      return InvalidError(
-          fmt::format("error: schedule: stage {} waits for ever before its action {}, {}: what it needs comes after its turn", stage,
-                      next_[stage], ToText(schedules_[stage][next_[stage]])));
-    }
-    return OkStatus();
-  }
-
- private:
-  using ActionKey = std::tuple<ActionKind, int64_t, int64_t>;  // B counts as I
-  static ActionKey Key(ActionKind kind, int64_t chunk, int64_t micro_batch) {
-    return {kind == ActionKind::kFullBackward ? ActionKind::kInputGradient : kind, chunk, micro_batch};
-  }
-  static ActionKey Key(const Action& action) { return Key(action.kind, action.stage, action.micro_batch); }
-  bool Done(ActionKind kind, int64_t chunk, int64_t micro_batch) const { return done_.contains(Key(kind, chunk, micro_batch)); }
-
-  bool Ready(const Action& action) const {
-    switch (action.kind) {
-      case ActionKind::kForward:
-        return action.stage == 0 || Done(ActionKind::kForward, action.stage - 1, action.micro_batch);
-      case ActionKind::kWeightGradient:
-        return Done(ActionKind::kInputGradient, action.stage, action.micro_batch);
-      default:
-        return Done(ActionKind::kForward, action.stage, action.micro_batch) &&
-               (action.stage + 1 == chunks_ || Done(ActionKind::kInputGradient, action.stage + 1, action.micro_batch));
-    }
-  }
-
-  const std::vector<Schedule>& schedules_;
-  int64_t chunks_;
-  std::vector<size_t> next_;
-  std::map<ActionKey, bool> done_;
-};
-
-// How often each chunk runs F, B, I and W for each micro-batch.
-struct Counts {
-  int forward = 0, full = 0, input = 0, weight = 0;
-};
-
-Status Count(const Schedule& schedule, int64_t stage, const std::vector<int64_t>& stage_of_chunk, int64_t micro_batches,
-             std::map<std::pair<int64_t, int64_t>, Counts>& counts) {
+// That every action is of a chunk of its stage.
+Status CheckOwn(const Schedule& schedule, int64_t stage, const std::vector<int64_t>& stage_of_chunk) {
   for (const Action& action : schedule) {
-    const bool own =
-        action.stage >= 0 && action.stage < std::ssize(stage_of_chunk) && stage_of_chunk[static_cast<size_t>(action.stage)] == stage;
-    const bool known = action.kind == ActionKind::kForward || action.kind == ActionKind::kFullBackward ||
-                       action.kind == ActionKind::kInputGradient || action.kind == ActionKind::kWeightGradient;
-    if (!own || !known || action.micro_batch < 0 || action.micro_batch >= micro_batches) {
-      std::vector<std::string> chunks;
-      for (size_t chunk = 0; chunk < stage_of_chunk.size(); ++chunk) {
-        if (stage_of_chunk[chunk] == stage) chunks.push_back(std::to_string(chunk));
-      }
-      return InvalidError(
-          fmt::format("error: schedule: stage {} cannot run {}; its actions are F, B, I and W of chunk {}, and of "
-                      "micro-batches under {}",
-                      stage, ToText(action), Join(chunks, ", "), micro_batches));
+    const bool known = action.stage >= 0 && action.stage < std::ssize(stage_of_chunk);
+    if (known && stage_of_chunk[static_cast<size_t>(action.stage)] == stage) continue;
+    std::vector<std::string> chunks;
+    for (size_t chunk = 0; chunk < stage_of_chunk.size(); ++chunk) {
+      if (stage_of_chunk[chunk] == stage) chunks.push_back(std::to_string(chunk));
     }
-    Counts& of = counts[{action.stage, action.micro_batch}];
-    if (action.kind == ActionKind::kForward) ++of.forward;
-    if (action.kind == ActionKind::kFullBackward) ++of.full;
-    if (action.kind == ActionKind::kInputGradient) ++of.input;
-    if (action.kind == ActionKind::kWeightGradient) ++of.weight;
+    return InvalidError(fmt::format("error: schedule: stage {} cannot run {}; its actions are F, B, I and W of chunk {}", stage,
+                                    ToText(action), Join(chunks, ", ")));
   }
   return OkStatus();
+}
+
+// The rows of the strategy, when they are for as many micro-batches.
+Result<std::vector<Schedule>> OwnSchedule(const ir::Strategy& strategy, int64_t micro_batches) {
+  const int64_t own = ir::MicroBatchesOf(strategy.schedule_rows);
+  if (own != micro_batches) {
+    return InvalidError(
+        fmt::format("error: strategy.schedule is for {} micro-batches, the step has {} (global_batch / (micro_batch x data)); "
+                    "choose them so that there are {}",
+                    own, micro_batches, own));
+  }
+  HELM_RETURN_IF_ERROR(CheckSchedules(strategy.schedule_rows, StagesOfChunks(strategy), micro_batches));
+  return strategy.schedule_rows;
 }
 
 }  // namespace
@@ -247,6 +194,7 @@ std::vector<std::string> ScheduleNames() {
 Result<std::vector<Schedule>> PipelineSchedules(const ir::Strategy& strategy, int64_t micro_batches) {
   HELM_RETURN_IF_ERROR(CheckCount(micro_batches));
   if (strategy.schedule == "none" && strategy.pipeline == 1) return std::vector<Schedule>{ir::ScheduleInTurn(micro_batches)};
+  if (strategy.schedule == "csv") return OwnSchedule(strategy, micro_batches);
   const auto* const found = std::ranges::find(kSchedules, strategy.schedule, &NamedSchedule::name);
   if (found == std::end(kSchedules)) {
     return InvalidError(fmt::format("error: strategy.schedule '{}' is not known to this version\nallowed: {}", strategy.schedule,
@@ -265,24 +213,11 @@ std::vector<int64_t> StagesOfChunks(const ir::Strategy& strategy) {
 }
 
 Status CheckSchedules(const std::vector<Schedule>& schedules, const std::vector<int64_t>& stage_of_chunk, int64_t micro_batches) {
-  const int64_t chunks = std::ssize(stage_of_chunk);
-  std::map<std::pair<int64_t, int64_t>, Counts> counts;
   for (size_t stage = 0; stage < schedules.size(); ++stage) {
-    HELM_RETURN_IF_ERROR(Count(schedules[stage], static_cast<int64_t>(stage), stage_of_chunk, micro_batches, counts));
+    HELM_RETURN_IF_ERROR(CheckOwn(schedules[stage], static_cast<int64_t>(stage), stage_of_chunk));
   }
-  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-    for (int64_t i = 0; i < micro_batches; ++i) {
-      const Counts& of = counts[{chunk, i}];
-      const bool whole = of.full == 1 && of.input == 0 && of.weight == 0;
-      const bool split = of.full == 0 && of.input == 1 && of.weight == 1;
-      if (of.forward == 1 && (whole || split)) continue;
-      return InvalidError(
-          fmt::format("error: schedule: chunk {} runs F {}, B {}, I {} and W {} times for micro-batch {}; it needs F once and "
-                      "B once, or F, I and W once each",
-                      chunk, of.forward, of.full, of.input, of.weight, i));
-    }
-  }
-  return Player(schedules, chunks).Run();
+  const auto problems = ir::ScheduleProblems(schedules, std::ssize(stage_of_chunk), micro_batches);
+  return problems.empty() ? OkStatus() : InvalidError(fmt::format("error: schedule: {}", problems.front().message));
 }
 
 }  // namespace helm::schedule

@@ -25,6 +25,7 @@ namespace helm::schedule {
 //   zb-h2             twice as many forwards ahead, no bubble where F = I = W (schedule/list_schedule.h with 2p - 1 in flight)
 //   zb-v              two chunks a stage, up the stages and down again; as much memory as 1f1b, no bubble where F = I = W (list_schedule.h)
 //   dualpipev         the same two chunks, forwards paired with backwards of the other chunk (DeepSeek's DualPipeV; a pair runs F, then B)
+// and csv, the user's own order in `strategy.schedule_rows` (ir/schedule_csv.h).
 std::vector<std::string> ScheduleNames();
 
 // By pipeline coordinate. An unknown name, or numbers that the schedule does not take, is kInvalid.

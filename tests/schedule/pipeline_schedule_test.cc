@@ -171,11 +171,10 @@ std::string Problem(const std::vector<std::string>& rows, int64_t micro_batches)
 
 TEST(CheckSchedules, SaysWhatIsWrong) {
   EXPECT_EQ(Problem({"0F0,0B0", "1F0,1B0"}, 1), "");
-  EXPECT_NE(Problem({"0F0,0B0", "1F0"}, 1).find("chunk 1 runs F 1, B 0, I 0 and W 0 times for micro-batch 0"), std::string::npos);
-  EXPECT_NE(Problem({"0F0,0I0", "1F0,1B0"}, 1).find("chunk 0 runs F 1, B 0, I 1 and W 0"), std::string::npos);
-  EXPECT_NE(Problem({"0F0,1B0", "1F0,0B0"}, 1).find("stage 0 cannot run 1B0; its actions are F, B, I and W of chunk 0, "),
-            std::string::npos);
-  EXPECT_NE(Problem({"0B0,0F0", "1F0,1B0"}, 1).find("stage 0 waits for ever before its action 0, 0B0"), std::string::npos);
+  EXPECT_NE(Problem({"0F0,0B0", "1F0"}, 1).find("stage 1 runs F 1, B 0, I 0 and W 0 times for micro-batch 0"), std::string::npos);
+  EXPECT_NE(Problem({"0F0,0I0", "1F0,1B0"}, 1).find("stage 0 runs F 1, B 0, I 1 and W 0"), std::string::npos);
+  EXPECT_NE(Problem({"0F0,1B0", "1F0,0B0"}, 1).find("stage 0 cannot run 1B0; its actions are F, B, I and W of chunk 0"), std::string::npos);
+  EXPECT_NE(Problem({"0B0,0F0", "1F0,1B0"}, 1).find("0B0 (row 1) waits for 0F0, which row 1 runs behind 0B0"), std::string::npos);
 }
 
 }  // namespace
