@@ -194,7 +194,7 @@ Plan ReadDocument(const YamlValue& document, Diagnostics& diagnostics) {
 
 }  // namespace
 
-std::string ToYaml(const Plan& plan) {
+Json ToJson(const Plan& plan) {
   Json document = {{"format", kFormat},
                    {"model", plan.model},
                    {"cluster", plan.cluster},
@@ -208,12 +208,20 @@ std::string ToYaml(const Plan& plan) {
                    {"prediction", PredictionToJson(plan.prediction)},
                    {"cost_tables", plan.cost_tables}};
   if (!plan.stamp.is_null()) document["stamp"] = plan.stamp;
+  return document;
+}
+
+std::string ToYaml(const Plan& plan) {
   return "# A plan of HELM: run it with helm-exec, price it with helm-sim (docs/formats/plan.md).\n# " + Describe(plan.strategy) + "\n" +
-         EmitYaml(document);
+         EmitYaml(ToJson(plan));
 }
 
 Result<Plan> ParsePlan(std::string_view text, std::string_view file) {
   HELM_ASSIGN_OR_RETURN(const YamlValue document, ParseYaml(text, std::string(file)));
+  return ParsePlanTree(document);
+}
+
+Result<Plan> ParsePlanTree(const YamlValue& document) {
   Diagnostics diagnostics;
   if (!CheckFormat(document, diagnostics)) return diagnostics.ToStatus();
   Plan plan = ReadDocument(document, diagnostics);

@@ -10,6 +10,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/located_yaml.h"
 #include "core/status.h"
 #include "ir/strategy.h"
 
@@ -47,9 +48,11 @@ struct Plan {
   bool operator==(const Plan&) const = default;
 };
 
+nlohmann::ordered_json ToJson(const Plan& plan);
 std::string ToYaml(const Plan& plan);
 // Strict: unknown or duplicate keys, wrong types, an unknown format version are all reported, with line and column.
 Result<Plan> ParsePlan(std::string_view text, std::string_view file);
+Result<Plan> ParsePlanTree(const YamlValue& document);
 Result<Plan> ReadPlan(const std::string& path);
 Status WritePlan(const Plan& plan, const std::string& path);  // atomic
 

@@ -12,6 +12,7 @@
 #include "core/cancellation.h"
 #include "core/text.h"
 #include "planner/memory_bound.h"
+#include "planner/plan_difference.h"
 
 namespace helm::planner {
 namespace {
@@ -130,25 +131,6 @@ class Simulator {
   Status error_;
   std::vector<std::vector<Candidate>> priced_;
 };
-
-// What costs the loser most against the best, in words.
-std::string WhyLost(const Prediction& best, const Prediction& other) {
-  struct Part {
-    const char* what;
-    Duration extra;
-  };
-  const sim::Breakdown& a = best.breakdown;
-  const sim::Breakdown& b = other.breakdown;
-  const Part parts[] = {{"more computation", b.compute - a.compute},
-                        {"more exposed communication", b.exposed_communication - a.exposed_communication},
-                        {"more bubble", b.bubble - a.bubble},
-                        {"more time in the optimizer", b.optimizer - a.optimizer},
-                        {"more launching", b.host - a.host}};
-  const Part* largest =
-      std::max_element(std::begin(parts), std::end(parts), [](const Part& x, const Part& y) { return x.extra < y.extra; });
-  const double slower = other.step_time.seconds() / best.step_time.seconds() - 1;
-  return fmt::format("{:+.1f} %: {} {}", 100 * slower, FormatDuration(largest->extra), largest->what);
-}
 
 bool Faster(const Candidate& a, const Candidate& b) { return a.prediction.step_time < b.prediction.step_time; }
 

@@ -5,10 +5,13 @@
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/stamp.h"
+#include "core/text.h"
+#include "exporter/exporter.h"
 #include "planner/render.h"
 #include "planner/search.h"
 #include "tools/command_line.h"
 #include "tools/outputs.h"
+#include "tools/plan_questions.h"
 #include "tools/pricing.h"
 #include "tools/terminal.h"
 
@@ -21,6 +24,8 @@ struct Arguments {
   std::string out = "plan.yaml";
   int64_t threads = 1;
   double time_limit_s = 0;
+  std::string trainer;      // --export
+  std::string export_file;  // empty: to stdout, in place of the report
   bool explain = false;
   bool json = false;
   bool require_measured = false;
@@ -32,6 +37,32 @@ void Print(const Arguments& arguments, const config::RunConfig& config, const pl
   } else {
     tools::PrintResult(planner::RenderText(config, result, {.plan_path = arguments.out, .explain = arguments.explain}));
   }
+}
+
+// To the file, and what it names beside it; or to stdout.
+Status WriteExport(const Arguments& arguments, const ir::Plan& plan) {
+  HELM_ASSIGN_OR_RETURN(const exporter::Exported exported, exporter::Export(arguments.trainer, plan));
+  if (arguments.export_file.empty()) {
+    tools::PrintResult(exported.text);
+    for (const exporter::File& file : exported.more)
+      tools::PrintNote(fmt::format("it names {}, which --export-file writes beside it", file.name));
+    return OkStatus();
+  }
+  HELM_RETURN_IF_ERROR(WriteFileAtomically(arguments.export_file, exported.text));
+  tools::PrintNote(fmt::format("wrote {}", arguments.export_file));
+  for (const exporter::File& file : exported.more) {
+    const std::string path = ResolvePath(FolderOf(arguments.export_file), file.name);
+    HELM_RETURN_IF_ERROR(WriteFileAtomically(path, file.text));
+    tools::PrintNote(fmt::format("wrote {}", path));
+  }
+  return OkStatus();
+}
+
+// Without a search.
+Status ExportPlan(const Arguments& arguments) {
+  HELM_RETURN_IF_ERROR(tools::CheckOutputs({arguments.export_file}, {arguments.config.path}));
+  HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ir::ReadPlan(arguments.config.path));
+  return WriteExport(arguments, plan);
 }
 
 // What the plan was made from: the files that were named, not those that they name in turn, which the plan holds written out.
@@ -49,9 +80,11 @@ Result<nlohmann::ordered_json> StampOf(const Arguments& arguments, const config:
 }
 
 Status Run(const Arguments& arguments) {
+  if (!arguments.trainer.empty() && tools::IsPlan(arguments.config.path)) return ExportPlan(arguments);
   HELM_ASSIGN_OR_RETURN(config::RunConfig config, tools::ReadConfig(arguments.config));
   std::vector<std::string> outputs = tools::PathsOf(arguments.outputs);
   outputs.push_back(arguments.out);
+  outputs.push_back(arguments.export_file);
   std::vector<std::string> inputs = config.cost_tables;
   inputs.push_back(arguments.config.path);
   HELM_RETURN_IF_ERROR(tools::CheckOutputs(outputs, inputs));
@@ -77,7 +110,8 @@ Status Run(const Arguments& arguments) {
     tools::PrintNote(fmt::format("{} is without the hash of its program{}: its step was not written out, {}", arguments.out,
                                  run.timeline ? ", and no timeline was written" : "", result.best_not_written_out_because));
   }
-  Print(arguments, config, result);
+  if (!arguments.trainer.empty()) HELM_RETURN_IF_ERROR(WriteExport(arguments, plan));
+  if (arguments.trainer.empty() || !arguments.export_file.empty()) Print(arguments, config, result);
   if (!result.interrupted) return OkStatus();
   return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};
 }
@@ -86,15 +120,21 @@ Status Run(const Arguments& arguments) {
 }  // namespace helm
 
 int main(int argc, char** argv) {
-  CLI::App app("Finds the fastest plan that fits.", "helm-plan");
+  if (const auto code = helm::tools::AnswerPlanQuestion(argc, argv)) return *code;
+  CLI::App app("Finds the fastest plan that fits. Of plans: helm-plan why-not|diff|what-if --help.", "helm-plan");
   helm::Arguments arguments;
-  app.add_option("config", arguments.config.path, "run configuration (docs/formats/run_config.md)")->required();
+  app.add_option("config", arguments.config.path, "run configuration (docs/formats/run_config.md); with --export also a plan")->required();
   app.add_option("--out", arguments.out, "plan file to write");
   app.add_option("--cost-table", arguments.config.cost_tables, "measured costs (helm-profile); may be repeated, later rows win");
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration, e.g. strategy.tensor=2; may be repeated");
   app.add_option("--threads", arguments.threads, "threads of the search; the plan does not depend on it")->check(CLI::Range(1, 1024));
   app.add_option("--time-limit", arguments.time_limit_s, "seconds; the best plan so far is written (default: search.time_limit_s)")
       ->check(CLI::Range(0.0, 1e9));
+  auto* const trainer =
+      app.add_option("--export", arguments.trainer, "print the plan for a trainer: lines or a file to paste (docs/export.md)")
+          ->check(CLI::IsMember(helm::exporter::TrainerNames()))
+          ->option_text(helm::Join(helm::exporter::TrainerNames(), "|"));
+  app.add_option("--export-file", arguments.export_file, "write it there, with the files that it names beside it")->needs(trainer);
   helm::tools::AddTimelineOptions(app, arguments.outputs);
   app.add_flag("--explain", arguments.explain, "list every strategy and why it lost");
   app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");

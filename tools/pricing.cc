@@ -22,7 +22,9 @@ Result<planner::EstimatorFactory> MakeEstimatorFactory(const cluster::Cluster& c
     HELM_ASSIGN_OR_RETURN(auto table, cost::ReadCostTable(path));
     tables.push_back(std::move(table));
   }
-  for (const std::string& warning : cost::Warnings(cluster, tables)) PrintNote(warning);
+  if (!options.quiet) {
+    for (const std::string& warning : cost::Warnings(cluster, tables)) PrintNote(warning);
+  }
   const cost::ChainOptions chain_options{.require_measured = options.require_measured, .host = cost::HostThreadOf(options.software)};
   // Made once here so that a table of another device is refused now, not inside the search.
   HELM_RETURN_IF_ERROR(cost::MakeEstimator(cluster, tables, chain_options).status());

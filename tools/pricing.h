@@ -18,6 +18,7 @@ struct PricingOptions {
   std::vector<std::string> cost_tables;  // files, in order: later rows replace earlier ones
   bool require_measured = false;
   ir::Software software;  // whose host thread launches
+  bool quiet = false;     // the warnings have been shown
 };
 
 // Reads and merges the tables and makes a factory of estimators for the cluster. Tables of another device are refused. Prints a warning

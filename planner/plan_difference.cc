@@ -1,0 +1,92 @@
+#include "planner/plan_difference.h"
+
+#include <algorithm>
+#include <map>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+
+namespace helm::planner {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+struct Part {
+  const char* name;
+  const char* more;  // as a reason
+  Duration sim::Breakdown::* time;
+};
+constexpr Part kParts[] = {{"compute", "more computation", &sim::Breakdown::compute},
+                           {"exposed communication", "more exposed communication", &sim::Breakdown::exposed_communication},
+                           {"bubble", "more bubble", &sim::Breakdown::bubble},
+                           {"optimizer", "more time in the optimizer", &sim::Breakdown::optimizer},
+                           {"launching", "more launching", &sim::Breakdown::host}};
+
+// Lists too are values here.
+void Flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& leaves) {
+  if (!json.is_object()) {
+    leaves[path] = json.is_string() ? json.get<std::string>() : json.dump();
+    return;
+  }
+  for (const auto& [key, value] : json.items()) Flatten(value, path.empty() ? key : path + "." + key, leaves);
+}
+
+std::map<std::string, std::string> DecisionsOf(const ir::Plan& plan) {
+  std::map<std::string, std::string> leaves;
+  for (const char* section : {"model", "cluster", "workload", "software", "strategy"}) Flatten(ToJson(plan)[section], section, leaves);
+  return leaves;
+}
+
+std::string Relative(double first, double second) {
+  return first == second ? "=" : first == 0 ? "" : fmt::format("{:+.1f} %", 100 * (second / first - 1));
+}
+
+std::string Line(const std::string& what, const std::string& first, const std::string& second, const std::string& relative) {
+  return fmt::format("{:<24} {:>14} {:>14} {:>10}\n", what, first, second, relative);
+}
+
+}  // namespace
+
+std::string WhyLost(const Prediction& best, const Prediction& other) {
+  const auto extra = [&](const Part& part) { return other.breakdown.*part.time - best.breakdown.*part.time; };
+  const Part& largest =
+      *std::max_element(std::begin(kParts), std::end(kParts), [&](const Part& a, const Part& b) { return extra(a) < extra(b); });
+  const double slower = other.step_time.seconds() / best.step_time.seconds() - 1;
+  return fmt::format("{:+.1f} %: {} {}", 100 * slower, FormatDuration(extra(largest)), largest.more);
+}
+
+std::vector<Decision> DifferentDecisions(const ir::Plan& first, const ir::Plan& second) {
+  const std::map<std::string, std::string> a = DecisionsOf(first), b = DecisionsOf(second);
+  std::map<std::string, std::pair<std::string, std::string>> all;
+  for (const auto& [key, value] : a) all[key] = {value, "-"};
+  for (const auto& [key, value] : b) all.try_emplace(key, "-", "").first->second.second = value;
+  std::vector<Decision> decisions;
+  for (const auto& [key, values] : all) {
+    if (values.first != values.second) decisions.push_back({key, values.first, values.second});
+  }
+  return decisions;
+}
+
+std::string SideBySide(const NamedPrediction& first, const NamedPrediction& second) {
+  const Prediction &a = first.prediction, &b = second.prediction;
+  const auto seconds = [](Duration duration) { return duration.seconds(); };
+  std::string text = Line("", first.name, second.name, "second");
+  text += Line("step time", FormatDuration(a.step_time), FormatDuration(b.step_time), Relative(seconds(a.step_time), seconds(b.step_time)));
+  text +=
+      Line("tokens/s per device", fmt::format("{:.0f}", a.tokens_per_second_per_device),
+           fmt::format("{:.0f}", b.tokens_per_second_per_device), Relative(a.tokens_per_second_per_device, b.tokens_per_second_per_device));
+  text += Line("peak memory", FormatBytes(a.memory_bytes_peak), FormatBytes(b.memory_bytes_peak),
+               Relative(static_cast<double>(a.memory_bytes_peak.count()), static_cast<double>(b.memory_bytes_peak.count())));
+  text += Line("  of", FormatBytes(a.memory_bytes_capacity), FormatBytes(b.memory_bytes_capacity), "");
+  for (const Part& part : kParts) {
+    const Duration x = a.breakdown.*part.time, y = b.breakdown.*part.time;
+    text += Line(part.name, FormatDuration(x), FormatDuration(y), Relative(seconds(x), seconds(y)));
+  }
+  for (const NamedPrediction* named : {&first, &second}) {
+    if (!named->prediction.fits) text += fmt::format("{} DOES NOT FIT\n", named->name);
+  }
+  return text;
+}
+
+}  // namespace helm::planner

@@ -1,0 +1,31 @@
+// What tells two plans apart: the decisions that differ, and their predictions side by side, part by part.
+//
+// Pure: values in, text out. Which of the two is the better one is the reader's to say.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "ir/plan.h"
+#include "planner/prediction.h"
+
+namespace helm::planner {
+
+// What costs the loser most against the best, in words: "+12.3 %: 40 ms more bubble".
+std::string WhyLost(const Prediction& best, const Prediction& other);
+
+struct Decision {
+  std::string key;            // "strategy.tensor", "cluster.inter_node.gbits_per_s"
+  std::string first, second;  // "-" where a plan does not have it
+};
+// Of model, cluster, workload, software and strategy: what was decided, not what was predicted.
+std::vector<Decision> DifferentDecisions(const ir::Plan& first, const ir::Plan& second);
+
+struct NamedPrediction {
+  std::string name;
+  Prediction prediction;
+};
+// A table: step time, memory, and the parts of the time, of both and by how much the second differs.
+std::string SideBySide(const NamedPrediction& first, const NamedPrediction& second);
+
+}  // namespace helm::planner

@@ -1,0 +1,179 @@
+#include "tools/plan_questions.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "cluster/cluster_reader.h"
+#include "config/overrides.h"
+#include "core/text.h"
+#include "ir/strategy_text.h"
+#include "model/lower.h"
+#include "planner/evaluate.h"
+#include "planner/plan_difference.h"
+#include "schedule/materialise.h"
+#include "schedule/pipeline_schedule.h"
+#include "tools/command_line.h"
+#include "tools/pricing.h"
+#include "tools/terminal.h"
+
+namespace helm::tools {
+namespace {
+
+struct Arguments {
+  std::string plan;
+  std::string other;                     // diff: the second plan; why-not: the other strategy
+  std::vector<std::string> overrides;    // what-if
+  std::vector<std::string> cost_tables;  // beside the plan's
+};
+
+Result<ir::Plan> ReadPlan(const std::string& path, const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(ir::Plan plan, ir::ReadPlan(path));
+  plan.cost_tables.insert(plan.cost_tables.end(), arguments.cost_tables.begin(), arguments.cost_tables.end());
+  return plan;
+}
+
+// `quiet`: its cluster and tables are those of a plan that was predicted before.
+Result<planner::Prediction> Predict(ir::Plan plan, bool quiet) {
+  plan.program_hash.clear();
+  HELM_ASSIGN_OR_RETURN(const cluster::Cluster cluster, cluster::ClusterFromJson(plan.cluster));
+  HELM_ASSIGN_OR_RETURN(const auto make_estimator, MakeEstimatorFactory(cluster, {plan.cost_tables, false, plan.software, quiet}));
+  HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
+  HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
+                        planner::EvaluatePlan(plan, *estimator, {.record_timeline = false, .form = planner::StepForm::kBySize}));
+  return evaluation.prediction;
+}
+
+std::string DecisionsText(const ir::Plan& first, const ir::Plan& second) {
+  constexpr size_t kWidthMost = 40;  // of a value: rows of a schedule are longer than a line
+  const auto cut = [](const std::string& text) { return text.size() <= kWidthMost ? text : text.substr(0, kWidthMost - 3) + "..."; };
+  std::string text;
+  for (const planner::Decision& decision : planner::DifferentDecisions(first, second)) {
+    text += fmt::format("{:<36} {} -> {}\n", decision.key, cut(decision.first), cut(decision.second));
+  }
+  return text.empty() ? "the same decisions\n" : text;
+}
+
+Status Compare(const ir::Plan& first, const ir::Plan& second, const std::string& first_name, const std::string& second_name) {
+  const bool alike = first.cluster == second.cluster && first.cost_tables == second.cost_tables;
+  HELM_ASSIGN_OR_RETURN(const planner::Prediction a, Predict(first, /*quiet=*/false));
+  HELM_ASSIGN_OR_RETURN(const planner::Prediction b, Predict(second, alike));
+  PrintResult(DecisionsText(first, second) + "\n" + planner::SideBySide({first_name, a}, {second_name, b}));
+  return OkStatus();
+}
+
+Status Diff(const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const ir::Plan first, ReadPlan(arguments.plan, arguments));
+  HELM_ASSIGN_OR_RETURN(const ir::Plan second, ReadPlan(arguments.other, arguments));
+  return Compare(first, second, "first", "second");
+}
+
+// The plan with keys of it replaced, read again so that every value is checked.
+Result<ir::Plan> WithOverrides(const ir::Plan& plan, const std::string& path, const std::vector<std::string>& overrides) {
+  HELM_ASSIGN_OR_RETURN(YamlValue document, ParseYaml(ir::ToYaml(plan), path));
+  Diagnostics diagnostics;
+  for (const std::string& override : overrides) config::ApplyOverride(override, document, diagnostics);
+  HELM_RETURN_IF_ERROR(diagnostics.ToStatus());
+  return ir::ParsePlanTree(document);
+}
+
+Status WhatIf(const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ReadPlan(arguments.plan, arguments));
+  HELM_ASSIGN_OR_RETURN(const ir::Plan other, WithOverrides(plan, arguments.plan, arguments.overrides));
+  HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(other));
+  if (other.strategy.world_size() != parts.cluster.devices_used) {
+    return InvalidError(fmt::format("error: the strategy uses {} devices, the cluster has {}\n  fix: set degrees of strategy too",
+                                    other.strategy.world_size(), parts.cluster.devices_used));
+  }
+  return Compare(plan, other, "plan", "what if");
+}
+
+// What follows from the keys that were asked for: the schedule from the pipeline, data from what is left of the devices.
+void FollowUp(const std::vector<std::string>& keys, int64_t devices, ir::Strategy& strategy) {
+  const auto asked = [&](std::string_view key) { return std::ranges::find(keys, key) != keys.end(); };
+  if (strategy.tensor == 1 && !asked("sequence_parallel")) strategy.sequence_parallel = false;
+  if (asked("pipeline") || asked("virtual_pipeline")) {
+    if (!asked("stages")) strategy.stages.clear();
+    if (strategy.pipeline == 1 && !asked("virtual_pipeline")) strategy.virtual_pipeline = 1;
+    if (!asked("schedule")) {
+      strategy.schedule_rows.clear();
+      strategy.schedule = strategy.pipeline == 1 ? "none" : strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
+    }
+  }
+  const int64_t split = strategy.tensor * strategy.context * strategy.pipeline;
+  if (!asked("data") && devices % split == 0) strategy.data = devices / split;
+  if (strategy.data == 1 && !asked("zero")) strategy.zero = 0;
+}
+
+// "tensor=8,pipeline=1" over the plan's strategy.
+Result<ir::Plan> WithStrategy(const ir::Plan& plan, const Arguments& arguments, int64_t devices) {
+  std::vector<std::string> overrides, keys;
+  for (const std::string& item : Split(arguments.other, ',')) {
+    overrides.push_back("strategy." + std::string(Trim(item)));
+    keys.emplace_back(Trim(item.substr(0, item.find('='))));
+  }
+  HELM_ASSIGN_OR_RETURN(ir::Plan other, WithOverrides(plan, arguments.plan, overrides));
+  FollowUp(keys, devices, other.strategy);
+  return other;
+}
+
+Status WhyNot(const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ReadPlan(arguments.plan, arguments));
+  HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(plan));
+  HELM_ASSIGN_OR_RETURN(const ir::Plan other, WithStrategy(plan, arguments, parts.cluster.devices_used));
+  const std::string asked =
+      fmt::format("plan           {}\nasked          {}\n", ir::Describe(plan.strategy), ir::Describe(other.strategy));
+  const int64_t world = other.strategy.world_size(), devices = parts.cluster.devices_used;
+  Status possible = world == devices ? model::CheckStrategy(parts.model, plan.workload, other.strategy)
+                                     : InvalidError(fmt::format("it uses {} devices, the cluster has {}", world, devices));
+  if (possible.ok()) possible = schedule::PipelineSchedules(other.strategy, MicroBatches(other.workload, other.strategy)).status();
+  if (!possible.ok()) {
+    PrintResult(asked + fmt::format("why not        it is not possible: {}\n", ReplaceAll(possible.message(), "error: ", "")));
+    return OkStatus();
+  }
+  HELM_ASSIGN_OR_RETURN(const planner::Prediction best, Predict(plan, /*quiet=*/false));
+  HELM_ASSIGN_OR_RETURN(const planner::Prediction found, Predict(other, /*quiet=*/true));
+  std::string why = planner::WhyLost(best, found);
+  if (!found.fits) {
+    why = fmt::format("it does not fit: it needs {} of {} per rank", FormatBytes(found.memory_bytes_peak),
+                      FormatBytes(found.memory_bytes_capacity));
+  } else if (found.step_time <= best.step_time) {
+    why = fmt::format("nothing speaks against it: it is {:.1f} % faster", 100 * (1 - found.step_time.seconds() / best.step_time.seconds()));
+  }
+  PrintResult(asked + fmt::format("why not        {}\n\n", why) + planner::SideBySide({"plan", best}, {"asked", found}));
+  return OkStatus();
+}
+
+struct Question {
+  const char* word;
+  const char* help;
+  Status (*answer)(const Arguments&);
+};
+constexpr Question kQuestions[] = {{"why-not", "Says why another strategy was not chosen.", WhyNot},
+                                   {"diff", "Says how two plans differ, in decisions and predictions.", Diff},
+                                   {"what-if", "Prices a plan again with values of it changed.", WhatIf}};
+
+}  // namespace
+
+std::optional<int> AnswerPlanQuestion(int argc, char** argv) {
+  const std::string_view word = argc > 1 ? argv[1] : "";
+  const auto* const question = std::ranges::find(kQuestions, word, &Question::word);
+  if (question == std::end(kQuestions)) return std::nullopt;
+  CLI::App app(question->help, fmt::format("helm-plan {}", word));
+  Arguments arguments;
+  app.add_option("plan", arguments.plan, "plan (helm-plan)")->required();
+  if (word == "diff") app.add_option("other", arguments.other, "the other plan")->required();
+  if (word == "why-not")
+    app.add_option("strategy", arguments.other, "keys of strategy, e.g. tensor=8,pipeline=1; data follows")->required();
+  if (word == "what-if") {
+    app.add_option("--set", arguments.overrides, "key=value over the plan, e.g. cluster.inter_node.gbits_per_s=800; may be repeated")
+        ->required();
+  }
+  app.add_option("--cost-table", arguments.cost_tables, "measured costs beside the plan's own; may be repeated, later rows win");
+  if (const auto code = Parse(app, argc - 1, argv + 1)) return *code;
+  return ExitCodeOf([&] { return question->answer(arguments); });
+}
+
+}  // namespace helm::tools
