@@ -17,12 +17,18 @@ ModelSpec Preset(const std::string& name) {
   return model.value_or(ModelSpec{});
 }
 
-// Totals as the models' pages give them (safetensors metadata; tied heads counted once); GPT-3: sum of the shapes of table 2.1.
+// Totals as the models' pages give them (safetensors metadata; tied heads counted once); GPT-3, Megatron: sums of the shapes of the papers'
+// tables.
 TEST(ParameterCount, PublishedModels) {
   const std::pair<const char*, int64_t> published[] = {
-      {"llama3-8b", 8030261248}, {"llama2-7b", 6738415616}, {"llama3.2-1b", 1235814400}, {"qwen2-7b", 7615616512},
-      {"qwen2-0.5b", 494032768}, {"qwen3-8b", 8190735360},  {"qwen3-0.6b", 596049920},   {"mistral-7b", 7248023552},
-      {"gpt2", 124439808},       {"gpt2-xl", 1557611200},   {"gpt3-175b", 174604259328}, {"tinyllama-1.1b", 1100048384},
+      {"llama3-8b", 8030261248},     {"llama2-7b", 6738415616},       {"llama3.2-1b", 1235814400},  {"qwen2-7b", 7615616512},
+      {"qwen2-0.5b", 494032768},     {"qwen3-8b", 8190735360},        {"qwen3-0.6b", 596049920},    {"mistral-7b", 7248023552},
+      {"gpt2", 124439808},           {"gpt2-xl", 1557611200},         {"gpt3-175b", 174604259328},  {"tinyllama-1.1b", 1100048384},
+      {"llama3-70b", 70553706496},   {"llama3.1-405b", 405853388800}, {"llama3.2-3b", 3212749824},  {"llama2-13b", 13015864320},
+      {"llama2-70b", 68976648192},   {"qwen2.5-14b", 14770033664},    {"qwen2.5-32b", 32763876352}, {"qwen2.5-72b", 72706203648},
+      {"qwen3-4b", 4022468096},      {"qwen3-14b", 14768307200},      {"qwen3-32b", 32762123264},   {"gemma-2b", 2506172416},
+      {"gemma-7b", 8537680896},      {"gpt2-medium", 354823168},      {"gpt2-large", 774030080},    {"gpt3-6.7b", 6658404352},
+      {"megatron-22b", 22074273792}, {"smollm2-135m", 134515008},     {"smollm2-1.7b", 1711376384}, {"yi-34b", 34388917248},
       {"demo-15m", 15151488}};
   for (const auto& [name, count] : published) EXPECT_EQ(ParameterCount(Preset(name)), count) << name;
 }
@@ -36,8 +42,11 @@ TEST(ParameterCount, ExpertsAndLatentAttention) {
     int64_t parameters;
     double active_billions;
   };
-  for (const auto& [name, parameters, active] : {Published{"mixtral-8x7b", 46702792704, 12.9}, Published{"qwen3-30b-a3b", 30532122624, 3.3},
-                                                 Published{"deepseek-v3", 671026404352, 37.5}}) {
+  for (const auto& [name, parameters, active] :
+       {Published{"mixtral-8x7b", 46702792704, 12.9}, Published{"qwen3-30b-a3b", 30532122624, 3.3},
+        Published{"deepseek-v3", 671026404352, 37.5}, Published{"mixtral-8x22b", 140620634112, 39.1},
+        Published{"qwen3-235b-a22b", 235093634560, 22.2}, Published{"deepseek-v2", 235741434880, 21.4},
+        Published{"deepseek-v2-lite", 15706484224, 2.7}}) {
     EXPECT_EQ(ParameterCount(Preset(name)), parameters) << name;
     EXPECT_NEAR(static_cast<double>(ActiveParameterCount(Preset(name))) * 1e-9, active, 0.06) << name;
   }
