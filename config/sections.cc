@@ -80,7 +80,7 @@ void ReadSeed(MappingReader& reader, uint64_t& seed) {
 ForbiddenStrategy ReadForbidden(const YamlValue& value, Diagnostics& diagnostics) {
   ForbiddenStrategy forbidden;
   MappingReader reader(value, "an item of 'forbid'", diagnostics);
-  for (const char* key : {"data", "tensor", "pipeline", "expert", "expert_tensor", "zero", "micro_batch"}) {
+  for (const char* key : {"data", "tensor", "context", "pipeline", "expert", "expert_tensor", "zero", "micro_batch"}) {
     if (const auto number = reader.Int64(key, kDegree)) forbidden.values.emplace_back(key, fmt::format("{}", *number));
   }
   if (const auto flag = reader.Bool("sequence_parallel")) forbidden.values.emplace_back("sequence_parallel", *flag ? "true" : "false");
@@ -93,6 +93,7 @@ ForbiddenStrategy ReadForbidden(const YamlValue& value, Diagnostics& diagnostics
 std::string ValueOf(const ir::Strategy& strategy, const std::string& key) {
   if (key == "data") return fmt::format("{}", strategy.data);
   if (key == "tensor") return fmt::format("{}", strategy.tensor);
+  if (key == "context") return fmt::format("{}", strategy.context);
   if (key == "pipeline") return fmt::format("{}", strategy.pipeline);
   if (key == "expert") return fmt::format("{}", strategy.expert);
   if (key == "expert_tensor") return fmt::format("{}", strategy.expert_tensor);

@@ -51,10 +51,13 @@ int64_t CountAt(const ir::OpSignature& op, size_t at) {
   return tensor == nullptr ? 0 : ir::ElementCount(tensor->shape);
 }
 
-// index_select(self, 0, index): the rows that are named are read and written.
+// index_select(self, dimension, index): what is named is read and written.
 Traffic TrafficOfSelected(const ir::OpSignature& op, const std::vector<const TensorSignature*>& tensors) {
   const TensorSignature& self = *tensors.front();
-  const int64_t row = BytesOf(self) / std::max<int64_t>(self.shape.empty() ? 1 : self.shape.front(), 1);
+  const auto* dimension = op.arguments.size() > 1 ? std::get_if<int64_t>(&op.arguments[1]) : nullptr;
+  const bool known = dimension != nullptr && *dimension >= 0 && *dimension < static_cast<int64_t>(self.shape.size());
+  const int64_t count = known ? self.shape[static_cast<size_t>(*dimension)] : 1;
+  const int64_t row = BytesOf(self) / std::max<int64_t>(count, 1);
   const Bytes rows(CountAt(op, 2) * row);
   return {rows + Bytes(CountAt(op, 2) * 8), rows};
 }
@@ -97,11 +100,13 @@ Traffic TrafficOf(const ir::OpSignature& op) {
   // Touch one element for each index, not the whole operand.
   if (IsOneOf(base, {"gather", "scatter", "scatter_add", "nll_loss_forward"})) traffic = TrafficOfIndexed(tensors);
   if (base == "index_select") traffic = TrafficOfSelected(op, tensors);
-  // index_add_(self, 0, index, source): reads the source and as many rows of self, and writes these.
+  // index_add_(self, dimension, index, source): reads the source and as much of self, and writes that.
   if (base == "index_add" && tensors.size() == 3) {
     const Bytes rows(BytesOf(*tensors[2]));
     traffic = {rows + rows + Bytes(BytesOf(*tensors[1])), rows};
   }
+  if (base == "index_copy" && tensors.size() == 3)
+    traffic = {Bytes(BytesOf(*tensors[2]) + BytesOf(*tensors[1])), Bytes(BytesOf(*tensors[2]))};
   if (base == "topk") traffic.written = BytesOfLargest(op, first);
   // Zeroes the gradient of the whole table, then reads and adds the rows: gradient [.., hidden], the number of rows is an argument.
   if (base == "embedding_dense_backward" && op.arguments.size() > 2) {

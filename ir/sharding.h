@@ -13,8 +13,13 @@
 
 namespace helm::ir {
 
-// Neighbouring data-parallel ranks that share what is sharded: all of them without HSDP.
-inline int64_t DataShards(const Strategy& strategy) { return strategy.data / (strategy.fsdp_shard > 0 ? strategy.fsdp_replicate : 1); }
+// Ranks that hold the same parameters and work on different tokens: other sequences, or with context parallelism other positions of them.
+inline int64_t BatchRanks(const Strategy& strategy) { return strategy.data * strategy.context; }
+
+// Neighbouring ones of these that share what is sharded: all of them without HSDP.
+inline int64_t DataShards(const Strategy& strategy) {
+  return BatchRanks(strategy) / (strategy.fsdp_shard > 0 ? strategy.fsdp_replicate : 1);
+}
 
 // Data-parallel ranks among the strategy.expert x strategy.expert_tensor neighbours that hold all experts once: the tensor and context
 // ranks fill these first. 1 without expert parallelism. REQUIRES: that product is divisible by tensor x context where expert > 1.
@@ -29,6 +34,20 @@ inline std::vector<std::string> ExpertDimensions(const Strategy& strategy) {
   if (strategy.expert_tensor == 1 && strategy.tensor > 1) dimensions.emplace_back("tensor");
   if (strategy.context > 1) dimensions.emplace_back("context");
   dimensions.emplace_back("expert");
+  return dimensions;
+}
+
+// Ranks that share what is sharded of experts: those that hold the same ones.
+inline int64_t ExpertShards(const Strategy& strategy) {
+  return strategy.expert > 1 ? DataShards(strategy) / (strategy.context * ExpertDataRanks(strategy)) : DataShards(strategy);
+}
+
+// The mesh dimensions of DataShards, in mesh order.
+inline std::vector<std::string> DataDimensions(const Strategy& strategy) {
+  std::vector<std::string> dimensions;
+  if (strategy.context > 1) dimensions.emplace_back("context");
+  if (strategy.expert > 1) dimensions.emplace_back("expert");
+  dimensions.emplace_back("data");
   return dimensions;
 }
 

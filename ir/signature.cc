@@ -75,7 +75,8 @@ void BoundIndexLists(OpSignature& op) {  // (self, indices[], ...): the i-th lis
 // Which integer operands must stay below which size: what the schemas of ATen (native_functions.yaml, torch 2.11) mean by their index
 // arguments. Classes of nll_loss lie in the last dimension of a [classes] or [rows, classes] operand.
 void SetIndexBounds(OpSignature& op) {
-  constexpr std::array<std::string_view, 5> kAlongDimension = {"gather", "scatter", "scatter_add", "index_select", "index_add"};
+  constexpr std::array<std::string_view, 6> kAlongDimension = {"gather",       "scatter",   "scatter_add",
+                                                               "index_select", "index_add", "index_copy"};
   const std::string base = BaseName(op.target);
   if (base == "embedding") Bound(op, 1, IndexedSize(op, 0, 0));
   if (base == "embedding_dense_backward") Bound(op, 1, IntegerAt(op, 2));

@@ -117,7 +117,10 @@ size_t FirstOpOfClass(const StepPrograms& step, size_t rank_class) {
 }
 
 size_t PeerClass(const StepPrograms& step, size_t rank_class, const Op& op) {
-  const auto offset = static_cast<size_t>(PeerOffset(step.classes[rank_class], op));
+  const Program& program = step.classes[rank_class];
+  // Neighbours along another dimension run the same program.
+  if (std::ranges::find(program.group(op.group).dimensions, kStageDimension) == program.group(op.group).dimensions.end()) return rank_class;
+  const auto offset = static_cast<size_t>(PeerOffset(program, op));
   return (rank_class + offset) % step.classes.size();
 }
 
@@ -126,7 +129,7 @@ Status VerifyStep(const StepPrograms& step, const Cancellation& cancellation) {
   for (const Program& program : step.classes) HELM_RETURN_IF_ERROR(Verify(program, cancellation));
   HELM_RETURN_IF_ERROR(CheckSameMesh(step));
   HELM_RETURN_IF_ERROR(cancellation.Check());
-  return step.classes.size() == 1 ? OkStatus() : CheckLinks(step);
+  return CheckLinks(step);
 }
 
 }  // namespace helm::ir

@@ -32,7 +32,7 @@ int64_t RepresentativeRank(const StepPrograms& step, size_t rank_class);
 // the number of all ops.
 size_t FirstOpOfClass(const StepPrograms& step, size_t rank_class);
 
-// The class at the other end of a point-to-point op. REQUIRES: op is one, on a group over `pipeline`.
+// The class at the other end of a point-to-point op: the same where its group is not over `pipeline`. REQUIRES: op is one.
 size_t PeerClass(const StepPrograms& step, size_t rank_class, const Op& op);
 
 // `cancellation` is asked before each check.

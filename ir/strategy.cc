@@ -63,7 +63,7 @@ std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
   std::vector<MeshDimension> mesh = {{"tensor", strategy.tensor}, {"context", strategy.context}};
   const int64_t expert = ExpertDataRanks(strategy);
   if (strategy.expert > 1) mesh.push_back({"expert", expert});
-  mesh.push_back({"data", DataShards(strategy) / expert});
+  mesh.push_back({"data", DataShards(strategy) / (strategy.context * expert)});
   if (strategy.fsdp_replicate > 1) mesh.push_back({"replicate", strategy.fsdp_replicate});
   mesh.push_back({"pipeline", strategy.pipeline});
   return mesh;

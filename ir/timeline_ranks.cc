@@ -37,6 +37,14 @@ std::optional<Direction> DirectionOf(std::string_view stream_name) {
   return direction;
 }
 
+// Neighbours along another dimension run the same ops: who meets whom there, only the mesh says. True where the groups are not known.
+bool LiesAcrossStages(const Timeline& timeline, const Stream& stream) {
+  const auto index = static_cast<size_t>(stream.index);
+  if (index >= timeline.groups.size()) return true;
+  const std::vector<std::string>& dimensions = timeline.groups[index].dimensions;
+  return std::ranges::find(dimensions, "pipeline") != dimensions.end();
+}
+
 struct Place {  // of a rank
   size_t stage = 0;
   size_t index = 0;
@@ -98,7 +106,7 @@ std::vector<Message> MessagesOf(const Timeline& timeline) {
     const TimelineOp& op = timeline.ops[event.op.index()];
     if (stream.kind != Stream::Kind::kCommunication || !IsTransfer(op)) continue;
     const std::optional<Direction> direction = DirectionOf(stream.name);
-    if (!direction) continue;
+    if (!direction || !LiesAcrossStages(timeline, stream)) continue;
     const Place own = places.at(event.rank);
     const auto count = static_cast<int64_t>(stages.size());
     const int64_t peer_stage = ((static_cast<int64_t>(own.stage) + direction->offset) % count + count) % count;

@@ -28,7 +28,8 @@ struct Message {
 };
 
 // By send. The n-th rank of a stage exchanges with the n-th rank of the other (they differ in the coordinate of the stage alone); a send or
-// recv whose partner is not in the timeline is left out. REQUIRES: events name existing ops and streams.
+// recv whose partner is not in the timeline is left out, and so are messages along other dimensions of the mesh than "pipeline", where it
+// is known. REQUIRES: events name existing ops and streams.
 std::vector<Message> MessagesOf(const Timeline& timeline);
 
 // Ends each send when its recv has ended, if it ended later: a backend tells of a send's end when somebody asks, which may be long after.

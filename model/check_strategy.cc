@@ -34,6 +34,7 @@ class Problems {
 void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   const std::pair<const char*, int64_t> values[] = {{"strategy.data", strategy.data},
                                                     {"strategy.tensor", strategy.tensor},
+                                                    {"strategy.context", strategy.context},
                                                     {"strategy.pipeline", strategy.pipeline},
                                                     {"strategy.expert", strategy.expert},
                                                     {"strategy.expert_tensor", strategy.expert_tensor},
@@ -45,8 +46,6 @@ void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, P
 }
 
 void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
-  problems.Require(strategy.context == 1,
-                   fmt::format("strategy.context {} is not supported by this version; allowed: 1", strategy.context));
   problems.Require(strategy.zero >= 0 && strategy.zero <= 3, fmt::format("strategy.zero {} is not known; allowed: 0 to 3", strategy.zero));
   problems.Require(strategy.recompute == "none" || strategy.recompute == "selective" || strategy.recompute == "full",
                    fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full", strategy.recompute));
@@ -65,9 +64,20 @@ void CheckTensorSplit(const ModelSpec& model, const ir::Workload& workload, cons
   problems.Require(model.padded_vocab == 0 || model.padded_vocab >= model.vocab,
                    fmt::format("model padded_vocab {} is less than its vocab {}", model.padded_vocab, model.vocab));
   if (!strategy.sequence_parallel) return;
-  const int64_t tokens = strategy.micro_batch * workload.sequence_length;
+  const int64_t tokens = strategy.micro_batch * workload.sequence_length / strategy.context;
   problems.Divides("with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length)", tokens, "strategy.tensor",
                    strategy.tensor);
+}
+
+// Each rank has two of 2 x context equal parts of a sequence (lower_context.cc).
+void CheckContext(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  if (strategy.context == 1) return;
+  problems.Require(
+      strategy.context > 0 && workload.sequence_length % (2 * strategy.context) == 0,
+      fmt::format("workload.sequence_length {} is not divisible by 2 x strategy.context {}, the parts that each rank has two of",
+                  workload.sequence_length, strategy.context));
+  problems.Require(model.mla.kv_lora == 0,
+                   fmt::format("strategy.context {} with latent attention is not supported by this version; allowed: 1", strategy.context));
 }
 
 // Which ranks hold which experts: expert x expert_tensor neighbours hold all of them once.
@@ -143,6 +153,9 @@ void CheckSharding(const ir::Strategy& strategy, Problems& problems) {
   problems.Require(strategy.fsdp_shard * strategy.fsdp_replicate == ranks,
                    fmt::format("strategy.fsdp: shard {} x replicate {} is not data x context = {}", strategy.fsdp_shard,
                                strategy.fsdp_replicate, ranks));
+  problems.Require(strategy.fsdp_shard % strategy.context == 0,
+                   fmt::format("strategy.fsdp: shard {} is no multiple of context {}, whose ranks are neighbours", strategy.fsdp_shard,
+                               strategy.context));
   problems.Require(strategy.fsdp_replicate == 1 || strategy.fsdp_shard > 1,
                    "strategy.fsdp: shard 1 with several copies is zero 0; remove 'fsdp'");
 }
@@ -213,7 +226,8 @@ void CheckLargestTensor(const ModelSpec& model, const ir::Workload& workload, co
 // Of the slots of all experts for one rank's tokens. REQUIRES: CheckLargestTensor found nothing.
 void CheckSlots(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   if (model.moe.experts == 0) return;
-  const int64_t capacity = ExpertCapacity(model.moe, strategy.micro_batch * workload.sequence_length, workload.routing_imbalance);
+  const int64_t capacity =
+      ExpertCapacity(model.moe, strategy.micro_batch * workload.sequence_length / strategy.context, workload.routing_imbalance);
   const double elements = static_cast<double>(capacity) * static_cast<double>(model.moe.experts) *
                           static_cast<double>(std::max(model.hidden, 2 * model.moe.ffn));
   problems.Require(elements <= 0x1p40,
@@ -242,6 +256,7 @@ Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const
   CheckSupported(workload, strategy, problems);
   CheckSharding(strategy, problems);
   if (!problems.empty()) return problems.ToStatus();
+  CheckContext(model, workload, strategy, problems);
   CheckTensorSplit(model, workload, strategy, problems);
   CheckExperts(model, strategy, problems);
   CheckPipeline(model, strategy, problems);

@@ -18,10 +18,25 @@ constexpr ir::DataType LayerNormStatistics(bool cuda, ir::DataType input) { retu
 // The flash kernels want values as wide as queries and keys; with latent attention cuDNN's, which CUDA has, do not.
 constexpr bool WantsEqualWidths(bool cuda) { return !cuda; }
 
-// Causal attention of saved.query, .key, .value; sets saved.output and .extra. All kernels take fewer key-value heads than query heads.
-void FlashForward(Step& step, AttentionSaved& saved);
+// One attention kernel: [sequences, heads, positions, head_dim]; without `causal` every query sees every key. Keys and values may have
+// fewer heads and other positions.
+struct FlashInputs {
+  ir::TensorId query, key, value;
+  bool causal = true;
+};
+// `extra`: what its backward reads besides, the logarithm of the sum of exponentials first.
+struct FlashOutputs {
+  ir::TensorId output;
+  std::vector<ir::Argument> extra;
+};
+FlashOutputs FlashForward(Step& step, const FlashInputs& inputs);
 
-// Heads lie next to head_dim in memory.
-AttentionGradients FlashBackward(Step& step, const AttentionSaved& saved, ir::TensorId gradient);
+// Heads lie next to head_dim in memory. With the output and the logarithms of an attention over more keys than these, what these add to its
+// gradients.
+AttentionGradients FlashBackward(Step& step, const FlashInputs& inputs, const FlashOutputs& outputs, ir::TensorId gradient);
+
+// The logarithms as a contiguous [sequences, positions, heads], and back to what the backward kernel reads. Not for latent attention.
+ir::TensorId LogSumRows(Step& step, const FlashOutputs& outputs);
+ir::TensorId LogSumOf(Step& step, ir::TensorId rows);
 
 }  // namespace helm::model

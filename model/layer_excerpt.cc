@@ -3,6 +3,7 @@
 #include <array>
 #include <set>
 
+#include "ir/sharding.h"
 #include "model/chunks.h"
 #include "model/parameter_plan.h"
 
@@ -44,10 +45,10 @@ LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, con
   for (int64_t layer = 0; layer < model.layers; ++layer) excerpt.told_by.push_back(static_cast<int32_t>(layer));
   excerpt.told_by_in_last = excerpt.told_by;
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
-  const std::set<int64_t> reducing = strategy.data > 1 ? LayersThatCompleteBuckets(plan) : std::set<int64_t>();
+  const std::set<int64_t> reducing = ir::BatchRanks(strategy) > 1 ? LayersThatCompleteBuckets(plan) : std::set<int64_t>();
   for (const Chunk& chunk : ChunksOfStage(model, strategy, stage)) {
     LeaveOut(model, chunk, {}, excerpt.told_by);
-    if (!whole_last || strategy.data == 1) LeaveOut(model, chunk, reducing, excerpt.told_by_in_last);
+    if (!whole_last || ir::BatchRanks(strategy) == 1) LeaveOut(model, chunk, reducing, excerpt.told_by_in_last);
   }
   return excerpt;
 }

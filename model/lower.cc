@@ -28,7 +28,7 @@ int64_t MicroBatchesOf(const ir::Schedule& schedule) {
 Sizes SizesOf(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, int64_t micro_batches) {
   Sizes sizes;
   sizes.sequences = strategy.micro_batch;
-  sizes.positions = workload.sequence_length;
+  sizes.positions = workload.sequence_length / strategy.context;
   sizes.tokens = sizes.sequences * sizes.positions;
   sizes.row_tokens = strategy.sequence_parallel ? sizes.tokens / strategy.tensor : sizes.tokens;
   sizes.heads = model.heads / strategy.tensor;
@@ -63,6 +63,21 @@ namespace {
 Recompute RecomputeOf(const ir::Strategy& strategy) {
   if (strategy.recompute == "selective") return Recompute::kSelective;
   return strategy.recompute == "full" ? Recompute::kFull : Recompute::kNone;
+}
+
+// Of context parallelism.
+Status CheckContext(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy) {
+  if (strategy.context == 1) return OkStatus();
+  if (!software.flash_attention) {
+    return InvalidError(fmt::format("error: strategy.context {} needs software.flash_attention: true", strategy.context));
+  }
+  const int64_t ranks = strategy.tensor * strategy.context;
+  const bool heads_divide = model.heads % ranks == 0 && model.kv_heads % ranks == 0;
+  if (software.context_communication != ir::ContextCommunication::kAllToAll || heads_divide) return OkStatus();
+  return InvalidError(
+      fmt::format("error: software.context_communication: all_to_all splits the heads over tensor {} x context {}, which do not divide "
+                  "heads {} and kv_heads {}; use context_communication: ring",
+                  strategy.tensor, strategy.context, model.heads, model.kv_heads));
 }
 
 Status CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, ir::DeviceKind device) {
@@ -116,14 +131,19 @@ GradientOptions GradientOptionsOf(const ir::Workload& workload, const ir::Softwa
   options.micro_batches = micro_batches;
   options.reduce_last_only = strategy.pipeline > 1 || software.fsdp_no_sync;
   if (software.gradients_reduced == ir::Precision::kCompute) options.reduced = workload.dtype;
-  if (software.fsdp_gradient_divided) options.divisor = Divisor(strategy.data);
+  if (software.fsdp_gradient_divided) options.divisor = Divisor(ir::BatchRanks(strategy));
   options.gather_copied = software.fsdp_gather_copied;
   return options;
 }
 
-// Data-parallel ranks, those with other experts included.
-ir::GroupId AddDataGroup(ProgramBuilder& b, const ir::Strategy& strategy) {
-  return strategy.expert > 1 ? b.AddGroup("data", {"expert", "data"}) : b.AddGroup("data");
+// The ranks that gradients are summed over: those with other experts, and with other positions, included.
+ir::GroupId AddDataGroup(ProgramBuilder& b, const ir::Strategy& strategy) { return b.AddGroup("data", ir::DataDimensions(strategy)); }
+
+// With the copies of the shards (HSDP).
+ir::GroupId AddBatchGroup(ProgramBuilder& b, const ir::Strategy& strategy) {
+  std::vector<std::string> dimensions = ir::DataDimensions(strategy);
+  dimensions.emplace_back("replicate");
+  return b.AddGroup("batch", std::move(dimensions));
 }
 
 // None without expert parallelism.
@@ -155,6 +175,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
                                const LayerExcerpt& excerpt, const Cancellation& cancellation) {
   HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
   HELM_RETURN_IF_ERROR(CheckSoftware(model, workload, software, device));
+  HELM_RETURN_IF_ERROR(CheckContext(model, software, strategy));
   const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
   ProgramBuilder builder(ProgramName(model, strategy, stage), device, MeshOf(strategy));
   const ExpertGroups experts = AddExpertGroups(builder, strategy);
@@ -162,7 +183,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   ir::GroupId batch_group = groups.data;
   if (strategy.fsdp_replicate > 1) {
     groups.copies = builder.AddGroup("replicate");
-    batch_group = builder.AddGroup("batch", {"data", "replicate"});
+    batch_group = AddBatchGroup(builder, strategy);
   }
   ir::GroupId pipeline_group;
   PipelineGroups up, down;
@@ -184,6 +205,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   step.pipeline_groups = up;
   step.pipeline_groups_down = down;
   step.stage = stage;
+  if (strategy.context > 1) step.context_group = builder.AddGroup("context");
   step.expert_group = experts.experts;
   step.expert_model_group = experts.model;
   step.expert_data_group = experts.data;

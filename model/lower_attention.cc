@@ -1,4 +1,6 @@
 // Self-attention: fused query/key/value projection, optional norms of heads, rotary positions, the kernels of attention, output projection.
+#include <utility>
+
 #include "model/device_ops.h"
 #include "model/step.h"
 
@@ -66,11 +68,26 @@ TensorId WriteHeadsBack(Step& step, TensorId gradient, const NormSaved& norm, Pa
 TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSaved& saved, const AttentionGradients& from) {
   ProgramBuilder& b = step.b;
   const Shape shape = b.shape(saved.qkv);
-  TensorId newest = b.NewEmpty(saved.qkv, shape, b.dtype(saved.qkv));
+  // What was exchanged lies elsewhere: the projection's own output need not stay for it.
+  const TensorId like = step.strategy.context > 1 ? from.value : saved.qkv;
+  TensorId newest = b.NewEmpty(like, shape, b.dtype(like));
   newest = WriteHeadsBack(step, from.query, saved.query_norm, layer.query_norm, newest, QueryHeads(step));
   newest = WriteHeadsBack(step, from.key, saved.key_norm, layer.key_norm, newest, KeyHeads(step));
   newest = b.Copy_(Heads(step, newest, ValueHeads(step)), b.Transpose(from.value, 1, 2));
   return b.AsStrided(newest, shape, ir::ContiguousStrides(shape), 0);
+}
+
+}  // namespace
+
+namespace {
+
+// The flash kernels, over all positions of the sequence. Sets saved.output and .extra; with context parallelism also query, key and value,
+// where backward reads others than these; `done_again` as in ContextForward.
+void FlashCore(Step& step, AttentionSaved& saved, bool done_again) {
+  if (step.strategy.context > 1) return ContextForward(step, saved, done_again);
+  FlashOutputs outputs = FlashForward(step, {saved.query, saved.key, saved.value});
+  saved.output = outputs.output;
+  saved.extra = std::move(outputs.extra);
 }
 
 }  // namespace
@@ -85,7 +102,7 @@ void AttentionCore(Step& step, AttentionSaved& saved) {
     ScoresOutput(step, saved);
     return;
   }
-  FlashForward(step, saved);
+  FlashCore(step, saved, /*done_again=*/step.recompute != Recompute::kNone && b.place().phase == Phase::kForward);
   TensorId by_position = b.Transpose(saved.output, 1, 2);
   const int64_t width = ValueWidth(step.model), padded = b.shape(by_position)[3];
   if (padded > width) {
@@ -103,7 +120,7 @@ void RepeatCore(Step& step, AttentionSaved& saved) {
   step.b.Label("attention.core");
   const TensorId kept = saved.output_rows;
   if (step.software.flash_attention) {
-    FlashForward(step, saved);
+    FlashCore(step, saved, /*done_again=*/false);
   } else {
     ScoresForward(step, saved);
     if (step.software.recompute_whole) ScoresOutput(step, saved);
@@ -119,7 +136,9 @@ AttentionGradients CoreBackward(Step& step, const AttentionSaved& saved, TensorI
   TensorId by_position = b.View(gradient, by_head);
   if (step.software.flash_attention && b.shape(saved.output)[3] > width) by_position = Padded(step, by_position, b.shape(saved.output)[3]);
   const TensorId of_heads = b.Transpose(by_position, 1, 2);
-  return step.software.flash_attention ? FlashBackward(step, saved, of_heads) : ScoresBackward(step, saved, of_heads);
+  if (!step.software.flash_attention) return ScoresBackward(step, saved, of_heads);
+  if (step.strategy.context > 1) return ContextBackward(step, saved, of_heads);
+  return FlashBackward(step, {saved.query, saved.key, saved.value}, {saved.output, saved.extra}, of_heads);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ void MakePositionRows(Step& step, TensorId like) {
   RankExpression first{-1, {}};
   if (step.sequence_parallel) first.terms.push_back({"tensor", step.sizes.row_tokens});
   step.position_rows = b.RemainderScalar_(b.AddScalar_(rows, first), step.sizes.positions);
+  if (step.strategy.context > 1) step.position_rows = b.IndexSelect(step.context.positions, 0, step.position_rows);
 }
 
 TensorId EmbeddingForward(Step& step, TensorId tokens, LocalTokens& saved) {

@@ -118,20 +118,20 @@ TensorId ExpertsBackward(Step& step, const ExpertParameters& experts, const MoeS
 TensorId AddSlots(Step& step, const RouterSaved& router, TensorId slots) {
   ProgramBuilder& b = step.b;
   const TensorId zeros = b.NewZeros(slots, {step.sizes.row_tokens, step.model.hidden}, b.dtype(slots));
-  return b.IndexAdd_(zeros, router.slots, slots);
+  return b.IndexAdd_(zeros, 0, router.slots, slots);
 }
 
 void RoutedForward(Step& step, const LayerParameters& layer, TensorId rows, MoeSaved& saved) {
   RouterForward(step, layer.experts, rows, saved.router);
   step.b.Label("moe.permute");
-  saved.input = SendToExperts(step, step.b.IndexSelect(rows, saved.router.slots));
+  saved.input = SendToExperts(step, step.b.IndexSelect(rows, 0, saved.router.slots));
   saved.returned = ReturnFromExperts(step, ExpertsForward(step, layer.experts, saved));
 }
 
 TensorId RoutedBackward(Step& step, const LayerParameters& layer, TensorId rows, const MoeSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   b.Label("moe.combine");
-  TensorId of_slots = b.IndexSelect(gradient, saved.router.slots);
+  TensorId of_slots = b.IndexSelect(gradient, 0, saved.router.slots);
   const TensorId of_gates =
       b.View(b.Sum(b.Mul(of_slots, saved.returned), 1, false, DataType::kFloat32), {step.sizes.experts, step.sizes.capacity});
   of_slots = b.Mul_(of_slots, saved.router.gates);

@@ -37,7 +37,8 @@ void MakeRopeTables(Step& step, TensorId like) {
   exponent = b.AddScalar_(exponent, -1.0);
   exponent = b.DivScalar_(b.MulScalar_(exponent, 2.0), static_cast<double>(width));
   const TensorId frequency = b.Unary("aten.reciprocal_", b.PowScalar(step.model.rope_theta, exponent));
-  const TensorId position = b.AddScalar_(b.Cumsum(b.NewOnes(like, {positions}, DataType::kFloat32), 0), -1.0);
+  const TensorId position = step.strategy.context > 1 ? b.ToType(step.context.positions, DataType::kFloat32)
+                                                      : b.AddScalar_(b.Cumsum(b.NewOnes(like, {positions}, DataType::kFloat32), 0), -1.0);
   const TensorId angle = b.Mul(b.View(position, {positions, 1}), frequency);
   const Shape broadcast = {positions, 1, 1, half};
   step.rope_cos = b.View(b.ToType(b.Unary("aten.cos", angle), step.workload.dtype), broadcast);

@@ -524,9 +524,8 @@ Sharding ShardingOf(const ir::Strategy& strategy) {
 
 ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage) {
   ParameterPlan plan = Planner(model, strategy, stage).Run();
-  const int64_t shards = ir::DataShards(strategy), expert_shards = shards / ir::ExpertDataRanks(strategy);
-  const std::vector<std::string> apart = {"data"};
-  const std::vector<std::string> all = strategy.expert > 1 ? std::vector<std::string>{"expert", "data"} : apart;
+  const int64_t shards = ir::DataShards(strategy), expert_shards = ir::ExpertShards(strategy);
+  const std::vector<std::string> apart = {"data"}, all = ir::DataDimensions(strategy);
   BucketFiller(plan, bucket_bytes, ShardingOf(strategy), expert_shards).Run();
   for (size_t i = 0; i < plan.buckets.size(); ++i) {
     const bool experts = plan.buckets[i].experts;

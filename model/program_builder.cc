@@ -326,6 +326,11 @@ TensorId ProgramBuilder::DivScalar_(TensorId a, double scalar) { return InPlace(
 TensorId ProgramBuilder::Addcmul_(TensorId self, TensorId a, TensorId b, double value) {
   return InPlace("aten.addcmul_", {self, a, b, value}, self);
 }
+TensorId ProgramBuilder::Lerp_(TensorId self, TensorId end, TensorId weight) {
+  HELM_CHECK(shape(self) == shape(end) && dtype(self) == dtype(end) && dtype(self) == dtype(weight), "two ends of one kind");
+  return InPlace("aten.lerp_.Tensor", {self, end, weight}, self);
+}
+TensorId ProgramBuilder::Logaddexp(TensorId a, TensorId b) { return Binary("aten.logaddexp", a, b); }
 TensorId ProgramBuilder::RemainderScalar_(TensorId a, int64_t divisor) { return InPlace("aten.remainder_.Scalar", {a, divisor}, a); }
 TensorId ProgramBuilder::PowScalar(double base, TensorId exponent) {
   return Fresh("aten.pow.Scalar", {base, exponent}, dtype(exponent), shape(exponent));
@@ -449,14 +454,20 @@ TensorId ProgramBuilder::Gather(TensorId x, int64_t dimension, TensorId index) {
 TensorId ProgramBuilder::Scatter_(TensorId x, int64_t dimension, TensorId index, TensorId source) {
   return InPlace("aten.scatter_.src", {x, dimension, index, source}, x);
 }
-TensorId ProgramBuilder::IndexSelect(TensorId x, TensorId index) {
-  Shape rows = shape(x);
-  rows[0] = shape(index)[0];
-  return Fresh("aten.index_select", {x, int64_t{0}, index}, dtype(x), rows);
+TensorId ProgramBuilder::IndexSelect(TensorId x, int64_t dimension, TensorId index) {
+  Shape selected = shape(x);
+  selected[static_cast<size_t>(dimension)] = shape(index)[0];
+  return Fresh("aten.index_select", {x, dimension, index}, dtype(x), selected);
 }
-TensorId ProgramBuilder::IndexAdd_(TensorId x, TensorId index, TensorId source) {
-  HELM_CHECK(shape(index)[0] == shape(source)[0] && dtype(x) == dtype(source), "a place for each row of the source");
-  return InPlace("aten.index_add_", {x, int64_t{0}, index, source}, x);
+TensorId ProgramBuilder::IndexAdd_(TensorId x, int64_t dimension, TensorId index, TensorId source) {
+  const bool fits = shape(index)[0] == shape(source)[static_cast<size_t>(dimension)] && dtype(x) == dtype(source);
+  HELM_CHECK(fits, "a place for each row of the source");
+  return InPlace("aten.index_add_", {x, dimension, index, source}, x);
+}
+TensorId ProgramBuilder::IndexCopy_(TensorId x, int64_t dimension, TensorId index, TensorId source) {
+  const bool fits = shape(index)[0] == shape(source)[static_cast<size_t>(dimension)] && dtype(x) == dtype(source);
+  HELM_CHECK(fits, "a place for each row of the source");
+  return InPlace("aten.index_copy_", {x, dimension, index, source}, x);
 }
 ProgramBuilder::Largest ProgramBuilder::Topk(TensorId x, int64_t count) {
   Shape kept = shape(x);

@@ -91,6 +91,8 @@ class ProgramBuilder {
   ir::TensorId Div_(ir::TensorId a, ir::TensorId b);
   ir::TensorId DivScalar_(ir::TensorId a, double scalar);
   ir::TensorId Addcmul_(ir::TensorId self, ir::TensorId a, ir::TensorId b, double value);
+  ir::TensorId Lerp_(ir::TensorId self, ir::TensorId end, ir::TensorId weight);  // self + weight x (end - self)
+  ir::TensorId Logaddexp(ir::TensorId a, ir::TensorId b);
   ir::TensorId RemainderScalar_(ir::TensorId a, int64_t divisor);
   ir::TensorId PowScalar(double base, ir::TensorId exponent);
   ir::TensorId LtScalar(ir::TensorId a, int64_t scalar);
@@ -137,8 +139,9 @@ class ProgramBuilder {
   ir::TensorId Gather(ir::TensorId x, int64_t dimension, ir::TensorId index);
   ir::TensorId Scatter_(ir::TensorId x, int64_t dimension, ir::TensorId index, ir::TensorId source);
   ir::TensorId ScatterAdd_(ir::TensorId x, int64_t dimension, ir::TensorId index, ir::TensorId source);
-  ir::TensorId IndexSelect(ir::TensorId x, ir::TensorId index);                     // rows
-  ir::TensorId IndexAdd_(ir::TensorId x, ir::TensorId index, ir::TensorId source);  // rows
+  ir::TensorId IndexSelect(ir::TensorId x, int64_t dimension, ir::TensorId index);
+  ir::TensorId IndexAdd_(ir::TensorId x, int64_t dimension, ir::TensorId index, ir::TensorId source);
+  ir::TensorId IndexCopy_(ir::TensorId x, int64_t dimension, ir::TensorId index, ir::TensorId source);
   // The largest `count` along the last dimension, in descending order.
   struct Largest {
     ir::TensorId values, indices;
@@ -170,6 +173,7 @@ class ProgramBuilder {
   };
   Pending Send(ir::TensorId x, ir::GroupId group, const Peer& peer);
   Pending Receive(ir::Shape shape, ir::DataType dtype, ir::GroupId group, const Peer& peer);
+  int32_t NewBatch() { return next_batch_++; }
   ir::TensorId Wait(const Pending& pending);
   int64_t Size(ir::GroupId group) const { return GroupSize(program_, group); }
 
@@ -198,6 +202,7 @@ class ProgramBuilder {
   int32_t action_ = -1;
   int32_t region_ = -1;
   int32_t next_region_ = 0;
+  int32_t next_batch_ = 0;
   std::string label_ = "step";
 };
 

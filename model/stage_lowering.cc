@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "ir/sharding.h"
 
 namespace helm::model {
 
@@ -41,7 +42,7 @@ Status StageLowering::Run(const Cancellation& cancellation) {
   b.At(Phase::kForward, -1, -1);
   b.Label("loss");
   Pending reducing;
-  const bool reduce = loss_.valid() && step_.strategy.data > 1;
+  const bool reduce = loss_.valid() && ir::BatchRanks(step_.strategy) > 1;
   if (reduce) reducing = b.AllReduce(loss_, step_.batch_group);
   LowerOptimizer(step_);
   b.At(Phase::kForward, -1, -1);
@@ -53,9 +54,10 @@ Status StageLowering::Run(const Cancellation& cancellation) {
 void StageLowering::AddInputs() {
   ProgramBuilder& b = step_.b;
   const Sizes& sizes = step_.sizes;
+  const int64_t positions = step_.workload.sequence_length;  // all of them, whatever the rank's own are
   auto add = [&](const std::string& name) {
-    const ir::StorageId storage = b.AddStorage(name, sizes.tokens * 8, ir::StorageRole::kInput);
-    return b.program().inputs[name] = b.AddPersistent(name, DataType::kInt64, {sizes.sequences, sizes.positions}, storage);
+    const ir::StorageId storage = b.AddStorage(name, sizes.sequences * positions * 8, ir::StorageRole::kInput);
+    return b.program().inputs[name] = b.AddPersistent(name, DataType::kInt64, {sizes.sequences, positions}, storage);
   };
   for (int64_t i = 0; i < sizes.micro_batches; ++i) {
     MicroBatchInput& input = inputs_.emplace_back();
@@ -71,6 +73,7 @@ void StageLowering::MakeTables() {
                         : chunks_.back().loss     ? inputs_[0].labels
                                                   : step_.gradients.Segment(0).master;
   const bool has_layers = std::ranges::any_of(chunks_, [](const Chunk& chunk) { return chunk.layer_end > chunk.layer_begin; });
+  if (step_.strategy.context > 1) MakeContextTables(step_, like);
   if (step_.model.position == Position::kRope && has_layers) MakeRopeTables(step_, like);
   if (!step_.software.flash_attention && has_layers) MakeScoreTables(step_, like);
   if (step_.model.position == Position::kLearned && chunks_.front().embedding) MakePositionRows(step_, like);
@@ -107,7 +110,7 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
   TensorId rows;
   if (chunk.embedding) {
     gathers_.FinishRoot();
-    rows = EmbeddingForward(step_, inputs_[static_cast<size_t>(micro_batch)].tokens, saved.tokens);
+    rows = EmbeddingForward(step_, OwnPositions(step_, inputs_[static_cast<size_t>(micro_batch)].tokens), saved.tokens);
   } else {
     rows = Take({static_cast<int32_t>(chunk.index), ActionKind::kForward, micro_batch, {}});
   }
@@ -122,7 +125,10 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
   }
   if (chunk.head) rows = HeadForward(step_, micro_batch, rows, saved.loss);
   saved.output = rows;
-  if (chunk.loss) AddLoss(LossForward(step_, micro_batch, rows, inputs_[static_cast<size_t>(micro_batch)].labels, saved.loss), micro_batch);
+  if (chunk.loss) {
+    const TensorId labels = OwnPositions(step_, inputs_[static_cast<size_t>(micro_batch)].labels);
+    AddLoss(LossForward(step_, micro_batch, rows, labels, saved.loss), micro_batch);
+  }
   gathers_.EndForward();
 }
 

@@ -30,7 +30,7 @@ namespace helm::model {
 // Sizes on one rank.
 struct Sizes {
   int64_t sequences = 0;   // of a micro-batch
-  int64_t positions = 0;   // of a sequence
+  int64_t positions = 0;   // of a sequence; with context parallelism those that a rank has
   int64_t tokens = 0;      // sequences x positions
   int64_t row_tokens = 0;  // rows of row-by-row activations: tokens, or tokens / tensor with sequence parallelism
   int64_t heads = 0;
@@ -46,6 +46,16 @@ struct PipelineGroups {
   ir::GroupId forward, backward;
 };
 
+// Made once a step where the positions of a sequence are split over ranks (lower_context.cc).
+struct ContextTables {
+  ir::TensorId positions;  // [positions]: which of the sequence's this rank has
+  // By step of the exchange, 1 to context - 1: the half of the own positions that have work with the one half of the positions that came,
+  // besides the later half with the earlier one; counted from the first own position. [positions / 2]
+  std::vector<ir::TensorId> chosen;
+  std::vector<ir::TensorId> source;  // all-gather: by step, from 0: the coordinate of the rank whose turn it is, [1]
+  ir::TensorId reversed;             // all-to-all: the ranks from the last to the first, [context]
+};
+
 enum class Recompute : uint8_t { kNone, kSelective, kFull };
 
 struct Step {
@@ -59,6 +69,7 @@ struct Step {
   ir::GroupId tensor_group;
   ir::GroupId data_group;               // that shards are spread over
   ir::GroupId batch_group;              // that have different tokens: data_group, and its copies with HSDP
+  ir::GroupId context_group;            // that have other positions of the same sequences
   ir::GroupId expert_group;             // that hold different experts of the same split; none without expert parallelism, as the next two
   ir::GroupId expert_model_group;       // with the tensor ranks: what differs in any part of any expert
   ir::GroupId expert_data_group;        // that hold the same experts
@@ -75,6 +86,7 @@ struct Step {
   std::vector<std::function<void()>>* postponed = nullptr;
   // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
   ir::TensorId rope_cos, rope_sin, position_rows, padding_mask;
+  ContextTables context;
   // Without flash attention: [positions, positions], true where the key is behind the query; ALiBi's bias of this rank's heads [heads, 1,
   // positions].
   ir::TensorId causal_mask, alibi;
@@ -137,6 +149,8 @@ struct AttentionSaved {
   ir::TensorId query, key, value;   // [sequences, heads, positions, head_dim]
   ir::TensorId output;              // likewise
   std::vector<ir::Argument> extra;  // results of the forward kernel that its backward reads, in the order of device_ops.h
+  ir::TensorId log_sums;            // context parallelism by ring or all-gather, in their place: [sequences, positions, heads], fp32
+  ir::TensorId exchanged;           // by all-to-all: the output of this rank's share of the heads, at all positions
   // Without flash attention: [sequences, kv_heads, heads / kv_heads, positions, positions], or without the third where it is 1.
   ir::TensorId probabilities, dropped, dropout_mask;
   ir::TensorId output_rows;  // [tokens, heads x head_dim]
@@ -162,6 +176,14 @@ void AttentionCore(Step& step, AttentionSaved& saved);
 struct AttentionGradients {
   ir::TensorId query, key, value;  // [sequences, heads, positions, head_dim]
 };
+// With context parallelism (lower_context.cc): attention over all positions of the sequence, by software.context_communication. With an
+// all-to-all query, key and value become those that backward reads. `done_again`: for backward the same is done once more, from the same
+// query, key and value.
+void MakeContextTables(Step& step, ir::TensorId like);
+// The own positions of [sequences, positions of the whole sequence]; `whole` itself without context parallelism.
+ir::TensorId OwnPositions(Step& step, ir::TensorId whole);
+void ContextForward(Step& step, AttentionSaved& saved, bool done_again);
+AttentionGradients ContextBackward(Step& step, const AttentionSaved& saved, ir::TensorId gradient);
 // Without flash attention (lower_scores.cc).
 void MakeScoreTables(Step& step, ir::TensorId like);
 void ScoresForward(Step& step, AttentionSaved& saved);

@@ -46,8 +46,9 @@ List CheckStrategyFeatures(const ir::Strategy& strategy) {
   return list;
 }
 
-List CheckSoftware(const ModelSpec& model, const ir::Software& software) {
+List CheckSoftware(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy) {
   List list("software");
+  list.Refuse(strategy.context > 1 && !software.flash_attention, "flash_attention", "'context' without flash kernels", "allowed: true");
   list.Refuse(model.position == Position::kAlibi && software.flash_attention, "flash_attention", "'position: alibi' with flash kernels",
               "allowed: false");
   list.Refuse(model.mla.kv_lora > 0 && !software.flash_attention, "flash_attention", "'mla' without flash kernels", "allowed: true");
@@ -66,7 +67,6 @@ std::vector<const char*> WithoutEffect(const ModelSpec& model, const ir::Workloa
   };
   const Rule rules[] = {{model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
                         {eight_bits, {"fp8_recipe", "parameter_gather_fp8"}},
-                        {strategy.context > 1, {"context_communication"}},
                         {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
                         {strategy.pipeline > 1,
                          {"pipeline_overlap", "pipeline_sync", "pipeline_outputs_freed", "pipeline_scatter", "optimizer_post_validation"}},
@@ -90,7 +90,7 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
   CheckModel(model).AppendTo(all);
   CheckWorkload(workload).AppendTo(all);
   CheckStrategyFeatures(strategy).AppendTo(all);
-  CheckSoftware(model, software).AppendTo(all);
+  CheckSoftware(model, software, strategy).AppendTo(all);
   return all;
 }
 
@@ -118,7 +118,8 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "activation_recomputed",
                           "recompute_whole",
                           "tensor_backward_overlap",
-                          "expert_grouped_gemm"}) {
+                          "expert_grouped_gemm",
+                          "context_communication"}) {
     asked.erase(key);
   }
   const Sharding sharding = ShardingOf(strategy);

@@ -61,9 +61,9 @@ Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& worklo
   const int64_t common = (model::ParameterCount(model) - routed) / (strategy.tensor * strategy.pipeline);
   const int64_t experts = routed / (strategy.expert * strategy.expert_tensor * strategy.pipeline);
   const int64_t shards = DataShards(strategy);
-  const int64_t resident = ResidentBytes(common, shards, workload.dtype, strategy) +
-                           ResidentBytes(experts, shards / ExpertDataRanks(strategy), workload.dtype, strategy);
-  const int64_t tokens = strategy.micro_batch * workload.sequence_length;
+  const int64_t resident =
+      ResidentBytes(common, shards, workload.dtype, strategy) + ResidentBytes(experts, ExpertShards(strategy), workload.dtype, strategy);
+  const int64_t tokens = strategy.micro_batch * workload.sequence_length / strategy.context;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);
   const int64_t layer_inputs = model.layers / strategy.pipeline * MicroBatchesHeld(workload, strategy) / strategy.pipeline;
   return Bytes(resident + layer_inputs * (tokens / strategy.tensor) * row_bytes);

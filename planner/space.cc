@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "ir/sharding.h"
 #include "model/lower.h"
 #include "schedule/pipeline_schedule.h"
 
@@ -23,6 +24,20 @@ bool Given(const config::RunConfig& config, const char* key) { return config.str
 // The values of a degree: the given one, or all that divide `number`.
 std::vector<int64_t> Choices(const config::RunConfig& config, const char* key, int64_t given, int64_t number) {
   return Given(config, key) ? std::vector<int64_t>{given} : Divisors(number);
+}
+
+// Context parallelism costs more than tensor parallelism until a sequence is too long for the memory of a tensor group: Llama 3 was trained
+// with it from 131072 tokens on, and without it at 8192 (arXiv 2407.21783, table 4). Searched from half way, in octaves, on.
+constexpr int64_t kLongSequence = 32768;
+
+std::vector<int64_t> ContextChoices(const config::RunConfig& config, int64_t ranks) {
+  if (!Given(config, "context") && config.workload.sequence_length < kLongSequence) return {1};
+  if (!Given(config, "context") && (!config.software.flash_attention || config.model.mla.kv_lora > 0)) return {1};
+  std::vector<int64_t> choices = Choices(config, "context", config.strategy.context, ranks);
+  if (!Given(config, "context")) {
+    std::erase_if(choices, [&](int64_t context) { return config.workload.sequence_length % (2 * context) != 0; });
+  }
+  return choices;
 }
 
 std::vector<bool> SequenceParallelChoices(const config::RunConfig& config, int64_t tensor) {
@@ -45,9 +60,9 @@ std::string ScheduleOf(const config::RunConfig& config, int64_t pipeline) {
   return config.strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
 }
 
-std::vector<int64_t> ZeroChoices(const config::RunConfig& config, int64_t data) {
+std::vector<int64_t> ZeroChoices(const config::RunConfig& config, int64_t batch_ranks) {
   if (Given(config, "zero")) return {config.strategy.zero};
-  return data > 1 ? std::vector<int64_t>{0, 1} : std::vector<int64_t>{0};
+  return batch_ranks > 1 ? std::vector<int64_t>{0, 1} : std::vector<int64_t>{0};
 }
 
 // Micro-batch sizes that divide one data-parallel rank's share of the batch; a share that is not whole is left for the check to refuse.
@@ -98,7 +113,7 @@ namespace {
 // The strategies with these degrees and this split of sequences and experts.
 void EnumerateSizes(const config::RunConfig& config, const ir::Strategy& degrees, Space& space) {
   const int64_t world = config.cluster.devices_used;
-  for (const int64_t zero : ZeroChoices(config, degrees.data)) {
+  for (const int64_t zero : ZeroChoices(config, BatchRanks(degrees))) {
     for (const int64_t micro_batch : MicroBatchChoices(config, degrees.data)) {
       ir::Strategy strategy = degrees;
       strategy.zero = zero;
@@ -131,12 +146,15 @@ Space EnumerateStrategies(const config::RunConfig& config) {
   const int64_t world = config.cluster.devices_used;
   for (const int64_t pipeline : PipelineChoices(config, world)) {
     for (const int64_t tensor : Choices(config, "tensor", config.strategy.tensor, std::max<int64_t>(1, world / pipeline))) {
-      ir::Strategy degrees = config.strategy;
-      degrees.pipeline = pipeline;
-      degrees.schedule = ScheduleOf(config, pipeline);
-      degrees.tensor = tensor;
-      if (!Given(config, "data")) degrees.data = std::max<int64_t>(1, world / (pipeline * tensor));
-      EnumerateRest(config, degrees, space);
+      for (const int64_t context : ContextChoices(config, std::max<int64_t>(1, world / (pipeline * tensor)))) {
+        ir::Strategy degrees = config.strategy;
+        degrees.pipeline = pipeline;
+        degrees.schedule = ScheduleOf(config, pipeline);
+        degrees.tensor = tensor;
+        degrees.context = context;
+        if (!Given(config, "data")) degrees.data = std::max<int64_t>(1, world / (pipeline * tensor * context));
+        EnumerateRest(config, degrees, space);
+      }
     }
   }
   return space;

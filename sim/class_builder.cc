@@ -113,17 +113,36 @@ void ClassBuilder::AddCompute(const ir::Op& op, ir::OpId id) {
 void ClassBuilder::AddCollective(const ir::Op& op, ir::OpId id) {
   After(launch_);
   After(LastOf(ComputeResource(op)));
-  After(on_cores_);
+  const bool is_message = ir::IsPointToPoint(op);
+  if (!is_message) After(on_cores_);
   OrderAccesses(op);
   const auto row = static_cast<size_t>(layout_.communication(program_, op));
-  const uint32_t task = Add(id, TaskKind::kCollective, row, row, costs_.ops[id.index()].duration);
+  const ir::OpId priced = op.target == "c10d.recv" ? OwnSendOf(op, id) : id;
+  const uint32_t task = Add(id, TaskKind::kCollective, row, row, costs_.ops[priced.index()].duration);
   collective_task_[id.index()] = task;
-  if (shares_cores_) on_cores_ = task;
+  if (shares_cores_ && !is_message) on_cores_ = task;
+}
+
+ir::OpId ClassBuilder::OwnSendOf(const ir::Op& receive, ir::OpId id) const {
+  const int64_t ranks = ir::GroupSize(program_, receive.group), offset = (ranks - ir::PeerOffset(program_, receive)) % ranks;
+  const auto meets = [&](const ir::Op& op) {
+    return op.target == "c10d.send" && op.group == receive.group && ir::TagOf(op) == ir::TagOf(receive) &&
+           ir::PeerOffset(program_, op) == offset;
+  };
+  const auto begin = program_.ops.begin(), at = begin + static_cast<std::ptrdiff_t>(id.index());
+  for (auto before = at; before != begin; --before) {
+    if (meets(*(before - 1))) return ir::OpId(static_cast<size_t>(before - 1 - begin));
+  }
+  const auto behind = std::find_if(at, program_.ops.end(), meets);
+  HELM_CHECK(behind != program_.ops.end(), "VerifyStep found a send for every recv");
+  return ir::OpId(static_cast<size_t>(behind - begin));
 }
 
 // The classes that an op brings together; this one alone unless its group lies across the stages.
 std::vector<size_t> ClassBuilder::MembersOf(const ir::Op& op) const {
-  if (ir::IsPointToPoint(op)) {
+  const auto& dimensions = program_.group(op.group).dimensions;
+  const bool among_stages = std::ranges::find(dimensions, "pipeline") != dimensions.end();
+  if (ir::IsPointToPoint(op) && among_stages) {
     const size_t peer = PeerClass(step_, rank_class_, op);
     return op.target == "c10d.send" ? std::vector<size_t>{rank_class_, peer} : std::vector<size_t>{peer, rank_class_};
   }

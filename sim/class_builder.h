@@ -76,6 +76,8 @@ class ClassBuilder {
   ChannelKey KeyOf(const Posted& posted) const;
   bool IsFirst(const Channel& channel, const Posted& posted) const;
   std::vector<size_t> MembersOf(const ir::Op& op) const;
+  // The send of this class that a recv from a rank of the same class meets there: all of them send at once.
+  ir::OpId OwnSendOf(const ir::Op& receive, ir::OpId id) const;
   std::vector<size_t> ClassesOf(ir::GroupId group) const;
 
   size_t ComputeResource(const ir::Op& op) const;

@@ -153,7 +153,6 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
     EXPECT_NE(message.find("error: not supported by this version: " + what + "\n"), std::string::npos) << message;
     EXPECT_TRUE(message.starts_with("runs/f.yaml:4:")) << message;
   }
-  EXPECT_NE(BriefStrategy("{context: 2}").find("strategy.context 2 is not supported by this version"), std::string::npos);
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: fp8, kind: serving, optimizer: sgd}"),
             "runs/f.yaml:3:68: error: not supported by this version: 'kind: serving'\n  allowed: training\n"
             "runs/f.yaml:3:88: error: not supported by this version: 'optimizer: sgd'\n  allowed: adamw, adam\n");

@@ -102,6 +102,7 @@ struct PlanSettings {
   int64_t global_batch = 4;
   int64_t sequence_length = 12;
   int64_t bucket_bytes = 40'000;  // several buckets, some with more than one parameter
+  ir::ContextCommunication context_communication = ir::ContextCommunication::kRing;
 };
 
 inline ir::Plan MakePlan(const model::ModelSpec& model, const PlanSettings& settings) {
@@ -115,6 +116,7 @@ inline ir::Plan MakePlan(const model::ModelSpec& model, const PlanSettings& sett
   plan.workload.optimizer.clip_norm = 0.5;  // below the gradients of a fresh model, so that clipping takes part
   plan.software.framework = "helm";
   plan.software.gradient_bucket_bytes = settings.bucket_bytes;
+  plan.software.context_communication = settings.context_communication;
   plan.strategy = settings.strategy;
   return plan;
 }

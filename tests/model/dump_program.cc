@@ -128,6 +128,7 @@ Result<ir::Program> LowerCase(const Json& from) {
   ir::Strategy strategy;
   strategy.data = from.value("data", 1);
   strategy.tensor = from.value("tensor", 1);
+  strategy.context = from.value("context", 1);
   strategy.expert = from.value("expert", 1);
   strategy.expert_tensor = from.value("expert_tensor", 1);
   strategy.micro_batch = from.value("micro_batch", 1);
@@ -149,6 +150,10 @@ Result<ir::Program> LowerCase(const Json& from) {
   software.fsdp_root_kept = from.value("fsdp_root_kept", true);
   software.fsdp_gather_copied = from.value("fsdp_gather_copied", false);
   software.fsdp_gradient_divided = from.value("fsdp_gradient_divided", false);
+  const std::string communication = from.value("context_communication", std::string("ring"));
+  software.context_communication = communication == "ring"         ? ir::ContextCommunication::kRing
+                                   : communication == "all_gather" ? ir::ContextCommunication::kAllGather
+                                                                   : ir::ContextCommunication::kAllToAll;
   const bool cuda = from.value("device", std::string("cpu")) == "cuda";
   HELM_ASSIGN_OR_RETURN(ir::Program program,
                         model::Lower(spec, workload, software, strategy, cuda ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu));

@@ -208,10 +208,10 @@ TEST(CheckStrategy, ReportsEveryProblem) {
 
 TEST(CheckStrategy, RefusesWhatItCannotLower) {
   ir::Strategy strategy;
-  strategy.context = 2;
+  strategy.recompute = "some";
   strategy.zero = 4;
   const std::string message = CheckStrategy(Llama(), Batch(4), strategy).message();
-  EXPECT_NE(message.find("strategy.context 2 is not supported"), std::string::npos);
+  EXPECT_NE(message.find("strategy.recompute 'some' is not known"), std::string::npos);
   EXPECT_NE(message.find("strategy.zero 4 is not known"), std::string::npos);
 }
 

@@ -95,10 +95,31 @@ EXPERTS_STRATEGIES = {
     "tensor2-data2-expert2": dict(tensor=2, expert_tensor=2, data=2, expert=2, global_batch=4, recompute="full"),
 }
 
+# Sequences split over ranks: by ring and all-gather over two, three and four, by all-to-all over as many as divide the heads.
+CONTEXT = {
+    "ring2": dict(context=2),
+    "ring3-data2-accumulate": dict(context=3, data=2, global_batch=4),
+    "ring4-tensor2-sp": dict(context=4, tensor=2, sequence_parallel=True, micro_batch=2),
+    "ring2-selective": dict(context=2, recompute="selective"),
+    "gather2-zero1": dict(context=2, context_communication="all_gather", zero=1),
+    "gather4-full-micro2": dict(context=4, context_communication="all_gather", recompute="full", micro_batch=2),
+    "gather3-zero3": dict(context=3, context_communication="all_gather", zero=3, data=2),
+    "exchange2": dict(context=2, context_communication="all_to_all"),
+    "exchange2-micro2-full": dict(context=2, context_communication="all_to_all", micro_batch=2, recompute="full"),
+    "exchange2-tensor2-sp-selective": dict(context=2, context_communication="all_to_all", tensor=2, sequence_parallel=True, recompute="selective"),
+}
+CONTEXT_SEQUENCE = 24
+CONTEXT_MODELS = {
+    "llama": MODELS["llama"],
+    "qwen3-wide": dict(family="llama", layers=2, hidden=24, ffn=40, heads=8, kv_heads=4, head_dim=12, vocab=50, qk_norm=True),
+    "gpt2-long": dict(family="gpt", layers=2, hidden=24, heads=4, vocab=50, max_positions=24),
+}
+
 
 def moe_rows(case):
     """Rows of the batch that a rank routes at once."""
-    return case.get("micro_batch", 1) * SEQUENCE // (case.get("tensor", 1) if case.get("sequence_parallel") else 1)
+    split = (case.get("tensor", 1) if case.get("sequence_parallel") else 1) * case.get("context", 1)
+    return case.get("micro_batch", 1) * case["sequence_length"] // split
 
 
 def cases():
@@ -113,6 +134,17 @@ def cases():
     for model_name, model in MODELS.items():
         for strategy_name, strategy in STRATEGIES.items():
             yield f"{model_name}/{strategy_name}", {"model": {"name": model_name, **model}, "sequence_length": SEQUENCE, "global_batch": 2, **strategy}
+    for model_name, model in CONTEXT_MODELS.items():
+        for strategy_name, strategy in CONTEXT.items():
+            yield (f"{model_name}/{strategy_name}",
+                   {"model": {"name": model_name, **model}, "sequence_length": CONTEXT_SEQUENCE, "global_batch": 2, **strategy})
+    for strategy_name in ("ring2", "gather2-zero1", "exchange2"):
+        yield (f"llama/{strategy_name}/bf16", {"model": {"name": "llama", **MODELS["llama"]}, "sequence_length": CONTEXT_SEQUENCE, "global_batch": 2,
+                                               "dtype": "bf16", **CONTEXT[strategy_name]})
+    yield ("moe/ring2-expert4", {"model": {"name": "moe", **EXPERTS["moe"]}, "sequence_length": CONTEXT_SEQUENCE, "global_batch": 2, "imbalance": 8.0,
+                                 "context": 2, "data": 2, "expert": 4, "zero": 1})
+    yield ("moe/ring2-tensor2-sp-expert2", {"model": {"name": "moe", **EXPERTS["moe"]}, "sequence_length": CONTEXT_SEQUENCE, "global_batch": 2,
+                                            "imbalance": 8.0, "context": 2, "tensor": 2, "sequence_parallel": True, "expert_tensor": 2, "expert": 2})
     for model_name, model in SCORES.items():
         for strategy_name, strategy in SCORES_STRATEGIES.items():
             yield (f"{model_name}/{strategy_name}",
@@ -160,8 +192,8 @@ def run_case(program, case, skip=None, negate=None):
     """Errors of the program against the reference, largest first, and the bound they have to keep."""
     torch.manual_seed(3)
     config = {**model_config.complete(case["model"]), "moe_rows": moe_rows(case)}
-    tokens = torch.randint(config["vocab"], (STEPS, case["global_batch"], SEQUENCE))
-    labels = torch.randint(config["vocab"], (STEPS, case["global_batch"], SEQUENCE))
+    tokens = torch.randint(config["vocab"], (STEPS, case["global_batch"], case["sequence_length"]))
+    labels = torch.randint(config["vocab"], (STEPS, case["global_batch"], case["sequence_length"]))
     world = run_program.World(program)
     initial = initial_weights(world.shapes())
     bf16 = case.get("dtype") == "bf16"
@@ -194,6 +226,9 @@ MUTATED = {
     "llama-gqa/data2-tensor2-sp-accumulate": dict(),
     "gpt2/data2-tensor2": dict(clip_norm=1000.0, micro_batch=2),
     "qwen3/tensor2": dict(),
+    "llama/ring3-data2-accumulate": dict(),
+    "llama/gather2-zero1": dict(),
+    "llama/exchange2-micro2-full": dict(),
     "moe-shared/tensor2-sp-expert2": dict(expert_grouped_gemm=True),
     "deepseek/tensor2-sp-expert2": dict(expert_grouped_gemm=True),
 }

@@ -144,7 +144,7 @@ class FakeRank(Rank):
                 self.run(op)
 
     def collective(self, op):
-        makes_new = op["target"] == "c10d.reduce_scatter" or (op["target"] == "c10d.all_gather" and len(op["arguments"]) == 1)
+        makes_new = op["target"] in ("c10d.reduce_scatter", "c10d.recv") or (op["target"] == "c10d.all_gather" and len(op["arguments"]) == 1)
         written = op["arguments"][1 if op["target"] == "c10d.all_gather" and not makes_new else 0]
         for index in op["results"]:
             spec = self.program["tensors"][index] if index >= 0 else None
@@ -165,7 +165,22 @@ class World:
         dimensions = self.program["groups"][group]["dimensions"]
         return [other for other in self.ranks if all(other.place[name] == value for name, value in rank.place.items() if name not in dimensions)]
 
+    def message(self, op):
+        """c10d.send(tensor, offset, tag) and c10d.recv(offset, tag), around the ring of the group; all ranks send before any receives."""
+        sends = op["target"] == "c10d.send"
+        offset, tag = (argument["value"] for argument in op["arguments"][1 if sends else 0:])
+        for rank in self.ranks:
+            members = self.members(op["group"], rank)
+            own = [id(member) for member in members].index(id(rank))
+            peer = members[(own + offset) % len(members)]
+            if sends:
+                self.sent.setdefault((op["group"], id(rank), id(peer), tag), []).append(rank.argument(op["arguments"][0]).clone())
+            else:
+                rank.store(op, op["results"][0], self.sent[(op["group"], id(peer), id(rank), tag)].pop(0))
+
     def collective(self, op):
+        if op["target"] in ("c10d.send", "c10d.recv"):
+            return self.message(op)
         inputs = {id(rank): rank.argument(op["arguments"][0]).clone() for rank in self.ranks}
         for rank in self.ranks:
             parts = [inputs[id(member)] for member in self.members(op["group"], rank)]
@@ -188,6 +203,7 @@ class World:
     def run(self, skip=None, negate=None):
         """One step. For mutation tests: `skip` leaves an op out (its results are arguments of the same shape, else zeros), `negate` flips the
         sign of an op's floating-point results."""
+        self.sent = {}
         for rank in self.ranks:
             rank.values = {}
         for number, op in enumerate(self.program["ops"]):

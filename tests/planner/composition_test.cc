@@ -92,7 +92,13 @@ config::RunConfig RandomConfig() {
   strategy.sequence_parallel = strategy.tensor > 1 && *rc::gen::arbitrary<bool>();
   strategy.data = *rc::gen::element<int64_t>(1, 2);
   strategy.zero = *rc::gen::element<int64_t>(0, 1);
-  if (config.model.family == model::Family::kLlama && *rc::gen::arbitrary<bool>()) GiveExperts(config);
+  if (config.model.family == model::Family::kLlama && *rc::gen::arbitrary<bool>()) {
+    GiveExperts(config);
+  } else {
+    strategy.context = *rc::gen::element<int64_t>(1, 2);
+    config.software.context_communication =
+        *rc::gen::element(ir::ContextCommunication::kRing, ir::ContextCommunication::kAllGather, ir::ContextCommunication::kAllToAll);
+  }
   strategy.micro_batch = *rc::gen::element<int64_t>(1, 2);
   strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
   strategy.overlap = *rc::gen::weightedElement<std::string>({{3, "none"}, {1, "serial"}});
@@ -204,7 +210,7 @@ RC_GTEST_PROP(Composition, IsNearTheWrittenOutStepWhereKernelsContend, ()) {
   RC_ASSERT(composed.ok());
   if (!whole.ok()) return;
   // Refused only where a stage has another chunk to wait for when the first reductions run.
-  const bool may_refuse = config.strategy.virtual_pipeline > 1 && config.strategy.data > 1;
+  const bool may_refuse = config.strategy.virtual_pipeline > 1 && config.strategy.data * config.strategy.context > 1;
   RC_ASSERT(composed->not_applicable == "" || may_refuse);
   if (!composed->simulation) return;
   const double error = composed->simulation->makespan.seconds() / whole->makespan.seconds() - 1;

@@ -46,6 +46,30 @@ TEST(SpaceTest, SplitsExperts) {
   ASSERT_EQ(EnumerateStrategies(config).candidates.size(), 1U);
 }
 
+// Two devices. Sequences are split where they are long, or where the configuration says so; 32768 tokens over one or two ranks.
+TEST(SpaceTest, SplitsLongSequences) {
+  config::RunConfig config = SmallConfig(2);
+  config.strategy.tensor = 1;
+  config.strategy_given = {"tensor", "pipeline", "zero", "micro_batch"};
+  const auto degrees = [&config] {
+    std::vector<std::string> found;
+    for (const ir::Strategy& strategy : EnumerateStrategies(config).candidates) {
+      found.push_back(std::to_string(strategy.data) + "x" + std::to_string(strategy.context));
+    }
+    return found;
+  };
+  EXPECT_EQ(degrees(), (std::vector<std::string>{"2x1"}));
+  config.workload.sequence_length = 32768;
+  EXPECT_EQ(degrees(), (std::vector<std::string>{"2x1", "1x2"}));
+  config.software.flash_attention = false;
+  EXPECT_EQ(degrees(), (std::vector<std::string>{"2x1"}));
+  config.software.flash_attention = true;
+  config.workload.sequence_length = 12;
+  config.strategy.context = 2;
+  config.strategy_given.insert("context");
+  EXPECT_EQ(degrees(), (std::vector<std::string>{"1x2"}));
+}
+
 TEST(SpaceTest, KeepsWhatTheConfigurationFixes) {
   config::RunConfig config = SmallConfig(2);
   config.strategy.tensor = 2;

@@ -301,6 +301,40 @@ TEST(Simulate, WithoutTimelineTheNumbersAreTheSame) {
   EXPECT_TRUE(fast.timeline.events.empty());
 }
 
+// All ranks of a ring send to the next one at the same time: what one receives comes when its own message has gone.
+//
+//   compute   relu 0-10   neg 10-30            abs 30-33
+//   send                  to 14
+//   recv                  to 14: the message that the one before sends as this one does its own
+constexpr std::string_view kRing = R"(helm-program/1
+program ring device=cuda
+mesh context=4
+group context = [context]
+storage x: 40 bytes input persistent
+tensor %x: f32[10] @x
+input x = %x
+#0 %a: f32[10] = aten.relu(%x) {phase=forward}
+#1 c10d.send(%a, 1, 7) {phase=forward group=context batch=0}
+#2 %d: f32[10] = c10d.recv(-1, 7) {phase=forward group=context batch=0}
+#3 %b: f32[10] = aten.neg(%x) {phase=forward}
+#4 c10d.wait(#2) {phase=forward group=context}
+#5 %e: f32[10] = aten.abs(%d) {phase=forward}
+output b = %b
+output e = %e
+)";
+
+TEST(Simulate, RanksOfARingSendAndReceiveAtOnce) {
+  const ir::StepPrograms step{{ProgramFromText(std::string(kRing))}};
+  ASSERT_EQ(ir::VerifyStep(step).message(), "");
+  FakeEstimator prices;
+  for (const auto& [name, time] : {std::pair{"aten.relu", 10}, {"aten.neg", 20}, {"aten.abs", 3}, {"send", 4}}) prices.Set(name, Ps(time));
+  const auto simulation = Simulate(step, prices, {});
+  ASSERT_TRUE(simulation.ok()) << simulation.status().message();
+  EXPECT_EQ(simulation->makespan, Ps(33));
+  prices.Set("send", Ps(40));  // 10 to 50, both ways at once
+  EXPECT_EQ(MustSimulate(step.classes[0], prices).makespan, Ps(53));
+}
+
 // Two stages: the first computes 10, sends (4), computes 20; the second computes 3, then receives and computes 5.
 //
 //   stage 0   first 0-10   last 10-30, its send 10-14 beside it

@@ -28,13 +28,18 @@ struct ParityCase {
   PlanSettings settings;
 };
 
+inline std::string Way(ir::ContextCommunication how) {
+  return how == ir::ContextCommunication::kRing ? " ring" : how == ir::ContextCommunication::kAllGather ? " gather" : " exchange";
+}
+
 inline std::string NameOf(const model::ModelSpec& model, const PlanSettings& settings) {
   const ir::Strategy& s = settings.strategy;
   const std::string pipeline = s.pipeline == 1 ? "" : " pipeline " + std::to_string(s.pipeline) + " " + s.schedule;
   const std::string rest = (s.zero == 0 ? "" : " zero " + std::to_string(s.zero)) +
                            (s.fsdp_shard == 0 ? "" : " fsdp " + std::to_string(s.fsdp_shard) + "x" + std::to_string(s.fsdp_replicate)) +
                            (s.recompute == "none" ? "" : " recompute " + s.recompute);
-  return model.name + pipeline + rest + " data " + std::to_string(s.data) + " tensor " + std::to_string(s.tensor) +
+  const std::string context = s.context == 1 ? "" : " context " + std::to_string(s.context) + Way(settings.context_communication);
+  return model.name + pipeline + context + rest + " data " + std::to_string(s.data) + " tensor " + std::to_string(s.tensor) +
          (s.sequence_parallel ? " sequence" : "") + " micro-batch " + std::to_string(s.micro_batch) + " of " +
          std::to_string(settings.global_batch) + (settings.dtype == ir::DataType::kFloat32 ? " fp32" : " bf16");
 }

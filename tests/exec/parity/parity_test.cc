@@ -67,6 +67,16 @@ PlanSettings Experts(int64_t expert, int64_t expert_tensor, PlanSettings setting
   return settings;
 }
 
+// Sequences of 12 tokens over two or three ranks.
+PlanSettings Context(int64_t context, ir::ContextCommunication how, PlanSettings settings) {
+  settings.strategy.context = context;
+  settings.context_communication = how;
+  return settings;
+}
+constexpr auto kRing = ir::ContextCommunication::kRing;
+constexpr auto kGather = ir::ContextCommunication::kAllGather;
+constexpr auto kExchange = ir::ContextCommunication::kAllToAll;
+
 // Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
 std::vector<ParityCase> CoveringSet() {
   return {
@@ -96,6 +106,12 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(MoeModel(), Experts(4, 1, Split(2, 2, true, 1, 4))),
       MakeCase(MoeModel(), Experts(2, 2, Recompute("full", Split(2, 2, false, 1, 4)))),
       MakeCase(Deep(MoeModel()), Experts(2, 2, Zero(Folded(2, "zb-v", Split(2, 2, true, 1, 4, "bf16"))))),
+      // Context parallelism, each way alone and composed.
+      MakeCase(LlamaModel(), Context(2, kRing, Split(1, 1, false, 1, 2))),
+      MakeCase(Gpt2Model(), Context(3, kGather, Split(2, 1, false, 1, 4))),
+      MakeCase(Qwen3Model(), Context(2, kExchange, Split(1, 2, true, 2, 4))),
+      MakeCase(Qwen2Model(), Recompute("selective", Zero(Pipeline(2, "1f1b", Context(2, kRing, Split(2, 1, false, 1, 6)))))),
+      MakeCase(LlamaModel(), Recompute("full", Zero(Context(2, kGather, Split(2, 2, true, 1, 4)), 3))),
       // Pipelines, ZeRO and recomputation, alone and composed.
       MakeCase(LlamaModel(), Pipeline(2, "1f1b", Split(1, 1, false, 1, 4))),
       MakeCase(LlamaModel(), Pipeline(2, "gpipe", Split(2, 1, false, 1, 6))),
