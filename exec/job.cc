@@ -44,6 +44,8 @@ ordered_json ToJson(const Job& job) {
           {"data", job.data},
           {"steps", job.steps},
           {"op_times", job.op_times == runtime::OpTimes::kEvents ? "events" : "activities"},
+          {"cuda_graph", job.cuda_graph},
+          {"memory_snapshot", job.memory_snapshot},
           {"warm_up_steps", job.warm_up_steps},
           {"keep_state", job.keep_state},
           {"folder", job.folder},
@@ -63,6 +65,8 @@ Result<Job> JobFromJson(const ordered_json& document) {
   HELM_ASSIGN_OR_RETURN(job.steps, JsonInt64(document, "steps", kContext));
   HELM_ASSIGN_OR_RETURN(const std::string op_times, JsonString(document, "op_times", kContext));
   job.op_times = op_times == "events" ? runtime::OpTimes::kEvents : runtime::OpTimes::kActivities;
+  HELM_ASSIGN_OR_RETURN(job.cuda_graph, JsonBool(document, "cuda_graph", kContext));
+  HELM_ASSIGN_OR_RETURN(job.memory_snapshot, JsonString(document, "memory_snapshot", kContext));
   HELM_ASSIGN_OR_RETURN(job.warm_up_steps, JsonInt64(document, "warm_up_steps", kContext));
   HELM_ASSIGN_OR_RETURN(job.keep_state, JsonBool(document, "keep_state", kContext));
   HELM_ASSIGN_OR_RETURN(job.folder, JsonString(document, "folder", kContext));

@@ -30,6 +30,9 @@ struct RankFault {
   runtime::Fault fault;
 };
 
+// With a CUDA graph: steps that run op by op before it, the last of them recorded.
+constexpr int64_t kStepsBeforeGraph = 3;
+
 struct Job {
   ir::Plan plan;
   std::string plan_path;  // in messages
@@ -42,6 +45,8 @@ struct Job {
   std::string tag;               // of the job in the folder: "split", "unsplit"
   int64_t threads_per_rank = 0;  // 0: leave as it is
   runtime::OpTimes op_times = runtime::OpTimes::kEvents;
+  bool cuda_graph = false;         // RunOptions::cuda_graph
+  std::string memory_snapshot;     // file; empty: none
   std::optional<RankFault> fault;  // tests only
 };
 

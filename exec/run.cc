@@ -67,11 +67,31 @@ Status CheckRunnable(const ir::Plan& plan, const std::string& plan_path) {
 
 // Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
 // epsilon.
+Status CheckGpuOptions(const ir::Plan& plan, const cluster::Device& device, const RunOptions& options) {
+  const std::string_view option = options.cuda_graph ? "--cuda-graph" : options.memory_snapshot.empty() ? "" : "--memory-snapshot";
+  if (!option.empty() && device.is_cpu) {
+    return InvalidError(fmt::format("{}: error: {} is for plans that run on a GPU, and this one runs on a CPU\nfix: leave it out",
+                                    options.plan_path, option));
+  }
+  if (options.cuda_graph && plan.strategy.world_size() > 1) {
+    return InvalidError(fmt::format(
+        "{}: error: --cuda-graph is for plans of one rank, and this one has {}: collectives cannot be recorded yet\nfix: leave it out",
+        options.plan_path, plan.strategy.world_size()));
+  }
+  if (options.cuda_graph && options.steps < kStepsBeforeGraph + 2) {
+    return InvalidError(
+        fmt::format("error: --cuda-graph needs at least {} steps: {} that are recorded, one that makes the graph, one that runs it",
+                    kStepsBeforeGraph + 2, kStepsBeforeGraph));
+  }
+  return OkStatus();
+}
+
 Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   HELM_RETURN_IF_ERROR(CheckRunnable(plan, options.plan_path));
   if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));
   HELM_ASSIGN_OR_RETURN(schedule::PlanParts parts, schedule::ReadParts(plan));
   HELM_RETURN_IF_ERROR(CheckFixedShapes(parts.model, options.plan_path));
+  HELM_RETURN_IF_ERROR(CheckGpuOptions(plan, parts.cluster.device, options));
   if (options.verify) HELM_RETURN_IF_ERROR(CheckVerifiable(parts.model, plan.strategy, options.plan_path));
   HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
   HELM_RETURN_IF_ERROR(DataLoader::Open(options.data, parts.model.vocab, plan.workload).status());
@@ -86,6 +106,8 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   request.job.keep_state = options.verify || !options.dump_state.empty();
   request.job.tag = "split";
   request.job.op_times = options.op_times;
+  request.job.cuda_graph = options.cuda_graph;
+  request.job.memory_snapshot = options.memory_snapshot;
   request.job.fault = options.fault;
   const cluster::Cluster& cluster = request.parts.cluster;
   if (cluster.device.is_cpu) request.job.threads_per_rank = cluster::ThreadsPerRank(cluster);
@@ -95,6 +117,8 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
 Job UnsplitJob(Job job) {
   job.plan = schedule::UnsplitPlan(std::move(job.plan));
   job.tag = "unsplit";
+  job.cuda_graph = false;
+  job.memory_snapshot.clear();
   job.fault.reset();
   return job;
 }

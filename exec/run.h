@@ -56,10 +56,13 @@ struct RunOptions {
   std::string plan_path;                                  // used in messages
   int64_t steps = 20;                                     // training steps
   runtime::OpTimes op_times = runtime::OpTimes::kEvents;  // GPU: what takes the times of ops in the steps that are recorded
-  bool verify = false;                                    // also run the unsplit model and compare (AdamW epsilon 1e-4 on both sides)
-  std::string dump_state;                                 // folder (docs/formats/state_dump.md); empty: none
-  std::string data;         // token shard or folder of shards (docs/formats/token_shard.md); empty: shipped text or random tokens
-  bool in_process = false;  // all ranks as threads of this process (exec/in_process.h); not for a launcher's ranks
+  // GPU, one rank: all steps but the first few are launched as one CUDA graph; the first ones are recorded op by op.
+  bool cuda_graph = false;
+  std::string memory_snapshot;  // GPU: file for torch.cuda._memory_viz (".RANK" is added when there are several)
+  bool verify = false;          // also run the unsplit model and compare (AdamW epsilon 1e-4 on both sides)
+  std::string dump_state;       // folder (docs/formats/state_dump.md); empty: none
+  std::string data;             // token shard or folder of shards (docs/formats/token_shard.md); empty: shipped text or random tokens
+  bool in_process = false;      // all ranks as threads of this process (exec/in_process.h); not for a launcher's ranks
   std::chrono::milliseconds timeout{60000};  // without progress of a rank
   std::string executable;                    // that the ranks run; empty: this process's own
   std::function<void(const RunEvent&)> observer;

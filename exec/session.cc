@@ -12,6 +12,7 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "core/file.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "exec/data_loader.h"
@@ -30,12 +31,25 @@ using nlohmann::ordered_json;
 
 constexpr int64_t kRecordsKept = 100;  // steps
 
-// From which step on ops are recorded. On a CPU always: it costs two looks at the clock. On a GPU it slows the step, so that the last few
-// steps are recorded for the timeline and those before them, untouched, are the measured step time.
-int64_t RecordedFrom(const Job& job, ir::DeviceKind device) {
+struct StepRange {
+  int64_t from = 0, to = 0;
+  bool Contains(int64_t step) const { return from <= step && step < to; }
+};
+
+// The steps whose ops are recorded. On a CPU all: it costs two looks at the clock. On a GPU it slows the step, so that the last few steps
+// are recorded for the timeline and those before them, untouched, are the measured step time. With a CUDA graph those before it are
+// recorded: its memory leaves no room for a step beside it.
+StepRange RecordedSteps(const Job& job, ir::DeviceKind device) {
   constexpr int64_t kRecordedSteps = 3;
-  if (device == ir::DeviceKind::kCpu) return 0;
-  return std::max(job.steps - kRecordedSteps, std::min(job.warm_up_steps + 1, job.steps - 1));
+  if (device == ir::DeviceKind::kCpu) return {0, job.steps};
+  if (job.cuda_graph) return {1, kStepsBeforeGraph};
+  return {std::max(job.steps - kRecordedSteps, std::min(job.warm_up_steps + 1, job.steps - 1)), job.steps};
+}
+
+// The steps whose times are the measured ones: behind the warm-up, and not recorded where there are such.
+StepRange MeasuredSteps(const Job& job, const StepRange& recorded) {
+  if (job.cuda_graph) return {std::max(job.warm_up_steps, recorded.to + 1), job.steps};  // the first one makes the graph
+  return {job.warm_up_steps, recorded.from > job.warm_up_steps ? recorded.from : job.steps};
 }
 
 // The tokens of one step, as the program's inputs of one rank.
@@ -77,7 +91,7 @@ class Session {
         rank_(context.world == nullptr ? 0 : context.world->rank()),
         step_(std::move(step)),
         program_(step_.OfRank(rank_)),
-        recorded_from_(RecordedFrom(job, program_.device)),
+        recorded_(RecordedSteps(job, program_.device)),
         loader_(std::move(loader)),
         feeder_(job_, program_, loader_, rank_) {}
 
@@ -121,9 +135,7 @@ class Session {
     return job_.fault && job_.fault->rank == rank_ ? std::optional(job_.fault->fault) : std::nullopt;
   }
 
-  Result<std::unique_ptr<runtime::Interpreter>> Prepare(const ir::Program& program, std::optional<runtime::Fault> fault = std::nullopt) {
-    runtime::InterpreterOptions options;
-    options.fault = fault;
+  Result<std::unique_ptr<runtime::Interpreter>> Prepare(const ir::Program& program, runtime::InterpreterOptions options = {}) {
     options.op_times = job_.op_times;
     if (context_.progress != nullptr) options.current_op = &context_.progress->op;
     HELM_ASSIGN_OR_RETURN(auto interpreter, runtime::Interpreter::Create(program, context_.world, rank_, options));
@@ -151,14 +163,18 @@ class Session {
 
   Status Train() {
     Enter(RankStage::kInitialising);
-    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, FaultOfRank()));
+    runtime::InterpreterOptions options;
+    options.fault = FaultOfRank();
+    options.graph = job_.cuda_graph;
+    options.memory_history = !job_.memory_snapshot.empty();
+    HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, options));
     Enter(RankStage::kTraining);
     for (int64_t step = 0; step < job_.steps; ++step) {
       if (context_.progress != nullptr) context_.progress->EnterStep(step);
       if (context_.interrupted != nullptr && context_.interrupted->load()) return {StatusCode::kInterrupted, "error: interrupted"};
       HELM_RETURN_IF_ERROR(feeder_.Feed(step, *interpreter));
       if (context_.world != nullptr) HELM_RETURN_IF_ERROR(context_.world->Barrier());
-      HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep(step >= recorded_from_));
+      HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep(recorded_.Contains(step)));
       HELM_RETURN_IF_ERROR(CheckLoss(step, *interpreter));
       if (context_.shares_process) record.memory_bytes_peak = Bytes();
       memory_bytes_peak_ = std::max(memory_bytes_peak_, record.memory_bytes_peak);
@@ -166,9 +182,16 @@ class Session {
       Keep(step, std::move(record));
       if (context_.on_step) context_.on_step(step, losses_.back());
     }
+    if (!job_.memory_snapshot.empty()) HELM_RETURN_IF_ERROR(WriteMemorySnapshot(*interpreter));
     if (!job_.keep_state) return OkStatus();
     HELM_ASSIGN_OR_RETURN(const RankState parameters, ReadParameters(program_, rank_, *interpreter));
     return Write(VerifyKind::kParameter, parameters);
+  }
+
+  Status WriteMemorySnapshot(const runtime::Interpreter& interpreter) const {
+    const bool alone = ir::WorldSize(step_.mesh()) == 1;
+    return WriteFileAtomically(alone ? job_.memory_snapshot : fmt::format("{}.{}", job_.memory_snapshot, rank_),
+                               interpreter.MemorySnapshot());
   }
 
   // In a pipeline only the ranks of the last stage have a loss; all of them the same one.
@@ -196,7 +219,7 @@ class Session {
 
   // A record has a few numbers for each op: a long run keeps those of its last steps.
   void Keep(int64_t step, runtime::StepRecord record) {
-    if (step < recorded_from_) return;
+    if (!recorded_.Contains(step)) return;
     records_.emplace(step, std::move(record));
     if (static_cast<int64_t>(records_.size()) > kRecordsKept) records_.erase(records_.begin());
   }
@@ -205,8 +228,8 @@ class Session {
   Result<std::optional<JobRecord>> Gather() {
     JobRecord record{.data = loader_.description(), .losses = losses_};
     HELM_ASSIGN_OR_RETURN(record.makespans, SlowestMakespans());
-    const int64_t kept_from = std::max(job_.warm_up_steps, records_.begin()->first);
-    const std::vector<Duration> kept(record.makespans.begin() + kept_from, record.makespans.end());
+    const int64_t kept_from = std::max(job_.cuda_graph ? 0 : job_.warm_up_steps, records_.begin()->first);
+    const std::vector<Duration> kept(record.makespans.begin() + kept_from, record.makespans.begin() + recorded_.to);
     const int64_t median = kept_from + static_cast<int64_t>(MedianIndex(kept));
 
     ir::Timeline own = TimelineOf(step_, rank_, records_.at(median), memory_bytes_peak_);
@@ -224,8 +247,8 @@ class Session {
       HELM_ASSIGN_OR_RETURN(timelines.emplace_back(), ir::TimelineFromJson(document, name));
     }
     record.timeline = Merge(timelines);
-    const int64_t steps_end = recorded_from_ > job_.warm_up_steps ? recorded_from_ : job_.steps;
-    record.timeline.steps.assign(record.makespans.begin() + job_.warm_up_steps, record.makespans.begin() + steps_end);
+    const StepRange measured = MeasuredSteps(job_, recorded_);
+    record.timeline.steps.assign(record.makespans.begin() + measured.from, record.makespans.begin() + measured.to);
     record.timeline.makespan = record.makespans[static_cast<size_t>(median)];
     record.timeline.plan = ir::Describe(job_.plan.strategy);
     record.timeline.program_hash = ir::ProgramHash(step_);
@@ -252,7 +275,7 @@ class Session {
   const int64_t rank_;
   const ir::StepPrograms step_;
   const ir::Program& program_;  // this rank's
-  const int64_t recorded_from_;
+  const StepRange recorded_;
   const DataLoader loader_;
   const Feeder feeder_;
   std::vector<double> losses_;

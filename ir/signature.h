@@ -55,6 +55,7 @@ TensorSignature SignatureOf(const Program& program, TensorId tensor);
 // (matrix products, attention; 0 for others). Source: techniques.md 4.6; causal attention counts the half that is computed.
 Bytes BytesRead(const OpSignature& signature);
 Flops FlopsOf(const OpSignature& signature);
+bool IsFusedAttention(const OpSignature& signature);  // forward or backward of scaled_dot_product_attention as one kernel
 
 // A collective as the cost tables know it: kind ("all_reduce", ...), reduce dtype, bytes (see CollectiveBytes), and where its group lies:
 // ranks, the most of them on one node, and how many groups of its kind have ranks on one node and run it at the same time, which share the

@@ -80,4 +80,8 @@ Flops FlopsOf(const OpSignature& signature) {
   return Flops(0);
 }
 
+bool IsFusedAttention(const OpSignature& signature) {
+  return std::ranges::find(kAttention, BaseName(signature.target), &AttentionOp::name) != kAttention.end();
+}
+
 }  // namespace helm::ir

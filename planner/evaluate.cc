@@ -1,7 +1,5 @@
 #include "planner/evaluate.h"
 
-#include <map>
-
 #include "cluster/cluster_reader.h"
 #include "cluster/placement.h"
 #include "ir/program_text.h"
@@ -10,7 +8,6 @@
 #include "planner/outside_memory.h"
 #include "planner/reserved_memory.h"
 #include "schedule/materialise.h"
-#include "sim/task_costs.h"
 
 namespace helm::planner {
 
@@ -102,33 +99,6 @@ Result<Evaluation> EvaluatePlan(const ir::Plan& plan, const cost::Estimator& est
   HELM_ASSIGN_OR_RETURN(const auto model, model::ModelFromJson(plan.model));
   HELM_ASSIGN_OR_RETURN(const auto cluster, cluster::ClusterFromJson(plan.cluster));
   return Evaluate(plan, model, cluster, estimator, options);
-}
-
-Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const cluster::Cluster& cluster) {
-  // Keyed by text: distinct, and in an order that does not depend on the plans' order.
-  std::map<std::string, ir::OpSignature> ops;
-  std::map<std::string, ir::CollectiveSignature> collectives;
-  for (const ir::Plan& plan : plans) {
-    HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
-    for (size_t c = 0; c < step.classes.size(); ++c) {
-      const ir::Program& program = step.classes[c];
-      for (const ir::Op& op : program.ops) {
-        if (op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv") {  // a message is priced at its sender
-          for (const auto& placement : sim::PlacementsOf(program, op, RepresentativeRank(step, c), cluster::DevicesPerDomain(cluster))) {
-            const auto signature = sim::CollectiveSignatureOf(program, op, placement);
-            collectives.emplace(ir::ToText(signature), signature);
-          }
-        } else if (op.kind == ir::OpKind::kCompute) {  // views and waits have no price of their own
-          auto signature = ir::SignatureOf(program, op);
-          ops.emplace(ir::ToText(signature), std::move(signature));
-        }
-      }
-    }
-  }
-  CostQueries queries;
-  for (auto& [key, op] : ops) queries.ops.push_back(std::move(op));
-  for (auto& [key, collective] : collectives) queries.collectives.push_back(collective);
-  return queries;
 }
 
 }  // namespace helm::planner

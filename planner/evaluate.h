@@ -57,11 +57,4 @@ sim::PriceBook MakePriceBook(const cost::Estimator& estimator, const cluster::Cl
 // What the simulator needs to know of the cluster.
 sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster);
 
-// Every distinct op and collective of the programs of these plans: what a cost table must hold to price them from measurements alone.
-struct CostQueries {
-  std::vector<ir::OpSignature> ops;
-  std::vector<ir::CollectiveSignature> collectives;
-};
-Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const cluster::Cluster& cluster);
-
 }  // namespace helm::planner

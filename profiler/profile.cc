@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <sstream>
+#include <type_traits>
 
 #include "runtime/measure.h"
 
@@ -151,10 +153,10 @@ class Session {
     result_.table = std::move(table);
   }
 
-  Status MeasureOps(const std::vector<ir::OpSignature>& ops) {
-    for (const ir::OpSignature& op : ops) {
+  Status MeasureOps(const std::vector<OpWork>& ops) {
+    for (const auto& [op, load] : ops) {
       if (result_.interrupted) return OkStatus();
-      auto bench = runtime::OpBench::Create(op, options_.device, world_.rank());
+      auto bench = runtime::OpBench::Create(op, options_.device, world_.rank(), load);
       HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
       const Item item{ir::ToText(op), [&] { return (*bench)->RunOnce(); }, options_.stopping};
       HELM_RETURN_IF_ERROR(Measure(item, result_.table.ops));
@@ -243,13 +245,17 @@ class Session {
   ProfileResult result_;
 };
 
-// The signatures whose rows are not in the table yet.
-template <typename Signature>
-std::vector<Signature> Missing(const std::vector<Signature>& wanted, const std::map<std::string, cost::Measurement>& known) {
-  std::vector<Signature> missing;
-  for (const Signature& signature : wanted) {
-    if (!known.contains(ir::ToText(signature))) missing.push_back(signature);
-  }
+// The items whose rows are not in the table yet.
+template <typename Work>
+std::vector<Work> Missing(const std::vector<Work>& wanted, const std::map<std::string, cost::Measurement>& known) {
+  const auto key = [](const Work& work) {
+    if constexpr (std::is_same_v<Work, OpWork>)
+      return ir::ToText(work.op);
+    else
+      return ir::ToText(work);
+  };
+  std::vector<Work> missing;
+  std::ranges::copy_if(wanted, std::back_inserter(missing), [&](const Work& work) { return !known.contains(key(work)); });
   return missing;
 }
 

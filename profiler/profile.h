@@ -17,6 +17,7 @@
 
 #include "core/status.h"
 #include "cost/cost_table.h"
+#include "ir/device_load.h"
 #include "ir/program.h"
 #include "ir/signature.h"
 #include "profiler/stopping_rule.h"
@@ -25,8 +26,14 @@
 
 namespace helm::profiler {
 
+// An op and, for a GPU, what else its part of the step does.
+struct OpWork {
+  ir::OpSignature op;
+  ir::DeviceLoad load;
+};
+
 struct WorkList {
-  std::vector<ir::OpSignature> ops;                  // distinct
+  std::vector<OpWork> ops;                           // distinct
   std::vector<ir::CollectiveSignature> collectives;  // distinct
 };
 

@@ -14,7 +14,7 @@ std::string Matrix(const char* dtype, int64_t rows, int64_t columns, bool persis
 
 Status Add(const std::string& text, WorkList& work) {
   HELM_ASSIGN_OR_RETURN(auto signature, ir::ParseOpSignature(text));
-  work.ops.push_back(std::move(signature));
+  work.ops.push_back({std::move(signature), {}});
   return OkStatus();
 }
 

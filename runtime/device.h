@@ -15,6 +15,7 @@
 #include "ir/program.h"
 #include "runtime/interpreter.h"
 #include "runtime/process_group.h"
+#include "runtime/recorded_work.h"
 
 namespace helm::runtime {
 
@@ -53,6 +54,12 @@ class Device {
   virtual void Synchronize() const = 0;
   virtual Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const = 0;
   virtual Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, OpTimes times) const = 0;
+  virtual std::unique_ptr<RecordedWork> MakeRecordedWork() const = 0;  // null on a CPU
+
+  // GPU: from here on the caching allocator keeps a history, each entry with the name that was set last.
+  virtual void RecordMemoryHistory() const = 0;
+  virtual void NameAllocations(const std::string& name) const = 0;
+  virtual std::string MemorySnapshot() const = 0;  // pickled, for torch.cuda._memory_viz; empty on a CPU
 };
 
 Result<std::unique_ptr<Device>> MakeCpuDevice();

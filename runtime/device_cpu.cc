@@ -23,6 +23,10 @@ class CpuDevice final : public Device {
   int64_t CacheBytes() const override { return std::clamp<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE), int64_t{8} << 20, int64_t{64} << 20); }
   Result<std::unique_ptr<ProcessGroup>> Connect(const GroupAddress& address) const override { return ConnectGloo(address); }
   Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t, OpTimes) const override { return std::unique_ptr<StepTimer>(); }
+  std::unique_ptr<RecordedWork> MakeRecordedWork() const override { return nullptr; }
+  void RecordMemoryHistory() const override {}
+  void NameAllocations(const std::string&) const override {}
+  std::string MemorySnapshot() const override { return ""; }
 };
 
 }  // namespace

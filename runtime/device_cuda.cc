@@ -9,6 +9,7 @@
 #include <c10/cuda/CUDAException.h>
 #include <c10/cuda/CUDAFunctions.h>
 #include <c10/cuda/CUDAStream.h>
+#include <torch/csrc/cuda/memory_snapshot.h>
 #include <torch/csrc/distributed/c10d/ProcessGroupNCCL.hpp>
 
 #include "runtime/device.h"
@@ -67,8 +68,18 @@ class CudaDevice final : public Device {
   }
   std::optional<double> ClockMegahertz() const override {
     constexpr int64_t kCycles = 200'000;  // some 100 us
-    // Of two lengths the difference: what events and the start of a kernel take is in both.
-    const double milliseconds = MillisecondsOfCycles(2 * kCycles) - MillisecondsOfCycles(kCycles);
+    // Of two lengths the difference: what events and the start of a kernel take is in both. Enqueued at once: the clock rises when the
+    // device waits for the host.
+    const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream(index_);
+    std::vector<at::cuda::CUDAEvent> marks;
+    for (int i = 0; i < 3; ++i) marks.emplace_back(cudaEventDefault);
+    marks[0].record(stream);
+    at::cuda::sleep(kCycles);
+    marks[1].record(stream);
+    at::cuda::sleep(2 * kCycles);
+    marks[2].record(stream);
+    marks[2].synchronize();
+    const double milliseconds = marks[1].elapsed_time(marks[2]) - marks[0].elapsed_time(marks[1]);
     return milliseconds > 0 ? std::optional(static_cast<double>(kCycles) / milliseconds / 1e3) : std::nullopt;
   }
   int64_t CacheBytes() const override { return at::cuda::getDeviceProperties(index_)->l2CacheSize; }
@@ -87,6 +98,13 @@ class CudaDevice final : public Device {
     }
   }
 
+  std::unique_ptr<RecordedWork> MakeRecordedWork() const override { return MakeCudaGraph(index_); }
+
+  // Without call stacks: an op's name says where an allocation comes from.
+  void RecordMemoryHistory() const override { torch::cuda::_record_memory_history(std::string("all"), std::nullopt); }
+  void NameAllocations(const std::string& name) const override { c10::cuda::CUDACachingAllocator::setUserMetadata(name); }
+  std::string MemorySnapshot() const override { return torch::cuda::_memory_snapshot_pickled(); }
+
   Result<std::unique_ptr<StepTimer>> MakeStepTimer(size_t ops, OpTimes times) const override {
     std::unique_ptr<OpClock> clock;
     if (times == OpTimes::kEvents) {
@@ -98,16 +116,6 @@ class CudaDevice final : public Device {
   }
 
  private:
-  double MillisecondsOfCycles(int64_t cycles) const {
-    const c10::cuda::CUDAStream stream = c10::cuda::getCurrentCUDAStream(index_);
-    at::cuda::CUDAEvent begin(cudaEventDefault);
-    at::cuda::CUDAEvent end(cudaEventDefault);
-    begin.record(stream);
-    at::cuda::sleep(cycles);
-    end.record(stream);
-    end.synchronize();
-    return begin.elapsed_time(end);
-  }
   c10::CachingDeviceAllocator::DeviceStats Stats() const { return c10::cuda::CUDACachingAllocator::getDeviceStats(index_); }
 
   c10::DeviceIndex index_;

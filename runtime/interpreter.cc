@@ -49,11 +49,13 @@ class DispatchInterpreter final : public Interpreter {
   Result<std::vector<std::byte>> ReadStorage(ir::StorageId storage) const override;
   Status WriteInput(const std::string& name, std::span<const std::byte> bytes) override;
   Result<std::vector<double>> ReadOutput(const std::string& name) const override;
+  std::string MemorySnapshot() const override { return device_->MemorySnapshot(); }
 
  private:
   void BeginStep(StepRecord& record);
   Status EndStep(StepRecord& record);
   Status RunOps(StepRecord& record);
+  Status RunGraph(StepRecord& record);
   Status RunOp(size_t index, StepRecord& record);
   void RunCall(size_t index, StepRecord& record);
   void RunStart(size_t index, StepRecord& record);
@@ -77,7 +79,9 @@ class DispatchInterpreter final : public Interpreter {
   std::vector<at::Tensor> storages_;  // by storage id: bytes of the persistent ones
   std::vector<at::Tensor> tensors_;   // by tensor id
   int64_t persistent_bytes_ = 0;
-  std::unique_ptr<StepTimer> timer_;  // null on a CPU
+  std::unique_ptr<StepTimer> timer_;       // null on a CPU
+  std::unique_ptr<RecordedWork> graph_;    // of a step; null until one is recorded
+  std::vector<at::Tensor> graph_tensors_;  // `tensors_` behind it: results that lie in its memory
 
   // Of the step that is running.
   int64_t steps_done_ = 0;
@@ -135,9 +139,11 @@ Status DispatchInterpreter::BindPersistentTensors() {
   storages_.resize(program_.storages.size());
   tensors_.resize(program_.tensors.size());
   const auto bytes = at::TensorOptions().dtype(c10::ScalarType::Byte).device(device_->torch_device());
+  if (options_.memory_history) device_->RecordMemoryHistory();
   for (size_t i = 0; i < program_.storages.size(); ++i) {
     const ir::Storage& storage = program_.storages[i];
     if (!storage.persistent) continue;
+    if (options_.memory_history) device_->NameAllocations(storage.name);
     storages_[i] = at::zeros({storage.bytes.count()}, bytes);
     persistent_bytes_ += storage.bytes.count();
   }
@@ -159,7 +165,8 @@ Result<StepRecord> DispatchInterpreter::RunStep(bool record_times) {
   StepRecord record;
   recording_ = record_times;
   BeginStep(record);
-  const Status status = RunOps(record);
+  const bool as_graph = options_.graph && !recording_ && steps_done_ > 0;
+  const Status status = as_graph ? RunGraph(record) : RunOps(record);
   if (!status.ok()) {
     for (auto& work : open_) work.reset();
     ended_.clear();
@@ -218,9 +225,25 @@ Status DispatchInterpreter::RunOps(StepRecord& record) {
   }
 }
 
+Status DispatchInterpreter::RunGraph(StepRecord& record) {
+  if (graph_ == nullptr) {
+    graph_ = device_->MakeRecordedWork();
+    HELM_CHECK(graph_ != nullptr, "only a GPU has graphs");
+    graph_->Begin();
+    const Status status = RunOps(record);
+    graph_->End();
+    HELM_RETURN_IF_ERROR(status);
+    graph_tensors_ = tensors_;
+  }
+  tensors_ = graph_tensors_;
+  graph_->Launch();
+  return OkStatus();
+}
+
 Status DispatchInterpreter::RunOp(size_t index, StepRecord& record) {
   if (options_.current_op != nullptr) options_.current_op->store(static_cast<int64_t>(index), std::memory_order_relaxed);
   if (options_.fault) HELM_RETURN_IF_ERROR(Misbehave(index));
+  if (options_.memory_history) device_->NameAllocations(DescribeOp(program_, ir::OpId(index)));
   const PlannedOp& op = plan_.ops[index];
   switch (op.kind) {
     case ir::OpKind::kCompute:

@@ -71,7 +71,11 @@ struct InterpreterOptions {
   // When given, RunStep stores the index of each op here before it runs it, and their number when the last has been launched (relaxed), for
   // whoever watches from another thread or process.
   std::atomic<int64_t>* current_op = nullptr;
-  std::optional<Fault> fault;  // tests only
+  // GPU, a program without collectives: steps whose ops are not recorded, behind the first one, are one CUDA graph. Its memory is not given
+  // back between the steps, and only the step that records it counts what is allocated.
+  bool graph = false;
+  bool memory_history = false;  // GPU: for MemorySnapshot
+  std::optional<Fault> fault;   // tests only
 };
 
 class Interpreter {
@@ -92,6 +96,9 @@ class Interpreter {
   // A named input (int64 or float values are given as the tensor's own bytes) and a named output of the last step, converted to double.
   virtual Status WriteInput(const std::string& name, std::span<const std::byte> bytes) = 0;
   virtual Result<std::vector<double>> ReadOutput(const std::string& name) const = 0;
+
+  // GPU: what the caching allocator gave out since this interpreter was made, by op, as torch.cuda._memory_viz reads it. Empty on a CPU.
+  virtual std::string MemorySnapshot() const = 0;
 };
 
 // Threads that ATen uses inside one op on this process. REQUIRES: called before the first op.

@@ -9,6 +9,7 @@
 
 #include "core/status.h"
 #include "core/units.h"
+#include "ir/device_load.h"
 #include "ir/signature.h"
 #include "runtime/communicator.h"
 #include "runtime/interpreter.h"
@@ -26,8 +27,9 @@ struct OpSample {
 // (runtime/training_load.h).
 class OpBench {
  public:
-  // `rank` chooses among several GPUs.
-  static Result<std::unique_ptr<OpBench>> Create(const ir::OpSignature& signature, ir::DeviceKind device, int64_t rank = 0);
+  // `rank` chooses among several GPUs; `load`: of the part of a step that the op belongs to (GPU).
+  static Result<std::unique_ptr<OpBench>> Create(const ir::OpSignature& signature, ir::DeviceKind device, int64_t rank = 0,
+                                                 const ir::DeviceLoad& load = {});
   virtual ~OpBench() = default;
   virtual Result<OpSample> RunOnce() = 0;
   virtual Bytes operand_bytes() const = 0;

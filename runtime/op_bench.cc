@@ -4,10 +4,11 @@
 //     are then not in cache, as after the other ops of a step;
 //  2. operands that the step wrote shortly before are written again.
 // On a GPU both are kernels on the op's own stream, and keep the device busy while the host launches the op, so that the time holds no wait
-// for the host; before them comes the load of a training step (runtime/training_load.h), several times as long as the op. An op's time is
-// the difference of two events, less what two events take longer than the next kernel of a stream would (MarkOverhead).
-// bench/op_fidelity_bench.cc compares with ops inside a step.
+// for the host; before them comes the load of its part of a training step (runtime/training_load.h), several times as long as the op: it
+// and the op together are the mixture of that part. An op's time is the difference of two events, less what two events take longer than the
+// next kernel of a stream would (MarkOverhead). bench/op_fidelity_bench.cc compares with ops inside a step.
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 #include <map>
 #include <random>
@@ -36,8 +37,8 @@ constexpr int64_t kSamplesPerRefresh = 8;   // in-place ops change persistent op
 
 constexpr int64_t kSweepCaches = 4;  // GPU: cache sizes that are written, some 60 us of work on the device before the op
 constexpr Duration kLoadLeast = Duration::Nanoseconds(3'000'000);
-constexpr int64_t kLoadOverOp = 2;  // the load lasts this many times the op
-constexpr Duration kLoadMost = Duration::Nanoseconds(50'000'000);
+constexpr int64_t kLoadOverOp = 5;  // the load lasts this many times the op
+constexpr Duration kLoadMost = Duration::Nanoseconds(200'000'000);
 constexpr int kMarkKernels = 200;  // some 0.4 ms
 constexpr int kMarkSamples = 15;
 
@@ -61,7 +62,7 @@ Result<Duration> MarkOverhead(const Device& device, TrainingLoad& load) {
     for (int sample = 0; sample < kMarkSamples; ++sample) {
       StepRecord record;
       record.ops.resize(1);
-      load.Enqueue(kLoadLeast);
+      load.Enqueue(kLoadLeast, {});
       timer->BeginStep(true);
       timer->BeginOp(0);
       for (int i = 0; i < kernels; ++i) one.add_(1);
@@ -89,8 +90,21 @@ Result<GpuCompanions*> CompanionsOf(const Device& device) {
   return companions.get();
 }
 
+// An operand's values are those of a step in what an operator's speed may depend on. AdamW takes roots of the second moments and powers of
+// the step: of negative values they would be no numbers, for which division and root have a slow path.
+bool IsNeverNegative(const std::string& target, size_t argument) {
+  constexpr size_t kSecondMoments = 3, kSteps = 5;  // exp_avg_sqs, max_exp_avg_sqs, state_steps of aten._fused_adamw_
+  return target.starts_with("aten._fused_adamw_") && kSecondMoments <= argument && argument <= kSteps;
+}
+
+struct OperandKind {
+  ir::TensorSignature signature;
+  bool never_negative = false;
+};
+
 template <typename T>
-void FillPattern(std::byte* data, const ir::TensorSignature& signature, std::mt19937_64& random) {
+void FillPattern(std::byte* data, const OperandKind& kind, std::mt19937_64& random) {
+  const ir::TensorSignature& signature = kind.signature;
   std::normal_distribution<float> normal;
   for (int64_t i = 0; i < kPatternElements; ++i) {
     T value{};
@@ -99,35 +113,37 @@ void FillPattern(std::byte* data, const ir::TensorSignature& signature, std::mt1
     } else if constexpr (std::is_same_v<T, bool>) {
       value = (random() & 1) != 0;
     } else {
-      value = static_cast<T>(normal(random));
+      const float number = normal(random);
+      value = static_cast<T>(kind.never_negative ? std::abs(number) : number);
     }
     std::memcpy(data + i * static_cast<int64_t>(sizeof(T)), &value, sizeof(T));
   }
 }
 
-std::vector<std::byte> MakePattern(const ir::TensorSignature& signature, std::mt19937_64& random) {
-  std::vector<std::byte> pattern(static_cast<size_t>(kPatternElements * ir::ElementBytes(signature.dtype)));
-  switch (signature.dtype) {
+std::vector<std::byte> MakePattern(const OperandKind& kind, std::mt19937_64& random) {
+  const ir::DataType dtype = kind.signature.dtype;
+  std::vector<std::byte> pattern(static_cast<size_t>(kPatternElements * ir::ElementBytes(dtype)));
+  switch (dtype) {
     case ir::DataType::kFloat32:
-      FillPattern<float>(pattern.data(), signature, random);
+      FillPattern<float>(pattern.data(), kind, random);
       break;
     case ir::DataType::kBFloat16:
-      FillPattern<c10::BFloat16>(pattern.data(), signature, random);
+      FillPattern<c10::BFloat16>(pattern.data(), kind, random);
       break;
     case ir::DataType::kFloat16:
-      FillPattern<c10::Half>(pattern.data(), signature, random);
+      FillPattern<c10::Half>(pattern.data(), kind, random);
       break;
     case ir::DataType::kInt64:
-      FillPattern<int64_t>(pattern.data(), signature, random);
+      FillPattern<int64_t>(pattern.data(), kind, random);
       break;
     case ir::DataType::kInt32:
-      FillPattern<int32_t>(pattern.data(), signature, random);
+      FillPattern<int32_t>(pattern.data(), kind, random);
       break;
     case ir::DataType::kUInt8:
-      FillPattern<uint8_t>(pattern.data(), signature, random);
+      FillPattern<uint8_t>(pattern.data(), kind, random);
       break;
     case ir::DataType::kBool:
-      FillPattern<bool>(pattern.data(), signature, random);
+      FillPattern<bool>(pattern.data(), kind, random);
       break;
   }
   return pattern;
@@ -137,9 +153,11 @@ std::vector<std::byte> MakePattern(const ir::TensorSignature& signature, std::mt
 class Operand {
  public:
   // `elements_least`: what the memory must hold, beyond what the operand itself spans.
-  Operand(const ir::TensorSignature& signature, int64_t elements_least, c10::Device device, std::mt19937_64& random)
-      : persistent_(signature.persistent), bytes_(SpannedElements(signature.shape, signature.strides) * ir::ElementBytes(signature.dtype)) {
-    const std::vector<std::byte> pattern = MakePattern(signature, random);
+  Operand(const OperandKind& kind, int64_t elements_least, c10::Device device, std::mt19937_64& random)
+      : persistent_(kind.signature.persistent),
+        bytes_(SpannedElements(kind.signature.shape, kind.signature.strides) * ir::ElementBytes(kind.signature.dtype)) {
+    const ir::TensorSignature& signature = kind.signature;
+    const std::vector<std::byte> pattern = MakePattern(kind, random);
     const auto length = static_cast<int64_t>(pattern.size());
     const auto options = at::TensorOptions().dtype(c10::ScalarType::Byte);
     const int64_t least = std::max({int64_t{1}, bytes_, elements_least * ir::ElementBytes(signature.dtype)});
@@ -148,7 +166,7 @@ class Operand {
     view_ = StridedView(memory_, signature.dtype, signature.shape, signature.strides, 0);
     pattern_ = at::empty({length}, options);
     std::memcpy(pattern_.mutable_data_ptr(), pattern.data(), pattern.size());
-    if (!memory_.is_cpu()) pattern_ = OnDevice(signature, whole_patterns, device);
+    if (!memory_.is_cpu()) pattern_ = OnDevice(kind, whole_patterns, device);
     Refill();
   }
 
@@ -169,11 +187,13 @@ class Operand {
 
  private:
   // Values of their own for the whole memory: repeated ones would switch fewer bits, and so draw less power, than those of a step.
-  at::Tensor OnDevice(const ir::TensorSignature& signature, int64_t bytes, c10::Device device) const {
+  at::Tensor OnDevice(const OperandKind& kind, int64_t bytes, c10::Device device) const {
+    const ir::TensorSignature& signature = kind.signature;
     const at::Tensor values = at::empty({bytes}, at::TensorOptions().dtype(c10::ScalarType::Byte).device(device));
     at::Tensor typed = values.view(ToScalarType(signature.dtype));
     if (typed.is_floating_point()) {
       typed.normal_();
+      if (kind.never_negative) typed.abs_();
     } else if (signature.index_bound > 0) {
       typed.random_(0, signature.index_bound);
     } else {
@@ -220,13 +240,13 @@ struct ToSlots {
 
 class DispatchOpBench final : public OpBench {
  public:
-  DispatchOpBench(ir::OpSignature signature, std::unique_ptr<Device> device, OperatorCall call)
-      : signature_(std::move(signature)), device_(std::move(device)), call_(std::move(call)) {}
+  DispatchOpBench(ir::OpSignature signature, const ir::DeviceLoad& load, std::unique_ptr<Device> device, OperatorCall call)
+      : signature_(std::move(signature)), load_(load), device_(std::move(device)), call_(std::move(call)) {}
 
-  Status MakeOperands(const std::vector<ir::TensorSignature>& tensors) {
+  Status MakeOperands(const std::vector<OperandKind>& tensors) {
     const c10::InferenceMode inference;
     std::mt19937_64 random(kSeed);
-    for (const ir::TensorSignature& tensor : tensors) {
+    for (const OperandKind& tensor : tensors) {
       operands_.emplace_back(tensor, ElementsLeast(signature_), device_->torch_device(), random);
       tensors_.push_back(operands_.back().view());
       operand_bytes_ += operands_.back().bytes();
@@ -299,7 +319,16 @@ class DispatchOpBench final : public OpBench {
     }
   }
 
-  void LoadDevice() { companions_->load.Enqueue(std::clamp(last_ * kLoadOverOp, kLoadLeast, kLoadMost)); }
+  // So much of everything that together with the op it is what this part of a step does.
+  void LoadDevice() {
+    const bool attention_op = ir::IsFusedAttention(signature_);
+    const Duration duration = std::clamp(last_ * kLoadOverOp, kLoadLeast, kLoadMost);
+    const double op = last_.seconds() / duration.seconds();
+    const auto beside = [op](double share, bool op_counts) { return std::clamp(share * (1 + op) - (op_counts ? op : 0), 0.0, 1.0); };
+    const double attention = beside(load_.attention, attention_op);
+    const double products = beside(load_.products, ir::FlopsOf(signature_).count() > 0 && !attention_op);
+    companions_->load.Enqueue(duration, {std::min(products, 1 - attention), attention});
+  }
 
   void SweepCache() {
     if (!device_->is_cpu()) {
@@ -338,6 +367,7 @@ class DispatchOpBench final : public OpBench {
   }
 
   ir::OpSignature signature_;
+  ir::DeviceLoad load_;
   std::unique_ptr<Device> device_;
   OperatorCall call_;
   std::vector<Operand> operands_;
@@ -353,15 +383,20 @@ class DispatchOpBench final : public OpBench {
 
 }  // namespace
 
-Result<std::unique_ptr<OpBench>> OpBench::Create(const ir::OpSignature& signature, ir::DeviceKind kind, int64_t rank) {
+Result<std::unique_ptr<OpBench>> OpBench::Create(const ir::OpSignature& signature, ir::DeviceKind kind, int64_t rank,
+                                                 const ir::DeviceLoad& load) {
   HELM_ASSIGN_OR_RETURN(std::unique_ptr<Device> device, Device::Make(kind, rank));
   std::vector<ir::TensorSignature> tensors;
   std::vector<CallArgument> arguments;
-  for (const ir::ArgumentSignature& argument : signature.arguments) arguments.push_back(std::visit(ToSlots{tensors}, argument));
+  std::vector<OperandKind> operands;
+  for (size_t i = 0; i < signature.arguments.size(); ++i) {
+    arguments.push_back(std::visit(ToSlots{tensors}, signature.arguments[i]));
+    while (operands.size() < tensors.size()) operands.push_back({tensors[operands.size()], IsNeverNegative(signature.target, i)});
+  }
   HELM_ASSIGN_OR_RETURN(OperatorCall call, OperatorCall::Make(signature.target, arguments, device->torch_device()));
-  auto bench = std::make_unique<DispatchOpBench>(signature, std::move(device), std::move(call));
+  auto bench = std::make_unique<DispatchOpBench>(signature, load, std::move(device), std::move(call));
   try {
-    HELM_RETURN_IF_ERROR(bench->MakeOperands(tensors));
+    HELM_RETURN_IF_ERROR(bench->MakeOperands(operands));
   } catch (const std::exception& error) {
     return UnavailableError("error: cannot allocate the operands of " + ir::ToText(signature) + ": " + error.what());
   }

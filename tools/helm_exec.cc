@@ -85,6 +85,7 @@ Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ir::ReadPlan(arguments.plan));
   std::vector<std::string> outputs = tools::PathsOf(arguments.outputs);
   outputs.push_back(arguments.predicted_trace);
+  outputs.push_back(arguments.run.memory_snapshot);
   HELM_RETURN_IF_ERROR(tools::CheckOutputs(outputs, {arguments.plan}));
   tools::Progress progress("running");
   auto run = exec::Run(plan, WithReporting(arguments, progress));
@@ -124,6 +125,8 @@ int main(int argc, char** argv) {
   app.add_option("--op-times", arguments.op_times,
                  "GPU: take the times of ops by CUDA events on the streams or by CUPTI's activity records beside them")
       ->check(CLI::IsMember({"events", "activities"}));
+  app.add_flag("--cuda-graph", arguments.run.cuda_graph, "GPU, one rank: launch the steps as one CUDA graph each");
+  app.add_option("--memory-snapshot", arguments.run.memory_snapshot, "GPU: write what the allocator gave out, for torch.cuda._memory_viz");
   app.add_option("--cost-table", arguments.cost_tables, "measured costs for the prediction, beside the plan's own");
   helm::tools::AddTimelineOptions(app, arguments.outputs);
   app.add_option("--predicted-trace", arguments.predicted_trace, "write the predicted timeline of this plan");

@@ -12,6 +12,7 @@
 #include "core/located_yaml.h"
 #include "core/preset.h"
 #include "cost/chain.h"
+#include "planner/cost_queries.h"
 #include "planner/evaluate.h"
 #include "planner/memory_bound.h"
 #include "planner/space.h"
@@ -46,7 +47,9 @@ Result<profiler::WorkList> ListFor(const config::RunConfig& config) {
     if (sharded && !fits) plans.push_back(planner::MakePlan(config, *sharded));
   }
   HELM_ASSIGN_OR_RETURN(planner::CostQueries queries, planner::CostQueriesOf(plans, config.cluster));
-  return profiler::WorkList{std::move(queries.ops), std::move(queries.collectives)};
+  profiler::WorkList work{.collectives = std::move(queries.collectives)};
+  for (auto& [signature, load] : queries.ops) work.ops.push_back({std::move(signature), load});
+  return work;
 }
 
 Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {

@@ -16,3 +16,11 @@ good.yaml:3:1: error: this is a run configuration, not a plan
       | ^
   fix: helm-plan makes a plan of it, helm-sim prices it as it is
 [exit 2]
+$ helm-exec $TMP/plan.yaml --cuda-graph --steps 8
+$TMP/plan.yaml: error: --cuda-graph is for plans that run on a GPU, and this one runs on a CPU
+fix: leave it out
+[exit 2]
+$ helm-exec $TMP/plan.yaml --memory-snapshot $TMP/snapshot.pickle --steps 8
+$TMP/plan.yaml: error: --memory-snapshot is for plans that run on a GPU, and this one runs on a CPU
+fix: leave it out
+[exit 2]

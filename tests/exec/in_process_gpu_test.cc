@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "cluster/gpu_facts.h"
+#include "core/file.h"
 #include "exec/run.h"
 #include "training_plan.h"
 
@@ -73,6 +74,42 @@ TEST(ExecGpu, TrainsAndMeasures) {
   EXPECT_FALSE(result->timeline.events.empty());
   ASSERT_EQ(result->timeline.ranks.size(), 1u);
   EXPECT_TRUE(result->timeline.ranks.front().memory_bytes_reserved.has_value());
+}
+
+// The kernels are those that run one by one otherwise, so the losses are the same to the last bit.
+TEST(ExecGpu, GraphIsTheSameTraining) {
+  if (cluster::ReadGpuFacts().empty()) GTEST_SKIP() << "no NVIDIA GPU";
+  RunOptions options;
+  options.steps = 8;
+  const ir::Plan plan =
+      OnGpu(MakePlan(ModelForGpu(), {.strategy = {.micro_batch = 2}, .dtype = ir::DataType::kBFloat16, .sequence_length = 16}), 1);
+  const auto one_by_one = exec::Run(plan, options);
+  ASSERT_TRUE(one_by_one.ok()) << one_by_one.status().message();
+  options.cuda_graph = true;
+  const auto graph = exec::Run(plan, options);
+  ASSERT_TRUE(graph.ok()) << graph.status().message();
+  EXPECT_EQ(graph->losses, one_by_one->losses);
+  // The graph's random state: two numbers, each in a block of 512 bytes (torch's CUDAGeneratorState).
+  EXPECT_EQ(graph->memory_bytes_peak, one_by_one->memory_bytes_peak + Bytes(2 * 512));
+  // Steps 1 and 2 are recorded, step 3 makes the graph, steps 4 to 7 run it.
+  EXPECT_EQ(graph->timeline.steps.size(), 4u);
+  EXPECT_FALSE(graph->timeline.events.empty());
+  EXPECT_LT(graph->step_time, one_by_one->step_time) << "a model this small waits for the host";
+}
+
+TEST(ExecGpu, SnapshotNamesOps) {
+  if (cluster::ReadGpuFacts().empty()) GTEST_SKIP() << "no NVIDIA GPU";
+  RunOptions options;
+  options.steps = 2;
+  options.memory_snapshot = testing::TempDir() + "/helm_snapshot.pickle";
+  const ir::Plan plan =
+      OnGpu(MakePlan(ModelForGpu(), {.strategy = {.micro_batch = 2}, .dtype = ir::DataType::kBFloat16, .sequence_length = 16}), 1);
+  const auto result = exec::Run(plan, options);
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  const auto snapshot = ReadFile(options.memory_snapshot);
+  ASSERT_TRUE(snapshot.ok());
+  EXPECT_EQ(snapshot->substr(0, 2), "\x80\x02") << "a pickle of protocol 2";
+  for (const char* part : {"segments", "device_traces", "aten.mm", "parameter"}) EXPECT_THAT(*snapshot, HasSubstr(part));
 }
 
 TEST(ExecGpu, EveryKindOfOpTimeIsTaken) {
