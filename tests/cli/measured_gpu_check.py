@@ -12,8 +12,12 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 TRACES = ROOT / "traces/h200-sxm-141gb"
-# llama3.2-1b is off by 5.05 %, the others by less than 5 % (docs/validation.md): a change that makes one worse is seen.
-STEP_TIME, ALLOCATED, RESERVED = 0.052, 0.001, 0.01
+# Step times: gpt3-6.7b is off by 6.8 %, its recompute variant by 5.1 %, the others by less than 4 %; reserved memory: llama3-8b-32k by 3.3 %, the others by less
+# than 1 % (docs/validation.md says why): a change that makes one worse is seen.
+ALLOCATED = 0.001
+STEP_TIME = {"gpt3-6.7b": 0.070, "gpt3-6.7b-recompute": 0.053}
+RESERVED = {"llama3-8b-32k": 0.035}
+STEP_TIME_ELSE, RESERVED_ELSE = 0.04, 0.01
 
 
 def run(*command):
@@ -35,9 +39,9 @@ def check(binaries, measured, folder):
     step = steps[(len(steps) - 1) // 2]
     memory = comparison["measured"]["peak_memory"]
     errors = [(name, (found - wanted) / wanted, bound) for name, found, wanted, bound in (
-        ("step time", prediction["step_time_s"], step, STEP_TIME),
+        ("step time", prediction["step_time_s"], step, STEP_TIME.get(measured.stem, STEP_TIME_ELSE)),
         ("allocated memory", prediction["peak_memory"]["allocated_bytes"], memory["allocated_bytes"], ALLOCATED),
-        ("reserved memory", prediction["peak_memory"]["reserved_bytes"], memory["reserved_bytes"], RESERVED))]
+        ("reserved memory", prediction["peak_memory"]["reserved_bytes"], memory["reserved_bytes"], RESERVED.get(measured.stem, RESERVED_ELSE)))]
     print(measured.stem, *(f"{name} {100 * error:+.2f} %" for name, error, _ in errors))
     for name, error, bound in errors:
         assert abs(error) <= bound, (measured, name, error)
@@ -48,7 +52,7 @@ def main():
     binaries = pathlib.Path(sys.argv[1])
     os.environ["HELM_CONFIG_DIR"] = str(ROOT / "configs")
     files = sorted(path for path in TRACES.glob("*.json") if path.name != "ops.json")
-    assert len(files) >= 5, files
+    assert len(files) >= 8, files
     with tempfile.TemporaryDirectory() as name:
         pairs = sorted(check(binaries, measured, pathlib.Path(name)) for measured in files)
     assert [predicted for _, predicted in pairs] == sorted(predicted for _, predicted in pairs), "the order of the programs is wrong"
