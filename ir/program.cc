@@ -116,6 +116,7 @@ bool IsContiguous(const Tensor& tensor) { return tensor.strides == ContiguousStr
 
 std::vector<TensorId> TensorArguments(const Op& op) {
   std::vector<TensorId> tensors;
+  tensors.reserve(op.arguments.size());
   for (const Argument& argument : op.arguments) {
     if (const auto* tensor = std::get_if<TensorId>(&argument)) tensors.push_back(*tensor);
     if (const auto* list = std::get_if<std::vector<TensorId>>(&argument)) tensors.insert(tensors.end(), list->begin(), list->end());

@@ -186,6 +186,8 @@ class ProgramBuilder {
  private:
   ir::OpId Push(ir::OpKind kind, const std::string& target, std::vector<ir::Argument> arguments);
   ir::TensorId NewTensor(ir::OpId producer, ir::DataType dtype, ir::Shape shape, ir::Shape strides, int64_t offset, ir::StorageId storage);
+  ir::TensorId NewTensor(std::string name, ir::OpId producer, ir::DataType dtype, ir::Shape shape, ir::Shape strides, int64_t offset,
+                         ir::StorageId storage);
   ir::TensorId NewResult(ir::OpId producer, const ResultSpec& spec, ir::StorageRole role);
   ir::TensorId NewVersion(ir::OpId producer, ir::TensorId of);
   ir::TensorId ViewOf(const std::string& target, std::vector<ir::Argument> arguments, ir::TensorId x, ir::Shape shape, ir::Shape strides,

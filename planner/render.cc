@@ -14,6 +14,7 @@ namespace {
 constexpr int kSchemaVersion = 1;
 constexpr size_t kRunnersUpShown = 3;
 constexpr size_t kParetoShown = 4;
+constexpr size_t kNotModelledShown = 2;
 
 std::string Row(const Candidate& candidate) {
   return fmt::format("{:<46} {:>10}  {:>10}", ir::Describe(candidate.strategy), FormatDuration(candidate.prediction.step_time),
@@ -61,6 +62,25 @@ std::string NotModelled(const std::vector<std::string>& switches) {
   return text;
 }
 
+// The same in a search's report, which has to fit a screen.
+std::string NotModelledBriefly(const std::vector<std::string>& switches, const RenderOptions& options) {
+  if (options.explain || switches.size() <= kNotModelledShown + 1) return NotModelled(switches);
+  const std::vector<std::string> shown(switches.begin(), switches.begin() + kNotModelledShown);
+  return NotModelled(shown) +
+         fmt::format("not modelled   {} switches more of the framework: --explain names them\n", switches.size() - shown.size());
+}
+
+// The command to type next.
+std::string Next(const config::RunConfig& config, const std::string& plan) {
+  if (config.cluster.local) return fmt::format("next           helm-exec {} --verify\n", plan);
+  const std::string& framework = config.software.framework;
+  const bool megatron = framework == "megatron-core" || framework == "megatron-lm";
+  const std::string trainer = megatron ? "megatron" : framework == "torchtitan" || framework == "deepspeed" ? framework : "";
+  const std::string there = fmt::format("on the cluster: torchrun, mpirun or srun with helm-exec {} (docs/execution.md)", plan);
+  if (trainer.empty()) return "next           " + there + "\n";
+  return fmt::format("next           helm-plan {} --export {} (docs/export.md), or {}\n", plan, trainer, there);
+}
+
 // How the numbers were found, where that is not the usual way.
 std::string Form(const std::string& not_written_out_because) {
   return not_written_out_because.empty() ? "" : fmt::format("step           not written out: {}\n", not_written_out_because);
@@ -80,8 +100,9 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
                       config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
                       config.workload.sequence_length, ir::Name(config.workload.dtype));
   text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
-  text += NotModelled(model::UnmodelledSwitches(config.model, config.workload, config.software, result.best.plan.strategy)) +
-          Form(result.best_not_written_out_because);
+  text +=
+      NotModelledBriefly(model::UnmodelledSwitches(config.model, config.workload, config.software, result.best.plan.strategy), options) +
+      Form(result.best_not_written_out_because);
   text += ToText(result.best.prediction);
   text += fmt::format("searched       {} simulated ({} written out), {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
                       WrittenOut(result), result.pruned.size(), result.search_time_s,
@@ -92,12 +113,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
     text += RunnersUp(result, kRunnersUpShown);
   }
   text += Pareto(result);
-  if (!options.plan_path.empty()) {
-    text += config.cluster.local
-                ? fmt::format("next           helm-exec {} --verify\n", options.plan_path)
-                : fmt::format("next           on the cluster: torchrun, mpirun or srun with helm-exec {} (docs/execution.md)\n",
-                              options.plan_path);
-  }
+  if (!options.plan_path.empty()) text += Next(config, options.plan_path);
   return text;
 }
 

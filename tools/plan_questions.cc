@@ -172,7 +172,7 @@ std::optional<int> AnswerPlanQuestion(int argc, char** argv) {
         ->required();
   }
   app.add_option("--cost-table", arguments.cost_tables, "measured costs beside the plan's own; may be repeated, later rows win");
-  if (const auto code = Parse(app, argc - 1, argv + 1)) return *code;
+  if (const auto code = Parse(app, argc - 1, argv + 1)) return code;
   return ExitCodeOf([&] { return question->answer(arguments); });
 }
 

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/hash.h"
+#include "ir/schedule_csv.h"
 #include "mutation.h"
 #include "parity.h"
 
@@ -29,6 +30,13 @@ PlanSettings Pipeline(int64_t stages, const std::string& schedule, PlanSettings 
 PlanSettings Folded(int64_t stages, const std::string& schedule, PlanSettings settings) {
   settings.strategy.virtual_pipeline = 2;
   return Pipeline(stages, schedule, std::move(settings));
+}
+
+// Three micro-batches on two stages in an order that no named schedule has: the last one first, weight gradients apart on one stage alone.
+PlanSettings OwnSchedule(PlanSettings settings) {
+  settings.strategy.schedule_rows =
+      ir::ParseScheduleCsv("0F2,0F1,0I2,0F0,0I1,0W2,0I0,0W0,0W1\n1F2,1B2,1F1,1B1,1F0,1B0\n", "own.csv").value();
+  return Pipeline(2, "csv", std::move(settings));
 }
 
 // As many layers as two chunks on each of two stages need.
@@ -122,6 +130,7 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(LlamaModel(), Pipeline(2, "zb-h2", Split(1, 2, false, 1, 4))),
       MakeCase(Deep(Gpt2Model()), Folded(2, "zb-v", Split(2, 2, true, 1, 8))),
       MakeCase(Deep(LlamaModel()), Folded(2, "dualpipev", Split(2, 1, false, 1, 10))),
+      MakeCase(Gpt2Model(), OwnSchedule(Split(2, 1, false, 1, 6))),
       MakeCase(LlamaModel(), Zero(Split(2, 1, false, 1, 4))),
       MakeCase(Gpt2Model(), Zero(Split(3, 2, true, 1, 6))),
       MakeCase(Qwen2Model(), Zero(Split(2, 2, false, 2, 8, "bf16"))),
