@@ -23,6 +23,8 @@ Status Check(const Subject& subject) {
               "its tensor parallelism takes zero 0 to 2");
   refusals.If(strategy.recompute != "none", "strategy.recompute " + strategy.recompute,
               "the model's code calls checkpointing, no key of its file does");
+  refusals.If(strategy.context > 1, fmt::format("strategy.context {}", strategy.context),
+              "its sequence parallelism is the model's code: attention wrapped for it, no key of its file");
   refusals.If(strategy.expert > 1, fmt::format("strategy.expert {}", strategy.expert), "the model's code makes its expert groups");
   refusals.If(strategy.zero == 2 && strategy.fsdp_shard > 0, "strategy.fsdp with zero 2", "with stage 2 all parameters stay whole");
   return refusals.ToStatus();

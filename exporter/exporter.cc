@@ -66,7 +66,7 @@ Result<Subject> SubjectOf(const ir::Plan& plan) {
 // The strategy with one way to say what has several: even stages, shards over all ranks, a schedule by name or by its rows.
 Result<ir::Strategy> Normalised(const Subject& subject) {
   ir::Strategy strategy = subject.strategy;
-  if (strategy.zero == 3 && strategy.fsdp_shard == strategy.data) strategy.fsdp_shard = 0;
+  if (strategy.zero == 3 && strategy.fsdp_shard == strategy.data * strategy.context) strategy.fsdp_shard = 0;
   if (strategy.head_stage + 1 == strategy.pipeline) strategy.head_stage = -1;
   ir::Strategy even = strategy;
   even.stages.clear();
@@ -101,6 +101,7 @@ Status CheckSame(const std::string& trainer, const Subject& written, const Subje
   HELM_ASSIGN_OR_RETURN(const ir::Strategy b, Normalised(read));
   const char* what = a != b ? "strategy" : written.workload != read.workload ? "workload" : nullptr;
   if (Normalised(written.model, a.tensor) != Normalised(read.model, b.tensor)) what = "model";
+  if (written.software != read.software) what = "software";
   if (what == nullptr) return OkStatus();
   return InternalError(fmt::format("error: the export for {} reads back as another {}: {}, written was {}", trainer, what,
                                    ir::Describe(read.strategy), ir::Describe(written.strategy)));
@@ -131,6 +132,7 @@ Result<ir::Plan> ReadBack(const std::string& trainer, const Exported& exported, 
   ir::Plan plan = base;
   plan.model = model::ToJson(subject.model);
   plan.workload = subject.workload;
+  plan.software = subject.software;
   plan.strategy = subject.strategy;
   plan.passes.clear();
   plan.program_hash.clear();

@@ -32,6 +32,7 @@ Status Check(const Subject& subject) {
   refusals.If(subject.cluster.node_count > 1, "a cluster of several nodes", "it starts on one, and its ranks lie pipeline before data");
   refusals.If(strategy.zero > 0, fmt::format("strategy.zero {}", strategy.zero), "it shards nothing; use zero: 0");
   refusals.If(strategy.recompute != "none", "strategy.recompute " + strategy.recompute, "it computes nothing again");
+  refusals.If(strategy.context > 1, fmt::format("strategy.context {}", strategy.context), "its ranks have whole sequences");
   refusals.If(strategy.sequence_parallel, "strategy.sequence_parallel", "its tensor ranks keep whole activations");
   refusals.If(strategy.pipeline > 1 && strategy.schedule != "gpipe", "strategy.schedule " + strategy.schedule, "its pipelines run gpipe");
   refusals.If(!strategy.stages.empty(), "strategy.stages", "its stages have equally many layers");

@@ -58,11 +58,32 @@ std::vector<ir::Stage> StagesOf(std::string_view layout) {
   return stages;
 }
 
+// How ranks of a sequence exchange keys and values; Megatron's zig-zag of positions is HELM's.
+struct CommunicationName {
+  const char* word;
+  ir::ContextCommunication communication;
+};
+constexpr CommunicationName kCommunications[] = {{"p2p", ir::ContextCommunication::kRing},
+                                                 {"allgather", ir::ContextCommunication::kAllGather},
+                                                 {"a2a", ir::ContextCommunication::kAllToAll}};
+
+std::string CommunicationWord(ir::ContextCommunication communication) {
+  return std::ranges::find(kCommunications, communication, &CommunicationName::communication)->word;
+}
+
+void TakeCommunication(OptionList& options, ir::Software& software) {
+  const std::string word = options.Take("--cp-comm-type").value_or("");
+  for (const CommunicationName& name : kCommunications) {
+    if (word == name.word) software.context_communication = name.communication;
+  }
+}
+
 void AddParallelism(const Subject& subject, OptionList& options) {
   const ir::Strategy& strategy = subject.strategy;
   options.Add("--tensor-model-parallel-size", strategy.tensor);
   options.Add("--pipeline-model-parallel-size", strategy.pipeline);
   options.Add("--context-parallel-size", strategy.context);
+  if (strategy.context > 1) options.Add("--cp-comm-type", CommunicationWord(subject.software.context_communication));
   options.FlagIf(strategy.sequence_parallel, "--sequence-parallel");
   // Exactly one of the two, or neither (validate_args).
   if (!strategy.stages.empty()) {
@@ -173,7 +194,7 @@ void TakeDataParallelism(OptionList& options, int64_t data, ir::Strategy& strate
     options.Take("--ckpt-format");
     options.Take("--outer-dp-sharding-strategy");
     const int64_t copies = options.TakeInt("--num-distributed-optimizer-instances", 1);
-    if (copies > 1) strategy.fsdp_shard = data / copies;
+    if (copies > 1) strategy.fsdp_shard = data * strategy.context / copies;
     strategy.fsdp_replicate = copies;
   }
   options.TakeFlag("--overlap-grad-reduce");
@@ -216,6 +237,7 @@ Status FromMegatron(const Exported& exported, Subject& subject) {
   HELM_ASSIGN_OR_RETURN(const int64_t world, WorldSizeOf(exported.text));
   subject.strategy = {};
   TakeParallelism(options, subject.strategy);
+  TakeCommunication(options, subject.software);
   const int64_t split = subject.strategy.tensor * subject.strategy.pipeline * subject.strategy.context;
   if (split < 1 || world % split != 0)
     return InvalidError(fmt::format("error: {} ranks are not divisible by tensor x pipeline x context {}", world, split));

@@ -12,7 +12,7 @@
 namespace helm::exporter {
 
 Result<Exported> ToMegatron(const Subject& subject);
-// Sets model, workload and strategy.
+// Sets model, workload, strategy, and of the software how sequences are exchanged.
 Status FromMegatron(const Exported& exported, Subject& subject);
 
 }  // namespace helm::exporter

@@ -70,6 +70,11 @@ Status Check(const Subject& subject) {
               "its tensor parallelism is always sequence parallel");
   refusals.If(strategy.recompute == "selective" || strategy.recompute == "custom", "strategy.recompute " + strategy.recompute,
               "its selective mode keeps other tensors than HELM's; allowed: none, full");
+  refusals.If(strategy.context > 1 && (strategy.zero < 2 || strategy.fsdp_replicate > 1),
+              fmt::format("strategy.context {} without parameters sharded over all ranks", strategy.context),
+              "its context ranks share parameters with the data ranks; use zero: 3");
+  refusals.If(strategy.context > 1 && subject.software.context_communication == ir::ContextCommunication::kAllToAll,
+              "software.context_communication all_to_all", "its context ranks keep their positions; allowed: ring, all_gather");
   refusals.If(strategy.expert > 1, fmt::format("strategy.expert {}", strategy.expert),
               "it spreads experts over ranks that share parameters");
   refusals.If(subject.workload.dtype == ir::DataType::kFloat16, "workload.dtype fp16", "it trains in bfloat16 or float32");
@@ -125,13 +130,16 @@ void AddTraining(const Subject& subject, TomlSections& toml) {
   toml.AddRaw("training", "seed", std::to_string(workload.seed));
 }
 
-void AddDegrees(const ir::Strategy& strategy, TomlSections& toml) {
+void AddDegrees(const Subject& subject, TomlSections& toml) {
+  const ir::Strategy& strategy = subject.strategy;
   const int64_t copies = strategy.zero == 0 ? strategy.data : strategy.fsdp_replicate;
   toml.Add("parallelism", "data_parallel_replicate_degree", copies);
   toml.Add("parallelism", "data_parallel_shard_degree", strategy.data / copies);
   if (strategy.zero > 0) toml.AddText("parallelism", "fsdp_reshard_after_forward", strategy.zero == 3 ? "always" : "never");
   toml.Add("parallelism", "tensor_parallel_degree", strategy.tensor);
   toml.Add("parallelism", "context_parallel_degree", strategy.context);
+  const bool ring = subject.software.context_communication == ir::ContextCommunication::kRing;  // shards go round by an all-to-all
+  if (strategy.context > 1) toml.AddText("parallelism", "context_parallel_rotate_method", ring ? "alltoall" : "allgather");
   toml.Add("parallelism", "pipeline_parallel_degree", strategy.pipeline);
 }
 
@@ -193,19 +201,22 @@ void TakeTraining(TomlSections& toml, ir::Workload& workload) {
   workload.seed = ParseUint64(toml.TakeRaw("training", "seed").value_or("")).value_or(0);
 }
 
-void TakeDegrees(TomlSections& toml, ir::Strategy& strategy) {
+void TakeDegrees(TomlSections& toml, ir::Software& software, ir::Strategy& strategy) {
   const int64_t copies = toml.TakeInt("parallelism", "data_parallel_replicate_degree", 1);
   const int64_t shards = toml.TakeInt("parallelism", "data_parallel_shard_degree", 1);
   const std::string reshard = toml.TakeText("parallelism", "fsdp_reshard_after_forward", "");
   strategy.data = copies * shards;
   if (!reshard.empty()) {
     strategy.zero = reshard == "always" ? 3 : 2;
-    strategy.fsdp_shard = shards;
     strategy.fsdp_replicate = copies;
   }
   strategy.tensor = toml.TakeInt("parallelism", "tensor_parallel_degree", 1);
   strategy.sequence_parallel = strategy.tensor > 1;
   strategy.context = toml.TakeInt("parallelism", "context_parallel_degree", 1);
+  if (!reshard.empty()) strategy.fsdp_shard = shards * strategy.context;
+  const std::string rotate = toml.TakeText("parallelism", "context_parallel_rotate_method", "");
+  if (rotate == "alltoall") software.context_communication = ir::ContextCommunication::kRing;
+  if (rotate == "allgather") software.context_communication = ir::ContextCommunication::kAllGather;
   strategy.pipeline = toml.TakeInt("parallelism", "pipeline_parallel_degree", 1);
 }
 
@@ -219,7 +230,7 @@ Result<Exported> ToTorchtitan(const Subject& subject) {
   toml.AddText("model", "name", flavor.name);
   toml.AddText("model", "flavor", flavor.flavor);
   AddTraining(subject, toml);
-  AddDegrees(subject.strategy, toml);
+  AddDegrees(subject, toml);
   HELM_RETURN_IF_ERROR(AddPipeline(subject, toml, exported));
   toml.AddText("activation_checkpoint", "mode", subject.strategy.recompute);
   exported.text =
@@ -238,7 +249,7 @@ Status FromTorchtitan(const Exported& exported, Subject& subject) {
     return InvalidError(fmt::format("error: model {} {} is not {}", name, flavor, subject.model.name));
   }
   ir::Strategy strategy;
-  TakeDegrees(toml, strategy);
+  TakeDegrees(toml, subject.software, strategy);
   TakeTraining(toml, subject.workload);
   strategy.micro_batch = toml.TakeInt("training", "local_batch_size", 8);
   HELM_RETURN_IF_ERROR(TakePipeline(toml, exported, subject.model, strategy));

@@ -336,15 +336,21 @@ AttentionGradients ExchangingBackward(Step& step, const AttentionSaved& saved, T
 
 }  // namespace
 
-void MakeContextTables(Step& step, TensorId like) {
+void MakeContextPositions(Step& step, TensorId like) {
   ProgramBuilder& b = step.b;
   b.Label("context.tables");
   const int64_t ranks = Ranks(step), half = HalfPositions(step);
-  ContextTables& tables = step.context;
   const TensorId count = Count(step, like, half);
   const TensorId first = b.AddScalar(count, RankExpression{-1, {{"context", half}}});
   const TensorId second = b.AddScalar(count, RankExpression{(2 * ranks - 1) * half - 1, {{"context", -half}}});
-  tables.positions = b.Cat({first, second}, 0);
+  step.context.positions = b.Cat({first, second}, 0);
+}
+
+void MakeContextTables(Step& step, TensorId like) {
+  ProgramBuilder& b = step.b;
+  b.Label("context.tables");
+  const int64_t ranks = Ranks(step);
+  ContextTables& tables = step.context;
   if (ByExchange(step)) {
     tables.reversed = b.Sub(Number(step, like, {ranks, {}}), Count(step, like, ranks));
     return;

@@ -73,8 +73,10 @@ void StageLowering::MakeTables() {
                         : chunks_.back().loss     ? inputs_[0].labels
                                                   : step_.gradients.Segment(0).master;
   const bool has_layers = std::ranges::any_of(chunks_, [](const Chunk& chunk) { return chunk.layer_end > chunk.layer_begin; });
-  if (step_.strategy.context > 1) MakeContextTables(step_, like);
-  if (step_.model.position == Position::kRope && has_layers) MakeRopeTables(step_, like);
+  const bool rotates = step_.model.position == Position::kRope && has_layers;
+  if (step_.strategy.context > 1 && (chunks_.front().embedding || chunks_.back().loss || rotates)) MakeContextPositions(step_, like);
+  if (step_.strategy.context > 1 && has_layers) MakeContextTables(step_, like);
+  if (rotates) MakeRopeTables(step_, like);
   if (!step_.software.flash_attention && has_layers) MakeScoreTables(step_, like);
   if (step_.model.position == Position::kLearned && chunks_.front().embedding) MakePositionRows(step_, like);
   if (chunks_.back().loss) MakePaddingMask(step_, like);

@@ -180,6 +180,8 @@ struct AttentionGradients {
 // all-to-all query, key and value become those that backward reads. `done_again`: for backward the same is done once more, from the same
 // query, key and value.
 void MakeContextTables(Step& step, ir::TensorId like);
+// The rank's own positions, for tokens, labels and what turns positions into numbers; a stage without these has no use for them.
+void MakeContextPositions(Step& step, ir::TensorId like);
 // The own positions of [sequences, positions of the whole sequence]; `whole` itself without context parallelism.
 ir::TensorId OwnPositions(Step& step, ir::TensorId whole);
 void ContextForward(Step& step, AttentionSaved& saved, bool done_again);

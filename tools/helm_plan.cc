@@ -1,4 +1,7 @@
 // helm-plan: searches the space of a run configuration and writes the best plan.
+#include <algorithm>
+#include <thread>
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -22,7 +25,7 @@ struct Arguments {
   tools::ConfigArguments config;
   tools::TimelineOutputs outputs;
   std::string out = "plan.yaml";
-  int64_t threads = 1;
+  int64_t threads = std::max<int64_t>(1, std::thread::hardware_concurrency());
   double time_limit_s = 0;
   std::string trainer;      // --export
   std::string export_file;  // empty: to stdout, in place of the report
@@ -127,7 +130,8 @@ int main(int argc, char** argv) {
   app.add_option("--out", arguments.out, "plan file to write");
   app.add_option("--cost-table", arguments.config.cost_tables, "measured costs (helm-profile); may be repeated, later rows win");
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration, e.g. strategy.tensor=2; may be repeated");
-  app.add_option("--threads", arguments.threads, "threads of the search; the plan does not depend on it")->check(CLI::Range(1, 1024));
+  app.add_option("--threads", arguments.threads, "threads of the search (default: one a core); the plan does not depend on it")
+      ->check(CLI::Range(1, 1024));
   app.add_option("--time-limit", arguments.time_limit_s, "seconds; the best plan so far is written (default: search.time_limit_s)")
       ->check(CLI::Range(0.0, 1e9));
   auto* const trainer =

@@ -158,6 +158,31 @@ TEST(ContextParallel, SumsGradientsOverContextAndData) {
   EXPECT_THAT(LowerOrDie(sharded, ContextCommunication::kRing).segments.front().sharded_over, testing::ElementsAre("context", "data"));
 }
 
+// A stage between the others has no use for positions that are learned, one that has only the head none for what attention chooses.
+TEST(ContextParallel, StagesMakeTheTablesThatTheyRead) {
+  ModelSpec model = Model(4);
+  model.position = Position::kLearned;
+  model.max_positions = kPositions;
+  ir::Workload workload;
+  workload.sequence_length = kPositions;
+  ir::Strategy even = Split(2), alone = Split(2);
+  even.pipeline = alone.pipeline = 4;
+  even.schedule = alone.schedule = "1f1b";
+  alone.stages = {{0, 2}, {2, 3}, {3, 4}, {4, 4}};
+  for (const ContextCommunication how : kWays) {
+    ir::Software software;
+    software.context_communication = how;
+    for (const ir::Strategy& strategy : {even, alone}) {
+      for (int32_t stage = 0; stage < 4; ++stage) {
+        const ir::Schedule schedule = {{stage, ir::ActionKind::kForward, 0, {}}, {stage, ir::ActionKind::kFullBackward, 0, {}}};
+        const auto program = LowerStage(model, workload, software, strategy, ir::DeviceKind::kCpu, schedule, stage);
+        ASSERT_TRUE(program.ok()) << program.status().message();
+        EXPECT_EQ(Verify(*program).message(), "") << stage;
+      }
+    }
+  }
+}
+
 TEST(ContextParallel, RefusesWhatDoesNotDivide) {
   const auto message = [](const auto& program) { return program.ok() ? std::string("fine") : program.status().message(); };
   EXPECT_THAT(message(LowerSplit(Split(5), ContextCommunication::kRing, Model())),
