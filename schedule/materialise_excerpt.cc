@@ -19,7 +19,7 @@ constexpr int32_t kMicroBatchesTold = 3;
 
 // What a chunk does, but for the numbers of its layers.
 struct ChunkWork {
-  int64_t layers = 0;
+  std::vector<bool> layers;  // in order, whether each has experts
   bool embedding = false;
   bool head = false;
   // How far along the pipeline, around it, the chunks before and behind lie: 0 where no message is sent.
@@ -35,13 +35,15 @@ struct StageWork {
   bool operator==(const StageWork&) const = default;
 };
 
-std::vector<ChunkWork> WorkOf(const std::vector<model::Chunk>& chunks, const ir::Strategy& strategy) {
+std::vector<ChunkWork> WorkOf(const model::ModelSpec& model, const std::vector<model::Chunk>& chunks, const ir::Strategy& strategy) {
   std::vector<ChunkWork> work;
   for (const model::Chunk& chunk : chunks) {
     const auto offset_to = [&](int64_t other) {
       return (model::StageOfChunk(strategy, other) - model::StageOfChunk(strategy, chunk.index) + strategy.pipeline) % strategy.pipeline;
     };
-    work.push_back({chunk.layer_end - chunk.layer_begin, chunk.embedding, chunk.head, chunk.embedding ? 0 : offset_to(chunk.index - 1),
+    std::vector<bool> layers;
+    for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) layers.push_back(model::HasExperts(model, layer));
+    work.push_back({std::move(layers), chunk.embedding, chunk.head, chunk.embedding ? 0 : offset_to(chunk.index - 1),
                     chunk.head ? 0 : offset_to(chunk.index + 1)});
   }
   return work;
@@ -89,7 +91,7 @@ class ExcerptMaker {
     for (size_t stage = 0; stage < stages; ++stage) {
       chunks_.push_back(model::ChunksOfStage(model_, strategy, static_cast<int64_t>(stage)));
       written_.push_back(shorten ? Shortened(excerpt_.schedules[stage], excerpt_.micro_batches) : excerpt_.schedules[stage]);
-      works_.push_back({WorkOf(chunks_.back(), strategy), {}});
+      works_.push_back({WorkOf(model_, chunks_.back(), strategy), {}});
       for (const ir::Action& action : written_.back()) {
         works_.back().actions.insert({action.stage / strategy.pipeline, action.kind, action.micro_batch});
       }

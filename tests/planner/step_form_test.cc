@@ -64,13 +64,18 @@ TEST(StepForm, JumpsWhereItCannotBeComposed) {
   EXPECT_EQ(large.simulation.makespan, whole.simulation.makespan);
 }
 
-// An excerpt tells of layers that are alike.
-TEST(StepForm, DoesNotComposeLayersOfTwoKinds) {
+TEST(StepForm, ComposesLayersOfTwoKindsButUnderSequenceParallelism) {
   config::RunConfig config = LongConfig();
   config.model.family = model::Family::kMoe;
   config.model.moe = {.experts = 4, .top_k = 2, .ffn = 24, .dense_layers = 1};
+  const SimulatedStep composed = Simulated(config, StepForm::kComposed, 0);
+  EXPECT_EQ(composed.not_composed_because, "");
+  EXPECT_EQ(composed.simulation.makespan, Simulated(config, StepForm::kWrittenOut, 0).simulation.makespan);
+  config.cluster.devices_used = config.cluster.devices_per_node = 2;
+  config.strategy.tensor = config.strategy.expert_tensor = 2;
+  config.strategy.sequence_parallel = true;
   const SimulatedStep step = Simulated(config, StepForm::kComposed, 0);
-  EXPECT_EQ(step.not_composed_because, "it has dense layers and layers with experts");
+  EXPECT_EQ(step.not_composed_because, "it has dense layers and layers with experts, with sequence parallelism");
   EXPECT_EQ(step.simulation.makespan, Simulated(config, StepForm::kWrittenOut, 0).simulation.makespan);
 }
 
