@@ -9,10 +9,14 @@
 namespace helm::planner {
 namespace {
 
-// Enough to fill a pipeline and to see it full: 1F1B fills in as many micro-batches as stages; with interleaving a whole number of groups.
+// Enough to fill a pipeline and to see it full: 1F1B fills in as many micro-batches as stages, and a few more show the rest; with several
+// chunks a stage it is groups of as many micro-batches as stages, and more of them are on the way.
 int64_t MicroBatchesReplayed(const ir::Plan& plan) {
   const int64_t all = MicroBatches(plan.workload, plan.strategy);
-  return ReplaysWholeStep(plan) ? all : std::min(all, 3 * plan.strategy.pipeline);
+  constexpr int64_t kFull = 4;
+  if (ReplaysWholeStep(plan)) return all;
+  const int64_t stages = plan.strategy.pipeline;
+  return std::min(all, plan.strategy.virtual_pipeline > 1 ? 3 * stages : stages + kFull);
 }
 
 }  // namespace
