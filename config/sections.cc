@@ -85,7 +85,7 @@ ForbiddenStrategy ReadForbidden(const YamlValue& value, Diagnostics& diagnostics
   }
   if (const auto flag = reader.Bool("sequence_parallel")) forbidden.values.emplace_back("sequence_parallel", *flag ? "true" : "false");
   if (const auto word = reader.Choice("recompute", {"none", "selective", "full"})) forbidden.values.emplace_back("recompute", *word);
-  if (const auto word = reader.Choice("overlap", {"none", "serial"})) forbidden.values.emplace_back("overlap", *word);
+  if (const auto word = reader.Choice("overlap", ir::OverlapWords())) forbidden.values.emplace_back("overlap", *word);
   if (value.is_mapping() && value.entries.empty()) diagnostics.Error(value.where, "an empty item of 'forbid' would forbid everything");
   return forbidden;
 }

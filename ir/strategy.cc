@@ -44,6 +44,7 @@ std::string Describe(const Strategy& strategy) {
   AppendUnless(text, "recompute", DescribeRecompute(strategy), usual.recompute);
   AppendUnless(text, "schedule", strategy.schedule, usual.schedule);
   AppendUnless(text, "overlap", strategy.overlap, usual.overlap);
+  if (IsTiled(strategy)) AppendUnless(text, "overlap_tiles", strategy.overlap_tiles, usual.overlap_tiles);
   if (!strategy.stages.empty()) {
     text += ", stages of";
     for (const Stage& stage : strategy.stages) text += " " + std::to_string(stage.layers());
@@ -58,6 +59,13 @@ const std::vector<std::string>& RecomputeParts() {
       "mlp_activation", "mlp_down",       "moe",  "moe_activation", "shared_experts"};
   return parts;
 }
+
+const std::vector<std::string>& OverlapWords() {
+  static const std::vector<std::string> words = {"none", "serial", "helix", "lattice"};
+  return words;
+}
+
+bool IsTiled(const Strategy& strategy) { return strategy.overlap == "helix" || strategy.overlap == "lattice"; }
 
 std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
   std::vector<MeshDimension> mesh = {{"tensor", strategy.tensor}, {"context", strategy.context}};

@@ -41,7 +41,8 @@ struct Strategy {
   int64_t recompute_layers = 0;            // custom: only the first so many layers of a chunk; 0: all
   std::string schedule = "none";           // none at pipeline 1; csv: `schedule_rows`
   std::vector<Schedule> schedule_rows;     // csv: a schedule of the user's own, by rank of the pipeline (ir/schedule_csv.h)
-  std::string overlap = "none";            // serial | none | ...
+  std::string overlap = "none";            // of OverlapWords(): which passes rewrite the program (schedule/pass.h)
+  int64_t overlap_tiles = 2;               // helix, lattice: parts of a micro-batch
   // Chunks of the pipeline in the model's order where they are not all equal: pipeline x virtual_pipeline, or empty. Chunk i is on rank
   // i mod pipeline; with zb-v up the ranks and down again.
   std::vector<Stage> stages;
@@ -53,6 +54,11 @@ struct Strategy {
 
 // Parts of a layer that `recompute: {ops: [...]}` may name, each of which keeps only its input and is computed again in backward.
 const std::vector<std::string>& RecomputeParts();
+
+// The values of `overlap`.
+const std::vector<std::string>& OverlapWords();
+// Whether the overlap word splits micro-batches into tiles.
+bool IsTiled(const Strategy& strategy);
 
 // "data 2, tensor 4, sequence_parallel, micro_batch 1": what differs from the defaults, with data, tensor and micro_batch always.
 std::string Describe(const Strategy& strategy);

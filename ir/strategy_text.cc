@@ -162,16 +162,17 @@ void ReadSchedule(MappingReader& reader, const std::string* folder, Strategy& st
 void ReadOverlap(MappingReader& reader, Strategy& strategy) {
   const YamlValue* value = reader.Value("overlap");
   if (value == nullptr) return;
+  const std::string allowed = "allowed: " + Join(OverlapWords(), ", ");
   if (value->is_mapping()) {
-    reader.Error("overlap", "not supported by this version: 'overlap' by kind of parallelism", {"allowed: none, serial"});
+    reader.Error("overlap", "not supported by this version: 'overlap' by kind of parallelism", {allowed});
     return;
   }
-  for (const char* later : {"helix", "lattice", "strands", "auto"}) {
+  for (const char* later : {"strands", "auto"}) {
     if (!value->is_scalar() || value->text != later) continue;
-    reader.Error("overlap", "not supported by this version: 'overlap: " + value->text + "'", {"allowed: none, serial"});
+    reader.Error("overlap", "not supported by this version: 'overlap: " + value->text + "'", {allowed});
     return;
   }
-  ReadWord(reader, "overlap", {"none", "serial"}, strategy.overlap);
+  ReadWord(reader, "overlap", OverlapWords(), strategy.overlap);
 }
 
 }  // namespace
@@ -193,6 +194,7 @@ Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diag
   ReadRecompute(keys.Mark("recompute"), strategy);
   ReadSchedule(keys.Mark("schedule"), folder, strategy);
   ReadOverlap(keys.Mark("overlap"), strategy);
+  keys.Mark("overlap_tiles").Read("overlap_tiles", strategy.overlap_tiles, {2, 64});
   ReadStages(keys.Mark("stages"), strategy);
   keys.Mark("head_stage").Read("head_stage", strategy.head_stage, {-1, kDegree.high});
   ReadFsdp(keys.Mark("fsdp"), strategy);
@@ -218,6 +220,7 @@ Json ToJson(const Strategy& strategy) {
     for (const Schedule& row : strategy.schedule_rows) rows.push_back(ToText(row));
     json["schedule"] = {{"rows", rows}};
   }
+  if (IsTiled(strategy)) json["overlap_tiles"] = strategy.overlap_tiles;
   if (strategy.recompute == "custom") {
     Json custom = Json::object();
     if (!strategy.recompute_ops.empty()) custom["ops"] = strategy.recompute_ops;

@@ -13,6 +13,7 @@
 #include "core/text.h"
 #include "planner/memory_bound.h"
 #include "planner/plan_difference.h"
+#include "schedule/pass.h"
 
 namespace helm::planner {
 namespace {
@@ -197,6 +198,32 @@ void Rank(SearchResult& result) {
   result.pareto = ParetoFront(result.ranked);
 }
 
+// Passes that overlap communication are tried on the candidates that could then be the fastest: overlap can save no more than the
+// communication that is exposed. In the order of that bound, up to so many, since tiled steps are not composed of templates.
+constexpr size_t kOverlappedMost = 8;
+
+Status TryOverlap(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
+  const auto bound = [](const Candidate& c) { return c.prediction.step_time - c.prediction.breakdown.exposed_communication; };
+  std::vector<Candidate> hopeful = result.ranked;
+  std::stable_sort(hopeful.begin(), hopeful.end(), [&](const Candidate& a, const Candidate& b) { return bound(a) < bound(b); });
+  Duration best = result.ranked.front().prediction.step_time;
+  size_t tried = 0;
+  for (const Candidate& candidate : hopeful) {
+    if (tried == kOverlappedMost || bound(candidate) >= best) break;
+    const std::vector<ir::Strategy> variants = OverlapVariants(config, candidate.strategy);
+    tried += variants.empty() ? 0 : 1;
+    for (const ir::Strategy& strategy : variants) {
+      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                            Evaluate(MakePlan(config, strategy), config.model, config.cluster, prices,
+                                     {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation}));
+      const Candidate variant{strategy, evaluation.prediction, "", evaluation.written_out_because};
+      (variant.prediction.fits ? result.ranked : result.unfit).push_back(variant);
+      if (variant.prediction.fits) best = std::min(best, variant.prediction.step_time);
+    }
+  }
+  return OkStatus();
+}
+
 // Leaders are priced again with their steps written out: those within the bound that templates are held to (DESIGN section 5, rule 8). Not
 // those that were written out already.
 constexpr double kTemplateErrorMax = 0.005;
@@ -218,12 +245,36 @@ Status WriteOutLeaders(const config::RunConfig& config, sim::PriceBook& prices, 
   return OkStatus();
 }
 
+// Why the plan has the passes that it has: its step and peak against those without.
+std::string WhyOverlapped(const SearchResult& result) {
+  const Candidate& best = result.ranked.front();
+  for (const std::vector<Candidate>* candidates : {&result.ranked, &result.unfit}) {
+    for (const Candidate& other : *candidates) {
+      ir::Strategy overlapped = other.strategy;
+      overlapped.overlap = best.strategy.overlap;
+      if (other.strategy.overlap != "none" || overlapped != best.strategy) continue;
+      return fmt::format("step {} instead of {}, peak {} instead of {}", FormatDuration(best.prediction.step_time),
+                         FormatDuration(other.prediction.step_time), FormatBytes(best.prediction.memory_bytes_peak),
+                         FormatBytes(other.prediction.memory_bytes_peak));
+    }
+  }
+  return "asked for by strategy.overlap";
+}
+
+void LogPasses(const SearchResult& result, ir::Plan& plan) {
+  for (const std::string& spec : schedule::PassesOf(plan.strategy)) {
+    const size_t equals = std::min(spec.find('='), spec.size());
+    plan.passes.push_back({spec.substr(0, equals), spec.substr(std::min(equals + 1, spec.size())), WhyOverlapped(result)});
+  }
+}
+
 // The best plan without its program, as it was found.
 Evaluation Found(const config::RunConfig& config, const SearchResult& result) {
   const Candidate& best = result.ranked.front();
   Evaluation found{.plan = MakePlan(config, best.strategy), .prediction = best.prediction};
   found.plan.prediction = Summary(best.prediction);
   found.plan.passes.push_back({"search", "", fmt::format("fastest of {} simulated strategies that fit", result.ranked.size())});
+  LogPasses(result, found.plan);
   return found;
 }
 
@@ -273,6 +324,8 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
 
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   sim::PriceBook prices = MakePriceBook(*estimator, config.cluster);
+  if (result.complete) HELM_RETURN_IF_ERROR(UnlessInterrupted(TryOverlap(config, prices, cancellation, result)));
+  Rank(result);
   const Status leaders = result.complete ? WriteOutLeaders(config, prices, cancellation, result) : OkStatus();
   HELM_RETURN_IF_ERROR(UnlessInterrupted(leaders));
   Rank(result);

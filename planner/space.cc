@@ -6,6 +6,7 @@
 
 #include "ir/sharding.h"
 #include "model/lower.h"
+#include "schedule/pass.h"
 #include "schedule/pipeline_schedule.h"
 
 namespace helm::planner {
@@ -99,6 +100,8 @@ void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Spa
     space.rejected.push_back({strategy, "search.forbid"});
   } else if (Status status = model::CheckStrategy(config.model, config.workload, strategy); !status.ok()) {
     space.rejected.push_back({strategy, status.message()});
+  } else if (Status overlap = schedule::CheckOverlap(config.model, config.software, strategy); !overlap.ok()) {
+    space.rejected.push_back({strategy, overlap.message()});
   } else if (const auto schedules = schedule::PipelineSchedules(strategy, MicroBatches(config.workload, strategy)); !schedules.ok()) {
     space.rejected.push_back({strategy, schedules.status().message()});
   } else {
@@ -179,6 +182,19 @@ std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::S
   return fallbacks;
 }
 
+std::vector<ir::Strategy> OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy) {
+  std::vector<ir::Strategy> variants;
+  const bool hides = !config.cluster.device.is_cpu && config.software.framework == "helm" && strategy.tensor > 1;
+  if (Given(config, "overlap") || strategy.overlap != "none" || !hides) return variants;
+  for (const char* overlap : {"helix", "lattice"}) {
+    ir::Strategy variant = strategy;
+    variant.overlap = overlap;
+    const bool possible = schedule::CheckOverlap(config.model, config.software, variant).ok();
+    if (possible && !config::Forbidden(config.search, variant)) variants.push_back(variant);
+  }
+  return variants;
+}
+
 Status CheckFixedStrategy(const config::RunConfig& config) {
   const int64_t world = config.strategy.world_size();
   if (world != config.cluster.devices_used) {
@@ -189,6 +205,9 @@ Status CheckFixedStrategy(const config::RunConfig& config) {
   }
   if (Status status = model::CheckStrategy(config.model, config.workload, config.strategy); !status.ok()) {
     return InvalidError(fmt::format("{}: error: {}", config.path, status.message()));
+  }
+  if (Status status = schedule::CheckOverlap(config.model, config.software, config.strategy); !status.ok()) {
+    return InvalidError(fmt::format("{}: {}", config.path, status.message()));
   }
   return schedule::PipelineSchedules(config.strategy, MicroBatches(config.workload, config.strategy)).status();
 }

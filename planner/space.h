@@ -35,6 +35,10 @@ std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const 
 // The same strategy with recomputation, least first: what to try when it does not fit. Empty when the configuration fixes `recompute`.
 std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy);
 
+// The same strategy with the passes that hide tensor parallelism's communication: where `overlap` is left to the search, HELM itself runs
+// the plan (a framework runs its own order), and ranks do not need for communication the cores that they compute with.
+std::vector<ir::Strategy> OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy);
+
 // For pricing without a search: the strategy with its defaults must be possible and use the whole cluster.
 Status CheckFixedStrategy(const config::RunConfig& config);
 

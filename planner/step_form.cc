@@ -54,6 +54,10 @@ class StepSimulator {
       result_.not_composed_because = "its schedule does not run micro-batches in order";
       return OkStatus();
     }
+    if (ir::IsTiled(plan_.strategy)) {
+      result_.not_composed_because = "the tiles of its layers overlap";  // a layer of one with the next of another
+      return OkStatus();
+    }
     const bool contends = device_ == ir::DeviceKind::kCuda && options_.engine != sim::Engine::kStatic;
     if (contends && plan_.strategy.context > 1 && plan_.strategy.pipeline > 1) {
       // Keys and values travel beside the attention of every layer: what a stage waits for moves them, up to 2 % of a short step (property

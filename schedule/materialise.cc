@@ -1,16 +1,21 @@
 #include "schedule/materialise.h"
 
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "cluster/cluster_reader.h"
+#include "cluster/placement.h"
+#include "cost/chain.h"
 #include "ir/program_text.h"
 #include "ir/verify.h"
 #include "model/lower.h"
 #include "model/model_reader.h"
 #include "schedule/pass.h"
 #include "schedule/pipeline_schedule.h"
+#include "sim/price_book.h"
 
 namespace helm::schedule {
 namespace {
@@ -23,6 +28,18 @@ Status CheckHash(const ir::StepPrograms& step, const std::string& expected) {
       fmt::format("error: the plan's program has hash {}, the plan was made for {}: it was edited, or made by another version of "
                   "HELM\n  fix: make the plan again with helm-plan, or remove 'program_hash' to run it as this version understands it",
                   found, expected));
+}
+
+// What passes take an op to cost: the cluster's description and the tables that HELM ships, no measured ones, so that every reader of the
+// plan makes the same program.
+struct PassPrices {
+  std::unique_ptr<cost::ChainEstimator> estimator;
+  sim::PriceBook book;
+};
+Result<PassPrices> PricesOf(const ir::Plan& plan, const cluster::Cluster& cluster) {
+  HELM_ASSIGN_OR_RETURN(auto estimator, cost::MakeEstimator(cluster, {}, {.host = cost::HostThreadOf(plan.software)}));
+  sim::PriceBook book(*estimator, cluster::DevicesPerDomain(cluster));
+  return PassPrices{std::move(estimator), std::move(book)};
 }
 
 }  // namespace
@@ -39,12 +56,19 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
   HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, plan.workload, strategy));
   const ir::DeviceKind device = parts.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
   HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
+  std::optional<PassPrices> prices;
+  PassContext passes;
+  if (strategy.overlap == "lattice") {
+    HELM_ASSIGN_OR_RETURN(PassPrices made, PricesOf(plan, parts.cluster));
+    prices.emplace(std::move(made));
+    passes.prices = &prices->book;
+  }
   ir::StepPrograms step;
   for (size_t stage = 0; stage < schedules.size(); ++stage) {
     HELM_ASSIGN_OR_RETURN(ir::Program program,
                           model::LowerStage(parts.model, plan.workload, plan.software, strategy, device, schedules[stage],
                                             static_cast<int64_t>(stage), /*excerpt=*/{}, cancellation));
-    HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(strategy.overlap, std::move(program)));
+    HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(strategy, std::move(program), passes));
     step.classes.push_back(std::move(program));
   }
   HELM_RETURN_IF_ERROR(ir::VerifyStep(step, cancellation));

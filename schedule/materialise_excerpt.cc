@@ -109,7 +109,7 @@ class ExcerptMaker {
     const model::LayerExcerpt layers = model::ExcerptOf(model_, plan_.software, strategy, coordinate, whole_last_);
     HELM_ASSIGN_OR_RETURN(ir::Program program, model::LowerStage(model_, plan_.workload, plan_.software, strategy, device_, schedule,
                                                                  coordinate, layers, cancellation_));
-    HELM_ASSIGN_OR_RETURN(excerpt_.programs.classes[stage], ApplyOverlap(strategy.overlap, std::move(program)));
+    HELM_ASSIGN_OR_RETURN(excerpt_.programs.classes[stage], ApplyOverlap(strategy, std::move(program)));
     for (const ir::Action& action : schedule) {
       const bool in_last = action.micro_batch + 1 == excerpt_.micro_batches_written;
       excerpt_.layers[stage].push_back(TurnsOf(action, chunks_[stage], layers, in_last));

@@ -1,20 +1,61 @@
 #include "schedule/pass.h"
 
+#include <algorithm>
+#include <charconv>
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "core/text.h"
 #include "ir/verify.h"
+#include "schedule/lattice_pass.h"
+#include "schedule/round_robin.h"
 #include "schedule/serial.h"
+#include "schedule/tiling.h"
 
 namespace helm::schedule {
 namespace {
 
+constexpr int64_t kTilesMost = 64;
+
+Result<ir::Program> RunSerial(const ir::Program& program, int64_t /*value*/, const PassContext& /*context*/) { return MakeSerial(program); }
+
+Result<ir::Program> RunTile(const ir::Program& program, int64_t tiles, const PassContext& /*context*/) { return Tile(program, tiles); }
+
+Result<ir::Program> RunRoundRobin(const ir::Program& program, int64_t /*value*/, const PassContext& /*context*/) {
+  return RoundRobin(program);
+}
+
+Result<ir::Program> RunLattice(const ir::Program& program, int64_t /*value*/, const PassContext& context) {
+  if (context.prices == nullptr) {
+    return InvalidError(
+        "error: --pass lattice: it needs to know how long each op takes\n  fix: give the run configuration of the program: helm-opt "
+        "--config FILE");
+  }
+  return Lattice(program, *context.prices, {.memory_budget = context.memory_budget});
+}
+
 struct NamedPass {
   const char* name;
-  ir::Program (*run)(const ir::Program&);
+  Result<ir::Program> (*run)(const ir::Program&, int64_t, const PassContext&);
+  int64_t value_usual;  // 0: the pass takes no value
 };
 
-constexpr NamedPass kPasses[] = {{"serial", MakeSerial}};
+constexpr NamedPass kPasses[] = {
+    {"serial", RunSerial, 0}, {"tile", RunTile, kTilesUsual}, {"round_robin", RunRoundRobin, 0}, {"lattice", RunLattice, 0}};
+
+Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
+  const size_t equals = spec.find('=');
+  if (equals == std::string_view::npos) return pass.value_usual;
+  if (pass.value_usual == 0) return InvalidError(fmt::format("error: --pass {}: '{}' takes no value", spec, pass.name));
+  const std::string_view text = spec.substr(equals + 1);
+  int64_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kTilesMost) {
+    return InvalidError(fmt::format("error: --pass {}: '{}' takes a number\n  allowed: 1 to {}", spec, pass.name, kTilesMost));
+  }
+  return value;
+}
 
 }  // namespace
 
@@ -24,12 +65,12 @@ std::vector<std::string> PassNames() {
   return names;
 }
 
-Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program) {
+Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, const PassContext& context) {
   const std::string_view name = spec.substr(0, spec.find('='));
   for (const NamedPass& pass : kPasses) {
     if (name != pass.name) continue;
-    if (name != spec) return InvalidError(fmt::format("error: --pass {}: '{}' takes no value", spec, name));
-    ir::Program changed = pass.run(program);
+    HELM_ASSIGN_OR_RETURN(const int64_t value, ValueOf(spec, pass));
+    HELM_ASSIGN_OR_RETURN(ir::Program changed, pass.run(program, value, context));
     if (Status status = ir::Verify(changed); !status.ok()) {
       return InternalError(fmt::format("after pass {}: {}", name, status.message()));
     }
@@ -40,10 +81,41 @@ Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program) {
                                   nearest ? fmt::format("; did you mean '{}'?", *nearest) : "", Join(PassNames(), ", ")));
 }
 
-Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program) {
-  if (word == "none") return program;
-  if (word == "serial") return RunPass("serial", program);
-  return InvalidError(fmt::format("error: overlap '{}' is not known to this version\nallowed: none, serial", word));
+Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy) {
+  if (!ir::IsTiled(strategy)) return OkStatus();
+  const std::string what = fmt::format("error: strategy.overlap {} ", strategy.overlap);
+  if (strategy.micro_batch % strategy.overlap_tiles != 0) {
+    return InvalidError(
+        fmt::format("{}splits a micro-batch into {} tiles, which do not divide micro_batch {}\n  fix: a micro_batch that is a "
+                    "multiple of {}",
+                    what, strategy.overlap_tiles, strategy.micro_batch, strategy.overlap_tiles));
+  }
+  if (strategy.context > 1)
+    return InvalidError(what + "is not possible with context parallelism: tiles would send their keys and values one by one");
+  if (model.moe.experts > 0) return InvalidError(what + "is not possible with experts: their capacity is that of the whole micro-batch");
+  if (software.hidden_dropout > 0 || software.attention_dropout > 0) {
+    return InvalidError(what + "is not possible with dropout: tiles would draw other random numbers");
+  }
+  return OkStatus();
+}
+
+std::vector<std::string> PassesOf(const ir::Strategy& strategy) {
+  const std::string tile = fmt::format("tile={}", strategy.overlap_tiles);
+  if (strategy.overlap == "serial") return {"serial"};
+  if (strategy.overlap == "helix") return {tile, "round_robin"};
+  if (strategy.overlap == "lattice") return {tile, "lattice"};
+  return {};
+}
+
+Result<ir::Program> ApplyOverlap(const ir::Strategy& strategy, ir::Program program, const PassContext& context) {
+  const std::vector<std::string>& words = ir::OverlapWords();
+  if (std::ranges::find(words, strategy.overlap) == words.end()) {
+    return InvalidError(fmt::format("error: overlap '{}' is not known to this version\nallowed: {}", strategy.overlap, Join(words, ", ")));
+  }
+  for (const std::string& pass : PassesOf(strategy)) {
+    HELM_ASSIGN_OR_RETURN(program, RunPass(pass, program, context));
+  }
+  return program;
 }
 
 }  // namespace helm::schedule

@@ -1,22 +1,42 @@
 // Passes by name, as `helm-opt --pass` and a plan's log call them. A pass takes a program and returns a legal rewrite of it; after each
 // that changed something the program is verified, and the error of a wrong one names the pass.
+//
+//   serial        every wait directly behind its start (schedule/serial.h)
+//   tile[=K]      the batch in K tiles, 2 if not given (schedule/tiling.h)
+//   round_robin   segments of the tiles in turn (schedule/round_robin.h)
+//   lattice       the fastest interleaving of the tiles (schedule/lattice_pass.h); needs prices
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "core/status.h"
+#include "core/units.h"
 #include "ir/program.h"
+#include "ir/strategy.h"
+#include "model/model_spec.h"
+#include "sim/price_book.h"
 
 namespace helm::schedule {
 
 std::vector<std::string> PassNames();
 
-// `spec`: "name" or "name=value". An unknown name or a value that the pass does not take is kInvalid, with the names there are.
-Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program);
+struct PassContext {
+  sim::PriceBook* prices = nullptr;    // of passes that need durations; null: there are none
+  std::optional<Bytes> memory_budget;  // of what the ops of one action allocate
+};
 
-// The passes that an overlap word stands for (schedule/materialise.h).
-Result<ir::Program> ApplyOverlap(const std::string& word, ir::Program program);
+// `spec`: "name" or "name=value". An unknown name, a value that the pass does not take, or a program that it cannot rewrite is kInvalid.
+Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, const PassContext& context = {});
+
+// Whether the passes of the overlap word can rewrite what such a strategy lowers to: kInvalid, with the reason, where not. What this does
+// not foresee, a pass refuses by itself.
+Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy);
+
+// The passes that a strategy's overlap word stands for: none for `none`.
+std::vector<std::string> PassesOf(const ir::Strategy& strategy);
+Result<ir::Program> ApplyOverlap(const ir::Strategy& strategy, ir::Program program, const PassContext& context = {});
 
 }  // namespace helm::schedule

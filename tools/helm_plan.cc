@@ -39,6 +39,7 @@ void Print(const Arguments& arguments, const config::RunConfig& config, const pl
     tools::PrintJson(planner::RenderJson(result));
   } else {
     tools::PrintResult(planner::RenderText(config, result, {.plan_path = arguments.out, .explain = arguments.explain}));
+    if (arguments.explain) tools::PrintResult(tools::HiddenText(result.best.simulation.timeline));
   }
 }
 
@@ -140,7 +141,7 @@ int main(int argc, char** argv) {
           ->option_text(helm::Join(helm::exporter::TrainerNames(), "|"));
   app.add_option("--export-file", arguments.export_file, "write it there, with the files that it names beside it")->needs(trainer);
   helm::tools::AddTimelineOptions(app, arguments.outputs);
-  app.add_flag("--explain", arguments.explain, "list every strategy and why it lost");
+  app.add_flag("--explain", arguments.explain, "list every strategy and why it lost, and what the best plan hides under what");
   app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;

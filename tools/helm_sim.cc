@@ -25,6 +25,7 @@ struct Arguments {
   std::string program;
   std::string dag;
   bool json = false;
+  bool explain = false;
   bool require_measured = false;
   sim::Engine engine = sim::Engine::kAutomatic;
 };
@@ -70,7 +71,7 @@ Status Run(const Arguments& arguments) {
       tools::MakeEstimatorFactory(subject.cluster, {subject.plan.cost_tables, arguments.require_measured, subject.plan.software}));
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   // What is written is of every operator.
-  const bool writes = tools::AnyOf(arguments.outputs) || !arguments.program.empty() || !arguments.dag.empty();
+  const bool writes = tools::AnyOf(arguments.outputs) || !arguments.program.empty() || !arguments.dag.empty() || arguments.explain;
   const planner::StepForm form = writes ? planner::StepForm::kWrittenOut : planner::StepForm::kBySize;
   HELM_ASSIGN_OR_RETURN(
       const planner::Evaluation evaluation,
@@ -81,6 +82,7 @@ Status Run(const Arguments& arguments) {
     tools::PrintJson(planner::RenderJson(evaluation));
   } else {
     tools::PrintResult(planner::RenderText(evaluation));
+    if (arguments.explain) tools::PrintResult(tools::HiddenText(evaluation.simulation.timeline));
   }
   return OkStatus();
 }
@@ -101,6 +103,7 @@ int main(int argc, char** argv) {
       ->transform(CLI::CheckedTransformer(helm::kEngines))
       ->option_text("static|event|automatic");
   app.add_flag("--require-measured", arguments.require_measured, "fail when a cost is not in a table");
+  app.add_flag("--explain", arguments.explain, "list what communication lies under what computation");
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;
   return helm::tools::ExitCodeOf([&] { return helm::Run(arguments); });

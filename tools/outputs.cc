@@ -15,6 +15,7 @@
 #include "formats/chrome_trace.h"
 #include "formats/perfetto_trace.h"
 #include "ir/graph.h"
+#include "report/hidden.h"
 #include "tools/terminal.h"
 
 extern char** environ;
@@ -118,6 +119,11 @@ bool IsPlan(const std::string& path) {
     if (line.starts_with("format:")) return line.find("helm-plan/") != std::string::npos;
   }
   return false;
+}
+
+std::string HiddenText(const ir::Timeline& timeline) {
+  const std::string rows = report::RenderHidden(report::HiddenCommunication(timeline));
+  return rows.empty() ? "" : "communication of rank 0, and what computes beside it:\n" + rows;
 }
 
 }  // namespace helm::tools

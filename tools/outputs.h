@@ -36,4 +36,7 @@ Status WriteDag(const std::string& folder, const ir::StepPrograms& step);
 // True when the file says that it is a plan (its `format` key), whatever its name. False for anything else, unreadable files included.
 bool IsPlan(const std::string& path);
 
+// What communication lies under what computation, for people; nothing where the timeline has none.
+std::string HiddenText(const ir::Timeline& timeline);
+
 }  // namespace helm::tools

@@ -4,10 +4,10 @@ not_supported.yaml:3:18: error: not supported by this version: 'kind: serving'
     3 | workload: {kind: serving, global_batch: 8, sequence_length: 64, dtype: fp8, routing: {imbalance: 1.0}}
       |                  ^
   allowed: training
-not_supported.yaml:11:12: error: not supported by this version: 'overlap: helix'
-   11 |   overlap: helix
+not_supported.yaml:11:12: error: not supported by this version: 'overlap: strands'
+   11 |   overlap: strands
       |            ^
-  allowed: none, serial
+  allowed: none, serial, helix, lattice
 not_supported.yaml:15:21: error: not supported by this version: 'objective: cost'
    15 | search: {objective: cost}
       |                     ^

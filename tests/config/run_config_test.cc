@@ -145,7 +145,7 @@ TEST(RunConfig, RequiredKeysAreAllNamed) {
 TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
   const std::vector<std::pair<std::string, std::string>> cases = {
       {"{recompute: {ops: [norm], layers: 2}}", "'recompute' of chosen parts"},
-      {"{overlap: helix}", "'overlap: helix'"},
+      {"{overlap: strands}", "'overlap: strands'"},
       {"{overlap: {tensor: helix}}", "'overlap' by kind of parallelism"},
   };
   for (const auto& [strategy, what] : cases) {
@@ -207,7 +207,8 @@ TEST(RunConfig, StagesFollowOneAnother) {
 }
 
 TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
-  EXPECT_EQ(BriefStrategy("{overlap: helxi}"), "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  allowed: none, serial\n");
+  EXPECT_EQ(BriefStrategy("{overlap: helxi}"),
+            "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, helix, lattice\n");
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: float32}"),

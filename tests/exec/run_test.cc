@@ -3,6 +3,7 @@
 
 #include <signal.h>
 
+#include <algorithm>
 #include <chrono>
 #include <filesystem>
 
@@ -61,6 +62,34 @@ TEST_F(RunTest, VerifiesAndDumps) {
   EXPECT_EQ(2 * static_cast<int64_t>(initial->tensors.size()), result->verify->tensors);
   EXPECT_EQ(tokens->tensors[0].name, "tokens");
   EXPECT_EQ(tokens->tensors[0].shape, (ir::Shape{3, 4, 12}));
+}
+
+// Forward collectives of rank 0 during which it begins to compute something.
+int64_t ForwardCollectivesBesideComputation(const ir::Timeline& timeline) {
+  const auto op_of = [&](const ir::TimelineEvent& event) -> const ir::TimelineOp& { return timeline.ops[event.op.index()]; };
+  const auto moves = [&](const ir::TimelineEvent& event) {
+    return timeline.streams[static_cast<size_t>(event.stream)].kind == ir::Stream::Kind::kCommunication && op_of(event).layer >= 0 &&
+           op_of(event).phase == "forward" && event.rank == 0;
+  };
+  const auto begins_within = [&](const ir::TimelineEvent& other, const ir::TimelineEvent& event) {
+    return other.rank == event.rank && op_of(other).kind == "compute" && other.start > event.start &&
+           other.start < event.start + event.duration;
+  };
+  return std::ranges::count_if(timeline.events, [&](const ir::TimelineEvent& event) {
+    return moves(event) && std::ranges::any_of(timeline.events, [&](const auto& other) { return begins_within(other, event); });
+  });
+}
+
+// As lowered, each forward collective is waited for before anything else is computed; with tiles the other tile computes meanwhile.
+TEST_F(RunTest, TilesComputeWhileCollectivesMove) {
+  ir::Plan plan = MakePlan(LlamaModel(), {.strategy = {.tensor = 2, .sequence_parallel = true, .micro_batch = 2}});
+  const Result<RunResult> in_turn = RunWatched(plan, {.steps = 4});
+  ASSERT_TRUE(in_turn.ok()) << in_turn.status().message();
+  EXPECT_EQ(ForwardCollectivesBesideComputation(in_turn->timeline), 0);
+  plan.strategy.overlap = "helix";
+  const Result<RunResult> tiled = RunWatched(plan, {.steps = 4});
+  ASSERT_TRUE(tiled.ok()) << tiled.status().message();
+  EXPECT_GT(ForwardCollectivesBesideComputation(tiled->timeline), 4);
 }
 
 TEST_F(RunTest, NamesTheRankThatIsKilled) {

@@ -89,6 +89,8 @@ inline cluster::Cluster LocalCluster(int64_t ranks) {
   cluster.device.name = "test CPU";
   cluster.device.is_cpu = true;
   cluster.device.memory = Bytes::Gibibytes(8);
+  cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(20);  // from here on of passes that need durations, any will do
+  cluster.device.peak = {{"f32", FlopsPerSecond::Tera(0.1)}, {"bf16", FlopsPerSecond::Tera(0.1)}};
   cluster.devices_per_node = ranks;
   cluster.devices_used = ranks;
   cluster.local = true;

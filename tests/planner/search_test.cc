@@ -1,5 +1,6 @@
 #include "planner/search.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -227,6 +228,49 @@ TEST(SearchTest, ShardsParametersWhereNothingElseFits) {
 }
 
 // Over models with and without experts and tied embeddings, both precisions, and every strategy of two and four devices.
+// Two GPUs whose collectives take ten times as long as what is computed with the same bytes, and nothing else left to choose.
+config::RunConfig TwoGpusThatMostlyCommunicate() {
+  config::RunConfig config = SmallConfig(2);
+  config.model.layers = 4;
+  cluster::Device& device = config.cluster.device;
+  device.is_cpu = false;
+  device.memory_bandwidth = BytesPerSecond::Gigabytes(1000);
+  device.peak = {{"f32", FlopsPerSecond::Tera(100)}, {"bf16", FlopsPerSecond::Tera(100)}};
+  config.cluster.local = false;
+  config.cluster.cpu_cores = 0;
+  config.cluster.intra_node = {"nvswitch", BytesPerSecond::Gigabytes(10)};
+  config.workload.dtype = ir::DataType::kBFloat16;
+  config.strategy.tensor = 2;
+  config.strategy.micro_batch = 4;
+  config.strategy_given = {"data", "tensor", "pipeline", "zero", "micro_batch", "sequence_parallel", "recompute"};
+  return config;
+}
+
+// Half of the products of a tile lie under the collectives of the other.
+TEST(SearchTest, TriesPassesThatHideCommunication) {
+  config::RunConfig config = TwoGpusThatMostlyCommunicate();
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  std::vector<std::string> words;
+  for (const Candidate& candidate : result->ranked) words.push_back(candidate.strategy.overlap);
+  EXPECT_THAT(words, testing::UnorderedElementsAre("none", "helix", "lattice"));
+  EXPECT_NE(words.front(), "none");
+  EXPECT_LT(result->best.prediction.breakdown.exposed_communication, result->ranked.back().prediction.breakdown.exposed_communication);
+  EXPECT_NE(result->ranked.back().reason.find("more exposed communication"), std::string::npos) << result->ranked.back().reason;
+  EXPECT_EQ(result->best.prediction.step_time, Priced(config, result->best.plan.strategy).step_time);
+  // Not where it is said, where another framework runs the plan, or where a micro-batch cannot be halved.
+  config.software.framework = "megatron-core";
+  EXPECT_EQ(Search(config, BytesEstimatorFactory(), {})->ranked.size(), 1U);
+  config.software.framework = "helm";
+  config.strategy.micro_batch = 1;
+  EXPECT_EQ(Search(config, BytesEstimatorFactory(), {})->ranked.size(), 1U);
+  config.strategy.overlap = "helix";
+  config.strategy_given.insert("overlap");
+  const auto refused = Search(config, BytesEstimatorFactory(), {});
+  EXPECT_EQ(refused.status().code(), StatusCode::kInfeasible);
+  EXPECT_NE(refused.status().message().find("splits a micro-batch into 2 tiles"), std::string::npos) << refused.status().message();
+}
+
 TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
   for (int64_t devices : {1, 2, 4}) {
     for (bool tied : {false, true}) {

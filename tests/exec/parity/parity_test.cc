@@ -285,5 +285,35 @@ TEST_F(Parity, SerialOverlapComputesTheSame) {
   EXPECT_TRUE(result->passed()) << Describe(parity, *result);
 }
 
+ParityCase Overlapped(const std::string& overlap, int64_t tiles, const model::ModelSpec& model, const PlanSettings& settings) {
+  ParityCase parity = MakeCase(model, settings);
+  parity.name += " " + overlap + " " + std::to_string(tiles);
+  parity.settings.strategy.overlap = overlap;
+  parity.settings.strategy.overlap_tiles = tiles;
+  return parity;
+}
+
+// Tiles of a micro-batch, whatever the order of their ops, are the micro-batch: with every kind of split, in both types, and where sums
+// over the batch go into gradients, into buckets that are scattered, or over several micro-batches.
+TEST_F(Parity, TilesComputeTheSame) {
+  const std::vector<ParityCase> cases = {
+      Overlapped("helix", 2, LlamaModel(), Split(1, 2, true, 2, 4)),
+      Overlapped("lattice", 2, LlamaModel(), Split(2, 2, true, 2, 8)),
+      Overlapped("helix", 4, LlamaModel(), Split(2, 2, false, 4, 8, "bf16")),
+      Overlapped("lattice", 3, Qwen3Model(), Split(1, 2, true, 3, 6)),
+      Overlapped("lattice", 2, Gpt2Model(), Split(2, 2, false, 2, 8)),
+      Overlapped("helix", 2, Gpt2Model(), Split(1, 4, true, 4, 8)),
+      Overlapped("helix", 2, PaddedModel(), Recompute("full", Zero(Split(2, 4, true, 2, 8)))),
+      Overlapped("lattice", 2, PaddedModel(), Recompute("selective", Zero(Split(2, 2, true, 2, 8, "bf16"), 3))),
+      Overlapped("helix", 2, Qwen2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 2, 8))),
+      Overlapped("lattice", 2, LlamaModel(), Pipeline(2, "zb-h1", Split(1, 2, false, 2, 8))),
+  };
+  for (const ParityCase& parity : cases) {
+    const Result<VerifyResult> result = runner_->Check(parity);
+    ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
+    EXPECT_TRUE(result->passed()) << Describe(parity, *result);
+  }
+}
+
 }  // namespace
 }  // namespace helm::exec

@@ -1,0 +1,36 @@
+#include "schedule/accept.h"
+
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "core/text.h"
+#include "schedule/pass.h"
+
+namespace helm::schedule {
+
+Result<Acceptance> RunPassesIfBetter(const ir::StepPrograms& step, const std::vector<std::string>& passes, sim::PriceBook& prices,
+                                     sim::SimulationOptions options, std::optional<Bytes> memory_budget) {
+  options.record_timeline = false;
+  ir::StepPrograms changed = step;
+  for (const std::string& pass : passes) {
+    for (ir::Program& program : changed.classes) {
+      HELM_ASSIGN_OR_RETURN(program, RunPass(pass, program, {.prices = &prices, .memory_budget = {}}));
+    }
+  }
+  HELM_RETURN_IF_ERROR(ir::VerifyStep(changed));
+  HELM_ASSIGN_OR_RETURN(const sim::Simulation before, sim::Simulate(step, prices, options));
+  HELM_ASSIGN_OR_RETURN(const sim::Simulation after, sim::Simulate(changed, prices, options));
+  const bool faster = after.makespan < before.makespan;
+  const bool fits = !memory_budget || after.peak.bytes <= *memory_budget;
+  Acceptance result{{}, faster && fits, before.makespan, after.makespan, before.peak.bytes, after.peak.bytes, ""};
+  result.step = result.accepted ? std::move(changed) : step;
+  result.reason = fmt::format("{}: {} instead of {}, peak {} instead of {}", Join(passes, ", "), FormatDuration(after.makespan),
+                              FormatDuration(before.makespan), FormatBytes(after.peak.bytes), FormatBytes(before.peak.bytes));
+  if (!faster) result.reason += "; not faster, so the program stays as it was";
+  if (faster && !fits)
+    result.reason += fmt::format("; more than the {} allowed, so the program stays as it was", FormatBytes(*memory_budget));
+  return result;
+}
+
+}  // namespace helm::schedule

@@ -1,0 +1,285 @@
+#include "schedule/tiling_decisions.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+#include "ir/target.h"
+#include "schedule/tiling_rules.h"
+
+namespace helm::schedule {
+
+using ir::OpId;
+using ir::TensorId;
+
+Status TileDecisions::SplitInputs() {
+  for (const auto& [name, tensor] : in_.inputs) {
+    const ir::Tensor& input = in_.tensor(tensor);
+    if (in_.storage(input.storage).role != ir::StorageRole::kInput || input.shape.empty()) continue;
+    const int64_t sequences = input.shape[0];
+    if (sequences % tiles_ != 0) {
+      return InvalidError(
+          fmt::format("error: tile: input '{}' has {} sequences, which {} tiles do not divide\n  fix: a micro_batch that "
+                      "is a multiple of {}, or fewer tiles",
+                      name, sequences, tiles_, tiles_));
+    }
+    parts_[input.storage.index()] = Part::kSplit;
+    for (size_t d = 0, rows = 1; d < input.shape.size(); ++d) {
+      rows *= static_cast<size_t>(input.shape[d]);
+      row_counts_.insert(static_cast<int64_t>(rows));
+    }
+  }
+  const bool receives = std::ranges::any_of(in_.ops, [](const ir::Op& op) { return op.target == "c10d.recv"; });
+  if (row_counts_.empty() && !receives) return InvalidError("error: tile: the program has no input whose batch could be split");
+  FindRowNumbers();
+  return OkStatus();
+}
+
+// Tables of the positions of this rank's rows: ones, summed up, plus the number of the rank's first row, modulo the length of a sequence.
+// In a tile of whole sequences, of which the rank has 1/K as many rows, the first row has 1/K of that number, and every tile's table is the
+// same.
+void TileDecisions::FindRowNumbers() {
+  for (size_t i = 0; i < in_.ops.size(); ++i) {
+    if (!NumbersRows(OpId(i))) continue;
+    const TensorId numbers = ir::TensorArguments(in_.ops[i])[0];
+    SetPart(numbers, Part::kAlike);
+    SetPart(ir::TensorArguments(in_.op(in_.tensor(numbers).producer))[0], Part::kAlike);
+    first_rows_.insert(OpId(i));
+  }
+}
+
+bool TileDecisions::NumbersRows(OpId id) const {
+  const ir::Op& add = in_.op(id);
+  const auto* first = add.target == "aten.add_.Scalar" ? std::get_if<ir::RankExpression>(&add.arguments[1]) : nullptr;
+  if (first == nullptr || first->terms.size() != 1 || row_counts_.empty()) return false;
+  const ir::Tensor& numbers = in_.tensor(ir::TensorArguments(add)[0]);
+  const auto dimension = std::ranges::find(in_.mesh, first->terms[0].dimension, &ir::MeshDimension::name);
+  const int64_t tokens = *row_counts_.rbegin(), rows = first->terms[0].coefficient;
+  if (dimension == in_.mesh.end() || numbers.shape != ir::Shape{rows} || rows * dimension->size != tokens || rows % tiles_ != 0)
+    return false;
+  const auto made_by = [&](TensorId tensor, std::string_view target) {
+    return in_.tensor(tensor).producer.valid() && in_.op(in_.tensor(tensor).producer).target == target;
+  };
+  const TensorId summed = ir::TensorArguments(add)[0];
+  if (!made_by(summed, "aten.cumsum")) return false;
+  if (!made_by(ir::TensorArguments(in_.op(in_.tensor(summed).producer))[0], "aten.new_ones")) return false;
+  return std::ranges::any_of(in_.ops, [&](const ir::Op& op) {
+    const auto* period = op.target == "aten.remainder_.Scalar" ? std::get_if<int64_t>(&op.arguments[1]) : nullptr;
+    return period != nullptr && ir::TensorArguments(op)[0] == add.results[0] && tokens / tiles_ % *period == 0;
+  });
+}
+
+// Of whole tensors and of ones that are alike in all tiles.
+Result<Fate> TileDecisions::DecideAlike(OpId id) {
+  const ir::Op& op = in_.op(id);
+  const TileRule rule = RuleOf(op.target);
+  const bool by_row = op.kind == ir::OpKind::kView || rule == TileRule::kRows || rule == TileRule::kElements || rule == TileRule::kLinear;
+  if (!by_row && !first_rows_.contains(id) && op.target != "aten.cumsum") return Refuse(id, "needs a number for each row of this rank");
+  for (const TensorId result : op.results) SetPart(result, Part::kAlike);
+  return Fate::kOnce;
+}
+
+std::vector<TensorId> TileDecisions::Others(const ir::Op& op, const std::vector<TensorId>& written) const {
+  std::vector<TensorId> others = ir::TensorArguments(op);
+  std::erase_if(others, [&](TensorId id) { return std::ranges::any_of(written, [&](TensorId w) { return SameStorage(w, id); }); });
+  return others;
+}
+
+Status TileDecisions::Refuse(OpId id, const std::string& why) const {
+  return InvalidError(fmt::format("error: tile: {}: {}", ir::Describe(in_, id), why));
+}
+
+Result<Fate> TileDecisions::Decide(OpId id) {
+  HELM_ASSIGN_OR_RETURN(const Fate fate, DecideFate(id));
+  each_tile_[id.index()] = fate == Fate::kEachTile;
+  return fate;
+}
+
+Result<Fate> TileDecisions::DecideFate(OpId id) {
+  const ir::Op& op = in_.op(id);
+  if (op.kind == ir::OpKind::kWait) return each_tile_[ir::StartOf(op).index()] ? Fate::kEachTile : Fate::kOnce;
+  const std::vector<TensorId> arguments = ir::TensorArguments(op);
+  const bool rows = std::ranges::any_of(arguments, [&](TensorId t) { return HasRows(t); });
+  const bool own = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kOwn; });
+  const bool alike = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kAlike; });
+  if (!rows && !own) return alike ? DecideAlike(id) : Fate::kOnce;
+  if (op.kind == ir::OpKind::kView) return DecideView(id);
+  if (op.kind == ir::OpKind::kCollectiveStart) return DecideCollective(id, own);
+  return own && !rows ? DecideOwn(id) : DecideRows(id);
+}
+
+Result<Fate> TileDecisions::DecideView(OpId id) {
+  const ir::Op& op = in_.op(id);
+  if (op.target == "aten.slice.Tensor" && HasRows(op.results[0])) {
+    const TensorId from = ir::TensorArguments(op)[0];
+    const auto* dimension = std::get_if<int64_t>(&op.arguments[1]);
+    if (dimension == nullptr || *dimension == RowDimension(in_.tensor(from))) return Refuse(id, "takes some of the rows");
+  }
+  return CheckRows(id);
+}
+
+// That the rows of every result with rows can be divided.
+Result<Fate> TileDecisions::CheckRows(OpId id) const {
+  for (const TensorId result : in_.op(id).results) {
+    if (!result.valid() || !HasRows(result)) continue;
+    const ir::Tensor& tensor = in_.tensor(result);
+    const int64_t d = RowDimension(tensor);
+    if (d < 0 || tensor.shape[static_cast<size_t>(d)] % tiles_ != 0) {
+      return Refuse(id, fmt::format("the rows of its result '{}' are not a multiple of {}", tensor.name, tiles_));
+    }
+  }
+  return Fate::kEachTile;
+}
+
+Result<Fate> TileDecisions::DecideCollective(OpId id, bool own) {
+  const ir::Op& op = in_.op(id);
+  if (ir::IsPointToPoint(op) || own) return Fate::kOnce;  // of all rows, or of the sum
+  if (op.target != "c10d.all_gather" && op.target != "c10d.reduce_scatter" && op.target != "c10d.all_reduce") {
+    return Refuse(id, "there is no rule for it");
+  }
+  const TensorId from = ir::TensorArguments(op)[0];
+  if (op.target != "c10d.all_reduce" && RowDimension(in_.tensor(from)) != 0) return Refuse(id, "moves another dimension than the rows");
+  if (ir::TensorArguments(op).size() > 1) return Refuse(id, "gathers into a tensor of its own");
+  for (const TensorId result : op.results) {
+    if (!SameStorage(result, from)) SetPart(result, Part::kRows);
+  }
+  return CheckRows(id);
+}
+
+// Only sums and numbers of the tiles' own among the arguments, no rows.
+Result<Fate> TileDecisions::DecideOwn(OpId id) {
+  const ir::Op& op = in_.op(id);
+  const std::vector<TensorId> written = ir::WrittenTensors(in_, op), others = Others(op, written);
+  const TileRule rule = RuleOf(op.target);
+  const bool into_whole = !written.empty() && PartOf(written[0]) == Part::kWhole;
+  const std::string name = ir::BaseName(op.target);
+  if (into_whole && (name == "copy" || name == "add") && others.size() == 1) return Fate::kAccumulate;
+  const auto owned = std::ranges::count_if(ir::TensorArguments(op), [&](TensorId t) { return PartOf(t) == Part::kOwn; });
+  const auto all = static_cast<std::ptrdiff_t>(ir::TensorArguments(op).size());
+  const bool sums = name == "add" || name == "sub";
+  const bool scalar = op.target.ends_with(".Scalar");
+  const bool linear = rule == TileRule::kLinear && (sums ? owned == all && !scalar : owned == 1 && IsFirst(op));
+  if (!linear && !(rule == TileRule::kCopy && owned == all)) return Fate::kOnce;  // of the sum
+  for (const TensorId result : op.results) SetPart(result, Part::kOwn);
+  return Fate::kEachTile;
+}
+
+Result<Fate> TileDecisions::DecideRows(OpId id) {
+  const ir::Op& op = in_.op(id);
+  switch (RuleOf(op.target)) {
+    case TileRule::kElements:
+    case TileRule::kLinear:
+    case TileRule::kCopy:
+      return DecideElements(id);
+    case TileRule::kRows:
+      return ResultsAre(id, Part::kRows, Part::kRows);
+    case TileRule::kReduction:
+      return ReducesRows(op) ? ResultsAre(id, Part::kOwn, Part::kOwn) : ResultsAre(id, Part::kRows, Part::kRows);
+    case TileRule::kScan:
+      if (ReducesRows(op)) return Refuse(id, "goes over the rows, and of parts of them its result cannot be put together");
+      return ResultsAre(id, Part::kRows, Part::kRows);
+    case TileRule::kProduct:
+      return DecideProduct(id);
+    case TileRule::kRowsAndSums:
+      return ResultsAre(id, Part::kRows, Part::kOwn);
+    case TileRule::kSums:
+      return ResultsAre(id, Part::kOwn, Part::kOwn);
+    case TileRule::kFactory:
+      return DecideFactory(id);
+    case TileRule::kUnknown:
+      break;
+  }
+  return Refuse(id, "there is no rule for it on part of the batch");
+}
+
+// The parts of new results; of ones that an argument held already they must be the same, but sums go into a whole one.
+Result<Fate> TileDecisions::ResultsAre(OpId id, Part first, Part rest) {
+  const ir::Op& op = in_.op(id);
+  const std::vector<TensorId> written = ir::WrittenTensors(in_, op);
+  for (size_t i = 0; i < op.results.size(); ++i) {
+    const TensorId result = op.results[i];
+    if (!result.valid()) continue;
+    const bool number = ir::ElementCount(in_.tensor(result).shape) == 1;
+    const Part part = (i == 0 ? first : rest) == Part::kRows && number ? Part::kOwn : (i == 0 ? first : rest);
+    if (std::ranges::find(written, result) == written.end()) {
+      SetPart(result, part);
+    } else if (part == Part::kOwn && PartOf(result) == Part::kWhole) {
+      return Fate::kAccumulate;
+    } else if (part == Part::kRows ? !HasRows(result) : PartOf(result) != part) {
+      return Refuse(id, fmt::format("writes rows of one tile into '{}', which all share", in_.tensor(result).name));
+    }
+  }
+  return CheckRows(id);
+}
+
+// The dimensions that a reduction names hold that of the rows. None named: all.
+bool TileDecisions::ReducesRows(const ir::Op& op) const {
+  const ir::Tensor& from = in_.tensor(ir::TensorArguments(op)[0]);
+  const int64_t rank = static_cast<int64_t>(from.shape.size()), rows = RowDimension(from);
+  const auto is_rows = [&](int64_t d) { return (d < 0 ? d + rank : d) == rows; };
+  if (op.arguments.size() < 2) return true;
+  if (const auto* one = std::get_if<int64_t>(&op.arguments[1])) return is_rows(*one);
+  const auto* list = std::get_if<std::vector<int64_t>>(&op.arguments[1]);
+  return list == nullptr || list->empty() || std::ranges::any_of(*list, is_rows);
+}
+
+Result<Fate> TileDecisions::DecideElements(OpId id) {
+  const ir::Op& op = in_.op(id);
+  HELM_ASSIGN_OR_RETURN(const Fate fate, ResultsAre(id, Part::kRows, Part::kRows));
+  const ir::Tensor& result = in_.tensor(op.results[0]);
+  const int64_t from_right = static_cast<int64_t>(result.shape.size()) - RowDimension(result);
+  for (const TensorId argument : ir::TensorArguments(op)) {
+    const ir::Tensor& tensor = in_.tensor(argument);
+    const int64_t d = static_cast<int64_t>(tensor.shape.size()) - from_right;  // the dimension that lies over the result's rows
+    if (HasRows(argument) || PartOf(argument) == Part::kAlike) {
+      if (RowDimension(tensor) != d) return Refuse(id, fmt::format("the rows of '{}' are not those of its result", tensor.name));
+    } else if (PartOf(argument) == Part::kOwn) {
+      return Refuse(id, fmt::format("reads '{}', of which each tile has a part only", tensor.name));
+    } else if (d >= 0 && tensor.shape[static_cast<size_t>(d)] != 1) {
+      HELM_RETURN_IF_ERROR(NeedRows(id, argument));
+    }
+  }
+  return fate;
+}
+
+// A whole tensor of which each tile reads its rows: a table with one for each token.
+Status TileDecisions::NeedRows(OpId id, TensorId argument) {
+  const ir::Tensor& tensor = in_.tensor(argument);
+  const int64_t d = RowDimension(tensor);
+  const int64_t rows = d < 0 ? 0 : tensor.shape[static_cast<size_t>(d)];
+  if (!row_counts_.contains(rows) || rows % tiles_ != 0) {
+    return Refuse(id,
+                  fmt::format("reads '{}', which has a number for each row of this rank, and the rows of a tile are others", tensor.name));
+  }
+  sliced_.insert({id, argument});
+  return OkStatus();
+}
+
+Result<Fate> TileDecisions::DecideProduct(OpId id) {
+  const ir::Op& op = in_.op(id);
+  const std::string name = ir::BaseName(op.target);
+  const std::vector<TensorId> arguments = ir::TensorArguments(op);
+  const size_t first = name == "addmm" || name == "baddbmm" ? 1 : 0;
+  const TensorId a = arguments[first], b = arguments[first + 1];
+  const int64_t inner_a = static_cast<int64_t>(in_.tensor(a).shape.size()) - 1;
+  const int64_t inner_b = static_cast<int64_t>(in_.tensor(b).shape.size()) - 2;
+  const int64_t rows_a = HasRows(a) ? RowDimension(in_.tensor(a)) : -1, rows_b = HasRows(b) ? RowDimension(in_.tensor(b)) : -1;
+  if (rows_a == inner_a && rows_b == inner_b) return ResultsAre(id, Part::kOwn, Part::kOwn);
+  const bool batched = rows_a >= 0 && rows_a == rows_b && rows_a < inner_b;
+  const bool left = rows_a >= 0 && rows_a < inner_a && rows_b < 0;
+  if (batched || left) return ResultsAre(id, Part::kRows, Part::kRows);
+  return Refuse(id, "the rows of the batch are no rows of the product");
+}
+
+// Of an input all tiles share it: tables are made like one. Of an activation it is one itself where its rows can be divided.
+Result<Fate> TileDecisions::DecideFactory(OpId id) {
+  const ir::Op& op = in_.op(id);
+  if (PartOf(ir::TensorArguments(op)[0]) == Part::kSplit) return Fate::kOnce;
+  const ir::Tensor& result = in_.tensor(op.results[0]);
+  if (result.shape.empty() || RowDimension(result) != 0 || result.shape[0] % tiles_ != 0) {
+    return Refuse(id, "it is not clear whether what it makes has rows of the batch");
+  }
+  return ResultsAre(id, Part::kRows, Part::kRows);
+}
+
+}  // namespace helm::schedule

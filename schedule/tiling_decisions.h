@@ -1,0 +1,79 @@
+// TileDecisions: op by op, in the program's order, what becomes of it when the batch is split into tiles, and what of each storage a tile
+// has. Internal to schedule/tiling.h, which writes the new program; here nothing is written.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/status.h"
+#include "ir/program.h"
+
+namespace helm::schedule {
+
+// What of a storage a tile has.
+enum class Part : uint8_t {
+  kWhole,  // one for all tiles
+  kRows,   // each tile has one of its own, with its rows
+  kSplit,  // one for all, in which each tile has its rows: inputs and messages
+  kOwn,    // each tile has one of the same size: a partial sum, or a number of the tile's own
+  kAlike,  // one for all, with the rows of one tile: they are the same in each (numbers of rows, modulo the length of a sequence)
+};
+
+// What becomes of an op: it stays one, each tile has one, or each tile has one that adds to the sum of those before.
+enum class Fate : uint8_t { kOnce, kEachTile, kAccumulate };
+
+class TileDecisions {
+ public:
+  // REQUIRES: `program` outlives this.
+  TileDecisions(const ir::Program& program, int64_t tiles) : in_(program), tiles_(tiles), parts_(program.storages.size(), Part::kWhole) {
+    each_tile_.resize(program.ops.size());
+  }
+
+  // Finds the batch in the program's inputs; before all others.
+  Status SplitInputs();
+  // Sets the parts of the storages that the op makes. REQUIRES: it was called for every op before.
+  Result<Fate> Decide(ir::OpId id);
+  // Of a whole tensor each tile reads its rows in this op: a table with a number for each token.
+  Status NeedRows(ir::OpId id, ir::TensorId argument);
+
+  Part PartOf(ir::TensorId id) const { return parts_[in_.tensor(id).storage.index()]; }
+  Part PartOf(ir::StorageId id) const { return parts_[id.index()]; }
+  void SetPart(ir::TensorId id, Part part) { parts_[in_.tensor(id).storage.index()] = part; }
+  bool HasRows(ir::TensorId id) const { return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit; }
+  // The op adds the number of this rank's first row; of a tile that is so many times less (kAlike).
+  bool AddsFirstRow(ir::OpId id) const { return first_rows_.contains(id); }
+  bool IsSliced(ir::OpId id, ir::TensorId argument) const { return sliced_.contains({id, argument}); }
+  bool SameStorage(ir::TensorId a, ir::TensorId b) const { return in_.tensor(a).storage == in_.tensor(b).storage; }
+  Status Refuse(ir::OpId id, const std::string& why) const;
+
+ private:
+  void FindRowNumbers();
+  bool NumbersRows(ir::OpId id) const;
+  Result<Fate> DecideAlike(ir::OpId id);
+  Result<Fate> DecideFate(ir::OpId id);
+  Result<Fate> DecideView(ir::OpId id);
+  Result<Fate> CheckRows(ir::OpId id) const;
+  Result<Fate> DecideCollective(ir::OpId id, bool own);
+  Result<Fate> DecideOwn(ir::OpId id);
+  Result<Fate> DecideRows(ir::OpId id);
+  Result<Fate> ResultsAre(ir::OpId id, Part first, Part rest);
+  Result<Fate> DecideElements(ir::OpId id);
+  Result<Fate> DecideProduct(ir::OpId id);
+  Result<Fate> DecideFactory(ir::OpId id);
+  bool ReducesRows(const ir::Op& op) const;
+  bool IsFirst(const ir::Op& op) const { return PartOf(ir::TensorArguments(op).front()) == Part::kOwn; }
+  std::vector<ir::TensorId> Others(const ir::Op& op, const std::vector<ir::TensorId>& written) const;
+
+  const ir::Program& in_;
+  const int64_t tiles_;
+  std::vector<Part> parts_;       // by storage
+  std::vector<bool> each_tile_;   // by op
+  std::set<int64_t> row_counts_;  // of the inputs: sequences, and tokens
+  std::set<ir::OpId> first_rows_;
+  std::set<std::pair<ir::OpId, ir::TensorId>> sliced_;  // an op reads, of a tensor that is whole, its tile's rows
+};
+
+}  // namespace helm::schedule

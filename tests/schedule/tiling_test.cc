@@ -1,0 +1,201 @@
+#include "schedule/tiling.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include <algorithm>
+
+#include "ir/verify.h"
+#include "model/lower.h"
+#include "model/model_spec.h"
+#include "schedule/pass.h"
+#include "schedule/pipeline_schedule.h"
+#include "schedule/round_robin.h"
+#include "schedule/streams.h"
+#include "support/program_from_text.h"
+
+namespace helm::schedule {
+namespace {
+
+constexpr std::string_view kHead = R"(helm-program/1
+program p device=cpu
+mesh tensor=2
+group tensor = [tensor]
+storage w: 64 bytes parameter persistent
+storage g: 64 bytes gradient persistent
+storage x: 64 bytes input persistent
+tensor %w: f32[4,4] @w
+tensor %g: f32[4,4] @g
+tensor %x: f32[4,4] @x
+input x = %x
+)";
+
+Result<ir::Program> Tiled(std::string_view statements, int64_t tiles = 2) {
+  Result<ir::Program> tiled = Tile(test::ProgramFromText(std::string(kHead) + std::string(statements)), tiles);
+  EXPECT_EQ(tiled.ok() ? ir::Verify(*tiled).message() : "", "");
+  return tiled;
+}
+
+std::string OpsOf(const ir::Program& program) {
+  std::string text;
+  for (const ir::Op& op : program.ops) text += op.target + ":" + std::to_string(op.tile) + " ";
+  return text;
+}
+
+// Views of the input's halves, a product for each, a product over the rows for the first half that overwrites the gradient and one for the
+// second that adds to it; what sees no rows (the transposed weight) stays one.
+TEST(Tile, SplitsRowsAndSumsPartialProducts) {
+  const auto tiled = Tiled(R"(#0 %wt: f32[4,4]{1,4} @w = view aten.t(%w)
+#1 %y: f32[4,4] = aten.mm(%x, %wt)
+#2 %yt: f32[4,4]{1,4} @y = view aten.t(%y)
+#3 %g.1: f32[4,4] @g = aten.mm.out(%yt, %x, %g)
+output g = %g.1
+)");
+  ASSERT_TRUE(tiled.ok()) << tiled.status().message();
+  EXPECT_EQ(OpsOf(*tiled),
+            "aten.t:0 aten.slice.Tensor:0 aten.slice.Tensor:1 aten.mm:0 aten.mm:1 aten.t:0 aten.t:1 aten.mm.out:0 aten.addmm_:1 ");
+  const ir::Tensor& y = tiled->tensor(tiled->ops[3].results[0]);
+  EXPECT_EQ(y.shape, (ir::Shape{2, 4}));
+  EXPECT_EQ(tiled->storage(y.storage).bytes, Bytes(32));
+  EXPECT_EQ(tiled->tensor(tiled->ops[2].results[0]).offset, 8);
+  EXPECT_EQ(tiled->tensor(tiled->ops[6].results[0]).shape, (ir::Shape{4, 2}));
+  // What others know as the gradient is the sum.
+  EXPECT_EQ(tiled->outputs.at("g"), tiled->ops[8].results[0]);
+  EXPECT_EQ(std::get<ir::TensorId>(tiled->ops[8].arguments[0]), tiled->ops[7].results[0]);
+}
+
+// The outside gets a sum over the rows added up, and rows put together, right behind where they are made.
+TEST(Tile, JoinsOutputs) {
+  const auto tiled = Tiled(R"(#0 %a: f32[4,4] = aten.abs(%x)
+#1 %s: f32[4] = aten.sum.dim_IntList(%a, [0], false, f32)
+#2 %m: f32[4,1] = aten.mean.dim(%a, [1], true)
+output m = %m
+output s = %s
+)");
+  ASSERT_TRUE(tiled.ok()) << tiled.status().message();
+  EXPECT_TRUE(OpsOf(*tiled).ends_with("aten.sum.dim_IntList:1 aten.add_.Tensor:1 aten.mean.dim:0 aten.mean.dim:1 aten.cat:1 "))
+      << OpsOf(*tiled);
+  EXPECT_EQ(tiled->tensor(tiled->outputs.at("m")).shape, (ir::Shape{4, 1}));
+  EXPECT_EQ(tiled->tensor(tiled->outputs.at("s")).shape, (ir::Shape{4}));
+}
+
+std::string Refusal(std::string_view statements, int64_t tiles = 2) {
+  const auto tiled = Tiled(statements, tiles);
+  return tiled.ok() ? "accepted" : tiled.status().message();
+}
+
+TEST(Tile, SaysWhyItRefuses) {
+  constexpr std::string_view kAbs = "#0 %a: f32[4,4] = aten.abs(%x)\n";
+  EXPECT_NE(Refusal(std::string(kAbs) + "output a = %a\n", 3).find("has 4 sequences, which 3 tiles do not divide"), std::string::npos);
+  EXPECT_NE(Refusal(std::string(kAbs) + "#1 %b: f32[4,4] = aten.cumsum(%a, 0)\noutput b = %b\n").find("goes over the rows"),
+            std::string::npos);
+  EXPECT_NE(Refusal(std::string(kAbs) + "#1 %b: f32[2,4] @a = view aten.slice.Tensor(%a, 0, 0, 2)\n#2 %c: f32[2,4] = aten.abs(%b)\n"
+                                        "output c = %c\n")
+                .find("takes some of the rows"),
+            std::string::npos);
+  EXPECT_NE(Refusal(std::string(kAbs) + "#1 %b: f32[4,4] = aten.sort(%a)\noutput b = %b\n").find("there is no rule for it"),
+            std::string::npos);
+  EXPECT_NE(Refusal(std::string(kAbs) + "#1 %b: f32[4,4] = aten.mm(%w, %a)\noutput b = %b\n").find("no rows of the product"),
+            std::string::npos);
+}
+
+// --- programs of the lowering ---
+
+model::ModelSpec SmallModel(bool llama) {
+  model::ModelSpec model;
+  model.name = llama ? "llama" : "gpt";
+  model.layers = 3;
+  model.hidden = 32;
+  model.ffn = 64;
+  model.heads = 4;
+  model.kv_heads = llama ? 2 : 4;
+  model.head_dim = 8;
+  model.vocab = 64;
+  model.max_positions = 16;
+  model.activation = llama ? model::Activation::kSwiGlu : model::Activation::kGelu;
+  model.norm = llama ? model::Norm::kRmsNorm : model::Norm::kLayerNorm;
+  model.position = llama ? model::Position::kRope : model::Position::kLearned;
+  model.bias = !llama;
+  return model;
+}
+
+struct Lowered {
+  ir::Strategy strategy;
+  ir::StepPrograms step;
+};
+
+// A strategy that tiles can be made of, with all that it changes in the program, and its programs.
+Lowered RandomLowered() {
+  const bool llama = *rc::gen::arbitrary<bool>();
+  Lowered lowered;
+  ir::Strategy& strategy = lowered.strategy;
+  strategy.tensor = *rc::gen::element<int64_t>(1, 2);
+  strategy.sequence_parallel = strategy.tensor > 1 && *rc::gen::arbitrary<bool>();
+  strategy.data = *rc::gen::element<int64_t>(1, 2);
+  strategy.zero = strategy.data > 1 ? *rc::gen::element<int64_t>(0, 1, 3) : 0;
+  strategy.micro_batch = *rc::gen::element<int64_t>(2, 4);
+  strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
+  if (strategy.zero == 0 && *rc::gen::arbitrary<bool>()) {
+    strategy.pipeline = 3;
+    strategy.schedule = *rc::gen::element<std::string>("1f1b", "gpipe", "zb-h1");
+  }
+  ir::Workload workload;
+  workload.sequence_length = 16;
+  workload.global_batch = strategy.data * strategy.micro_batch * *rc::gen::element<int64_t>(1, 3);
+  workload.dtype = *rc::gen::element(ir::DataType::kFloat32, ir::DataType::kBFloat16);
+  ir::Software software;
+  software.flash_attention = *rc::gen::arbitrary<bool>();
+  const ir::DeviceKind device =
+      workload.dtype == ir::DataType::kBFloat16 && *rc::gen::arbitrary<bool>() ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu;
+  const auto schedules = PipelineSchedules(strategy, MicroBatches(workload, strategy));
+  RC_ASSERT(schedules.ok());
+  for (size_t stage = 0; stage < schedules->size(); ++stage) {
+    auto program =
+        model::LowerStage(SmallModel(llama), workload, software, strategy, device, (*schedules)[stage], static_cast<int64_t>(stage));
+    if (!program.ok()) RC_FAIL(program.status().message());
+    lowered.step.classes.push_back(std::move(program).value());
+  }
+  return lowered;
+}
+
+int64_t ProductsOf(const ir::Program& program) {
+  return std::ranges::count_if(program.ops, [](const ir::Op& op) { return op.target.find("mm") != std::string::npos; });
+}
+
+// Whatever the strategy: the tiles' programs are valid, by themselves and together; every product over the batch is there once for each
+// tile.
+RC_GTEST_PROP(TileProperty, ProgramsOfTheLoweringAreValid, ()) {
+  const Lowered lowered = RandomLowered();
+  ir::StepPrograms tiled;
+  for (const ir::Program& program : lowered.step.classes) {
+    Result<ir::Program> result = RunPass("tile=2", program);
+    if (!result.ok()) RC_FAIL(result.status().message());
+    RC_ASSERT(ProductsOf(*result) == 2 * ProductsOf(program));
+    RC_ASSERT(RunPass("round_robin", *result).ok());
+    tiled.classes.push_back(std::move(result).value());
+  }
+  const Status together = ir::VerifyStep(tiled);
+  if (!together.ok()) RC_FAIL(together.message());
+}
+
+// Round robin keeps the order in each tile and every op.
+RC_GTEST_PROP(RoundRobinProperty, KeepsTheOrderOfATile, ()) {
+  const Lowered lowered = RandomLowered();
+  const auto tiled = RunPass("tile=2", lowered.step.classes.front());
+  RC_ASSERT(tiled.ok());
+  const ir::Program robin = RoundRobin(*tiled);
+  RC_ASSERT(robin.ops.size() == tiled->ops.size());
+  for (const int32_t tile : {0, 1}) {
+    std::vector<std::string> before, after;
+    for (const ir::Op& op : tiled->ops) {
+      if (op.tile == tile) before.push_back(op.target + op.label);
+    }
+    for (const ir::Op& op : robin.ops) {
+      if (op.tile == tile) after.push_back(op.target + op.label);
+    }
+    RC_ASSERT(before == after);
+  }
+}
+
+}  // namespace
+}  // namespace helm::schedule
