@@ -24,7 +24,11 @@ Result<Acceptance> RunPassesIfBetter(const ir::StepPrograms& step, const std::ve
   const bool faster = after.makespan < before.makespan;
   const bool fits = !memory_budget || after.peak.bytes <= *memory_budget;
   Acceptance result{{}, faster && fits, before.makespan, after.makespan, before.peak.bytes, after.peak.bytes, ""};
-  result.step = result.accepted ? std::move(changed) : step;
+  if (result.accepted) {
+    result.step = std::move(changed);
+  } else {
+    result.step = step;
+  }
   result.reason = fmt::format("{}: {} instead of {}, peak {} instead of {}", Join(passes, ", "), FormatDuration(after.makespan),
                               FormatDuration(before.makespan), FormatBytes(after.peak.bytes), FormatBytes(before.peak.bytes));
   if (!faster) result.reason += "; not faster, so the program stays as it was";
