@@ -23,7 +23,7 @@ std::string NameOf(const ir::TimelineOp& op, bool with_target) {
 
 bool IsComputation(const ir::Timeline& timeline, const ir::TimelineEvent& event) {
   const ir::Stream::Kind stream = timeline.streams[static_cast<size_t>(event.stream)].kind;
-  return stream != ir::Stream::Kind::kCommunication && timeline.ops[event.op.index()].kind == Name(ir::OpKind::kCompute);
+  return stream == ir::Stream::Kind::kCompute && timeline.ops[event.op.index()].kind == Name(ir::OpKind::kCompute);
 }
 
 bool IsCommunication(const ir::Timeline& timeline, const ir::TimelineEvent& event) {

@@ -9,7 +9,9 @@ namespace {
 // lie under "up" and two and one under "down".
 ir::Timeline Sample() {
   ir::Timeline timeline;
-  timeline.streams = {{ir::Stream::Kind::kCompute, 0, "compute"}, {ir::Stream::Kind::kCommunication, 0, "communication.tensor"}};
+  timeline.streams = {{ir::Stream::Kind::kCompute, 0, "compute"},
+                      {ir::Stream::Kind::kCommunication, 0, "communication.tensor"},
+                      {ir::Stream::Kind::kHost, 0, "host"}};
   timeline.ops = {{"aten.mm", "up", "compute", "forward", "", 0, 0},
                   {"aten.mm", "down", "compute", "forward", "", 0, 0},
                   {"c10d.all_gather", "gather", "collective", "forward", "", 0, 0}};
@@ -20,6 +22,7 @@ ir::Timeline Sample() {
   event(0, 0, 1, 6, 10);
   event(0, 1, 2, 2, 8);
   event(0, 1, 2, 9, 12);
+  event(0, 2, 0, 2, 3);    // its launch
   event(1, 1, 2, 0, 100);  // of another rank
   return timeline;
 }
