@@ -43,6 +43,13 @@ int64_t AlignmentOf(const TensorSignature& matrix) {
 
 int64_t AlignmentOfRow(int64_t elements, ir::DataType dtype) { return AlignmentOf({dtype, {2, elements}, {elements, 1}, false, 0}); }
 
+const ir::DataType* OutputType(const ir::OpSignature& op) {
+  for (const auto& argument : op.arguments) {
+    if (const auto* type = std::get_if<ir::DataType>(&argument)) return type;
+  }
+  return nullptr;
+}
+
 struct ProductOp {
   std::string_view name;
   size_t left_at;  // which argument is the left matrix: after the addend, where there is one
@@ -97,6 +104,10 @@ std::optional<ProductShape> ProductShapeOf(const ir::OpSignature& op) {
   ProductShape shape{batch, left->shape[last - 1], right->shape[last], left->shape[last], {}};
   shape.dtype = RateName(left->dtype);
   shape.alignment_bytes = std::min({AlignmentOf(*left), AlignmentOf(*right), AlignmentOfRow(shape.n, left->dtype)});
+  // 8-bit operands make a wider product.
+  if (const auto* type = OutputType(op); known->name == "_scaled_mm" && type != nullptr) {
+    shape.extra_bytes_written = static_cast<double>(batch * shape.m * shape.n * (ir::ElementBytes(*type) - ir::ElementBytes(left->dtype)));
+  }
   // An addend of the product's size is read; it is written in its own element type.
   if (const TensorSignature* addend = known->left_at == 1 ? TensorAt(op, 0) : nullptr; addend != nullptr && addend->shape.size() > 1) {
     const double product = static_cast<double>(shape.batch * shape.m * shape.n * ir::ElementBytes(left->dtype));

@@ -128,7 +128,7 @@ Traffic TrafficOf(const ir::OpSignature& op) {
   // Reads nothing of what it is made like: only the new tensor is written.
   if (IsOneOf(base, {"new_ones", "new_zeros"})) traffic = {Bytes(), BytesOfNew(op)};
   // Reductions write next to nothing.
-  if (IsOneOf(base, {"sum", "mean", "amax", "linalg_vector_norm", "dot"})) traffic.written = Bytes(0);
+  if (IsOneOf(base, {"sum", "mean", "amax", "max", "linalg_vector_norm", "dot"})) traffic.written = Bytes(0);
   // Parameters, gradients and two moments are read, all but the gradients written: three quarters where all have one element type.
   if (base == "_fused_adamw") traffic.written = Bytes(traffic.read.count() / 4 * 3);
   // Gradients of weight and bias take a second pass over both large operands.

@@ -20,6 +20,7 @@
 #include "exec/runs.h"
 #include "exec/session.h"
 #include "ir/program_text.h"
+#include "ir/strategy_text.h"
 #include "schedule/materialise.h"
 
 namespace helm::exec {
@@ -44,15 +45,22 @@ Status CheckFixedShapes(const model::ModelSpec& model, const std::string& plan_p
                   plan_path));
 }
 
-// Sequence parallelism routes the parts of a sequence apart, so capacity and balancing loss are not those of the unsplit model.
-Status CheckVerifiable(const model::ModelSpec& model, const ir::Strategy& strategy, const std::string& plan_path) {
+// Sequence and context parallelism route the parts of a sequence apart, so capacity and balancing loss are not those of the unsplit model.
+Status CheckVerifiable(const model::ModelSpec& model, const ir::Plan& plan, const std::string& plan_path) {
+  if (plan.workload.quantization != ir::Quantization::kNone) {
+    return InvalidError(
+        fmt::format("{}: error: --verify has no bound for dtype {}: split and unsplit products round differently\nfix: verify the same "
+                    "strategy with dtype: bf16",
+                    plan_path, ir::DataTypeWord(plan.workload)));
+  }
   const model::MixtureOfExperts& moe = model.moe;
-  if (moe.experts == 0 || !strategy.sequence_parallel) return OkStatus();
+  const ir::Strategy& strategy = plan.strategy;
+  if (moe.experts == 0 || (!strategy.sequence_parallel && strategy.context == 1)) return OkStatus();
   const double all = static_cast<double>(moe.experts) / static_cast<double>(moe.top_k);
   if (moe.capacity_factor >= all && moe.aux_loss == 0) return OkStatus();
   return InvalidError(
-      fmt::format("{}: error: --verify compares with the unsplit model, and with sequence_parallel each tensor rank drops and balances "
-                  "tokens by itself\nfix: verify without sequence_parallel, or with moe: {{capacity_factor: {}, aux_loss: 0}}",
+      fmt::format("{}: error: --verify compares with the unsplit model, and with sequence_parallel or context each rank drops and "
+                  "balances tokens by itself\nfix: verify without them, or with moe: {{capacity_factor: {}, aux_loss: 0}}",
                   plan_path, all));
 }
 
@@ -92,7 +100,7 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   HELM_ASSIGN_OR_RETURN(schedule::PlanParts parts, schedule::ReadParts(plan));
   HELM_RETURN_IF_ERROR(CheckFixedShapes(parts.model, options.plan_path));
   HELM_RETURN_IF_ERROR(CheckGpuOptions(plan, parts.cluster.device, options));
-  if (options.verify) HELM_RETURN_IF_ERROR(CheckVerifiable(parts.model, plan.strategy, options.plan_path));
+  if (options.verify) HELM_RETURN_IF_ERROR(CheckVerifiable(parts.model, plan, options.plan_path));
   HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
   HELM_RETURN_IF_ERROR(DataLoader::Open(options.data, parts.model.vocab, plan.workload).status());
   Request request{options, std::move(parts), {}, ir::ProgramHash(step)};

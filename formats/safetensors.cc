@@ -26,8 +26,9 @@ constexpr size_t kHeaderBytesMost = 100'000'000;  // the limit of Hugging Face's
 constexpr std::string_view kMetadata = "__metadata__";
 
 constexpr std::pair<ir::DataType, std::string_view> kDtypeNames[] = {
-    {ir::DataType::kFloat32, "F32"}, {ir::DataType::kBFloat16, "BF16"}, {ir::DataType::kFloat16, "F16"}, {ir::DataType::kInt64, "I64"},
-    {ir::DataType::kInt32, "I32"},   {ir::DataType::kBool, "BOOL"},     {ir::DataType::kUInt8, "U8"},
+    {ir::DataType::kFloat32, "F32"}, {ir::DataType::kBFloat16, "BF16"},      {ir::DataType::kFloat16, "F16"},
+    {ir::DataType::kInt64, "I64"},   {ir::DataType::kInt32, "I32"},          {ir::DataType::kBool, "BOOL"},
+    {ir::DataType::kUInt8, "U8"},    {ir::DataType::kFloat8E4M3, "F8_E4M3"}, {ir::DataType::kFloat8E5M2, "F8_E5M2"},
 };
 
 std::string_view DtypeName(ir::DataType dtype) {

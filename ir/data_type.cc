@@ -6,7 +6,7 @@
 namespace helm::ir {
 namespace {
 
-constexpr std::array<std::pair<DataType, std::string_view>, 7> kNames = {{
+constexpr std::array<std::pair<DataType, std::string_view>, 9> kNames = {{
     {DataType::kFloat32, "f32"},
     {DataType::kBFloat16, "bf16"},
     {DataType::kFloat16, "f16"},
@@ -14,6 +14,8 @@ constexpr std::array<std::pair<DataType, std::string_view>, 7> kNames = {{
     {DataType::kInt32, "i32"},
     {DataType::kBool, "bool"},
     {DataType::kUInt8, "u8"},
+    {DataType::kFloat8E4M3, "f8e4m3"},
+    {DataType::kFloat8E5M2, "f8e5m2"},
 }};
 
 }  // namespace

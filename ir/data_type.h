@@ -1,4 +1,5 @@
-// DataType: the element types that a program's tensors can have, with their names in text forms ("f32", "bf16", ...).
+// DataType: the element types that a program's tensors can have, with their names in text forms ("f32", "bf16", ...). The two of 8 bits are
+// those of Micikevicius et al. 2022 (arXiv 2209.05433).
 #pragma once
 
 #include <cstdint>
@@ -7,7 +8,7 @@
 
 namespace helm::ir {
 
-enum class DataType : uint8_t { kFloat32, kBFloat16, kFloat16, kInt64, kInt32, kBool, kUInt8 };
+enum class DataType : uint8_t { kFloat32, kBFloat16, kFloat16, kInt64, kInt32, kBool, kUInt8, kFloat8E4M3, kFloat8E5M2 };
 
 // Bytes of one element.
 constexpr int64_t ElementBytes(DataType type) {
@@ -22,13 +23,17 @@ constexpr int64_t ElementBytes(DataType type) {
       return 2;
     case DataType::kBool:
     case DataType::kUInt8:
+    case DataType::kFloat8E4M3:
+    case DataType::kFloat8E5M2:
       return 1;
   }
   return 0;
 }
 
+constexpr bool IsFloat8(DataType type) { return type == DataType::kFloat8E4M3 || type == DataType::kFloat8E5M2; }
+
 constexpr bool IsFloatingPoint(DataType type) {
-  return type == DataType::kFloat32 || type == DataType::kBFloat16 || type == DataType::kFloat16;
+  return type == DataType::kFloat32 || type == DataType::kBFloat16 || type == DataType::kFloat16 || IsFloat8(type);
 }
 
 std::string_view Name(DataType type);

@@ -93,7 +93,10 @@ OpSignature Regions::SignatureOf(size_t leader) const {
   for (size_t i = BeginOf(leader); i < end; ++i) {
     const Op& op = program_.ops[i];
     if (op.kind == OpKind::kView) continue;
-    for (const TensorId tensor : TensorArguments(op)) {
+    const bool overwrites = op.target == "aten.copy_";  // its first argument, unread
+    const std::vector<TensorId> arguments = TensorArguments(op);
+    for (size_t a = overwrites ? 1 : 0; a < arguments.size(); ++a) {
+      const TensorId tensor = arguments[a];
       if (!made.contains(program_.tensor(tensor).storage)) read.Add(tensor);
     }
     for (const TensorId tensor : op.results) {

@@ -87,6 +87,10 @@ Status CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const
   if (model.mla.kv_lora > 0 && !software.flash_attention) {
     return InvalidError("error: model.mla needs software.flash_attention: true");
   }
+  if (workload.quantization == ir::Quantization::kFp8 && software.fp8_recipe != ir::Fp8Recipe::kDelayed &&
+      software.fp8_recipe != ir::Fp8Recipe::kCurrent) {
+    return InvalidError("error: software.fp8_recipe with a scale for each block is not supported; use delayed or current");
+  }
   if (software.compile) return InvalidError("error: software.compile: true is not supported; remove it");
   if (device == ir::DeviceKind::kCpu && workload.dtype == DataType::kFloat16) {
     return InvalidError("error: workload.dtype: fp16 is not supported on CPUs; use dtype: bf16 or fp32");
@@ -214,6 +218,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   step.cuda = device == ir::DeviceKind::kCuda;
   step.software = SoftwareOn(software, device);
   step.recompute = RecomputeOf(strategy);
+  step.fp8.on = workload.quantization == ir::Quantization::kFp8;
   builder.program().schedule = schedule;
   HELM_RETURN_IF_ERROR(StageLowering(step, software, excerpt).Run(cancellation));
   return std::move(builder).Finish();

@@ -10,15 +10,25 @@ namespace {
 
 bool HasMoe(const LayerParameters& parameters) { return parameters.experts.router >= 0; }
 
+// The norm, and in one kernel with it the cast of the input of the product behind it, where there is one of 8 bits and the framework has
+// such a kernel.
+NormSaved NormForProduct(Step& step, TensorId rows, ParameterIndex weight, ParameterIndex bias, ParameterIndex product) {
+  const bool casts = product >= 0 && CastsWithNorm(step);
+  const FusedKernel kernel(step.b, step.cuda && casts);
+  NormSaved saved = NormForward(step, rows, weight, bias);
+  if (casts) CastInput(step, saved.output, product);
+  return saved;
+}
+
 // Attention with its residual, and the norm before the feed-forward layer: returns what flows on beside that norm.
 TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows, BlockSaved& saved) {
   ProgramBuilder& b = step.b;
   b.Label("attention.norm");
-  saved.norm1 = NormForward(step, rows, parameters.norm1_weight, parameters.norm1_bias);
+  saved.norm1 = NormForProduct(step, rows, parameters.norm1_weight, parameters.norm1_bias, parameters.qkv_weight);
   const TensorId attention = AttentionForward(step, parameters, saved.norm1.output, saved.attention);
   const TensorId middle = AddBranch(step, attention, parameters.out_bias, rows, "attention.residual", saved.attention_mask);
   b.Label("mlp.norm");
-  saved.norm2 = NormForward(step, middle, parameters.norm2_weight, parameters.norm2_bias);
+  saved.norm2 = NormForProduct(step, middle, parameters.norm2_weight, parameters.norm2_bias, parameters.mlp.up_weight);
   return middle;
 }
 

@@ -88,30 +88,39 @@ TensorId AsMatrix(Step& step, TensorId x) {
   return step.b.View(x, {shape[0] * shape[1], shape[2]});
 }
 
+TensorId ProductsForward(Step& step, TensorId input, ParameterIndex weight) {
+  if (step.fp8.on) return Fp8ExpertsForward(step, input, weight);
+  return Products(step, input, step.b.Transpose(step.gradients.Weight(weight), 1, 2));
+}
+
+// The gradient of the input; writes that of the weights.
+TensorId ProductsBackward(Step& step, TensorId input, TensorId gradient, ParameterIndex weight) {
+  if (step.fp8.on) return Fp8ExpertsBackward(step, input, gradient, weight);
+  const TensorId of_input = Products(step, gradient, step.gradients.Weight(weight));
+  WeightGradient(step, [&step, gradient, input, weight] { WriteProducts(step, weight, gradient, input); });
+  return of_input;
+}
+
 TensorId ExpertsForward(Step& step, const ExpertParameters& experts, MoeSaved& saved) {
   ProgramBuilder& b = step.b;
   b.Label("moe.up");
-  saved.mlp.up = AsMatrix(step, Products(step, saved.input, b.Transpose(step.gradients.Weight(experts.up_weight), 1, 2)));
+  saved.mlp.up = AsMatrix(step, ProductsForward(step, saved.input, experts.up_weight));
   b.Label("moe.activation");
   saved.mlp.product = ActivationForward(step, {}, saved.mlp);
   b.Label("moe.down");
-  return Products(step, ByExpert(step, saved.mlp.product), b.Transpose(step.gradients.Weight(experts.down_weight), 1, 2));
+  saved.by_expert = ByExpert(step, saved.mlp.product);
+  return ProductsForward(step, saved.by_expert, experts.down_weight);
 }
 
 // From the gradient of the experts' outputs to that of their inputs, [experts, slots, hidden].
 TensorId ExpertsBackward(Step& step, const ExpertParameters& experts, const MoeSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   b.Label("moe.down");
-  const TensorId of_product = Products(step, gradient, step.gradients.Weight(experts.down_weight));
-  WeightGradient(step, [&step, gradient, product = saved.mlp.product, down = experts.down_weight] {
-    WriteProducts(step, down, gradient, ByExpert(step, product));
-  });
+  const TensorId of_product = ProductsBackward(step, saved.by_expert, gradient, experts.down_weight);
   b.Label("moe.activation");
   const TensorId of_up = ByExpert(step, ActivationBackward(step, {}, saved.mlp, AsMatrix(step, of_product)));
   b.Label("moe.up");
-  const TensorId of_input = Products(step, of_up, step.gradients.Weight(experts.up_weight));
-  WeightGradient(step, [&step, of_up, input = saved.input, up = experts.up_weight] { WriteProducts(step, up, of_up, input); });
-  return of_input;
+  return ProductsBackward(step, saved.input, of_up, experts.up_weight);
 }
 
 // Adds each slot to its token's row.

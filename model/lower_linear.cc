@@ -38,6 +38,7 @@ void WeightGradient(Step& step, std::function<void()> write) {
 }
 
 TensorId ColumnForward(Step& step, TensorId rows, ParameterIndex weight, ParameterIndex bias) {
+  if (step.fp8.on) return Fp8ColumnForward(step, rows, weight, bias);
   ProgramBuilder& b = step.b;
   const TensorId input = GatherRows(step, rows);
   const TensorId transposed = b.T(step.gradients.Weight(weight));
@@ -47,6 +48,7 @@ TensorId ColumnForward(Step& step, TensorId rows, ParameterIndex weight, Paramet
 }
 
 TensorId ColumnBackward(Step& step, TensorId rows, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
+  if (step.fp8.on) return Fp8ColumnBackward(step, rows, gradient, weight, bias);
   ProgramBuilder& b = step.b;
   b.SetPhase(Phase::kInputGradient);
   // The gathered input was freed after forward; it comes back while the input gradient is computed, or with a postponed weight gradient.
@@ -66,10 +68,12 @@ TensorId ColumnBackward(Step& step, TensorId rows, TensorId gradient, ParameterI
 }
 
 TensorId RowForward(Step& step, TensorId input, ParameterIndex weight) {
+  if (step.fp8.on) return Fp8RowForward(step, input, weight);
   return FinishReduceRows(step, StartReduceRows(step, step.b.Mm(input, step.b.T(step.gradients.Weight(weight)))));
 }
 
 TensorId RowBackward(Step& step, TensorId input, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
+  if (step.fp8.on) return Fp8RowBackward(step, input, gradient, weight, bias);
   ProgramBuilder& b = step.b;
   b.SetPhase(Phase::kInputGradient);
   const TensorId all_rows = GatherRows(step, gradient);

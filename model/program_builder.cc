@@ -358,6 +358,9 @@ TensorId ProgramBuilder::Gt(TensorId a, TensorId b) {
   return Fresh("aten.gt.Tensor", {a, b}, DataType::kBool, Broadcast(shape(a), shape(b)));
 }
 TensorId ProgramBuilder::BitwiseOr_(TensorId a, TensorId b) { return InPlace("aten.bitwise_or_.Tensor", {a, b}, a); }
+TensorId ProgramBuilder::Clamp(TensorId a, double least, double most) { return Fresh("aten.clamp", {a, least, most}, dtype(a), shape(a)); }
+TensorId ProgramBuilder::MaximumOut(TensorId a, TensorId b, TensorId out) { return InPlace("aten.maximum.out", {a, b, out}, out); }
+TensorId ProgramBuilder::EqScalar(TensorId a, double scalar) { return Fresh("aten.eq.Scalar", {a, scalar}, DataType::kBool, shape(a)); }
 TensorId ProgramBuilder::ClampMax_(TensorId a, double maximum) { return InPlace("aten.clamp_max_", {a, maximum}, a); }
 
 TensorId ProgramBuilder::Unary(const std::string& target, TensorId x) {
@@ -449,6 +452,7 @@ TensorId ProgramBuilder::Mean(TensorId x, int64_t dimension) {
 TensorId ProgramBuilder::Amax(TensorId x, int64_t dimension) {
   return Fresh("aten.amax", {x, std::vector<int64_t>{dimension}, true}, dtype(x), Reduced(shape(x), dimension, true));
 }
+TensorId ProgramBuilder::Max(TensorId x) { return Fresh("aten.max", {x}, dtype(x), {}); }
 TensorId ProgramBuilder::Cumsum(TensorId x, int64_t dimension) { return Fresh("aten.cumsum", {x, dimension}, dtype(x), shape(x)); }
 TensorId ProgramBuilder::VectorNorm(TensorId x, int64_t dimension) {
   return Fresh("aten.linalg_vector_norm", {x, 2.0, std::vector<int64_t>{dimension}}, dtype(x), Reduced(shape(x), dimension, false));

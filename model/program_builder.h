@@ -100,6 +100,9 @@ class ProgramBuilder {
   ir::TensorId Gt(ir::TensorId a, ir::TensorId b);
   ir::TensorId BitwiseOr_(ir::TensorId a, ir::TensorId b);
   ir::TensorId ClampMax_(ir::TensorId a, double maximum);
+  ir::TensorId Clamp(ir::TensorId a, double least, double most);
+  ir::TensorId MaximumOut(ir::TensorId a, ir::TensorId b, ir::TensorId out);
+  ir::TensorId EqScalar(ir::TensorId a, double scalar);
   // The operators of one tensor without further arguments: "aten.silu", "aten.exp_", ...; a trailing underscore means in place.
   ir::TensorId Unary(const std::string& target, ir::TensorId x);
   ir::TensorId Gelu(ir::TensorId x);  // tanh approximation, as the two below
@@ -130,6 +133,7 @@ class ProgramBuilder {
   ir::TensorId SumOut(ir::TensorId x, int64_t dimension, ir::DataType dtype, ir::TensorId out);
   ir::TensorId Mean(ir::TensorId x, int64_t dimension);  // keeps the dimension
   ir::TensorId Amax(ir::TensorId x, int64_t dimension);  // keeps the dimension
+  ir::TensorId Max(ir::TensorId x);                      // of all elements; no dimension
   ir::TensorId Cumsum(ir::TensorId x, int64_t dimension);
   ir::TensorId VectorNorm(ir::TensorId x, int64_t dimension);  // Euclidean
 

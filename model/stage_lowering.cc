@@ -44,6 +44,7 @@ Status StageLowering::Run(const Cancellation& cancellation) {
   Pending reducing;
   const bool reduce = loss_.valid() && ir::BatchRanks(step_.strategy) > 1;
   if (reduce) reducing = b.AllReduce(loss_, step_.batch_group);
+  EndFp8(step_);
   LowerOptimizer(step_);
   b.At(Phase::kForward, -1, -1);
   b.Label("loss");
@@ -73,6 +74,7 @@ void StageLowering::MakeTables() {
                         : chunks_.back().loss     ? inputs_[0].labels
                                                   : step_.gradients.Segment(0).master;
   const bool has_layers = std::ranges::any_of(chunks_, [](const Chunk& chunk) { return chunk.layer_end > chunk.layer_begin; });
+  BeginFp8(step_);
   const bool rotates = step_.model.position == Position::kRope && has_layers;
   if (step_.strategy.context > 1 && (chunks_.front().embedding || chunks_.back().loss || rotates)) MakeContextPositions(step_, like);
   if (step_.strategy.context > 1 && has_layers) MakeContextTables(step_, like);

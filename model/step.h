@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -56,6 +57,20 @@ struct ContextTables {
   ir::TensorId reversed;             // all-to-all: the ranks from the last to the first, [context]
 };
 
+// A matrix in 8 bits: its rows, itself transposed, and the number by which both are multiplied to get it back, fp32 [1].
+struct EightBits {
+  ir::TensorId rows, columns, inverse;
+};
+
+// Of products with 8-bit operands (lower_fp8.cc).
+struct Fp8State {
+  bool on = false;
+  std::map<ir::TensorId, EightBits> inputs;     // by what was cast
+  std::map<ParameterIndex, EightBits> weights;  // cast once a step
+  ir::TensorId scales, inverses;                // delayed scaling: of this step, fp32 [slots]
+  ir::TensorId largest;                         // the newest version of the largest magnitudes so far, for the next step
+};
+
 enum class Recompute : uint8_t { kNone, kSelective, kFull };
 
 struct Step {
@@ -87,6 +102,7 @@ struct Step {
   // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
   ir::TensorId rope_cos, rope_sin, position_rows, padding_mask;
   ContextTables context;
+  Fp8State fp8;
   // Without flash attention: [positions, positions], true where the key is behind the query; ALiBi's bias of this rank's heads [heads, 1,
   // positions].
   ir::TensorId causal_mask, alibi;
@@ -127,6 +143,22 @@ struct PendingRows {
 };
 PendingRows StartReduceRows(Step& step, ir::TensorId partial);
 ir::TensorId FinishReduceRows(Step& step, const PendingRows& rows);
+
+// --- the same with 8-bit operands (lower_fp8.cc) ---
+
+// Scales and weights, before the first action; the largest magnitudes of all ranks, behind the last. Nothing without fp8.
+void BeginFp8(Step& step);
+void EndFp8(Step& step);
+// The input of the product with `weight`, before it is asked for: in one kernel with the norm before it, where the framework has that.
+bool CastsWithNorm(const Step& step);
+void CastInput(Step& step, ir::TensorId input, ParameterIndex weight);
+ir::TensorId Fp8ColumnForward(Step& step, ir::TensorId rows, ParameterIndex weight, ParameterIndex bias);
+ir::TensorId Fp8ColumnBackward(Step& step, ir::TensorId rows, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
+ir::TensorId Fp8RowForward(Step& step, ir::TensorId input, ParameterIndex weight);
+ir::TensorId Fp8RowBackward(Step& step, ir::TensorId input, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
+// Of all experts of the rank, [experts, slots, features].
+ir::TensorId Fp8ExpertsForward(Step& step, ir::TensorId input, ParameterIndex weight);
+ir::TensorId Fp8ExpertsBackward(Step& step, ir::TensorId input, ir::TensorId gradient, ParameterIndex weight);
 
 // --- the end of a residual branch (lower_residual.cc) ---
 
@@ -229,9 +261,10 @@ ir::TensorId RouterBackward(Step& step, const ExpertParameters& experts, ir::Ten
 
 struct MoeSaved {
   RouterSaved router;
-  ir::TensorId input;     // of this rank's experts: [experts, slots, hidden]
-  MlpSaved mlp;           // of the experts: [experts x slots, features]
-  ir::TensorId returned;  // the experts' output for this rank's tokens: [experts x capacity, hidden]
+  ir::TensorId input;      // of this rank's experts: [experts, slots, hidden]
+  MlpSaved mlp;            // of the experts: [experts x slots, features]
+  ir::TensorId by_expert;  // mlp.product by expert
+  ir::TensorId returned;   // the experts' output for this rank's tokens: [experts x capacity, hidden]
   MlpSaved shared;
 };
 ir::TensorId MoeForward(Step& step, const LayerParameters& layer, ir::TensorId rows, MoeSaved& saved);

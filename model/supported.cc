@@ -35,8 +35,8 @@ List CheckModel(const ModelSpec& model) {
 
 List CheckWorkload(const ir::Workload& workload) {
   List list("workload");
-  list.Refuse(workload.quantization != ir::Quantization::kNone, "dtype", fmt::format("'dtype: {}'", ir::DataTypeWord(workload)),
-              "allowed: fp32, bf16, fp16");
+  const bool known = workload.quantization == ir::Quantization::kNone || workload.quantization == ir::Quantization::kFp8;
+  list.Refuse(!known, "dtype", fmt::format("'dtype: {}'", ir::DataTypeWord(workload)), "allowed: fp32, bf16, fp16, fp8");
   return list;
 }
 
@@ -46,12 +46,15 @@ List CheckStrategyFeatures(const ir::Strategy& strategy) {
   return list;
 }
 
-List CheckSoftware(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy) {
+List CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy) {
   List list("software");
   list.Refuse(strategy.context > 1 && !software.flash_attention, "flash_attention", "'context' without flash kernels", "allowed: true");
   list.Refuse(model.position == Position::kAlibi && software.flash_attention, "flash_attention", "'position: alibi' with flash kernels",
               "allowed: false");
   list.Refuse(model.mla.kv_lora > 0 && !software.flash_attention, "flash_attention", "'mla' without flash kernels", "allowed: true");
+  const bool whole_tensors = software.fp8_recipe == ir::Fp8Recipe::kDelayed || software.fp8_recipe == ir::Fp8Recipe::kCurrent;
+  list.Refuse(workload.quantization == ir::Quantization::kFp8 && !whole_tensors, "fp8_recipe", "'fp8_recipe' with a scale for each block",
+              "allowed: delayed, current");
   list.Refuse(software.compile, "compile", "'compile: true'", "allowed: false");
   return list;
 }
@@ -66,7 +69,7 @@ std::vector<const char*> WithoutEffect(const ModelSpec& model, const ir::Workloa
     std::vector<const char*> keys;
   };
   const Rule rules[] = {{model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
-                        {eight_bits, {"fp8_recipe", "parameter_gather_fp8"}},
+                        {eight_bits, {"parameter_gather_fp8"}},
                         {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
                         {strategy.pipeline > 1,
                          {"pipeline_overlap", "pipeline_sync", "pipeline_outputs_freed", "pipeline_scatter", "optimizer_post_validation"}},
@@ -90,7 +93,7 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
   CheckModel(model).AppendTo(all);
   CheckWorkload(workload).AppendTo(all);
   CheckStrategyFeatures(strategy).AppendTo(all);
-  CheckSoftware(model, software, strategy).AppendTo(all);
+  CheckSoftware(model, workload, software, strategy).AppendTo(all);
   return all;
 }
 
@@ -119,9 +122,11 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "recompute_whole",
                           "tensor_backward_overlap",
                           "expert_grouped_gemm",
-                          "context_communication"}) {
+                          "context_communication",
+                          "fp8_recipe"}) {
     asked.erase(key);
   }
+  if (workload.quantization == ir::Quantization::kFp8) asked.erase("fused_norm_linear");
   const Sharding sharding = ShardingOf(strategy);
   if (sharding.gradients) {
     // Of scattered gradients: the type, the time (fsdp_no_sync), and that they live from backward to the update.

@@ -145,6 +145,12 @@ std::vector<std::byte> MakePattern(const OperandKind& kind, std::mt19937_64& ran
     case ir::DataType::kBool:
       FillPattern<bool>(pattern.data(), kind, random);
       break;
+    case ir::DataType::kFloat8E4M3:
+      FillPattern<c10::Float8_e4m3fn>(pattern.data(), kind, random);
+      break;
+    case ir::DataType::kFloat8E5M2:
+      FillPattern<c10::Float8_e5m2>(pattern.data(), kind, random);
+      break;
   }
   return pattern;
 }

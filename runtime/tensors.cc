@@ -22,6 +22,10 @@ c10::ScalarType ToScalarType(ir::DataType type) {
       return c10::ScalarType::Bool;
     case ir::DataType::kUInt8:
       return c10::ScalarType::Byte;
+    case ir::DataType::kFloat8E4M3:
+      return c10::ScalarType::Float8_e4m3fn;
+    case ir::DataType::kFloat8E5M2:
+      return c10::ScalarType::Float8_e5m2;
   }
   HELM_CHECK(false, "a data type without an ATen scalar type");
 }

@@ -156,8 +156,8 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: fp8, kind: serving, optimizer: sgd}"),
             "runs/f.yaml:3:68: error: not supported by this version: 'kind: serving'\n  allowed: training\n"
             "runs/f.yaml:3:88: error: not supported by this version: 'optimizer: sgd'\n  allowed: adamw, adam\n");
-  EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: fp8}"),
-            "runs/f.yaml:3:57: error: not supported by this version: 'dtype: fp8'\n  allowed: fp32, bf16, fp16\n");
+  EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: mxfp8}"),
+            "runs/f.yaml:3:57: error: not supported by this version: 'dtype: mxfp8'\n  allowed: fp32, bf16, fp16, fp8\n");
   EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload + "search: {objective: cost, price_per_gpu_hour: 2.5}\n"),
             "runs/f.yaml:4:21: error: not supported by this version: 'objective: cost'\n  allowed: step_time\n"
             "runs/f.yaml:4:47: error: not supported by this version: 'price_per_gpu_hour' (plans by cost)\n  fix: remove "

@@ -76,6 +76,11 @@ TEST(ProductShapeOf, ReadsGroupsAndFp8) {
   ASSERT_TRUE(gradient.has_value());
   EXPECT_EQ(std::tuple(gradient->batch, gradient->m, gradient->n, gradient->k), std::tuple(8, 512, 256, 1024));
   EXPECT_EQ(ProductShapeOf(Op("aten._scaled_mm(u8[64,128], u8[128,64], f32[], f32[])"))->dtype, "fp8");
+  // Its product of 64 x 32 is in bf16: a byte more an element than the operands' type.
+  const auto wide = ProductShapeOf(Op("aten._scaled_mm(f8e5m2[64,128], f8e4m3[128,32]{1,128}, f32[1], f32[1], none, none, bf16, false)"));
+  ASSERT_TRUE(wide.has_value());
+  EXPECT_EQ(wide->dtype, "fp8");
+  EXPECT_EQ(wide->extra_bytes_written, 64 * 32);
 }
 
 // 4096^3 takes 539.5 us in the table of this device (traces/kernels/a100-sxm-80gb.json); fp16 is priced like bf16.

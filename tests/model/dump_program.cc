@@ -150,6 +150,8 @@ Result<ir::Program> LowerCase(const Json& from) {
   software.fsdp_root_kept = from.value("fsdp_root_kept", true);
   software.fsdp_gather_copied = from.value("fsdp_gather_copied", false);
   software.fsdp_gradient_divided = from.value("fsdp_gradient_divided", false);
+  if (from.value("fp8", std::string()) != "") workload.quantization = ir::Quantization::kFp8;
+  if (from.value("fp8", std::string()) == "current") software.fp8_recipe = ir::Fp8Recipe::kCurrent;
   const std::string communication = from.value("context_communication", std::string("ring"));
   software.context_communication = communication == "ring"         ? ir::ContextCommunication::kRing
                                    : communication == "all_gather" ? ir::ContextCommunication::kAllGather

@@ -8,6 +8,11 @@ DTYPES = {"f32": torch.float32, "bf16": torch.bfloat16, "f16": torch.float16, "i
           "u8": torch.uint8}
 
 
+# 8-bit types that lose nothing: programs with 8-bit operands then compute what those without them do.
+WIDE_8_BITS = {"f8e4m3": torch.float32, "f8e5m2": torch.float32}
+DTYPES.update(WIDE_8_BITS)
+
+
 class Mismatch(Exception):
     pass
 
@@ -58,11 +63,20 @@ def schema_problems(op):
     return problems
 
 
+def scaled_product(left, right, left_scale, right_scale, bias=None, _scale=None, dtype=None, _fast=False, out=None):
+    """aten._scaled_mm on wide operands."""
+    product = left @ right * (left_scale * right_scale)
+    product = (product if bias is None else product + bias).to(dtype)
+    return product if out is None else out.copy_(product)
+
+
 class Rank:
     def __init__(self, program, number):
         self.program = program
         self.place = coordinates(program["mesh"], number)
-        self.storages = {i: torch.zeros(s["bytes"], dtype=torch.uint8) for i, s in enumerate(program["storages"]) if s["persistent"]}
+        wide = {tensor["storage"] for tensor in program["tensors"] if tensor["dtype"] in WIDE_8_BITS}
+        self.storages = {i: torch.zeros(s["bytes"] * (4 if i in wide else 1), dtype=torch.uint8)
+                         for i, s in enumerate(program["storages"]) if s["persistent"]}
         self.values = {}
 
     def tensor(self, index):
@@ -98,7 +112,7 @@ class Rank:
                 keywords[parameter.name] = value
             else:
                 positional.append(value)
-        results = function(*positional, **keywords)
+        results = (scaled_product if op["target"].startswith("aten._scaled_mm") else function)(*positional, **keywords)
         if results is None:  # only writes: its results are the written arguments, in the order of the schema
             results = []
             for parameter, argument in zip(function._schema.arguments, op["arguments"]):
