@@ -24,6 +24,11 @@ constexpr int64_t kBackwardHeads = 2;
 // FlashAttention-2 on H100 against the native kernels of its rows: 370 of 530 TFLOP/s at 16384 tokens (arXiv 2407.08608, figure 5; the
 // rows), and 0.74 fitted over 46 training runs (docs/cost_model.md).
 constexpr double kFlash2OnHopper = 0.72;
+// FlashAttention in Triton: FlashAttention-2 is 1.3 to 1.5 times as fast forward and about twice as fast backward on A100 (arXiv
+// 2307.08691, section 4.1). With the 2.5 times the FLOPs of backward that is 1.83 together, which is also what the runs of llm-foundry on
+// A100 show (docs/cost_model.md).
+constexpr double kTritonForward = 1 / 1.4;
+constexpr double kTritonBackward = 1 / 2.0;
 
 // Kernels exist for head sizes that are multiples of 32 up to 128, of 64 above; others are padded up (FlashAttention-2, README).
 int64_t PaddedHeadSize(int64_t size) {
@@ -35,7 +40,7 @@ int64_t PaddedHeadSize(int64_t size) {
 // of 16384 tokens each that differ in the head size alone (NVIDIA aiconfigurator, Apache-2.0, attention of L40S, H100, B200): 0.93, 0.80
 // and 0.60 at 64; 0.53, 0.62 and 0.63 at 256, about 1 at 192.
 double LevelAt64(const std::string& architecture, AttentionKernel kernel) {
-  if (kernel == AttentionKernel::kFlash2) return 0.93;
+  if (kernel != AttentionKernel::kNative) return 0.93;
   if (architecture == "hopper") return 0.80;
   if (architecture == "blackwell") return 0.60;
   return 0.93;
@@ -92,8 +97,13 @@ double AttentionModel::Efficiency(const AttentionShape& shape) const {
   const double level = one_size ? HeadSizeLevel(architecture_, shape.kernel, size) : 1.0;
   const auto log_efficiency = InterpolateScattered(points_, query);
   HELM_CHECK(log_efficiency.has_value(), "a query inside the box has neighbours");
-  return std::exp(*log_efficiency) * level * (shape.backward ? kBackwardEfficiency : 1.0) *
-         (shape.kernel == AttentionKernel::kFlash2 ? flash2_level_ : 1.0);
+  return std::exp(*log_efficiency) * level * (shape.backward ? kBackwardEfficiency : 1.0) * KernelLevel(shape);
+}
+
+double AttentionModel::KernelLevel(const AttentionShape& shape) const {
+  if (shape.kernel == AttentionKernel::kNative) return 1.0;
+  if (shape.kernel == AttentionKernel::kFlash2) return flash2_level_;
+  return flash2_level_ * (shape.backward ? kTritonBackward : kTritonForward);
 }
 
 Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {

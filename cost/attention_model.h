@@ -17,8 +17,9 @@
 namespace helm::cost {
 
 // Which library's kernel runs. FlashAttention-2 (also PyTorch's own flash attention) uses the instructions of Ampere on every chip;
-// cuDNN's, which Transformer Engine prefers from Hopper on, FlashAttention-3 and TensorRT-LLM's use those of the chip.
-enum class AttentionKernel : uint8_t { kFlash2, kNative };
+// cuDNN's, which Transformer Engine prefers from Hopper on, FlashAttention-3 and TensorRT-LLM's use those of the chip. kTriton: the
+// FlashAttention of 2022 in Triton, which also uses those of Ampere.
+enum class AttentionKernel : uint8_t { kFlash2, kNative, kTriton };
 
 struct AttentionShape {
   int64_t batch = 1, heads = 1, kv_heads = 1;
@@ -41,6 +42,7 @@ class AttentionModel {
 
  private:
   double Efficiency(const AttentionShape& shape) const;
+  double KernelLevel(const AttentionShape& shape) const;  // against the rows
 
   cluster::Device device_;
   bool own_table_ = false;

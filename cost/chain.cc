@@ -47,6 +47,17 @@ DeviceKey DeviceKeyOf(const cluster::Cluster& cluster) {
   return {"cpu", cluster.device.name, cluster::ThreadsPerRank(cluster), cluster.devices_per_node};
 }
 
+ChainOptions ChainOptionsOf(const ir::Software& software) {
+  const auto kernel_of = [](ir::AttentionKernel kernel) {
+    if (kernel == ir::AttentionKernel::kTriton) return AttentionKernel::kTriton;
+    return kernel == ir::AttentionKernel::kCudnn ? AttentionKernel::kNative : AttentionKernel::kFlash2;
+  };
+  return {.host = HostThreadOf(software),
+          .launch_blocking = software.launch_blocking,
+          .pipeline_sync = software.pipeline_sync,
+          .attention = kernel_of(software.attention_kernel)};
+}
+
 int64_t Coverage::Count(Source source) const {
   return std::ranges::count_if(answered, [source](const auto& entry) { return entry.second == source; });
 }
@@ -89,6 +100,8 @@ Result<HostCosts> ChainEstimator::EstimateHost() const {
   }
   coverage_.answered.emplace(key, answer->source);
   if (options_.require_measured && answer->source != Source::kMeasured) return NotMeasured(key);
+  answer->blocking = options_.launch_blocking;
+  answer->waits_for_messages = options_.pipeline_sync;
   return answer;
 }
 
@@ -119,7 +132,7 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
   }
   if (!cluster.device.is_cpu) {
-    links.push_back(std::make_unique<GpuEstimator>(cluster.device));
+    links.push_back(std::make_unique<GpuEstimator>(cluster.device, options.attention));
     links.push_back(std::make_unique<CollectiveEstimator>(cluster));
   }
   links.push_back(std::make_unique<AnalyticEstimator>(cluster, options.host));

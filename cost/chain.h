@@ -12,6 +12,7 @@
 
 #include "cluster/cluster.h"
 #include "cost/analytic.h"
+#include "cost/attention_model.h"
 #include "cost/cost_table.h"
 #include "cost/estimator.h"
 
@@ -21,9 +22,16 @@ namespace helm::cost {
 DeviceKey DeviceKeyOf(const cluster::Cluster& cluster);
 
 struct ChainOptions {
-  bool require_measured = false;               // anything but a measured row is an error
-  HostThread host = HostThread::kInterpreter;  // whose launch costs, where no table has them
+  bool require_measured = false;                         // anything but a measured row is an error
+  HostThread host = HostThread::kInterpreter;            // whose launch costs, where no table has them
+  bool launch_blocking = false;                          // HostCosts::blocking
+  bool pipeline_sync = false;                            // HostCosts::waits_for_messages
+  AttentionKernel attention = AttentionKernel::kFlash2;  // whose flash attention runs, where no table has it
+  auto operator<=>(const ChainOptions&) const = default;
 };
+
+// What a framework means for the costs of ops.
+ChainOptions ChainOptionsOf(const ir::Software& software);
 
 // What was asked for so far, by key (ir::ToText): on what the answer rests, or why there was none. Sorted by key.
 struct Coverage {

@@ -32,7 +32,9 @@ struct HostCosts {
   Source source = Source::kAnalytic;
   // per_op is the whole time from one kernel to the next: launching a view, or making room for a tensor, is part of it.
   bool for_each_kernel = false;
-  Duration per_call;  // GPU, in addition to per_op: in the call of an op whose own launch was not measured
+  bool blocking = false;            // every launch waits until what was launched before it has ended (CUDA_LAUNCH_BLOCKING=1)
+  bool waits_for_messages = false;  // the host waits until a message from or to another stage has ended
+  Duration per_call;                // GPU, in addition to per_op: in the call of an op whose own launch was not measured
 };
 
 class Estimator {

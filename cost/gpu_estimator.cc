@@ -132,7 +132,7 @@ std::optional<AttentionShape> AttentionShapeOf(const ir::OpSignature& op) {
   return shape;
 }
 
-GpuEstimator::GpuEstimator(cluster::Device device) : device_(std::move(device)) {
+GpuEstimator::GpuEstimator(cluster::Device device, AttentionKernel flash) : device_(std::move(device)), flash_(flash) {
   const auto or_general = [this](auto find) {
     const KernelTable* table = find(device_.name, device_.architecture);
     return table != nullptr ? table : find({}, kGeneralArchitecture);
@@ -161,7 +161,10 @@ Result<Estimate> GpuEstimator::EstimateOp(const ir::OpSignature& op) const {
   };
   if (ir::BaseName(op.target) == "new_empty") return Estimate{Duration(), Source::kAnalytic, Bytes()};  // only memory, no kernel
   if (const auto product = ProductShapeOf(op)) return named(EstimateProduct(*product));
-  if (const auto attention = AttentionShapeOf(op)) return named(EstimateAttention(*attention));
+  if (auto attention = AttentionShapeOf(op)) {
+    if (attention->kernel == AttentionKernel::kFlash2) attention->kernel = flash_;
+    return named(EstimateAttention(*attention));
+  }
   const Traffic traffic = TrafficOf(op);
   if (const auto measured = MemoryKernels::BuiltIn().Seconds(op, traffic, device_)) {
     const bool own = device_.name == MemoryKernels::BuiltIn().device();

@@ -17,8 +17,8 @@ namespace helm::cost {
 
 class GpuEstimator : public Estimator {
  public:
-  // REQUIRES: not a CPU.
-  explicit GpuEstimator(cluster::Device device);
+  // `flash`: whose kernel runs as `_scaled_dot_product_flash_attention`. REQUIRES: not a CPU.
+  explicit GpuEstimator(cluster::Device device, AttentionKernel flash = AttentionKernel::kFlash2);
 
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;
@@ -29,6 +29,7 @@ class GpuEstimator : public Estimator {
   Result<Estimate> EstimateAttention(const AttentionShape& shape) const;
 
   cluster::Device device_;
+  AttentionKernel flash_;
   std::optional<ProductModel> products_;
   std::optional<AttentionModel> attention_;
 };

@@ -30,6 +30,13 @@ struct FusedKernels {
   bool operator==(const FusedKernels&) const = default;
 };
 
+// Which library's kernels run where attention is fused.
+enum class AttentionKernel : uint8_t {
+  kFlash,   // FlashAttention-2, as a package or in PyTorch
+  kCudnn,   // cuDNN's from Hopper on, which Transformer Engine prefers there; before it FlashAttention-2
+  kTriton,  // FlashAttention written in Triton for Ampere (flash_attn_triton.py)
+};
+
 // How the optimizer's update is launched.
 enum class OptimizerKernel : uint8_t {
   kFused,       // one kernel for many tensors (multi-tensor apply, torch fused=True)
@@ -56,7 +63,8 @@ struct Software {
 
   // --- kernels ---
   bool flash_attention = true;  // flash or cuDNN fused attention; false: the score matrix is kept
-  bool compile = false;         // torch.compile, XLA or another compiler over whole blocks
+  AttentionKernel attention_kernel = AttentionKernel::kFlash;
+  bool compile = false;  // torch.compile, XLA or another compiler over whole blocks
   FusedKernels fused;
   Precision attention_softmax = Precision::kCompute;  // dtype of the scores and probabilities without flash attention
   Precision logits = Precision::kFloat32;             // dtype in which cross-entropy reads the logits; fp32: a copy is made

@@ -20,6 +20,11 @@ const std::vector<std::string>& Words<Precision>() {
   return words;
 }
 template <>
+const std::vector<std::string>& Words<AttentionKernel>() {
+  static const std::vector<std::string> words = {"flash", "cudnn", "triton"};
+  return words;
+}
+template <>
 const std::vector<std::string>& Words<OptimizerKernel>() {
   static const std::vector<std::string> words = {"fused", "foreach", "each_tensor"};
   return words;
@@ -64,6 +69,7 @@ const std::vector<std::string>& Words<Fp8Recipe>() {
 template <typename Target, typename Visit>
 void VisitKernels(Target& s, const Visit& visit) {
   visit("flash_attention", s.flash_attention);
+  visit("attention_kernel", s.attention_kernel);
   visit("compile", s.compile);
   visit("fused_norm", s.fused.norm);
   visit("fused_norm_linear", s.fused.norm_linear);

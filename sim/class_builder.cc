@@ -1,6 +1,7 @@
 #include "sim/class_builder.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -99,6 +100,11 @@ uint32_t ClassBuilder::Launch(const ir::Op& op, ir::OpId id) {
   if (op.kind == ir::OpKind::kCompute && !follows && without_call) duration += costs_.ops[id.index()].launch.value_or(costs_.host.per_call);
   if (op.kind == ir::OpKind::kCollectiveStart) duration += costs_.host.per_collective;
   if (op.kind == ir::OpKind::kWait) duration += costs_.host.per_wait;
+  if (costs_.host.blocking && !follows && !no_kernel) {
+    After(LastOf(ComputeResource(op)));
+    After(blocks_);
+  }
+  After(std::exchange(waited_, kNoTask));
   return Add(id, TaskKind::kLaunch, 0, 0, duration);
 }
 
@@ -121,6 +127,7 @@ void ClassBuilder::AddCollective(const ir::Op& op, ir::OpId id) {
   const uint32_t task = Add(id, TaskKind::kCollective, row, row, costs_.ops[priced.index()].duration);
   collective_task_[id.index()] = task;
   if (shares_cores_ && !is_message) on_cores_ = task;
+  blocks_ = task;
 }
 
 ir::OpId ClassBuilder::OwnSendOf(const ir::Op& receive, ir::OpId id) const {
@@ -229,7 +236,10 @@ void ClassBuilder::Begin(const Posted& own, const std::vector<uint32_t>& after, 
 void ClassBuilder::AddWait(const ir::Op& op, ir::OpId id) {
   After(launch_);
   for (const ir::OpId start : ended_by_[id.index()]) After(collective_task_[start.index()]);
-  Add(id, TaskKind::kWait, static_cast<size_t>(layout_.compute(op.compute_stream)), ComputeResource(op), Duration());
+  const uint32_t task = Add(id, TaskKind::kWait, static_cast<size_t>(layout_.compute(op.compute_stream)), ComputeResource(op), Duration());
+  const bool ends_message =
+      std::ranges::any_of(ended_by_[id.index()], [this](ir::OpId start) { return ir::IsPointToPoint(program_.op(start)); });
+  if (costs_.host.waits_for_messages && ends_message) waited_ = task;
 }
 
 // Dependencies through memory: read after write, write after write and write after read. Of the task that is added next.

@@ -25,7 +25,8 @@ Result<planner::EstimatorFactory> MakeEstimatorFactory(const cluster::Cluster& c
   if (!options.quiet) {
     for (const std::string& warning : cost::Warnings(cluster, tables)) PrintNote(warning);
   }
-  const cost::ChainOptions chain_options{.require_measured = options.require_measured, .host = cost::HostThreadOf(options.software)};
+  cost::ChainOptions chain_options = cost::ChainOptionsOf(options.software);
+  chain_options.require_measured = options.require_measured;
   // Made once here so that a table of another device is refused now, not inside the search.
   HELM_RETURN_IF_ERROR(cost::MakeEstimator(cluster, tables, chain_options).status());
   return planner::EstimatorFactory([cluster, tables, chain_options]() -> Result<std::unique_ptr<cost::Estimator>> {

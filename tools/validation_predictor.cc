@@ -27,7 +27,7 @@ class RowPredictor {
 
   Result<validation::Prediction> operator()(const config::RunConfig& config, bool all_memory) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
-    HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, cost::HostThreadOf(config.software)));
+    HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, cost::ChainOptionsOf(config.software)));
     const planner::EvaluateOptions options{
         .record_timeline = false, .form = planner::StepForm::kComposed, .engine = sim::Engine::kStatic, .replay_allocator = all_memory};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
@@ -52,21 +52,21 @@ class RowPredictor {
     std::unique_ptr<sim::PriceBook> prices;
   };
 
-  Result<sim::PriceBook*> PricesFor(const cluster::Cluster& cluster, cost::HostThread host) {
-    Pricing& pricing = pricings_[{cluster::ToJson(cluster).dump(), host}];
+  Result<sim::PriceBook*> PricesFor(const cluster::Cluster& cluster, const cost::ChainOptions& options) {
+    Pricing& pricing = pricings_[{cluster::ToJson(cluster).dump(), options}];
     if (pricing.estimator == nullptr) {
       std::vector<cost::CostTable> fitting;
       for (const cost::CostTable& table : *tables_) {
         if (cost::SameDevice(table.device, cost::DeviceKeyOf(cluster))) fitting.push_back(table);
       }
-      HELM_ASSIGN_OR_RETURN(pricing.estimator, cost::MakeEstimator(cluster, fitting, {.host = host}));
+      HELM_ASSIGN_OR_RETURN(pricing.estimator, cost::MakeEstimator(cluster, fitting, options));
       pricing.prices = std::make_unique<sim::PriceBook>(planner::MakePriceBook(*pricing.estimator, cluster));
     }
     return pricing.prices.get();
   }
 
   std::shared_ptr<const std::vector<cost::CostTable>> tables_;
-  std::map<std::pair<std::string, cost::HostThread>, Pricing> pricings_;  // by cluster
+  std::map<std::pair<std::string, cost::ChainOptions>, Pricing> pricings_;  // by cluster and what runs on it
 };
 
 }  // namespace

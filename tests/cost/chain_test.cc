@@ -37,6 +37,19 @@ std::unique_ptr<ChainEstimator> Make(const ChainOptions& options = {}) {
   return std::move(chain).value();
 }
 
+TEST(Chain, AFrameworkSaysHowItsHostAndItsAttentionRun) {
+  EXPECT_EQ(ChainOptionsOf({.framework = "helm"}), ChainOptions{});
+  ir::Software software{.framework = "megatron-deepspeed"};
+  software.launch_blocking = software.pipeline_sync = true;
+  software.attention_kernel = ir::AttentionKernel::kCudnn;
+  const ChainOptions options = ChainOptionsOf(software);
+  EXPECT_EQ(options.host, HostThread::kPython);
+  EXPECT_EQ(options.attention, AttentionKernel::kNative);
+  const auto host = Make(options)->EstimateHost();
+  EXPECT_TRUE(host->blocking && host->waits_for_messages);
+  EXPECT_FALSE(Make()->EstimateHost()->blocking);
+}
+
 TEST(Chain, AsksMeasuredThenInterpolatedThenAnalytic) {
   const auto chain = Make();
   EXPECT_EQ(Ask(*chain, "aten.neg(f32[1000])")->source, Source::kMeasured);

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -94,6 +95,20 @@ TEST(Simulate, OnGpuHostRunsAheadAndCollectiveOverlaps) {
                            "compute #2 101..111", "host #3 5..10", "compute #3 111..1101", "host #4 10..11", "compute #4 1101..1111"));
   EXPECT_EQ(Parts(simulation.breakdown), "compute 110 exposed 990 bubble 0 optimizer 10 host 1");
   EXPECT_EQ(Numbers(simulation.critical_path), (std::vector<int32_t>{0, 1, 4}));
+}
+
+// CUDA_LAUNCH_BLOCKING=1: every launch waits for what was launched before it, the collective included, and nothing overlaps.
+//
+//   host     |0:1|        |1:1+2|            |2:1|      |3:1+4|4:1|      0..1, 101..104, 1104..1105, 1115..1120, 1120..1121
+//   compute      |0: 100|                        |2: 10|          |4: 10|
+//   tensor                      |1: 1000     |                           104..1104
+TEST(Simulate, LaunchesMayBlock) {
+  const Simulation simulation = MustSimulate(ProgramFromText(Overlapped("cuda")), Prices().BlockLaunches());
+  EXPECT_EQ(simulation.makespan, Ps(1131));
+  EXPECT_THAT(Drawn(simulation.timeline),
+              testing::ElementsAre("host #0 0..1", "compute #0 1..101", "host #1 101..104", "communication.tensor #1 104..1104",
+                                   "host #2 1104..1105", "compute #2 1105..1115", "host #3 1115..1120", "compute #3 1120..1120",
+                                   "host #4 1120..1121", "compute #4 1121..1131"));
 }
 
 // On a CPU one thread launches and computes; the collective runs in the background and takes no cores:
@@ -392,6 +407,24 @@ TEST(Simulate, AMessageBeginsWhenBothStagesAreReady) {
   EXPECT_EQ(second.exposed_communication, Ps(4));
   EXPECT_EQ(second.bubble, Ps(7 + 11));
   EXPECT_EQ(simulation->breakdown.bubble, Ps(18 / 2));  // the mean of the stages
+}
+
+// Launches take 1, so the message goes 11-15. A host that runs ahead has launched what uses it long before; one that waits for messages
+// launches it at 15, so that it starts at 16.
+TEST(Simulate, TheHostMayWaitForMessages) {
+  const auto start_of_last = [](const FakeEstimator& prices) {
+    const auto simulation = Simulate(TwoStages(), prices, {});
+    EXPECT_TRUE(simulation.ok());
+    Duration start;
+    for (const ir::TimelineEvent& event : simulation->timeline.events) {
+      if (event.op.value == 7) start = std::max(start, event.start);  // its launch and the op itself
+    }
+    return start;
+  };
+  FakeEstimator prices = PricesOfStages();
+  prices.SetHost(Ps(1), Ps(0), Ps(0));
+  EXPECT_EQ(start_of_last(prices), Ps(15));
+  EXPECT_EQ(start_of_last(prices.WaitForMessages()), Ps(16));
 }
 
 TEST(Simulate, TheTimelineNumbersTheOpsOfAllStages) {

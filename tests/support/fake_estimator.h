@@ -24,6 +24,14 @@ class FakeEstimator : public cost::Estimator {
     host_.for_each_kernel = true;
     return *this;
   }
+  FakeEstimator& BlockLaunches() {
+    host_.blocking = true;
+    return *this;
+  }
+  FakeEstimator& WaitForMessages() {
+    host_.waits_for_messages = true;
+    return *this;
+  }
 
   Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override { return Find(op.target); }
   Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override { return Find(collective.kind); }
