@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "core/check.h"
 
@@ -85,9 +86,22 @@ size_t Regions::EndOf(size_t op) const {
   return op;
 }
 
+// A copy into the matrix is priced like the addition: what adds up weight gradients adds to zeros at first.
+std::optional<OpSignature> Regions::AddingProduct(size_t leader, size_t end) const {
+  const Op& product = program_.ops[leader];
+  const bool batched = product.target == "aten.bmm";
+  if ((!batched && product.target != "aten.mm") || leader + 2 != end) return std::nullopt;
+  const Op& adds = program_.ops[leader + 1];
+  if (adds.target != "aten.add_.Tensor" && adds.target != "aten.copy_") return std::nullopt;
+  OpSignature signature{batched ? "aten.baddbmm" : "aten.addmm", {ir::SignatureOf(program_, adds.results.front())}};
+  for (const TensorId operand : TensorArguments(product)) signature.arguments.emplace_back(ir::SignatureOf(program_, operand));
+  return signature;
+}
+
 OpSignature Regions::SignatureOf(size_t leader) const {
   HELM_CHECK(IsLeader(leader), "the op that stands for a region");
   const size_t end = EndOf(leader);
+  if (auto product = AddingProduct(leader, end)) return *std::move(product);
   Windows read(program_), written(program_);
   std::set<StorageId> made;
   for (size_t i = BeginOf(leader); i < end; ++i) {

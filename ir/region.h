@@ -2,10 +2,12 @@
 //
 // The ops say what the kernel computes, so that an executor without such a kernel runs them one by one. Priced as one kernel, a region
 // costs what enters and leaves it: the tensors that it reads and did not make, and what it wrote that somebody needs behind it. A storage
-// that only one region uses lies in registers: it is never allocated.
+// that only one region uses lies in registers: it is never allocated. A product that adds to a wider matrix (mm or bmm, then add_ or
+// copy_) is priced as that product, `aten.addmm` or `aten.baddbmm` with operands of two types.
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <vector>
 
 #include "ir/program.h"
@@ -26,10 +28,13 @@ class Regions {
   // In a region that another op stands for.
   bool IsFollower(size_t op) const { return program_.ops[op].region >= 0 && !leader_[op]; }
 
-  // `helm.region([read, ...], [written, ...])`: one tensor for each storage and window. REQUIRES: IsLeader(op).
+  // `helm.region([read, ...], [written, ...])`, unless it is a product that adds: one tensor for each storage and window. REQUIRES:
+  // IsLeader(op).
   OpSignature SignatureOf(size_t leader) const;
 
  private:
+  // Of a region [leader, end) that is a product that adds.
+  std::optional<OpSignature> AddingProduct(size_t leader, size_t end) const;
   size_t BeginOf(size_t op) const;
   size_t EndOf(size_t op) const;
 

@@ -142,7 +142,7 @@ void CheckShards(const Program& program, const ParameterSegment& segment, Proble
   }
 }
 
-// Gradients, master weights and moments are fp32; the width of the parameters is that of the compute dtype.
+// Master weights and moments are fp32, gradients at least two bytes wide; the width of the parameters is that of the compute dtype.
 void CheckSegmentStorages(const Program& program, const ParameterSegment& segment, Problems& problems) {
   struct Part {
     const char* name;
@@ -155,7 +155,7 @@ void CheckSegmentStorages(const Program& program, const ParameterSegment& segmen
   for (const auto& [name, storage, elements, persistent] :
        {Part{"gradient", segment.gradient, gradient, !segment.gradient_sharded}, Part{"master", segment.master, own},
         Part{"moment_first", segment.moment_first, own}, Part{"moment_second", segment.moment_second, own}}) {
-    const int64_t needed = elements * ElementBytes(DataType::kFloat32);
+    const int64_t needed = elements * (storage == segment.gradient ? 2 : ElementBytes(DataType::kFloat32));
     if (program.storage(storage).bytes.count() < needed) {
       problems.Add(fmt::format("segment '{}': {} storage {} has {} bytes, needs {}", segment.name, name, StorageText(program, storage),
                                program.storage(storage).bytes.count(), needed));

@@ -43,8 +43,8 @@ void Gradients::AddBucket(size_t index) {
   ir::StorageId gradient;  // none yet where gradients live only for a while
   if (!bucket.scattered) {
     const std::string name = bucket.name + ".gradient";
-    gradient = builder_.AddStorage(name, bucket.elements * 4, StorageRole::kGradient);
-    bucket_tensors_[index] = builder_.AddPersistent(name, DataType::kFloat32, {bucket.elements}, gradient);
+    gradient = builder_.AddStorage(name, bucket.elements * ElementBytes(options_.kept), StorageRole::kGradient);
+    bucket_tensors_[index] = builder_.AddPersistent(name, options_.kept, {bucket.elements}, gradient);
   }
   for (const size_t segment : bucket.segments) {
     AddSegment(bucket, builder_.program().segments[segment], gradient);
@@ -85,7 +85,7 @@ void Gradients::AddParameters(const Bucket& bucket) {
           builder_.AddPersistent(parameter.name, options_.dtype, parameter.shape, segment.parameter, parameter.offset);
     }
     if (!bucket.scattered) {
-      gradients_[static_cast<size_t>(index)] = builder_.AddPersistent(parameter.name + ".gradient", DataType::kFloat32, parameter.shape,
+      gradients_[static_cast<size_t>(index)] = builder_.AddPersistent(parameter.name + ".gradient", options_.kept, parameter.shape,
                                                                       segment.gradient, segment.gradient_offset + parameter.offset);
     }
   }
@@ -104,16 +104,29 @@ TensorId Gradients::Target(ParameterIndex index) {
 void Gradients::WriteProduct(ParameterIndex index, TensorId output_gradient, TensorId input) {
   const bool batched = builder_.shape(input).size() == 3;
   const TensorId transposed = batched ? builder_.Transpose(output_gradient, 1, 2) : builder_.T(output_gradient);
-  const auto product = [&] { return batched ? builder_.Bmm(transposed, input) : builder_.Mm(transposed, input); };
-  if (Scattered(index)) return scattered_.Add(index, product());
+  if (!Scattered(index)) return AddProduct(index, transposed, input);
+  scattered_.Add(index, batched ? builder_.Bmm(transposed, input) : builder_.Mm(transposed, input));
+}
+
+// A product writes and adds in its own type. In another it takes a kernel that ATen does not have (Apex, Transformer Engine), written as a
+// region (ir/region.h). Autograd keeps the first product as it is and adds later ones in a kernel of their own.
+void Gradients::AddProduct(ParameterIndex index, TensorId left, TensorId right) {
+  const bool batched = builder_.shape(right).size() == 3;
   const TensorId target = Target(index);
-  if (builder_.dtype(input) != DataType::kFloat32) {
-    const TensorId value = product();
-    Written(index, Overwrite(index) ? builder_.Copy_(target, value) : builder_.Add_(target, value));
-  } else if (Overwrite(index)) {
-    Written(index, batched ? builder_.BmmOut(transposed, input, target) : builder_.MmOut(transposed, input, target));
+  const bool same_type = builder_.dtype(right) == options_.kept;
+  const bool adds_itself = same_type && (options_.fused_products || options_.dtype == DataType::kFloat32);
+  if (same_type && Overwrite(index)) {
+    Written(index, batched ? builder_.BmmOut(left, right, target) : builder_.MmOut(left, right, target));
+  } else if (adds_itself) {
+    Written(index, batched ? builder_.Baddbmm_(target, left, right) : builder_.Addmm_(target, left, right));
   } else {
-    Written(index, batched ? builder_.Baddbmm_(target, transposed, input) : builder_.Addmm_(target, transposed, input));
+    TensorId version;
+    {
+      const FusedKernel kernel(builder_, options_.fused_products);
+      const TensorId value = batched ? builder_.Bmm(left, right) : builder_.Mm(left, right);
+      version = Overwrite(index) ? builder_.Copy_(target, value) : builder_.Add_(target, value);
+    }
+    Written(index, version);  // behind the region: a reduction may begin here
   }
 }
 
@@ -121,10 +134,10 @@ void Gradients::WriteSum(ParameterIndex index, TensorId value) {
   if (Scattered(index)) return scattered_.Add(index, builder_.Sum(value, 0, false, options_.dtype));
   const TensorId target = Target(index);
   if (Overwrite(index)) {
-    Written(index, builder_.SumOut(value, 0, DataType::kFloat32, target));
+    Written(index, builder_.SumOut(value, 0, options_.kept, target));
     return;
   }
-  Written(index, builder_.Add_(target, builder_.Sum(value, 0, false, DataType::kFloat32)));
+  Written(index, builder_.Add_(target, builder_.Sum(value, 0, false, options_.kept)));
 }
 
 void Gradients::WriteValue(ParameterIndex index, TensorId value) {
@@ -140,7 +153,7 @@ void Gradients::Written(ParameterIndex index, TensorId version) {
   bucket_tensors_[bucket] = version;
   if (++written_[at] < options_.micro_batches * plan_.parameters[at].writes) return;
   HELM_CHECK(missing_[bucket] > 0, "every gradient is completed once");
-  if (--missing_[bucket] == 0) Reduce(bucket);
+  if (--missing_[bucket] == 0 && options_.reduce_overlap) Reduce(bucket);
 }
 
 void Gradients::Reduce(size_t bucket) {
@@ -174,6 +187,9 @@ TensorId Gradients::EndReduction(size_t index) {
 }
 
 std::vector<TensorId> Gradients::Finish() {
+  for (size_t index = 0; index < plan_.buckets.size() && !options_.reduce_overlap; ++index) {
+    if (!plan_.buckets[index].scattered) Reduce(index);
+  }
   std::vector<TensorId> result;
   for (size_t index = 0; index < plan_.buckets.size(); ++index) {
     const Bucket& bucket = plan_.buckets[index];

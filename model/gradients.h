@@ -29,6 +29,9 @@ struct GradientGroups {
 struct GradientOptions {
   ir::DataType dtype = ir::DataType::kFloat32;  // of compute
   int64_t micro_batches = 1;                    // backward passes that complete every gradient
+  ir::DataType kept = ir::DataType::kFloat32;   // in which gradients that are not scattered are kept, added up and reduced
+  bool fused_products = false;                  // the product of a weight gradient adds to what is kept in the same kernel
+  bool reduce_overlap = true;                   // a bucket is reduced as soon as it is complete; false: in Finish
   // Of gradients that are scattered: whether only the last pass reduces, and in which type.
   bool reduce_last_only = false;
   ir::DataType reduced = ir::DataType::kFloat32;
@@ -75,6 +78,7 @@ class Gradients {
   bool Overwrite(ParameterIndex index) const { return written_[static_cast<size_t>(index)] == 0; }
   ir::TensorId Target(ParameterIndex index);
   void Written(ParameterIndex index, ir::TensorId version);
+  void AddProduct(ParameterIndex index, ir::TensorId left, ir::TensorId right);
   void Reduce(size_t bucket);
   ir::TensorId Flat(size_t bucket);
   ir::TensorId EndReduction(size_t bucket);

@@ -110,6 +110,7 @@ ir::Software SoftwareOn(ir::Software software, ir::DeviceKind device) {
   none.norm = software.fused.norm;  // ATen's own two
   none.linear_bias = software.fused.linear_bias;
   software.fused = none;
+  software.gradient_accumulation_fusion = false;
   return software;
 }
 
@@ -131,6 +132,9 @@ double Divisor(int64_t ranks) {
 GradientOptions GradientOptionsOf(const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy,
                                   int64_t micro_batches) {
   GradientOptions options;
+  if (software.gradients == ir::Precision::kCompute) options.kept = workload.dtype;
+  options.fused_products = software.gradient_accumulation_fusion;
+  options.reduce_overlap = software.gradient_reduce_overlap;
   options.dtype = workload.dtype;
   options.micro_batches = micro_batches;
   options.reduce_last_only = strategy.pipeline > 1 || software.fsdp_no_sync;
@@ -180,7 +184,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
   HELM_RETURN_IF_ERROR(CheckSoftware(model, workload, software, device));
   HELM_RETURN_IF_ERROR(CheckContext(model, software, strategy));
-  const ParameterPlan plan = PlanParameters(model, strategy, software.gradient_bucket_bytes, stage);
+  const ParameterPlan plan = PlanParameters(model, strategy, BucketBytes(software, strategy), stage);
   ProgramBuilder builder(ProgramName(model, strategy, stage), device, MeshOf(strategy));
   const ExpertGroups experts = AddExpertGroups(builder, strategy);
   GradientGroups groups{builder.AddGroup("tensor"), AddDataGroup(builder, strategy), {}, {}, experts.data};
@@ -200,7 +204,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   }
   groups.embedding = AddEmbeddingGroup(builder, model, strategy);
   const Sizes sizes = SizesOf(model, workload, strategy, MicroBatchesOf(schedule));
-  Gradients gradients(builder, plan, groups, GradientOptionsOf(workload, software, strategy, sizes.micro_batches));
+  Gradients gradients(builder, plan, groups, GradientOptionsOf(workload, SoftwareOn(software, device), strategy, sizes.micro_batches));
   Step step{model, workload, strategy, sizes, builder, plan, gradients};
   step.tensor_group = groups.tensor;
   step.data_group = groups.data;

@@ -102,6 +102,7 @@ void LowerOptimizer(Step& step) {
   b.At(Phase::kOptimizer, -1, -1);
   std::vector<TensorId> buckets = step.gradients.Finish();
   b.SetPhase(Phase::kOptimizer);
+  for (TensorId& flat : buckets) flat = b.ToType(flat, DataType::kFloat32);  // narrower gradients are copied for the update
   const TensorId norm = GradientNorm(step, buckets);
   b.program().outputs["gradient_norm"] = norm;
   if (step.workload.optimizer.clip_norm > 0) Clip(step, norm, buckets);

@@ -522,6 +522,14 @@ Sharding ShardingOf(const ir::Strategy& strategy) {
   return {.optimizer_state = strategy.zero >= 1, .gradients = strategy.zero >= 2, .parameters = parameters};
 }
 
+int64_t BucketBytes(const ir::Software& software, const ir::Strategy& strategy) {
+  constexpr int64_t kWide = 4, kNarrow = 2;
+  const int64_t elements =
+      std::max(software.gradient_bucket_elements, software.gradient_bucket_elements_per_rank * ir::DataShards(strategy));
+  if (elements > 0) return elements * kWide;
+  return software.gradient_bucket_bytes / (software.gradients == ir::Precision::kCompute ? kNarrow : kWide) * kWide;
+}
+
 ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage) {
   ParameterPlan plan = Planner(model, strategy, stage).Run();
   const int64_t shards = ir::DataShards(strategy), expert_shards = ir::ExpertShards(strategy);

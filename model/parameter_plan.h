@@ -21,6 +21,7 @@
 
 #include "ir/parameter_layout.h"
 #include "ir/program.h"
+#include "ir/software.h"
 #include "ir/strategy.h"
 #include "model/model_spec.h"
 
@@ -118,6 +119,9 @@ Sharding ShardingOf(const ir::Strategy& strategy);
 
 // Of the stage with this pipeline coordinate. REQUIRES: CheckStrategy is ok.
 ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage);
+
+// The size at which a bucket closes, as bytes of gradients in fp32, however wide they are kept.
+int64_t BucketBytes(const ir::Software& software, const ir::Strategy& strategy);
 
 bool IsGated(Activation activation);
 

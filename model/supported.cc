@@ -68,16 +68,14 @@ std::vector<const char*> WithoutEffect(const ModelSpec& model, const ir::Workloa
     bool comes_to;
     std::vector<const char*> keys;
   };
-  const Rule rules[] = {{model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
-                        {eight_bits, {"parameter_gather_fp8"}},
-                        {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
-                        {strategy.pipeline > 1,
-                         {"pipeline_overlap", "pipeline_sync", "pipeline_outputs_freed", "pipeline_scatter", "optimizer_post_validation"}},
-                        {copies,
-                         {"gradients_reduced", "gradient_reduce_overlap", "gradient_reduce_each_micro_batch", "gradient_reduction",
-                          "gradient_bucket_elements", "gradient_bucket_elements_per_rank"}},
-                        {copies && strategy.zero > 0, {"parameter_gather_overlap"}},
-                        {narrow, {"gradients", "main_parameters", "optimizer_state", "gradient_copy"}}};
+  const Rule rules[] = {
+      {model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
+      {eight_bits, {"parameter_gather_fp8"}},
+      {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
+      {strategy.pipeline > 1, {"pipeline_overlap", "pipeline_outputs_freed", "pipeline_scatter", "optimizer_post_validation"}},
+      {copies, {"gradients_reduced", "gradient_reduce_each_micro_batch", "gradient_reduction"}},
+      {copies && strategy.zero > 0, {"parameter_gather_overlap"}},
+      {narrow, {"main_parameters", "optimizer_state", "gradient_copy"}}};
   std::vector<const char*> without;
   for (const Rule& rule : rules) {
     if (!rule.comes_to) without.insert(without.end(), rule.keys.begin(), rule.keys.end());
@@ -104,8 +102,11 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
   // Honoured, or refused above.
   for (const char* key : {"framework",
                           "flash_attention",
+                          "attention_kernel",
                           "compile",
                           "gradient_bucket_bytes",
+                          "gradient_bucket_elements",
+                          "gradient_bucket_elements_per_rank",
                           "fused_norm",
                           "fused_rope",
                           "fused_cross_entropy",
@@ -120,6 +121,11 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "hidden_dropout",
                           "activation_recomputed",
                           "recompute_whole",
+                          "gradients",
+                          "gradient_accumulation_fusion",
+                          "gradient_reduce_overlap",
+                          "launch_blocking",
+                          "pipeline_sync",
                           "tensor_backward_overlap",
                           "expert_grouped_gemm",
                           "context_communication",
@@ -127,6 +133,9 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
     asked.erase(key);
   }
   if (workload.quantization == ir::Quantization::kFp8) asked.erase("fused_norm_linear");
+  // Reduced as they are kept; narrow ones are copied for the update.
+  if (software.gradients_reduced == software.gradients) asked.erase("gradients_reduced");
+  if (software.gradients == ir::Precision::kCompute) asked.erase("gradient_copy");
   const Sharding sharding = ShardingOf(strategy);
   if (sharding.gradients) {
     // Of scattered gradients: the type, the time (fsdp_no_sync), and that they live from backward to the update.

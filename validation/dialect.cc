@@ -1,6 +1,7 @@
 #include "validation/dialect.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 #include <fmt/format.h>
@@ -79,6 +80,7 @@ class Translator {
     HELM_RETURN_IF_ERROR(TranslateSoftware());
     TranslateCluster();
     TranslateModel();
+    TranslateDropout();
     TranslateWorkload();
     HELM_RETURN_IF_ERROR(TranslateRecompute());
     HELM_RETURN_IF_ERROR(TranslateStages());
@@ -138,6 +140,18 @@ class Translator {
     if (word == "allgather") return SetSwitch("expert_dispatch", "all_gather", dispatcher->where);
     if (word == "HybridEP" || word == "DeepEP" || word == "flex") return SetSwitch("expert_dispatch", "fused", dispatcher->where);
     Note(fmt::format("dispatcher '{}' is not understood: the framework's default", word));
+  }
+
+  // No row has a field for dropout. In Megatron Core (megatron/training/arguments.py) and in NeMo's GPT-3 configurations
+  // (launcher_scripts/conf/training/gpt3) both are 0.1 unless a run says otherwise, as those of models with rotary positions do.
+  void TranslateDropout() {
+    static constexpr std::array<std::string_view, 3> kFrameworks = {"megatron-core", "nemo", "megatron-bridge"};
+    if (std::ranges::find(kFrameworks, TextOf(software_, "framework")) == kFrameworks.end()) return;
+    if (TextOf(model_, "position") != "learned") return;
+    for (const char* key : {"attention_dropout", "hidden_dropout"}) {
+      if (software_.Find(key) == nullptr) SetSwitch(key, "0.1", software_.where);
+    }
+    Note("dropout 0.1: the framework's default, which recipes of models with learned positions keep");
   }
 
   void TranslateWorkload() {

@@ -48,6 +48,27 @@ TEST(Regions, CostWhatEntersAndLeaves) {
   EXPECT_EQ(ToText(regions.SignatureOf(3)), "helm.region([bf16[16,8]], [bf16[16,8]])");
 }
 
+// A weight gradient that is added to an fp32 sum in the kernel of its product is that product; one that is read elsewhere too is not.
+TEST(Regions, AProductThatAddsIsAProduct) {
+  const auto signature = [](const char* end) {
+    const Program program = ProgramFromText(std::string(R"(helm-program/1
+program gradient device=cuda
+storage x: 256 bytes input persistent
+storage sum: 256 bytes gradient persistent
+tensor %x: bf16[16,8] @x
+tensor %sum: f32[8,8] @sum
+#0 %t: bf16[8,16]{1,8} @x = view aten.t(%x) {phase=forward}
+#1 %product: bf16[8,8] = aten.mm(%t, %x) {phase=weight_gradient region=0}
+)") + end);
+    return ToText(Regions(program).SignatureOf(1));
+  };
+  EXPECT_EQ(signature("#2 %sum.1: f32[8,8] @sum = aten.add_.Tensor(%sum, %product) {phase=weight_gradient region=0}\n"),
+            "aten.addmm(@f32[8,8], bf16[8,16]{1,8}, bf16[16,8])");
+  EXPECT_EQ(signature("#2 %half: bf16[8,8] = aten.mul.Scalar(%product, 0.5) {phase=weight_gradient region=0}\n"
+                      "#3 %sum.1: f32[8,8] @sum = aten.add_.Tensor(%sum, %half) {phase=weight_gradient region=0}\n"),
+            "helm.region([bf16[8,16]{1,8}, @f32[8,8]], [@f32[8,8]])");
+}
+
 TEST(Regions, WhatOneRegionUsesAloneIsNeverAllocated) {
   const Program program = ProgramFromText(kProgram);
   const Lifetimes lifetimes = ComputeLifetimes(program);

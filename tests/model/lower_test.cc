@@ -138,6 +138,63 @@ TEST(Lower, BucketsAreReducedDuringTheLastBackward) {
   EXPECT_EQ(std::ranges::find_if(first, program.ops.end(), [](const ir::Op& op) { return op.layer == 0; }) == program.ops.end(), false);
 }
 
+ir::Program LowerFor(const ir::Software& software, const ir::Strategy& strategy, DeviceKind device = DeviceKind::kCuda) {
+  const auto program = Lower(Llama(), Batch(4, DataType::kBFloat16), software, strategy, device);
+  EXPECT_TRUE(program.ok() && Verify(*program).ok());
+  return program.ok() ? *program : ir::Program{};
+}
+
+// Without overlap all buckets are reduced behind the last backward pass.
+TEST(Lower, ReductionsMayComeAfterBackward) {
+  ir::Strategy strategy;
+  strategy.data = 2;
+  ir::Software software;
+  software.gradient_bucket_bytes = 8000;
+  const auto ops_behind_first_reduction = [&] {
+    const ir::Program program = LowerFor(software, strategy);
+    const auto first = std::ranges::find_if(program.ops, [](const ir::Op& op) { return op.label == "gradients.bucket0"; });
+    return std::count_if(first, program.ops.end(), [](const ir::Op& op) { return op.layer >= 0; });
+  };
+  EXPECT_GT(ops_behind_first_reduction(), 0);
+  software.gradient_reduce_overlap = false;
+  EXPECT_EQ(ops_behind_first_reduction(), 0);
+}
+
+// bf16 products of two layers and the head, 4 each and one: each adds to the fp32 sum in its own kernel, or as part of the product.
+TEST(Lower, ProductsMayAddToGradientsThemselves) {
+  ir::Software software;
+  const auto regions = [&](DeviceKind device) {
+    const ir::Program program = LowerFor(software, {}, device);
+    return std::ranges::count_if(program.ops, [](const ir::Op& op) { return op.target == "aten.mm" && op.region >= 0; });
+  };
+  EXPECT_EQ(regions(DeviceKind::kCuda), 0);
+  software.gradient_accumulation_fusion = true;
+  EXPECT_EQ(regions(DeviceKind::kCuda), 4 * (2 * 4 + 1));
+  EXPECT_EQ(regions(DeviceKind::kCpu), 0);
+}
+
+// Gradients in bf16: 2 bytes a parameter instead of 4, written by the first product itself; the update has fp32 copies.
+TEST(Lower, GradientsMayBeKeptInTheComputeType) {
+  ir::Software software;
+  const auto gradient_bytes = [&] {
+    int64_t bytes = 0;
+    for (const ir::Storage& storage : LowerFor(software, {}).storages) {
+      if (storage.role == ir::StorageRole::kGradient) bytes += storage.bytes.count();
+    }
+    return bytes;
+  };
+  const int64_t wide = gradient_bytes();
+  software.gradients = ir::Precision::kCompute;
+  EXPECT_EQ(gradient_bytes() * 2, wide);
+  const ir::Program program = LowerFor(software, {});
+  EXPECT_EQ(Count(program, "aten.mm.out"), 2 * 4 + 1);
+  EXPECT_EQ(Count(program, "aten.addmm_"), 0);
+  for (const ir::Op& op : program.ops) {
+    if (op.target != "aten._fused_adamw_") continue;
+    EXPECT_EQ(program.tensor(ir::TensorArguments(op)[1]).dtype, DataType::kFloat32);
+  }
+}
+
 int64_t PersistentBytes(const ir::Program& program) {
   int64_t bytes = 0;
   for (const ir::Storage& storage : program.storages) {

@@ -130,6 +130,20 @@ TEST(ParameterPlan, BucketsFollowTheBackwardPass) {
 }
 
 // Norms of heads are computed from a rank's own heads, so their gradients are partial even without sequence parallelism.
+// 25 MiB of fp32, or of gradients half as wide; or 40 million elements, from 41 ranks on a million for each (Megatron Core).
+TEST(ParameterPlan, BucketsCloseByBytesOrElements) {
+  ir::Software software;
+  ir::Strategy strategy;
+  EXPECT_EQ(BucketBytes(software, strategy), 25 << 20);
+  software.gradients = ir::Precision::kCompute;
+  EXPECT_EQ(BucketBytes(software, strategy), 50 << 20);
+  software.gradient_bucket_elements = 40'000'000;
+  software.gradient_bucket_elements_per_rank = 1'000'000;
+  EXPECT_EQ(BucketBytes(software, strategy), 160'000'000);
+  strategy.data = 64;
+  EXPECT_EQ(BucketBytes(software, strategy), 256'000'000);
+}
+
 TEST(ParameterPlan, NormsOfHeadsArePartial) {
   ModelSpec model = Llama();
   model.qk_norm = true;

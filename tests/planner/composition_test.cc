@@ -95,6 +95,9 @@ config::RunConfig RandomConfig() {
   config.model.tied_embeddings = *rc::gen::arbitrary<bool>();
   config.model.vocab = *rc::gen::element<int64_t>(64, 67);
   config.software.gradient_bucket_bytes = *rc::gen::element<int64_t>(20'000, 100'000, 1'000'000);
+  config.software.gradients = *rc::gen::element(ir::Precision::kFloat32, ir::Precision::kCompute);
+  config.software.gradient_accumulation_fusion = *rc::gen::arbitrary<bool>();
+  config.software.gradient_reduce_overlap = *rc::gen::arbitrary<bool>();
   ir::Strategy& strategy = config.strategy;
   strategy.pipeline = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.tensor = *rc::gen::element<int64_t>(1, 2);
@@ -129,8 +132,10 @@ config::RunConfig RandomConfig() {
 ScatteredEstimator RandomPrices() {
   const auto up_to = [](int64_t most) { return Duration::Picoseconds(*rc::gen::inRange<int64_t>(0, most)); };
   const int64_t launch = *rc::gen::element<int64_t>(1, 100'000, 1'000'000);
-  return ScatteredEstimator({up_to(launch), up_to(launch), up_to(launch), cost::Source::kMeasured},
-                            *rc::gen::element<int64_t>(1, 1'000'000, 30'000'000));
+  cost::HostCosts host{up_to(launch), up_to(launch), up_to(launch), cost::Source::kMeasured};
+  host.blocking = *rc::gen::weightedElement<bool>({{4, false}, {1, true}});
+  host.waits_for_messages = *rc::gen::arbitrary<bool>();
+  return ScatteredEstimator(host, *rc::gen::element<int64_t>(1, 1'000'000, 30'000'000));
 }
 
 int64_t SumOf(const sim::Breakdown& b) { return (b.compute + b.exposed_communication + b.bubble + b.optimizer + b.host).picoseconds(); }

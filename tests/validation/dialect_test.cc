@@ -69,6 +69,16 @@ TEST(Dialect, NotesAndOverlapBecomeSwitches) {
   EXPECT_EQ(software["tensor_overlap"], "none");
 }
 
+// Megatron Core's default, which recipes of models with rotary positions change.
+TEST(Dialect, ModelsWithLearnedPositionsHaveDropoutInMegatronCore) {
+  const auto software = [](const char* position) {
+    return DocumentOf(TranslateSample(1, R"("position":"rope")", std::string(R"("position":")") + position + "\""))["software"];
+  };
+  EXPECT_EQ(software("learned")["hidden_dropout"], 0.1);
+  EXPECT_EQ(software("learned")["attention_dropout"], 0.1);
+  EXPECT_FALSE(software("rope").contains("hidden_dropout"));
+}
+
 TEST(Dialect, WordsThatAreNotUnderstoodAreNoted) {
   const auto translation = TranslateSample(0, R"("overlap":{"data":"none"})", R"("overlap":{"data":"a little"})");
   ASSERT_TRUE(translation.ok());
