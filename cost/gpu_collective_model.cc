@@ -44,6 +44,10 @@ int64_t NodesOf(const ir::CollectiveSignature& collective) {
 
 bool IsSwitched(const cluster::Cluster& cluster) { return cluster.intra_node && cluster.intra_node->kind == "nvswitch"; }
 
+// The share of a network's nominal rate that NCCL moves. Omni-Path leaves the work to the host: 135 of 4 x 100 Gb/s a node on Jean Zay
+// (stas00/ml-engineering, network/README.md). Others come near enough (docs/cost_model.md).
+double FabricShare(const cluster::InterNodeLink& link) { return link.fabric == "omni-path" ? 135.0 / 400.0 : 1.0; }
+
 // NCCL's constants are of InfiniBand; what another fabric takes beyond one of its hops comes on top.
 double ExtraLatencyUs(const cluster::InterNodeLink& link) {
   constexpr double kInfinibandHopUs = 5;  // as in configs/clusters/
@@ -131,7 +135,7 @@ BytesPerSecond NetworkRateOfRank(const cluster::Cluster& cluster, const ir::Coll
   const double cards = static_cast<double>(link.nics) * devices / static_cast<double>(cluster.devices_per_node);
   const double active = std::min(devices, static_cast<double>(collective.ranks_per_node * collective.groups_per_node));
   const double near = std::max(1.0, cards / devices);
-  return BytesPerSecond::Of(link.bandwidth.value() * std::min(near, cards / active));
+  return BytesPerSecond::Of(link.bandwidth.value() * std::min(near, cards / active) * FabricShare(link));
 }
 
 Result<Duration> GpuCollectiveTime(const cluster::Cluster& cluster, const ir::CollectiveSignature& collective) {

@@ -18,6 +18,7 @@ constexpr double kWaveSeconds = 1e-6;    // prologue and epilogue of a tile (tec
 constexpr std::array<std::pair<int64_t, int64_t>, 2> kTiles = {{{256, 128}, {128, 256}}};
 constexpr int64_t kRowsOfBatch = 128;  // of a tile, in products of a batch
 constexpr std::array<int64_t, 3> kSplits = {1, 2, 4};
+constexpr int64_t kTensorCoreBytes = 16;  // at multiples of which rows must start for a batched product to use tensor cores
 
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
@@ -92,10 +93,25 @@ const ProductTable* TableOf(const KernelTable& table, const std::string& dtype) 
 
 // A matrix whose rows do not start at multiples of 16 bytes is loaded in narrower pieces: cuBLAS has kernels for 16, 8, 4 and 2 bytes.
 double AlignmentSlowdown(int64_t alignment_bytes) {
-  if (alignment_bytes >= 16) return 1.0;
+  if (alignment_bytes >= kTensorCoreBytes) return 1.0;
   if (alignment_bytes >= 8) return 1.15;
   if (alignment_bytes >= 4) return 1.5;
   return 2.5;
+}
+
+// A batch of narrow products whose rows do not start at multiples of 16 bytes gets a kernel without tensor cores, which multiplies in fp32.
+// Ampere takes 17 of its 19.5 fp32 TFLOP/s in the 30 runs of BigScience with heads of 108, 150, 225 and 450 (216 to 900 bytes), and as much
+// for each of them (docs/cost_model.md).
+bool RunsOnScalarUnits(const ProductShape& shape) {
+  return shape.batch > 1 && shape.alignment_bytes < kTensorCoreBytes && BytesOfElement(shape.dtype) == 2;
+}
+
+Result<double> ScalarSeconds(const cluster::Device& device, const ProductShape& shape) {
+  const auto peak = device.peak.find("f32");
+  if (peak == device.peak.end()) {
+    return UnavailableError(fmt::format("device '{}' of the cluster description has no peak rate for f32", device.name));
+  }
+  return kLaunchSeconds + std::max(FlopsOf(shape) / peak->second.value(), BytesOf(shape) / device.memory_bandwidth->value());
 }
 
 }  // namespace
@@ -113,6 +129,7 @@ Result<double> ProductModel::Seconds(const ProductShape& shape) const {
   if (!device_.memory_bandwidth) {
     return UnavailableError(fmt::format("device '{}' of the cluster description has no memory bandwidth", device_.name));
   }
+  if (RunsOnScalarUnits(shape)) return ScalarSeconds(device_, shape);
   const ProductTable* products = TableOf(table_, shape.dtype);
   HELM_CHECK(products != nullptr, "a kernel table has products of bf16");
   const bool waves = table_.architecture == "ampere" || table_.architecture == "ada";

@@ -82,6 +82,7 @@ void StageLowering::MakeTables() {
   if (!step_.software.flash_attention && has_layers) MakeScoreTables(step_, like);
   if (step_.model.position == Position::kLearned && chunks_.front().embedding) MakePositionRows(step_, like);
   if (chunks_.back().loss) MakePaddingMask(step_, like);
+  if (step_.strategy.pipeline > 1 && Scatters()) MakeOwnRows(like);
 }
 
 void StageLowering::RunAction(size_t index) {
@@ -211,6 +212,21 @@ std::optional<StageLowering::Message> StageLowering::Between(int64_t from, int64
                  IsBackward(action.kind) ? groups.backward : groups.forward};
 }
 
+// Megatron's scatter_gather_tensors_in_pipeline: all tensor ranks hold the same rows, so each sends its own part of them, and the receivers
+// gather. With sequence parallelism the rows are split already, and logits always are.
+bool StageLowering::Scatters() const {
+  const int64_t ranks = step_.strategy.tensor;
+  return step_.software.pipeline_scatter && ranks > 1 && !step_.sequence_parallel && step_.sizes.row_tokens % ranks == 0;
+}
+
+void StageLowering::MakeOwnRows(TensorId like) {
+  ProgramBuilder& b = step_.b;
+  b.Label("stage.own_rows");
+  const int64_t rows = step_.sizes.row_tokens / step_.strategy.tensor;
+  const TensorId numbers = b.Cumsum(b.NewOnes(like, {rows}, DataType::kInt64), 0);
+  own_rows_ = b.AddScalar_(numbers, ir::RankExpression{-1, {{"tensor", rows}}});
+}
+
 TensorId StageLowering::Take(const Action& action) {
   const int64_t to = action.stage;
   const int64_t from = IsBackward(action.kind) ? to + 1 : to - 1;
@@ -221,12 +237,18 @@ TensorId StageLowering::Take(const Action& action) {
   b.Label("stage.receive");
   const ir::Shape rows = {step_.sizes.row_tokens, step_.model.hidden}, logits = {step_.sizes.tokens, step_.sizes.vocabulary};
   const bool behind_head = std::min(from, to) >= HeadChunk(step_.strategy);
+  if (Scatters() && !behind_head) {
+    const ir::Shape part = {step_.sizes.row_tokens / step_.strategy.tensor, step_.model.hidden};
+    const TensorId own = b.Wait(b.Receive(part, step_.workload.dtype, message->group, {-message->offset, message->tag}));
+    return b.Wait(b.AllGather(own, step_.tensor_group));
+  }
   return b.Wait(b.Receive(behind_head ? logits : rows, step_.workload.dtype, message->group, {-message->offset, message->tag}));
 }
 
 void StageLowering::Send(TensorId tensor, const Message& message) {
   ProgramBuilder& b = step_.b;
   b.Label("stage.send");
+  if (Scatters() && b.shape(tensor)[1] == step_.model.hidden) tensor = b.IndexSelect(tensor, own_rows_);
   if (const auto open = sends_.find(message.group); open != sends_.end()) b.Wait(open->second);
   sends_[message.group] = b.Send(tensor, message.group, {message.offset, message.tag});
 }

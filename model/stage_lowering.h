@@ -61,6 +61,8 @@ class StageLowering {
   // What the chunk before (or, in backward, behind) the action's made.
   ir::TensorId Take(const ir::Action& action);
   void Send(ir::TensorId tensor, const Message& message);
+  bool Scatters() const;  // what crosses stages is split over the tensor ranks
+  void MakeOwnRows(ir::TensorId like);
   void EndSends();
 
   Step& step_;
@@ -72,6 +74,7 @@ class StageLowering {
   std::map<Key, Saved> saved_;
   std::map<ir::GroupId, Pending> sends_;  // by group (each has one direction): the last one, if it was not waited for
   ir::TensorId loss_;
+  ir::TensorId own_rows_;  // the numbers of the rows that this rank sends
 };
 
 }  // namespace helm::model

@@ -72,7 +72,7 @@ std::vector<const char*> WithoutEffect(const ModelSpec& model, const ir::Workloa
       {model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
       {eight_bits, {"parameter_gather_fp8"}},
       {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
-      {strategy.pipeline > 1, {"pipeline_overlap", "pipeline_outputs_freed", "pipeline_scatter", "optimizer_post_validation"}},
+      {strategy.pipeline > 1, {"pipeline_overlap", "pipeline_outputs_freed", "optimizer_post_validation"}},
       {copies, {"gradients_reduced", "gradient_reduce_each_micro_batch", "gradient_reduction"}},
       {copies && strategy.zero > 0, {"parameter_gather_overlap"}},
       {narrow, {"main_parameters", "optimizer_state", "gradient_copy"}}};
@@ -126,6 +126,7 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "gradient_reduce_overlap",
                           "launch_blocking",
                           "pipeline_sync",
+                          "pipeline_scatter",
                           "tensor_backward_overlap",
                           "expert_grouped_gemm",
                           "context_communication",

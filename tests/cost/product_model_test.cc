@@ -98,6 +98,19 @@ TEST(ProductModel, PaysForRowsThatDoNotStartAligned) {
   EXPECT_LT(Microseconds(model, odd), 1.3 * Microseconds(model, aligned));
 }
 
+// Attention with heads of 225: rows of 450 bytes. 16 x 2048 x 225 x 2048 x 2 = 30.2 GFLOP at 19.5 TFLOP/s in fp32, 1549 us, and 2 us to
+// launch; heads of 224 have tensor cores.
+TEST(ProductModel, BatchesThatDoNotStartAlignedHaveNoTensorCores) {
+  const KernelTable& table = TableOf("a100-sxm-80gb");
+  cluster::Device device = DeviceOf(table);
+  EXPECT_THAT(ProductModel(table, device).Seconds({16, 2048, 2048, 225, "f16", 2}).status().message(), HasSubstr("no peak rate"));
+  device.peak["f16"] = device.peak.at("bf16");
+  device.peak["f32"] = FlopsPerSecond::Tera(19.5);
+  const ProductModel model(table, device);
+  EXPECT_NEAR(Microseconds(model, {16, 2048, 2048, 225, "f16", 2}), 1551, 2);
+  EXPECT_LT(Microseconds(model, {16, 2048, 2048, 224, "f16", 16}), 500);
+}
+
 // Grouped products of MoE layers on A100 PCIe (SimuMax, configs/system/a100_pcie.json, Apache-2.0): 40 experts of 616 rows, [616, 5120] x
 // [5120, 3072], reach 0.631 of 312 TFLOP/s; 20 of 1232 rows 0.707. This table's device at the same sustained clock: within 10 %.
 TEST(ProductModel, PricesGroupsAsBatches) {

@@ -173,6 +173,33 @@ TEST(Lower, ProductsMayAddToGradientsThemselves) {
   EXPECT_EQ(regions(DeviceKind::kCpu), 0);
 }
 
+// Two stages of two tensor ranks: 6 tokens of 24 features cross as 3 rows each, and are gathered behind the message: of each of four
+// micro-batches the rows one way, their gradient the other.
+TEST(Lower, StagesMaySendPartsAndGatherThem) {
+  ir::Strategy strategy;
+  strategy.pipeline = strategy.tensor = 2;
+  strategy.schedule = "1f1b";
+  ir::Software software;
+  software.pipeline_scatter = true;
+  const ir::Schedule schedule = ir::ScheduleInTurn(4);
+  const auto stage = [&](int64_t number) {
+    ir::Schedule own = schedule;
+    for (ir::Action& action : own) action.stage = static_cast<int32_t>(number);
+    const auto program = LowerStage(Llama(), Batch(4, DataType::kBFloat16), software, strategy, DeviceKind::kCuda, own, number);
+    EXPECT_TRUE(program.ok() && Verify(*program).ok()) << program.status().message();
+    return program.ok() ? *program : ir::Program{};
+  };
+  const ir::Program first = stage(0), second = stage(1);
+  for (const ir::Program* program : {&first, &second}) {
+    EXPECT_EQ(Count(*program, "aten.index_select"), 4);
+    EXPECT_EQ(Count(*program, "c10d.all_gather"), 4);
+    for (const ir::Op& op : program->ops) {
+      if (op.target != "c10d.send") continue;
+      EXPECT_EQ(program->tensor(ir::TensorArguments(op).front()).shape, (ir::Shape{3, 24}));
+    }
+  }
+}
+
 // Gradients in bf16: 2 bytes a parameter instead of 4, written by the first product itself; the update has fp32 copies.
 TEST(Lower, GradientsMayBeKeptInTheComputeType) {
   ir::Software software;

@@ -198,6 +198,7 @@ config::RunConfig LargeConfig() {
   config.model.ffn = 4 * config.model.hidden;
   config.model.vocab = 32000;
   config.model.max_positions = 4096;
+  config.software = {};
   config.software.gradient_bucket_bytes = *rc::gen::element<int64_t>(25 << 20, 200 << 20);
   return config;
 }
