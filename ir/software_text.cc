@@ -86,6 +86,9 @@ void VisitKernels(Target& s, const Visit& visit) {
   visit("attention_dropout", s.attention_dropout);
   visit("hidden_dropout", s.hidden_dropout);
   visit("activation_recomputed", s.activation_recomputed);
+  visit("qkv_copies", s.qkv_copies);
+  visit("layer_kernels", s.layer_kernels);
+  visit("cross_entropy_in_place", s.cross_entropy_in_place);
   visit("recompute_whole", s.recompute_whole);
 }
 
@@ -95,6 +98,7 @@ void VisitState(Target& s, const Visit& visit) {
   visit("gradients_reduced", s.gradients_reduced);
   visit("gradient_accumulation_fusion", s.gradient_accumulation_fusion);
   visit("gradient_buffer", s.gradient_buffer);
+  visit("gradient_bucket_copies", s.gradient_bucket_copies);
   visit("gradient_reduce_overlap", s.gradient_reduce_overlap);
   visit("gradient_reduce_each_micro_batch", s.gradient_reduce_each_micro_batch);
   visit("gradient_reduction", s.gradient_reduction);

@@ -31,6 +31,7 @@ struct GradientOptions {
   int64_t micro_batches = 1;                    // backward passes that complete every gradient
   ir::DataType kept = ir::DataType::kFloat32;   // in which gradients that are not scattered are kept, added up and reduced
   bool fused_products = false;                  // the product of a weight gradient adds to what is kept in the same kernel
+  bool bucket_copies = false;                   // what is reduced and not scattered is a tensor of its own, of `dtype`
   bool reduce_overlap = true;                   // a bucket is reduced as soon as it is complete; false: in Finish
   // Of gradients that are scattered: whether only the last pass reduces, and in which type.
   bool reduce_last_only = false;

@@ -134,6 +134,7 @@ GradientOptions GradientOptionsOf(const ir::Workload& workload, const ir::Softwa
   GradientOptions options;
   if (software.gradients == ir::Precision::kCompute) options.kept = workload.dtype;
   options.fused_products = software.gradient_accumulation_fusion;
+  options.bucket_copies = software.gradient_bucket_copies;
   options.reduce_overlap = software.gradient_reduce_overlap;
   options.dtype = workload.dtype;
   options.micro_batches = micro_batches;

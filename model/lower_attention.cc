@@ -65,6 +65,13 @@ TensorId WriteHeadsBack(Step& step, TensorId gradient, const NormSaved& norm, Pa
   return b.Copy_(columns, NormBackward(step, norm, of_norm, norm_weight, -1));
 }
 
+// As often as the framework copies it.
+TensorId Copied(Step& step, TensorId qkv) {
+  ProgramBuilder& b = step.b;
+  for (int64_t i = 0; i < step.software.qkv_copies; ++i) qkv = b.Copy_(b.NewEmpty(qkv, b.shape(qkv), b.dtype(qkv)), qkv);
+  return qkv;
+}
+
 TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSaved& saved, const AttentionGradients& from) {
   ProgramBuilder& b = step.b;
   const Shape shape = b.shape(saved.qkv);
@@ -74,7 +81,7 @@ TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSa
   newest = WriteHeadsBack(step, from.query, saved.query_norm, layer.query_norm, newest, QueryHeads(step));
   newest = WriteHeadsBack(step, from.key, saved.key_norm, layer.key_norm, newest, KeyHeads(step));
   newest = b.Copy_(Heads(step, newest, ValueHeads(step)), b.Transpose(from.value, 1, 2));
-  return b.AsStrided(newest, shape, ir::ContiguousStrides(shape), 0);
+  return Copied(step, b.AsStrided(newest, shape, ir::ContiguousStrides(shape), 0));
 }
 
 }  // namespace
@@ -151,6 +158,7 @@ TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId row
     b.Label("attention.qkv");
     saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
     b.Label("attention.heads");
+    saved.qkv = Copied(step, saved.qkv);
     SplitHeads(step, layer, saved);
   }
   AttentionCore(step, saved);

@@ -31,7 +31,8 @@ TensorId CrossEntropyForward(Step& step, TensorId logits, TensorId labels, LossS
   saved.target_columns = b.View(targets.rows, {step.sizes.tokens, 1});
   TensorId wide = b.ToType(logits, DataType::kFloat32);
   if (step.padding_mask.valid()) wide = b.MaskedFill_(wide, step.padding_mask, -std::numeric_limits<double>::infinity());
-  wide = b.Sub_(wide, AllReduceIfSplit(step, b.Amax(wide, 1), "max"));
+  const TensorId maximum = AllReduceIfSplit(step, b.Amax(wide, 1), "max");
+  wide = step.software.cross_entropy_in_place ? b.Sub_(wide, maximum) : b.Sub(wide, maximum);
   TensorId of_target = b.Gather(wide, 1, saved.target_columns);
   if (saved.absent.valid()) of_target = b.MaskedFill_(of_target, b.Unsqueeze(saved.absent, 1), 0.0);
   of_target = AllReduceIfSplit(step, of_target, "sum");

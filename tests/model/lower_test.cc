@@ -200,6 +200,46 @@ TEST(Lower, StagesMaySendPartsAndGatherThem) {
   }
 }
 
+// Two copies of query, key and value and of their gradients, three small kernels in each direction, of two layers and two micro-batches.
+TEST(Lower, FrameworksMayCopyAndLaunchMore) {
+  ir::Software software;
+  const auto count = [&](std::string_view target) { return Count(LowerFor(software, {}), target); };
+  const int64_t copies = count("aten.copy_"), ones = count("aten.new_ones");
+  software.qkv_copies = 2;
+  software.layer_kernels = 3;
+  EXPECT_EQ(count("aten.copy_") - copies, 2 * 2 * 2 * 4);
+  EXPECT_EQ(count("aten.new_ones") - ones, 3 * 2 * 2 * 4);
+}
+
+// DistributedDataParallel holds buckets in bf16 beside the fp32 gradients: half as much again; with ZeRO it is not used.
+TEST(Lower, BucketsMayBeTensorsOfTheirOwn) {
+  ir::Strategy strategy;
+  strategy.data = 2;
+  ir::Software software;
+  const auto gradient_bytes = [&] {
+    int64_t bytes = 0;
+    for (const ir::Storage& storage : LowerFor(software, strategy).storages) {
+      if (storage.role == ir::StorageRole::kGradient) bytes += storage.bytes.count();
+    }
+    return bytes;
+  };
+  const int64_t without = gradient_bytes();
+  software.gradient_bucket_copies = true;
+  EXPECT_EQ(gradient_bytes() * 2, without * 3);
+  strategy.zero = 1;
+  const int64_t sharded = gradient_bytes();
+  software.gradient_bucket_copies = false;
+  EXPECT_EQ(gradient_bytes(), sharded);
+}
+
+// The logits less their maximum are written over them, or beside them.
+TEST(Lower, CrossEntropyMayCopyTheLogits) {
+  ir::Software software;
+  const int64_t in_place = Count(LowerFor(software, {}), "aten.sub_.Tensor");
+  software.cross_entropy_in_place = false;
+  EXPECT_EQ(Count(LowerFor(software, {}), "aten.sub_.Tensor"), in_place - 4);
+}
+
 // Gradients in bf16: 2 bytes a parameter instead of 4, written by the first product itself; the update has fp32 copies.
 TEST(Lower, GradientsMayBeKeptInTheComputeType) {
   ir::Software software;
