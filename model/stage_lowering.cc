@@ -248,7 +248,7 @@ TensorId StageLowering::Take(const Action& action) {
 void StageLowering::Send(TensorId tensor, const Message& message) {
   ProgramBuilder& b = step_.b;
   b.Label("stage.send");
-  if (Scatters() && b.shape(tensor)[1] == step_.model.hidden) tensor = b.IndexSelect(tensor, own_rows_);
+  if (Scatters() && b.shape(tensor)[1] == step_.model.hidden) tensor = b.IndexSelect(tensor, 0, own_rows_);
   if (const auto open = sends_.find(message.group); open != sends_.end()) b.Wait(open->second);
   sends_[message.group] = b.Send(tensor, message.group, {message.offset, message.tag});
 }

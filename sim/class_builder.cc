@@ -237,8 +237,9 @@ void ClassBuilder::AddWait(const ir::Op& op, ir::OpId id) {
   After(launch_);
   for (const ir::OpId start : ended_by_[id.index()]) After(collective_task_[start.index()]);
   const uint32_t task = Add(id, TaskKind::kWait, static_cast<size_t>(layout_.compute(op.compute_stream)), ComputeResource(op), Duration());
-  const bool ends_message =
-      std::ranges::any_of(ended_by_[id.index()], [this](ir::OpId start) { return ir::IsPointToPoint(program_.op(start)); });
+  const bool ends_message = std::ranges::any_of(ended_by_[id.index()], [this](ir::OpId start) {
+    return ir::IsPointToPoint(program_.op(start)) && MembersOf(program_.op(start)).size() > 1;
+  });
   if (costs_.host.waits_for_messages && ends_message) waited_ = task;
 }
 
