@@ -218,7 +218,8 @@ TEST(Lower, BucketsMayBeTensorsOfTheirOwn) {
   ir::Software software;
   const auto gradient_bytes = [&] {
     int64_t bytes = 0;
-    for (const ir::Storage& storage : LowerFor(software, strategy).storages) {
+    const ir::Program program = LowerFor(software, strategy);
+    for (const ir::Storage& storage : program.storages) {
       if (storage.role == ir::StorageRole::kGradient) bytes += storage.bytes.count();
     }
     return bytes;
@@ -245,7 +246,8 @@ TEST(Lower, GradientsMayBeKeptInTheComputeType) {
   ir::Software software;
   const auto gradient_bytes = [&] {
     int64_t bytes = 0;
-    for (const ir::Storage& storage : LowerFor(software, {}).storages) {
+    const ir::Program program = LowerFor(software, {});
+    for (const ir::Storage& storage : program.storages) {
       if (storage.role == ir::StorageRole::kGradient) bytes += storage.bytes.count();
     }
     return bytes;
