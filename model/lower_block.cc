@@ -9,9 +9,9 @@ using ir::TensorId;
 namespace {
 
 // What the framework launches besides: each writes one element.
-void SmallKernels(Step& step, TensorId like) {
+void SmallKernels(Step& step) {
   step.b.Label("layer.small_kernels");
-  for (int64_t i = 0; i < step.software.layer_kernels; ++i) step.b.NewOnes(like, {1}, ir::DataType::kFloat32);
+  for (int64_t i = 0; i < step.software.layer_kernels; ++i) step.scratch = step.b.AddScalar_(step.scratch, 1.0);
 }
 
 bool HasMoe(const LayerParameters& parameters) { return parameters.experts.router >= 0; }
@@ -29,7 +29,7 @@ NormSaved NormForProduct(Step& step, TensorId rows, ParameterIndex weight, Param
 // Attention with its residual, and the norm before the feed-forward layer: returns what flows on beside that norm.
 TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows, BlockSaved& saved) {
   ProgramBuilder& b = step.b;
-  SmallKernels(step, rows);
+  SmallKernels(step);
   b.Label("attention.norm");
   saved.norm1 = NormForProduct(step, rows, parameters.norm1_weight, parameters.norm1_bias, parameters.qkv_weight);
   const TensorId attention = AttentionForward(step, parameters, saved.norm1.output, saved.attention);
@@ -76,7 +76,7 @@ TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSave
   const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
   if (step.recompute == Recompute::kFull) RepeatForward(step, layer, micro_batch, saved);
   b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
-  SmallKernels(step, gradient);
+  SmallKernels(step);
   b.Label("mlp.residual");
   TensorId of_branch = BranchGradient(step, gradient, saved.mlp_mask);
   of_branch = HasMoe(parameters) ? MoeBackward(step, parameters, saved.norm2.output, saved.moe, of_branch)
