@@ -68,14 +68,13 @@ std::vector<const char*> WithoutEffect(const ModelSpec& model, const ir::Workloa
     bool comes_to;
     std::vector<const char*> keys;
   };
-  const Rule rules[] = {
-      {model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
-      {eight_bits, {"parameter_gather_fp8"}},
-      {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
-      {strategy.pipeline > 1, {"pipeline_overlap", "pipeline_outputs_freed", "optimizer_post_validation"}},
-      {copies, {"gradients_reduced", "gradient_reduce_each_micro_batch", "gradient_reduction"}},
-      {copies && strategy.zero > 0, {"parameter_gather_overlap"}},
-      {narrow, {"main_parameters", "optimizer_state", "gradient_copy"}}};
+  const Rule rules[] = {{model.moe.experts > 0, {"expert_grouped_gemm", "expert_dispatch", "expert_overlap"}},
+                        {eight_bits, {"parameter_gather_fp8"}},
+                        {strategy.tensor > 1, {"tensor_overlap", "sequence_gather_kept"}},
+                        {strategy.pipeline > 1, {"pipeline_overlap", "pipeline_outputs_freed", "optimizer_post_validation"}},
+                        {copies, {"gradients_reduced", "gradient_reduce_each_micro_batch", "gradient_reduction"}},
+                        {copies && strategy.zero > 0, {"parameter_gather_overlap"}},
+                        {narrow, {"main_parameters", "optimizer_state", "gradient_copy"}}};
   std::vector<const char*> without;
   for (const Rule& rule : rules) {
     if (!rule.comes_to) without.insert(without.end(), rule.keys.begin(), rule.keys.end());
