@@ -72,8 +72,9 @@ struct Software {
   double hidden_dropout = 0;                          // of each branch before its residual, and of the embedding
   // The activation of a gate is computed again in backward; false: kept beside gate, other half and product, as plain autograd does.
   bool activation_recomputed = true;
-  int64_t qkv_copies = 0;     // times that query, key and value are copied before attention (layouts, joins), and their gradients behind it
-  int64_t layer_kernels = 0;  // small kernels that a layer launches besides, forward and again backward: tables of lengths, parts of products
+  int64_t qkv_copies = 0;  // times that query, key and value are copied before attention (layouts, joins), and their gradients behind it
+  int64_t layer_kernels =
+      0;  // small kernels that a layer launches besides, forward and again backward: tables of lengths, parts of products
   bool cross_entropy_in_place = true;  // the maximum is subtracted from the fp32 logits in place; false: into a tensor of its own
   // Recomputation repeats all of what it covers, also what backward does not need (reentrant checkpointing); false: it stops early.
   bool recompute_whole = false;

@@ -46,7 +46,8 @@ void Gradients::AddBucket(size_t index) {
     gradient = builder_.AddStorage(name, bucket.elements * ElementBytes(options_.kept), StorageRole::kGradient);
     bucket_tensors_[index] = builder_.AddPersistent(name, options_.kept, {bucket.elements}, gradient);
     if (options_.bucket_copies && !bucket.sharded && builder_.Size(GroupOf(bucket)) > 1) {
-      const ir::StorageId copy = builder_.AddStorage(name + ".bucket", bucket.elements * ElementBytes(options_.dtype), StorageRole::kGradient);
+      const ir::StorageId copy =
+          builder_.AddStorage(name + ".bucket", bucket.elements * ElementBytes(options_.dtype), StorageRole::kGradient);
       builder_.AddPersistent(name + ".bucket", options_.dtype, {bucket.elements}, copy);
     }
   }
