@@ -27,7 +27,7 @@ why not        it is not possible: workload.global_batch 8 is not divisible by s
 $ helm-plan why-not $TMP/plan.yaml tenosr=2
 --set strategy.tenosr=2: error: unknown key 'tenosr' in the strategy
   did you mean 'tensor'?
-  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, stages, head_stage, fsdp
+  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, overlap_tiles, stages, head_stage, fsdp
 [exit 2]
 $ helm-plan what-if $TMP/plan.yaml --set workload.global_batch=16 | head -3
 nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table

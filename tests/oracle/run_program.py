@@ -190,7 +190,7 @@ class World:
             if sends:
                 self.sent.setdefault((op["group"], id(rank), id(peer), tag), []).append(rank.argument(op["arguments"][0]).clone())
             else:
-                rank.store(op, op["results"][0], self.sent[(op["group"], id(peer), id(rank), tag)].pop(0))
+                rank.store(op, op["results"][0], self.sent.get((op["group"], id(peer), id(rank), tag), []).pop(0))
 
     def collective(self, op):
         if op["target"] in ("c10d.send", "c10d.recv"):

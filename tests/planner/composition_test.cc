@@ -87,11 +87,6 @@ config::RunConfig RandomConfig() {
     config.model.activation = model::Activation::kGelu;
     config.model.bias = true;
   }
-  if (config.workload.dtype == ir::DataType::kBFloat16 && *rc::gen::arbitrary<bool>()) {
-    config.workload.quantization = ir::Quantization::kFp8;
-    config.software.fp8_recipe = *rc::gen::element(ir::Fp8Recipe::kDelayed, ir::Fp8Recipe::kCurrent);
-    config.software.fused.norm_linear = *rc::gen::arbitrary<bool>();
-  }
   config.model.tied_embeddings = *rc::gen::arbitrary<bool>();
   config.model.vocab = *rc::gen::element<int64_t>(64, 67);
   config.software.gradient_bucket_bytes = *rc::gen::element<int64_t>(20'000, 100'000, 1'000'000);
@@ -187,7 +182,7 @@ config::RunConfig LargeConfig() {
   config::RunConfig config = RandomConfig();
   RunOnGpus(config.cluster);
   cluster::Device& device = config.cluster.device;
-  device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"fp8", FlopsPerSecond::Tera(1979)}};
+  device.peak = {{"bf16", FlopsPerSecond::Tera(989)}};
   device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
   config.cluster.devices_per_node = 8;
   config.workload.dtype = ir::DataType::kBFloat16;
