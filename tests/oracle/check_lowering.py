@@ -238,10 +238,11 @@ def run_case(program, case, skip=None, negate=None):
 
 # Mutations that change nothing: new_empty only makes room, new_zeros and new_ones are all a dropped op leaves of nothing; cross-entropy does not depend
 # on what is subtracted from all logits (it only keeps exp from overflowing); the norm of rows is squared; where the copy that makes columns contiguous
-# is dropped, the columns themselves stand in for it.
+# is dropped, the columns themselves stand in for it; a rank's own place along the context is below their number already.
 UNTOUCHED = ("aten.new_empty", "aten.new_zeros", "aten.new_ones")
 EQUIVALENT = ("drop aten.amax (loss, forward)", "negate aten.amax (loss, forward)", "drop aten.sub_.Tensor (loss, forward)",
-              "negate aten.linalg_vector_norm (gradient_norm, optimizer)", "drop aten.copy_ (attention.kv_norm, forward)")
+              "negate aten.linalg_vector_norm (gradient_norm, optimizer)", "drop aten.copy_ (attention.kv_norm, forward)",
+              "drop aten.copy_ (attention.core, recompute)", "drop aten.remainder_.Scalar (context.tables, forward)")
 
 # Clipping off in the second, positions of two sequences in it.
 MUTATED = {

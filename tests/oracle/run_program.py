@@ -113,6 +113,8 @@ class Rank:
             else:
                 positional.append(value)
         results = (scaled_product if op["target"].startswith("aten._scaled_mm") else function)(*positional, **keywords)
+        if op["target"] == "aten.new_empty" and results.is_floating_point():
+            results.fill_(float("nan"))  # not what lay there before, which may be what is to be written
         if results is None:  # only writes: its results are the written arguments, in the order of the schema
             results = []
             for parameter, argument in zip(function._schema.arguments, op["arguments"]):
