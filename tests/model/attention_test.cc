@@ -5,10 +5,10 @@
 
 #include <gtest/gtest.h>
 
-#include "ir/lifetime.h"
 #include "ir/region.h"
 #include "ir/verify.h"
 #include "model/lower.h"
+#include "support/bytes_kept.h"
 
 namespace helm::model {
 namespace {
@@ -61,20 +61,9 @@ ir::Program LowerGpt(int64_t layers, const ir::Software& software, const ir::Str
   return *program;
 }
 
-// Live when the head begins, beyond persistent storages.
-int64_t BytesKept(const ir::Program& program) {
-  const ir::Lifetimes lifetimes = ComputeLifetimes(program);
-  int64_t bytes = 0;
-  for (size_t i = 0; program.ops[i].label != "head"; ++i) {
-    for (const ir::StorageId id : lifetimes.allocated_by[i]) bytes += program.storage(id).bytes.count();
-    for (const ir::StorageId id : lifetimes.freed_after[i]) bytes -= program.storage(id).bytes.count();
-  }
-  return bytes;
-}
-
 // Of one layer.
 int64_t BytesOfLayer(const ir::Software& software, const ir::Strategy& strategy) {
-  return BytesKept(LowerGpt(2, software, strategy)) - BytesKept(LowerGpt(1, software, strategy));
+  return test::BytesKept(LowerGpt(2, software, strategy)) - test::BytesKept(LowerGpt(1, software, strategy));
 }
 
 ir::Strategy Split(int64_t tensor, bool sequence_parallel, const std::string& recompute) {
@@ -199,8 +188,8 @@ TEST(FusedKernels, PlainAutogradKeepsTheGatesActivation) {
     workload.global_batch = 1;
     workload.sequence_length = kS;
     workload.dtype = ir::DataType::kBFloat16;
-    return BytesKept(*Lower(two, workload, software, {}, DeviceKind::kCuda)) -
-           BytesKept(*Lower(one, workload, software, {}, DeviceKind::kCuda));
+    return test::BytesKept(*Lower(two, workload, software, {}, DeviceKind::kCuda)) -
+           test::BytesKept(*Lower(one, workload, software, {}, DeviceKind::kCuda));
   };
   ir::Software fused;
   fused.fused.gated_activation = true;

@@ -6,10 +6,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "ir/lifetime.h"
 #include "ir/signature.h"
 #include "ir/verify.h"
 #include "model/lower.h"
+#include "support/bytes_kept.h"
 
 namespace helm::model {
 namespace {
@@ -121,18 +121,8 @@ TEST(ContextParallel, SendsWhatTheWayNeeds) {
             (std::map<std::string, int64_t>{{"c10d.all_to_all", kLayers * 2 * (kPositions / 2) * (keys + 2 * queries)}}));
 }
 
-// Live when the head begins, beyond persistent storages.
-int64_t BytesKept(const ir::Program& program) {
-  const ir::Lifetimes lifetimes = ComputeLifetimes(program);
-  int64_t bytes = 0;
-  for (size_t i = 0; program.ops[i].label != "head"; ++i) {
-    for (const ir::StorageId id : lifetimes.allocated_by[i]) bytes += program.storage(id).bytes.count();
-    for (const ir::StorageId id : lifetimes.freed_after[i]) bytes -= program.storage(id).bytes.count();
-  }
-  return bytes;
-}
 int64_t BytesOfLayer(const ir::Strategy& strategy, ContextCommunication how) {
-  return BytesKept(LowerOrDie(strategy, how, Model(2))) - BytesKept(LowerOrDie(strategy, how, Model(1)));
+  return test::BytesKept(LowerOrDie(strategy, how, Model(2))) - test::BytesKept(LowerOrDie(strategy, how, Model(1)));
 }
 
 // Of a layer stays what a shorter sequence would leave. With an all-to-all the kernel's output stays beside its copy by positions, a d = 8

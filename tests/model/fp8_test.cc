@@ -4,13 +4,13 @@
 
 #include <gtest/gtest.h>
 
-#include "ir/lifetime.h"
 #include "ir/region.h"
 #include "ir/signature.h"
 #include "ir/target.h"
 #include "ir/verify.h"
 #include "model/lower.h"
 #include "model/parameter_plan.h"
+#include "support/bytes_kept.h"
 
 namespace helm::model {
 namespace {
@@ -93,18 +93,7 @@ TEST(Fp8, WeightsStayInBothWays) {
   EXPECT_EQ(ResidentBytes(LowerOrDie({})), wide + 2 * matrices + 3 * 4 * parameters);
 }
 
-// Live when the head begins, beyond persistent storages.
-int64_t BytesKept(const ir::Program& program) {
-  const ir::Lifetimes lifetimes = ComputeLifetimes(program);
-  const std::vector<bool> inside = ir::StoragesInsideRegions(program);
-  int64_t bytes = 0;
-  for (size_t i = 0; program.ops[i].label != "head"; ++i) {
-    for (const ir::StorageId id : lifetimes.allocated_by[i]) bytes += inside[id.index()] ? 0 : program.storage(id).bytes.count();
-    for (const ir::StorageId id : lifetimes.freed_after[i]) bytes -= inside[id.index()] ? 0 : program.storage(id).bytes.count();
-  }
-  return bytes;
-}
-int64_t BytesOfLayer(const Setting& setting) { return BytesKept(LowerOrDie(setting, 2)) - BytesKept(LowerOrDie(setting, 1)); }
+int64_t BytesOfLayer(const Setting& setting) { return test::BytesKept(LowerOrDie(setting, 2)) - test::BytesKept(LowerOrDie(setting, 1)); }
 
 // Inputs of products are kept in 8 bits, transposed: both norms' outputs (h) and the activation's (f) take one byte in place of two; the
 // attention's output (h) is kept in 16 bits for its own backward and in 8 for the projection's. Nothing else changes where the layer is run

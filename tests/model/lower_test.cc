@@ -7,9 +7,9 @@
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
-#include "ir/lifetime.h"
 #include "ir/program_text.h"
 #include "ir/verify.h"
+#include "support/bytes_kept.h"
 
 namespace helm::model {
 namespace {
@@ -287,16 +287,7 @@ TEST(Lower, SavedActivations) {
   ModelSpec one = Llama();
   ModelSpec two = Llama();
   one.layers = 1;
-  auto live_at_loss = [](const ModelSpec& model) {
-    const ir::Program program = LowerOrDie(model, Batch(1), {});
-    const ir::Lifetimes lifetimes = ComputeLifetimes(program);
-    int64_t bytes = 0;
-    for (size_t i = 0; program.ops[i].label != "head"; ++i) {
-      for (const ir::StorageId id : lifetimes.allocated_by[i]) bytes += program.storage(id).bytes.count();
-      for (const ir::StorageId id : lifetimes.freed_after[i]) bytes -= program.storage(id).bytes.count();
-    }
-    return bytes;
-  };
+  auto live_at_loss = [](const ModelSpec& model) { return test::BytesKept(LowerOrDie(model, Batch(1), {})); };
   const int64_t h = 24, a = 4, k = 2, d = 6, f = 40, tokens = 6;
   EXPECT_EQ(live_at_loss(two) - live_at_loss(one), 4 * tokens * (4 * h + (a + 2 * k) * d + a * d + 3 * f + a + 2));
 }
