@@ -262,9 +262,12 @@ std::string WhyOverlapped(const SearchResult& result) {
 }
 
 void LogPasses(const SearchResult& result, ir::Plan& plan) {
-  for (const std::string& spec : schedule::PassesOf(plan.strategy)) {
-    const size_t equals = std::min(spec.find('='), spec.size());
-    plan.passes.push_back({spec.substr(0, equals), spec.substr(std::min(equals + 1, spec.size())), WhyOverlapped(result)});
+  const std::vector<std::string> specs = schedule::PassesOf(plan.strategy);
+  if (specs.empty()) return;
+  const std::string why = WhyOverlapped(result);
+  for (const std::string& spec : specs) {
+    const auto [name, value] = schedule::SplitPass(spec);
+    plan.passes.push_back({std::string(name), std::string(value.value_or("")), why});
   }
 }
 

@@ -45,10 +45,10 @@ constexpr NamedPass kPasses[] = {
     {"serial", RunSerial, 0}, {"tile", RunTile, kTilesUsual}, {"round_robin", RunRoundRobin, 0}, {"lattice", RunLattice, 0}};
 
 Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
-  const size_t equals = spec.find('=');
-  if (equals == std::string_view::npos) return pass.value_usual;
+  const std::optional<std::string_view> given = SplitPass(spec).value;
+  if (!given) return pass.value_usual;
   if (pass.value_usual == 0) return InvalidError(fmt::format("error: --pass {}: '{}' takes no value", spec, pass.name));
-  const std::string_view text = spec.substr(equals + 1);
+  const std::string_view text = *given;
   int64_t value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size() || value < 1 || value > kTilesMost) {
@@ -59,6 +59,12 @@ Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
 
 }  // namespace
 
+PassSpec SplitPass(std::string_view spec) {
+  const size_t equals = spec.find('=');
+  if (equals == std::string_view::npos) return {spec, std::nullopt};
+  return {spec.substr(0, equals), spec.substr(equals + 1)};
+}
+
 std::vector<std::string> PassNames() {
   std::vector<std::string> names;
   for (const NamedPass& pass : kPasses) names.emplace_back(pass.name);
@@ -66,7 +72,7 @@ std::vector<std::string> PassNames() {
 }
 
 Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, const PassContext& context) {
-  const std::string_view name = spec.substr(0, spec.find('='));
+  const std::string_view name = SplitPass(spec).name;
   for (const NamedPass& pass : kPasses) {
     if (name != pass.name) continue;
     HELM_ASSIGN_OR_RETURN(const int64_t value, ValueOf(spec, pass));

@@ -23,6 +23,13 @@ namespace helm::schedule {
 
 std::vector<std::string> PassNames();
 
+// "name" or "name=value", apart.
+struct PassSpec {
+  std::string_view name;
+  std::optional<std::string_view> value;
+};
+PassSpec SplitPass(std::string_view spec);
+
 struct PassContext {
   sim::PriceBook* prices = nullptr;    // of passes that need durations; null: there are none
   std::optional<Bytes> memory_budget;  // of what the ops of one action allocate
