@@ -4,9 +4,9 @@
 // multiplied by the scale that brings its largest magnitude to the largest number of the 8-bit type: E4M3 (448) for activations and
 // weights, E5M2 (57344) for gradients (Micikevicius et al. 2022, arXiv 2209.05433, sections 3 and 3.1). 8-bit products exist for a
 // row-major left and a column-major right operand alone, so that the gradients of inputs and weights read transposed copies, which the cast
-// writes along. Weights are cast once a step into copies that stay, both ways (2 bytes a parameter beside the parameter itself); where
-// parameters are gathered, at each use. Inputs are kept for backward in 8 bits, transposed; with sequence parallelism as this rank's rows,
-// which travel in 8 bits too.
+// writes along. Weights are cast once a step into copies that stay, both ways (2 bytes a parameter beside the parameter itself), each with
+// the number that gets it back; where parameters are gathered, at each use. Inputs are kept for backward in 8 bits, transposed; with
+// sequence parallelism as this rank's rows, which travel in 8 bits too.
 //
 // Scaling: current, by the largest magnitude of the very tensor, which a pass before the cast finds; or delayed, by the largest one of the
 // step before, which its casts noted (a history of one step where Transformer Engine's default is the largest of up to 1024).
@@ -107,7 +107,7 @@ EightBits Cast(Step& step, TensorId x, Of what, ParameterIndex of, const Ways& w
   if (Delayed(step)) Note(step, x, what, of);
   const TensorId scaled = b.Clamp(b.Mul(x, scale.factor), -MostOf(what), MostOf(what));
   EightBits result;
-  result.inverse = scale.inverse;
+  result.inverse = into.inverse.valid() ? b.Copy_(into.inverse, scale.inverse) : scale.inverse;
   if (ways.rows) result.rows = b.Copy_(into.rows, scaled);
   if (ways.columns) result.columns = b.Copy_(into.columns, Swapped(b, scaled));
   return result;
@@ -204,12 +204,14 @@ void BeginFp8(Step& step) {
     for (const ParameterIndex index : Matrices(layer)) {
       if (IsGathered(step, index)) continue;
       const Parameter& parameter = step.plan.parameters[static_cast<size_t>(index)];
-      const auto copy = [&](const char* name, Shape shape) {
+      const auto keep = [&](const char* name, DataType dtype, Shape shape) {
         const std::string full = parameter.name + name;
-        const ir::StorageId storage = b.AddStorage(full, ir::ElementCount(shape), ir::StorageRole::kParameter);
-        return b.AddPersistent(full, DataType::kFloat8E4M3, std::move(shape), storage);
+        const ir::StorageId storage = b.AddStorage(full, ir::ElementCount(shape) * ElementBytes(dtype), ir::StorageRole::kParameter);
+        return b.AddPersistent(full, dtype, std::move(shape), storage);
       };
-      const EightBits into{copy(".fp8", parameter.shape), copy(".fp8_transposed", SwappedShape(parameter.shape)), {}};
+      const EightBits into{keep(".fp8", DataType::kFloat8E4M3, parameter.shape),
+                           keep(".fp8_transposed", DataType::kFloat8E4M3, SwappedShape(parameter.shape)),
+                           keep(".fp8_inverse", DataType::kFloat32, {1})};
       step.fp8.weights[index] = Cast(step, step.gradients.Weight(index), Of::kWeight, index, {}, into);
     }
   }

@@ -58,11 +58,6 @@ class StepSimulator {
       result_.not_composed_because = "the tiles of its layers overlap";  // a layer of one with the next of another
       return OkStatus();
     }
-    if (plan_.workload.quantization != ir::Quantization::kNone) {
-      // Weights are cast once a step for all layers, read or not: an excerpt would hold casts that nothing reads.
-      result_.not_composed_because = "its weights are cast to 8 bits once a step";
-      return OkStatus();
-    }
     const bool contends = device_ == ir::DeviceKind::kCuda && options_.engine != sim::Engine::kStatic;
     if (contends && plan_.strategy.context > 1 && plan_.strategy.pipeline > 1) {
       // Keys and values travel beside the attention of every layer: what a stage waits for moves them, up to 2 % of a short step (property

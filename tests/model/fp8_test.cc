@@ -84,13 +84,14 @@ int64_t ResidentBytes(const ir::Program& program) {
   return bytes;
 }
 
-// Both ways of each matrix of the layer, a byte an element; delayed scaling has 4 bytes for each of three numbers a parameter.
+// Both ways of each of the layer's four matrices, a byte an element, and 4 bytes for the number that they were divided by; delayed scaling
+// has 4 bytes for each of three numbers a parameter.
 TEST(Fp8, WeightsStayInBothWays) {
-  const int64_t matrices = 4 * kHidden * kHidden + 3 * kHidden * kFfn;
+  const int64_t copies = 2 * (4 * kHidden * kHidden + 3 * kHidden * kFfn) + 4 * 4;
   const int64_t wide = ResidentBytes(LowerOrDie({.fp8 = false}));
-  EXPECT_EQ(ResidentBytes(LowerOrDie({.recipe = ir::Fp8Recipe::kCurrent})), wide + 2 * matrices);
+  EXPECT_EQ(ResidentBytes(LowerOrDie({.recipe = ir::Fp8Recipe::kCurrent})), wide + copies);
   const auto parameters = static_cast<int64_t>(PlanParameters(Model(1), {}, 1, 0).parameters.size());
-  EXPECT_EQ(ResidentBytes(LowerOrDie({})), wide + 2 * matrices + 3 * 4 * parameters);
+  EXPECT_EQ(ResidentBytes(LowerOrDie({})), wide + copies + 3 * 4 * parameters);
 }
 
 int64_t BytesOfLayer(const Setting& setting) { return test::BytesKept(LowerOrDie(setting, 2)) - test::BytesKept(LowerOrDie(setting, 1)); }

@@ -73,6 +73,14 @@ void GiveExperts(config::RunConfig& config) {
   if (*rc::gen::arbitrary<bool>()) config.model.mla = {.q_lora = 12, .kv_lora = 16, .qk_nope = 8, .qk_rope = 4, .v = 8};
 }
 
+// Products of 8-bit operands, by either recipe.
+void GiveEightBits(config::RunConfig& config) {
+  config.workload.dtype = ir::DataType::kBFloat16;
+  config.workload.quantization = ir::Quantization::kFp8;
+  config.software.fp8_recipe = *rc::gen::element(ir::Fp8Recipe::kDelayed, ir::Fp8Recipe::kCurrent);
+  config.software.fused.norm_linear = *rc::gen::arbitrary<bool>();
+}
+
 // Up to 16 layers of any kind that HELM lowers, up to 40 micro-batches, every way to split, schedule, overlap and recompute them, on CPUs
 // and GPUs, where the host, the kernels or the collectives may be the slowest.
 config::RunConfig RandomConfig() {
@@ -93,6 +101,7 @@ config::RunConfig RandomConfig() {
   config.software.gradients = *rc::gen::element(ir::Precision::kFloat32, ir::Precision::kCompute);
   config.software.gradient_accumulation_fusion = *rc::gen::arbitrary<bool>();
   config.software.gradient_reduce_overlap = *rc::gen::arbitrary<bool>();
+  if (*rc::gen::weightedElement<bool>({{2, false}, {1, true}})) GiveEightBits(config);
   ir::Strategy& strategy = config.strategy;
   strategy.pipeline = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.tensor = *rc::gen::element<int64_t>(1, 2);
@@ -160,13 +169,13 @@ RC_GTEST_PROP(Composition, IsTheWrittenOutStep, ()) {
   const sim::SimulationOptions options{config.cluster.devices_per_node, config.cluster.device.is_cpu, false};
   const auto whole = sim::Simulate(*step, estimator, options);
   const auto excerpt = schedule::MaterialiseExcerpt(plan, config.model, step->classes[0].device);
-  RC_ASSERT(excerpt.ok());
+  RC_ASSERT(excerpt.status().message() == "");
   for (const ir::Program& program : excerpt->programs.classes) {
     if (!program.ops.empty()) RC_ASSERT(ir::Verify(program).message() == "");
   }
   sim::PriceBook prices(estimator, options.ranks_per_node);
   const auto composed = sim::ComposeStep(*excerpt, prices, options);
-  RC_ASSERT(composed.ok());
+  RC_ASSERT(composed.status().message() == "");
   RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << "\n";
   if (!whole.ok()) {  // serial messages of an interleaved schedule wait for each other for ever
     RC_ASSERT(!composed->simulation.has_value());
@@ -182,7 +191,7 @@ config::RunConfig LargeConfig() {
   config::RunConfig config = RandomConfig();
   RunOnGpus(config.cluster);
   cluster::Device& device = config.cluster.device;
-  device.peak = {{"bf16", FlopsPerSecond::Tera(989)}};
+  device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"fp8", FlopsPerSecond::Tera(1979)}};
   device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
   config.cluster.devices_per_node = 8;
   config.workload.dtype = ir::DataType::kBFloat16;
@@ -193,7 +202,9 @@ config::RunConfig LargeConfig() {
   config.model.ffn = 4 * config.model.hidden;
   config.model.vocab = 32000;
   config.model.max_positions = 4096;
+  const ir::Fp8Recipe recipe = config.software.fp8_recipe;
   config.software = {};
+  config.software.fp8_recipe = recipe;
   config.software.gradient_bucket_bytes = *rc::gen::element<int64_t>(25 << 20, 200 << 20);
   return config;
 }
@@ -216,9 +227,9 @@ RC_GTEST_PROP(Composition, IsNearTheWrittenOutStepWhereKernelsContend, ()) {
   sim::PriceBook prices = MakePriceBook(**estimator, config.cluster);
   const auto whole = sim::Simulate(*step, prices, options);
   const auto excerpt = schedule::MaterialiseExcerpt(plan, config.model, ir::DeviceKind::kCuda, /*whole_last=*/true);
-  RC_ASSERT(excerpt.ok());
+  RC_ASSERT(excerpt.status().message() == "");
   const auto composed = sim::ComposeStep(*excerpt, prices, options);
-  RC_ASSERT(composed.ok());
+  RC_ASSERT(composed.status().message() == "");
   if (!whole.ok()) return;
   // Refused only where a stage has something to wait for when the first reductions run: another chunk, or a stage with more work than its
   // own.
