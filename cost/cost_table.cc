@@ -180,10 +180,10 @@ class TableReader {
   std::optional<std::string> RowProblem(const Json& row, const Status& key_status) const {
     if (!key_status.ok()) return "the key of this row cannot be read: " + key_status.message();
     if (!row.is_object()) return fmt::format("a row is {}; it must be an object", row.type_name());
-    for (const auto& [field, value] : row.items()) {
-      const auto is_field = [&](const auto& fields) { return std::ranges::find(fields, field) != fields.end(); };
+    for (const auto& item : row.items()) {
+      const auto is_field = [&](const auto& fields) { return std::ranges::find(fields, item.key()) != fields.end(); };
       if (is_field(kRowFields) || is_field(kGpuRowFields)) continue;
-      return fmt::format("unknown key '{}' in a row; allowed: {}, and of a GPU {}", field, fmt::join(kRowFields, ", "),
+      return fmt::format("unknown key '{}' in a row; allowed: {}, and of a GPU {}", item.key(), fmt::join(kRowFields, ", "),
                          fmt::join(kGpuRowFields, ", "));
     }
     for (const std::string_view field : kRowFields) {

@@ -1,7 +1,6 @@
 #include "schedule/list_schedule.h"
 
 #include <optional>
-#include <ranges>
 
 namespace helm::schedule {
 namespace {
@@ -48,9 +47,9 @@ class Player {
 
   std::optional<Action> Forward(const std::vector<Progress>& before, size_t stage) const {
     if (in_flight_[stage] >= options_.in_flight_most) return std::nullopt;
-    for (const size_t chunk : std::views::reverse(own_[stage])) {
-      const int64_t i = before[chunk].forward;
-      if (i < options_.micro_batches && (chunk == 0 || i < before[chunk - 1].forward)) return At(chunk, ActionKind::kForward, i);
+    for (auto chunk = own_[stage].rbegin(); chunk != own_[stage].rend(); ++chunk) {
+      const int64_t i = before[*chunk].forward;
+      if (i < options_.micro_batches && (*chunk == 0 || i < before[*chunk - 1].forward)) return At(*chunk, ActionKind::kForward, i);
     }
     return std::nullopt;
   }
@@ -65,8 +64,8 @@ class Player {
   }
 
   std::optional<Action> WeightGradient(const std::vector<Progress>& before, size_t stage) const {
-    for (const size_t chunk : std::views::reverse(own_[stage])) {
-      if (before[chunk].weight < before[chunk].input) return At(chunk, ActionKind::kWeightGradient, before[chunk].weight);
+    for (auto chunk = own_[stage].rbegin(); chunk != own_[stage].rend(); ++chunk) {
+      if (before[*chunk].weight < before[*chunk].input) return At(*chunk, ActionKind::kWeightGradient, before[*chunk].weight);
     }
     return std::nullopt;
   }
