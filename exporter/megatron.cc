@@ -17,6 +17,66 @@ constexpr const char* kArray = "HELM_ARGUMENTS";
 
 bool ShardsWithFsdp(const ir::Strategy& strategy) { return strategy.zero >= 2; }
 
+// --recompute-modules (megatron/core/transformer/transformer_config.py), and the parts of HELM's layers that they are.
+struct Module {
+  std::string_view name, part;
+};
+constexpr Module kModules[] = {{"core_attn", "core_attention"},
+                               {"moe_act", "moe_activation"},
+                               {"layernorm", "norm"},
+                               {"mla_up_proj", "mla_up_projection"},
+                               {"mlp", "mlp"},
+                               {"moe", "moe"},
+                               {"shared_experts", "shared_experts"}};
+
+std::vector<std::string> ModuleNames() {
+  std::vector<std::string> names;
+  for (const Module& module : kModules) names.emplace_back(module.name);
+  return names;
+}
+
+// Empty: it has none.
+std::string ModuleOf(std::string_view part) {
+  const auto* found = std::ranges::find(kModules, part, &Module::part);
+  return found == std::end(kModules) ? "" : std::string(found->name);
+}
+
+std::string PartOf(std::string_view module) {
+  const auto* found = std::ranges::find(kModules, module, &Module::name);
+  return found == std::end(kModules) ? "" : std::string(found->part);
+}
+
+void AddRecompute(const ir::Strategy& strategy, OptionList& options) {
+  if (strategy.recompute == "none") return;
+  const bool modules = strategy.recompute == "selective" || !strategy.recompute_ops.empty();
+  options.Add("--recompute-granularity", modules ? "selective" : "full");
+  if (strategy.recompute == "selective") {
+    options.Add("--recompute-modules", "core_attn");
+  } else if (modules) {
+    std::vector<std::string> names;
+    for (const std::string& part : strategy.recompute_ops) names.push_back(ModuleOf(part));
+    options.Add("--recompute-modules", Join(names, " "));
+  } else {
+    // "block": the first layers of each chunk; "uniform": all, each kept by its input.
+    options.Add("--recompute-method", strategy.recompute_layers > 0 ? "block" : "uniform");
+    options.Add("--recompute-num-layers", std::max(strategy.recompute_layers, int64_t{1}));
+  }
+}
+
+void TakeRecompute(OptionList& options, ir::Strategy& strategy) {
+  strategy.recompute = options.Take("--recompute-granularity").value_or("none");
+  const std::string modules = options.Take("--recompute-modules").value_or("core_attn");
+  const bool first_layers = options.Take("--recompute-method").value_or("") == "block";
+  const int64_t layers = options.TakeInt("--recompute-num-layers", 1);
+  if (first_layers) {
+    strategy.recompute = "custom";
+    strategy.recompute_layers = layers;
+  } else if (strategy.recompute == "selective" && modules != "core_attn") {
+    strategy.recompute = "custom";
+    for (const std::string& module : Split(modules, ' ')) strategy.recompute_ops.push_back(PartOf(module));
+  }
+}
+
 Status Check(const Subject& subject) {
   const ir::Strategy& strategy = subject.strategy;
   Refusals refusals("megatron");
@@ -29,7 +89,11 @@ Status Check(const Subject& subject) {
               fmt::format("strategy.zero {} with pipeline or expert", strategy.zero), "its FSDP excludes both");
   refusals.If(strategy.zero == 2 && strategy.fsdp_shard > 0, "strategy.fsdp with zero 2",
               "it either keeps all parameters (optim_grads) or drops them after use (optim_grads_params)");
-  refusals.If(strategy.recompute == "custom", "strategy.recompute of chosen parts", "this version exports none, selective and full");
+  for (const std::string& part : strategy.recompute_ops) {
+    refusals.If(ModuleOf(part).empty(), "strategy.recompute of " + part, "of its modules it computes again " + Join(ModuleNames(), ", "));
+  }
+  refusals.If(strategy.recompute_layers > 0 && !strategy.recompute_ops.empty(), "strategy.recompute of parts of some layers",
+              "it computes modules of all layers again, or whole layers of some");
   // numpy's seeds, which it sets from --seed, have 32 bits.
   refusals.If(subject.workload.seed > UINT32_MAX, fmt::format("workload.seed {}", subject.workload.seed), "seeds are below 2^32");
   const auto empty = std::ranges::find_if(strategy.stages, [&](const ir::Stage& stage) {
@@ -97,14 +161,7 @@ void AddParallelism(const Subject& subject, OptionList& options) {
     options.Add("--moe-token-dispatcher-type", "alltoall");
     options.FlagIf(subject.software.expert_grouped_gemm && subject.workload.dtype == ir::DataType::kBFloat16, "--moe-grouped-gemm");
   }
-  if (strategy.recompute == "selective") {
-    options.Add("--recompute-granularity", "selective");
-    options.Add("--recompute-modules", "core_attn");
-  } else if (strategy.recompute == "full") {
-    options.Add("--recompute-granularity", "full");
-    options.Add("--recompute-method", "uniform");
-    options.Add("--recompute-num-layers", int64_t{1});
-  }
+  AddRecompute(strategy, options);
 }
 
 void AddDataParallelism(const ir::Strategy& strategy, OptionList& options) {
@@ -181,8 +238,7 @@ void TakeParallelism(OptionList& options, ir::Strategy& strategy) {
   strategy.expert_tensor = options.TakeInt("--expert-tensor-parallel-size", 1);
   options.Take("--moe-token-dispatcher-type");
   options.TakeFlag("--moe-grouped-gemm");
-  strategy.recompute = options.Take("--recompute-granularity").value_or("none");
-  for (const char* option : {"--recompute-modules", "--recompute-method", "--recompute-num-layers"}) options.Take(option);
+  TakeRecompute(options, strategy);
   strategy.micro_batch = options.TakeInt("--micro-batch-size");
 }
 

@@ -1,5 +1,9 @@
 // CheckStrategy: which splits of which models the lowering knows, with every reason against one at once.
 #include <algorithm>
+#include <array>
+#include <map>
+#include <string_view>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -47,8 +51,10 @@ void CheckPositive(const ir::Workload& workload, const ir::Strategy& strategy, P
 
 void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   problems.Require(strategy.zero >= 0 && strategy.zero <= 3, fmt::format("strategy.zero {} is not known; allowed: 0 to 3", strategy.zero));
-  problems.Require(strategy.recompute == "none" || strategy.recompute == "selective" || strategy.recompute == "full",
-                   fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full", strategy.recompute));
+  constexpr std::array kRecompute = {"none", "selective", "full", "custom"};
+  problems.Require(std::ranges::find(kRecompute, strategy.recompute) != kRecompute.end(),
+                   fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full, or a mapping of ops and layers",
+                               strategy.recompute));
   problems.Require(workload.kind == "training",
                    fmt::format("workload.kind '{}' is not supported by this version; allowed: training", workload.kind));
   problems.Require(
@@ -114,6 +120,30 @@ void CheckExperts(const ModelSpec& model, const ir::Strategy& strategy, Problems
   problems.Divides("model moe.ffn", model.moe.ffn, "strategy.expert_tensor", strategy.expert_tensor);
   problems.Divides("model moe.shared_ffn", model.moe.shared_ffn, "strategy.tensor", strategy.tensor);
   CheckExpertMesh(strategy, problems);
+}
+
+// Parts that the model has.
+void CheckRecomputedParts(const ModelSpec& model, const ir::Strategy& strategy, Problems& problems) {
+  const bool experts = model.moe.experts > 0, dense = HasDenseLayers(model);
+  const std::map<std::string_view, std::pair<bool, const char*>> needs = {
+      {"mla_up_projection", {model.mla.kv_lora > 0, "latent attention"}},
+      {"mlp", {dense, "dense layers"}},
+      {"mlp_up", {dense, "dense layers"}},
+      {"mlp_activation", {dense, "dense layers"}},
+      {"mlp_down", {dense, "dense layers"}},
+      {"moe", {experts, "experts"}},
+      {"moe_activation", {experts, "experts"}},
+      {"shared_experts", {model.moe.shared_ffn > 0, "shared experts"}}};
+  const auto has = [&](std::string_view part) { return std::ranges::find(strategy.recompute_ops, part) != strategy.recompute_ops.end(); };
+  for (const auto& [part, need] : needs) {
+    problems.Require(need.first || !has(part),
+                     fmt::format("strategy.recompute.ops: {} needs a model with {}; remove it", part, need.second));
+  }
+  const bool heads = has("qkv_projection") || has("rope");
+  problems.Require(strategy.context == 1 || !heads || has("core_attention"),
+                   fmt::format("strategy.recompute.ops: qkv_projection and rope with context {} need core_attention too: what the ranks "
+                               "exchange is made of query, key and value",
+                               strategy.context));
 }
 
 // A stage without embedding, head and loss needs a layer.
@@ -259,6 +289,7 @@ Status CheckStrategy(const ModelSpec& model, const ir::Workload& workload, const
   CheckContext(model, workload, strategy, problems);
   CheckTensorSplit(model, workload, strategy, problems);
   CheckExperts(model, strategy, problems);
+  CheckRecomputedParts(model, strategy, problems);
   CheckPipeline(model, strategy, problems);
   CheckWorkload(model, workload, strategy, problems);
   CheckLargestTensor(model, workload, strategy, problems);

@@ -6,6 +6,7 @@
 #include "ir/sharding.h"
 #include "model/chunks.h"
 #include "model/parameter_plan.h"
+#include "model/recompute.h"
 
 namespace helm::model {
 namespace {
@@ -21,12 +22,15 @@ std::set<int64_t> LayersThatCompleteBuckets(const ParameterPlan& plan) {
   return layers;
 }
 
-// Lets the first inner layer of the chunk that is not in `kept` stand for the others of its kind, dense or with experts.
-void LeaveOut(const ModelSpec& model, const Chunk& chunk, const std::set<int64_t>& kept, std::vector<int32_t>& told_by) {
-  std::array<int64_t, 2> stand_ins = {-1, -1};
+// Lets the first inner layer of the chunk that is not in `kept` stand for the others of its kind: dense or with experts, computed again or
+// not.
+void LeaveOut(const ModelSpec& model, const ir::Strategy& strategy, const Chunk& chunk, const std::set<int64_t>& kept,
+              std::vector<int32_t>& told_by) {
+  const int64_t again_end = chunk.layer_begin + RecomputedLayers(strategy, chunk.layer_end - chunk.layer_begin);
+  std::array<int64_t, 4> stand_ins = {-1, -1, -1, -1};
   for (int64_t layer = chunk.layer_begin + 1; layer + 1 < chunk.layer_end; ++layer) {
     if (kept.contains(layer)) continue;
-    int64_t& stand_in = stand_ins[HasExperts(model, layer) ? 1 : 0];
+    int64_t& stand_in = stand_ins[(HasExperts(model, layer) ? 1 : 0) + (layer < again_end ? 2 : 0)];
     if (stand_in < 0) stand_in = layer;
     told_by[static_cast<size_t>(layer)] = static_cast<int32_t>(stand_in);
   }
@@ -47,8 +51,8 @@ LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, con
   const ParameterPlan plan = PlanParameters(model, strategy, BucketBytes(software, strategy), stage);
   const std::set<int64_t> reducing = ir::BatchRanks(strategy) > 1 ? LayersThatCompleteBuckets(plan) : std::set<int64_t>();
   for (const Chunk& chunk : ChunksOfStage(model, strategy, stage)) {
-    LeaveOut(model, chunk, {}, excerpt.told_by);
-    if (!whole_last || ir::BatchRanks(strategy) == 1) LeaveOut(model, chunk, reducing, excerpt.told_by_in_last);
+    LeaveOut(model, strategy, chunk, {}, excerpt.told_by);
+    if (!whole_last || ir::BatchRanks(strategy) == 1) LeaveOut(model, strategy, chunk, reducing, excerpt.told_by_in_last);
   }
   return excerpt;
 }

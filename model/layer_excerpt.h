@@ -1,9 +1,9 @@
 // LayerExcerpt: which layers of a stage its program must hold so that it tells of them all.
 //
-// All layers of a model, or all dense ones and all with experts, are lowered alike, so one inner layer of a chunk stands for the others:
-// the first and the last stand for themselves (what lies outside the layers begins and ends there), and so do, in the last micro-batch,
-// layers whose backward completes a gradient bucket and starts its reduction. A program written from an excerpt is valid, but computes
-// another model; it is for the simulator alone (sim/compose.h), never run.
+// All layers of a model, or all dense ones and all with experts, computed again in backward or not, are lowered alike, so one inner layer
+// of a chunk stands for the others: the first and the last stand for themselves (what lies outside the layers begins and ends there), and
+// so do, in the last micro-batch, layers whose backward completes a gradient bucket and starts its reduction. A program written from an
+// excerpt is valid, but computes another model; it is for the simulator alone (sim/compose.h), never run.
 #pragma once
 
 #include <cstdint>

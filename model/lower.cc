@@ -60,11 +60,6 @@ int64_t ExpertCapacity(const MixtureOfExperts& moe, int64_t tokens, double imbal
 
 namespace {
 
-Recompute RecomputeOf(const ir::Strategy& strategy) {
-  if (strategy.recompute == "selective") return Recompute::kSelective;
-  return strategy.recompute == "full" ? Recompute::kFull : Recompute::kNone;
-}
-
 // Of context parallelism.
 Status CheckContext(const ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy) {
   if (strategy.context == 1) return OkStatus();
@@ -222,7 +217,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;
   step.software = SoftwareOn(software, device);
-  step.recompute = RecomputeOf(strategy);
+  step.recomputed = RecomputedByLayer(model, strategy);
   step.fp8.on = workload.quantization == ir::Quantization::kFp8;
   builder.program().schedule = schedule;
   HELM_RETURN_IF_ERROR(StageLowering(step, software, excerpt).Run(cancellation));

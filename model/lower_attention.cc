@@ -109,7 +109,8 @@ void AttentionCore(Step& step, AttentionSaved& saved) {
     ScoresOutput(step, saved);
     return;
   }
-  FlashCore(step, saved, /*done_again=*/step.recompute != Recompute::kNone && b.place().phase == Phase::kForward);
+  const Recomputed& again = RecomputedHere(step);
+  FlashCore(step, saved, /*done_again=*/(again.whole || again.core_attention) && b.phase() == Phase::kForward);
   TensorId by_position = b.Transpose(saved.output, 1, 2);
   const int64_t width = ValueWidth(step.model), padded = b.shape(by_position)[3];
   if (padded > width) {
@@ -123,7 +124,6 @@ namespace {
 
 // What backward needs of the kernels again. The output was kept: the projection behind it reads it.
 void RepeatCore(Step& step, AttentionSaved& saved) {
-  step.b.SetPhase(Phase::kRecompute);
   step.b.Label("attention.core");
   const TensorId kept = saved.output_rows;
   if (step.software.flash_attention) {
@@ -150,16 +150,49 @@ AttentionGradients CoreBackward(Step& step, const AttentionSaved& saved, TensorI
 
 }  // namespace
 
+namespace {
+
+// The fused projection, and query, key and value of its output.
+void Project(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
+  step.b.Label("attention.qkv");
+  saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
+  step.b.Label("attention.heads");
+  saved.qkv = Copied(step, saved.qkv);
+  SplitHeads(step, layer, saved);
+}
+
+// Up to query, key and value.
+void RepeatHeads(Step& step, const Recomputed& again, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
+  if (step.model.mla.kv_lora > 0) {
+    if (again.qkv_projection) return LatentForward(step, layer.latent, rows, saved);
+    if (again.mla_up_projection) RepeatLatentUp(step, layer.latent, rows, saved);
+    return;
+  }
+  if (again.qkv_projection) return Project(step, layer, rows, saved);
+  if (!again.rope || !step.model.qk_norm) return;
+  step.b.Label("attention.heads");
+  SplitHeads(step, layer, saved);
+}
+
+}  // namespace
+
+void RepeatAttention(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
+  const Recomputed& again = RecomputedHere(step);
+  RepeatHeads(step, again, layer, rows, saved);
+  if (!again.core_attention) return;
+  if (again.attention_output) {
+    AttentionCore(step, saved);
+  } else {
+    RepeatCore(step, saved);
+  }
+}
+
 TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
   ProgramBuilder& b = step.b;
   if (step.model.mla.kv_lora > 0) {
     LatentForward(step, layer.latent, rows, saved);
   } else {
-    b.Label("attention.qkv");
-    saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
-    b.Label("attention.heads");
-    saved.qkv = Copied(step, saved.qkv);
-    SplitHeads(step, layer, saved);
+    Project(step, layer, rows, saved);
   }
   AttentionCore(step, saved);
   b.Label("attention.out");
@@ -168,7 +201,6 @@ TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId row
 
 TensorId AttentionBackward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
-  if (step.recompute == Recompute::kSelective) RepeatCore(step, saved);
   b.Label("attention.out");
   const TensorId of_output = RowBackward(step, saved.output_rows, gradient, layer.out_weight, layer.out_bias);
   const AttentionGradients of_heads = CoreBackward(step, saved, of_output);

@@ -26,16 +26,23 @@ NormSaved NormForProduct(Step& step, TensorId rows, ParameterIndex weight, Param
   return saved;
 }
 
+void FirstNorm(Step& step, const LayerParameters& parameters, TensorId rows, BlockSaved& saved) {
+  step.b.Label("attention.norm");
+  saved.norm1 = NormForProduct(step, rows, parameters.norm1_weight, parameters.norm1_bias, parameters.qkv_weight);
+}
+
+void SecondNorm(Step& step, const LayerParameters& parameters, TensorId middle, BlockSaved& saved) {
+  step.b.Label("mlp.norm");
+  saved.norm2 = NormForProduct(step, middle, parameters.norm2_weight, parameters.norm2_bias, parameters.mlp.up_weight);
+}
+
 // Attention with its residual, and the norm before the feed-forward layer: returns what flows on beside that norm.
 TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows, BlockSaved& saved) {
-  ProgramBuilder& b = step.b;
   SmallKernels(step);
-  b.Label("attention.norm");
-  saved.norm1 = NormForProduct(step, rows, parameters.norm1_weight, parameters.norm1_bias, parameters.qkv_weight);
+  FirstNorm(step, parameters, rows, saved);
   const TensorId attention = AttentionForward(step, parameters, saved.norm1.output, saved.attention);
   const TensorId middle = AddBranch(step, attention, parameters.out_bias, rows, "attention.residual", saved.attention_mask);
-  b.Label("mlp.norm");
-  saved.norm2 = NormForProduct(step, middle, parameters.norm2_weight, parameters.norm2_bias, parameters.mlp.up_weight);
+  SecondNorm(step, parameters, middle, saved);
   return middle;
 }
 
@@ -43,6 +50,29 @@ TensorId SecondHalf(Step& step, const LayerParameters& parameters, TensorId midd
   const TensorId mlp = HasMoe(parameters) ? MoeForward(step, parameters, saved.norm2.output, saved.moe)
                                           : MlpForward(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp);
   return AddBranch(step, mlp, parameters.mlp.down_bias, middle, "mlp.residual", saved.mlp_mask);
+}
+
+// The chosen parts of attention, up to its residual.
+void RepeatFirstParts(Step& step, const Recomputed& again, const LayerParameters& parameters, BlockSaved& saved) {
+  step.b.SetPhase(Phase::kRecompute);
+  const TensorId rows = saved.norm1.input;
+  if (again.norm) FirstNorm(step, parameters, rows, saved);
+  RepeatAttention(step, parameters, saved.norm1.output, saved.attention);
+  if (!again.attention_output) return;
+  step.b.Label("attention.out");
+  const TensorId attention = RowForward(step, saved.attention.output_rows, parameters.out_weight);
+  saved.norm2.input = AddBranch(step, attention, parameters.out_bias, rows, "attention.residual", saved.attention_mask);
+}
+
+// The chosen parts of the feed-forward layer, from the input of its norm.
+void RepeatSecondParts(Step& step, const Recomputed& again, const LayerParameters& parameters, BlockSaved& saved) {
+  step.b.SetPhase(Phase::kRecompute);
+  if (again.norm) SecondNorm(step, parameters, saved.norm2.input, saved);
+  if (HasMoe(parameters)) {
+    RepeatMoe(step, parameters, saved.norm2.output, saved.moe);
+  } else {
+    MlpInner(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp, {again.mlp_up, again.mlp_activation});
+  }
 }
 
 // Everything that backward reads, from the layer's input alone. It ends before the down projection, whose output backward does not need
@@ -74,7 +104,11 @@ TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, TensorId r
 TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   const LayerParameters& parameters = step.plan.layers[static_cast<size_t>(layer)];
-  if (step.recompute == Recompute::kFull) RepeatForward(step, layer, micro_batch, saved);
+  const Recomputed& again = step.recomputed[static_cast<size_t>(layer)];
+  if (again.whole) RepeatForward(step, layer, micro_batch, saved);
+  // Attention is computed again when its backward comes, unless its output is wanted before.
+  if (again.attention_output) RepeatFirstParts(step, again, parameters, saved);
+  RepeatSecondParts(step, again, parameters, saved);
   b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
   SmallKernels(step);
   b.Label("mlp.residual");
@@ -87,6 +121,8 @@ TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSave
   const TensorId middle = b.Add_(of_branch, gradient);
   b.Label("attention.residual");
   of_branch = BranchGradient(step, middle, saved.attention_mask);
+  if (!again.attention_output) RepeatFirstParts(step, again, parameters, saved);
+  b.SetPhase(Phase::kInputGradient);
   of_branch = AttentionBackward(step, parameters, saved.norm1.output, saved.attention, of_branch);
   b.Label("attention.norm");
   of_branch = NormBackward(step, saved.norm1, of_branch, parameters.norm1_weight, parameters.norm1_bias);

@@ -101,14 +101,18 @@ TensorId ProductsBackward(Step& step, TensorId input, TensorId gradient, Paramet
   return of_input;
 }
 
-TensorId ExpertsForward(Step& step, const ExpertParameters& experts, MoeSaved& saved) {
-  ProgramBuilder& b = step.b;
-  b.Label("moe.up");
-  saved.mlp.up = AsMatrix(step, ProductsForward(step, saved.input, experts.up_weight));
-  b.Label("moe.activation");
+// The input of the experts' down projections.
+void Activate(Step& step, MoeSaved& saved) {
+  step.b.Label("moe.activation");
   saved.mlp.product = ActivationForward(step, {}, saved.mlp);
-  b.Label("moe.down");
+  step.b.Label("moe.down");
   saved.by_expert = ByExpert(step, saved.mlp.product);
+}
+
+TensorId ExpertsForward(Step& step, const ExpertParameters& experts, MoeSaved& saved) {
+  step.b.Label("moe.up");
+  saved.mlp.up = AsMatrix(step, ProductsForward(step, saved.input, experts.up_weight));
+  Activate(step, saved);
   return ProductsForward(step, saved.by_expert, experts.down_weight);
 }
 
@@ -167,6 +171,13 @@ TensorId MoeForward(Step& step, const LayerParameters& layer, TensorId rows, Moe
 void MoeInner(Step& step, const LayerParameters& layer, TensorId rows, MoeSaved& saved) {
   RoutedForward(step, layer, rows, saved);
   if (layer.shared.up_weight >= 0) MlpInner(step, layer.shared, "moe.shared", rows, saved.shared);
+}
+
+void RepeatMoe(Step& step, const LayerParameters& layer, TensorId rows, MoeSaved& saved) {
+  const Recomputed& again = RecomputedHere(step);
+  if (again.moe) return MoeInner(step, layer, rows, saved);
+  if (again.moe_activation) Activate(step, saved);
+  if (again.shared_experts && layer.shared.up_weight >= 0) MlpInner(step, layer.shared, "moe.shared", rows, saved.shared);
 }
 
 TensorId MoeBackward(Step& step, const LayerParameters& layer, TensorId rows, const MoeSaved& saved, TensorId gradient) {

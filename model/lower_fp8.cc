@@ -146,15 +146,32 @@ EightBits Weight(Step& step, ParameterIndex weight, const Ways& ways) {
   return kept != step.fp8.weights.end() ? kept->second : Cast(step, step.gradients.Weight(weight), Of::kWeight, weight, ways);
 }
 
-// Whether this forward pass is done again for backward, which then keeps what it needs.
-bool DoneAgain(const Step& step) { return step.recompute == Recompute::kFull && step.b.place().phase == ir::Phase::kForward; }
-
-// The transposed input of a product; cast only now where the layer was run again up to the product, not through it.
-EightBits InputColumns(Step& step, TensorId input, ParameterIndex weight) {
-  const auto known = step.fp8.inputs.find(input);
-  if (known != step.fp8.inputs.end()) return known->second;
-  return Cast(step, input, Of::kInput, weight, {false, true});
+// Whether backward computes the input of this product again.
+bool IsInputAgain(const Step& step, const Recomputed& again, ParameterIndex weight) {
+  const LayerParameters& layer = step.plan.layers[static_cast<size_t>(step.b.layer())];
+  if (weight == layer.qkv_weight || weight == layer.mlp.up_weight) return again.norm;
+  if (weight == layer.latent.q_up || weight == layer.latent.kv_up) return again.mla_up_projection || again.qkv_projection;
+  if (weight == layer.out_weight) return again.core_attention && again.attention_output;
+  if (weight == layer.mlp.down_weight) return again.mlp_activation;
+  if (weight == layer.experts.up_weight) return again.moe;
+  if (weight == layer.experts.down_weight) return again.moe || again.moe_activation;
+  if (weight == layer.shared.up_weight) return again.norm;
+  return weight == layer.shared.down_weight && (again.moe || again.shared_experts);
 }
+
+// Whether backward will cast this input again, so that forward need not keep it transposed.
+bool IsCastAgain(const Step& step, ParameterIndex weight) {
+  if (step.b.phase() != ir::Phase::kForward) return false;
+  const Recomputed& again = RecomputedHere(step);
+  return again.whole || IsInputAgain(step, again, weight);
+}
+
+// The input of a product in the ways that its backward reads; cast only now where it was computed again, and the product was not.
+EightBits KeptInput(Step& step, TensorId input, ParameterIndex weight, const Ways& ways) {
+  const auto known = step.fp8.inputs.find(input);
+  return known != step.fp8.inputs.end() ? known->second : Cast(step, input, Of::kInput, weight, ways);
+}
+EightBits InputColumns(Step& step, TensorId input, ParameterIndex weight) { return KeptInput(step, input, weight, {false, true}); }
 
 // Rows that are gathered from the tensor ranks, transposed.
 TensorId GatheredColumns(Step& step, TensorId rows) {
@@ -228,7 +245,7 @@ void EndFp8(Step& step) {
 }
 
 void CastInput(Step& step, TensorId input, ParameterIndex weight) {
-  step.fp8.inputs[input] = Cast(step, input, Of::kInput, weight, {true, !step.sequence_parallel && !DoneAgain(step)});
+  step.fp8.inputs[input] = Cast(step, input, Of::kInput, weight, {true, !step.sequence_parallel && !IsCastAgain(step, weight)});
 }
 
 bool CastsWithNorm(const Step& step) { return step.fp8.on && Delayed(step) && step.software.fused.norm_linear; }
@@ -243,7 +260,7 @@ TensorId Fp8ColumnForward(Step& step, TensorId rows, ParameterIndex weight, Para
 TensorId Fp8ColumnBackward(Step& step, TensorId rows, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
   b.SetPhase(ir::Phase::kInputGradient);
-  const EightBits input = step.fp8.inputs.at(rows);
+  const EightBits input = KeptInput(step, rows, weight, {step.sequence_parallel, !step.sequence_parallel});
   const bool gather_now = step.sequence_parallel && step.postponed == nullptr;
   Pending gathering;
   if (gather_now) gathering = b.AllGather(input.rows, step.tensor_group);
@@ -263,7 +280,7 @@ TensorId Fp8ColumnBackward(Step& step, TensorId rows, TensorId gradient, Paramet
 }
 
 TensorId Fp8RowForward(Step& step, TensorId input, ParameterIndex weight) {
-  step.fp8.inputs[input] = Cast(step, input, Of::kInput, weight, {true, !DoneAgain(step)});
+  step.fp8.inputs[input] = Cast(step, input, Of::kInput, weight, {true, !IsCastAgain(step, weight)});
   const EightBits own = step.fp8.inputs.at(input), matrix = Weight(step, weight, {true, false});
   return FinishReduceRows(step, StartReduceRows(step, Product(step, own.rows, own.inverse, matrix.rows, matrix.inverse)));
 }
@@ -286,14 +303,14 @@ TensorId Fp8RowBackward(Step& step, TensorId input, TensorId gradient, Parameter
 }
 
 TensorId Fp8ExpertsForward(Step& step, TensorId input, ParameterIndex weight) {
-  step.fp8.inputs[input] = Cast(step, input, Of::kInput, weight, {true, !DoneAgain(step)});
+  step.fp8.inputs[input] = Cast(step, input, Of::kInput, weight, {true, !IsCastAgain(step, weight)});
   const EightBits own = step.fp8.inputs.at(input), matrix = Weight(step, weight, {true, false});
   return Product(step, own.rows, own.inverse, matrix.rows, matrix.inverse);
 }
 
 TensorId Fp8ExpertsBackward(Step& step, TensorId input, TensorId gradient, ParameterIndex weight) {
   const EightBits of_output = Cast(step, gradient, Of::kGradient, weight, {});
-  const EightBits own = step.fp8.inputs.at(input), matrix = Weight(step, weight, {false, true});
+  const EightBits own = InputColumns(step, input, weight), matrix = Weight(step, weight, {false, true});
   const TensorId of_input = Product(step, of_output.rows, of_output.inverse, matrix.columns, matrix.inverse);
   WeightGradient(step, [&step, own, of_output, weight] {
     step.gradients.WriteValue(weight, Product(step, of_output.columns, of_output.inverse, own.columns, own.inverse));

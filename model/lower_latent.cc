@@ -35,15 +35,19 @@ TensorId Columns(Step& step, TensorId x, int64_t begin, int64_t end) {
 
 int64_t QueryWidth(const Step& step) { return step.model.mla.qk_nope + step.model.mla.qk_rope; }
 
-// Query heads [sequences, positions, heads, qk_nope + qk_rope], the second part rotated.
-TensorId QueryHeads(Step& step, const LatentParameters& latent, TensorId rows, AttentionSaved& saved) {
+// The compressed queries, where they are compressed, as `input` of their norm.
+TensorId CompressQueries(Step& step, const LatentParameters& latent, TensorId rows) {
+  if (latent.q_down < 0) return {};
+  step.b.Label("attention.q_down");
+  return step.b.Mm(rows, step.b.T(step.gradients.Weight(latent.q_down)));
+}
+
+// Query heads [sequences, positions, heads, qk_nope + qk_rope], the second part rotated; from the layer's rows, or the compressed ones.
+TensorId QueryHeads(Step& step, const LatentParameters& latent, TensorId from, TensorId compressed, AttentionSaved& saved) {
   ProgramBuilder& b = step.b;
-  TensorId from = rows;
-  if (latent.q_down >= 0) {
-    b.Label("attention.q_down");
-    const TensorId down = b.Mm(rows, b.T(step.gradients.Weight(latent.q_down)));
+  if (compressed.valid()) {
     b.Label("attention.q_norm");
-    saved.latent.query = NormForward(step, down, latent.q_norm, -1);
+    saved.latent.query = NormForward(step, compressed, latent.q_norm, -1);
     from = saved.latent.query.output;
   }
   b.Label("attention.q_up");
@@ -124,15 +128,14 @@ TensorId Padded(Step& step, TensorId x, int64_t width) {
   return b.Restride(b.Copy_(b.Slice(zeros, static_cast<int64_t>(shape.size()) - 1, 0, own), x), zeros);
 }
 
-void LatentForward(Step& step, const LatentParameters& latent, TensorId rows, AttentionSaved& saved) {
+namespace {
+
+// Sets saved.key and .value from the compressed vectors and the shared key.
+void KeysAndValues(Step& step, const LatentParameters& latent, TensorId compressed, TensorId shared, AttentionSaved& saved) {
   ProgramBuilder& b = step.b;
   const LatentAttention& mla = step.model.mla;
-  const TensorId query = QueryHeads(step, latent, rows, saved);
-  b.Label("attention.kv_down");
-  const TensorId compressed = b.Mm(rows, b.T(step.gradients.Weight(latent.kv_down)));
-  const TensorId shared = SharedKey(step, compressed);
   b.Label("attention.kv_norm");
-  saved.latent.key_value = NormForward(step, Columns(step, compressed, 0, mla.kv_lora), latent.kv_norm, -1);
+  saved.latent.key_value = NormForward(step, compressed, latent.kv_norm, -1);
   b.Label("attention.kv_up");
   const TensorId up = ColumnForward(step, saved.latent.key_value.output, latent.kv_up, -1);
   b.Label("attention.heads");
@@ -142,9 +145,26 @@ void LatentForward(Step& step, const LatentParameters& latent, TensorId rows, At
   newest = b.Copy_(b.Slice(b.Restride(newest, keys), 3, mla.qk_nope, QueryWidth(step)), shared);
   const TensorId value = HeadColumns(step, up, each, mla.qk_nope, mla.v);
   const bool pad = WantsEqualWidths(step.cuda) && mla.v < QueryWidth(step);
-  saved.query = b.Transpose(query, 1, 2);
   saved.key = b.Transpose(b.Restride(newest, keys), 1, 2);
   saved.value = b.Transpose(pad ? Padded(step, value, QueryWidth(step)) : b.Copy_(NewHeads(step, up, mla.v), value), 1, 2);
+}
+
+}  // namespace
+
+void LatentForward(Step& step, const LatentParameters& latent, TensorId rows, AttentionSaved& saved) {
+  ProgramBuilder& b = step.b;
+  const TensorId query = QueryHeads(step, latent, rows, CompressQueries(step, latent, rows), saved);
+  b.Label("attention.kv_down");
+  const TensorId compressed = b.Mm(rows, b.T(step.gradients.Weight(latent.kv_down)));
+  saved.latent.shared_key = SharedKey(step, compressed);
+  KeysAndValues(step, latent, Columns(step, compressed, 0, step.model.mla.kv_lora), saved.latent.shared_key, saved);
+  saved.query = b.Transpose(query, 1, 2);
+}
+
+void RepeatLatentUp(Step& step, const LatentParameters& latent, TensorId rows, AttentionSaved& saved) {
+  const TensorId query = QueryHeads(step, latent, rows, saved.latent.query.input, saved);
+  KeysAndValues(step, latent, saved.latent.key_value.input, saved.latent.shared_key, saved);
+  saved.query = step.b.Transpose(query, 1, 2);
 }
 
 TensorId LatentBackward(Step& step, const LatentParameters& latent, TensorId rows, const AttentionSaved& saved,

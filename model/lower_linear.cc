@@ -22,6 +22,8 @@ PendingRows StartReduceRows(Step& step, TensorId partial) {
 
 TensorId FinishReduceRows(Step& step, const PendingRows& rows) { return rows.pending ? step.b.Wait(rows.collective) : rows.value; }
 
+const Recomputed& RecomputedHere(const Step& step) { return step.recomputed[static_cast<size_t>(step.b.layer())]; }
+
 void WeightGradient(Step& step, std::function<void()> write) {
   if (step.postponed == nullptr) {
     step.b.SetPhase(Phase::kWeightGradient);

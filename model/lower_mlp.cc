@@ -90,11 +90,11 @@ TensorId ActivationBackward(Step& step, const MlpParameters& mlp, const MlpSaved
   return b.MulScalar_(b.Mul_(gradient, positive), 2.0);  // d max(x, 0)^2 = 2 max(x, 0) dx
 }
 
-void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, MlpSaved& saved) {
+void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, MlpSaved& saved, MlpParts parts) {
   step.b.Label(label + ".up");
-  saved.up = ColumnForward(step, rows, mlp.up_weight, FusesBias(step, mlp) ? -1 : mlp.up_bias);
+  if (parts.up) saved.up = ColumnForward(step, rows, mlp.up_weight, FusesBias(step, mlp) ? -1 : mlp.up_bias);
   step.b.Label(label + ".activation");
-  saved.product = ActivationForward(step, mlp, saved);
+  if (parts.activation) saved.product = ActivationForward(step, mlp, saved);
 }
 
 TensorId MlpForward(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, MlpSaved& saved) {

@@ -39,6 +39,8 @@ class ProgramBuilder {
     std::string label;
   };
   Place place() const { return {phase_, layer_, micro_batch_, label_}; }
+  ir::Phase phase() const { return phase_; }
+  int32_t layer() const { return layer_; }
   void At(const Place& place);
   void Label(std::string label) { label_ = std::move(label); }
   // The compute and view ops between the two are one region (ir/region.h). Regions do not nest: FusedKernel, below, takes care.

@@ -8,8 +8,8 @@
 // What is kept for backward is what PyTorch eager with fused SwiGLU keeps (techniques.md 4.5): inputs and outputs of norms, query/key/value
 // (rotated in place), attention output and its log-sum-exp, gate and up, their product. SiLU and GELU of the gate are computed again.
 // Without flash attention also scores' probabilities, and with dropout its masks (one byte an element) and the dropped probabilities.
-// Recomputation keeps less and computes it again in backward: `selective` what lies between query, key, value and the attention output,
-// `full` everything but a layer's input.
+// Recomputation keeps less and computes it again in backward (model/recompute.h): `selective` what lies between query, key, value and the
+// attention output, `full` everything but a layer's input.
 #pragma once
 
 #include <cstdint>
@@ -25,6 +25,7 @@
 #include "model/model_spec.h"
 #include "model/parameter_plan.h"
 #include "model/program_builder.h"
+#include "model/recompute.h"
 
 namespace helm::model {
 
@@ -71,8 +72,6 @@ struct Fp8State {
   ir::TensorId largest;                         // the newest version of the largest magnitudes so far, for the next step
 };
 
-enum class Recompute : uint8_t { kNone, kSelective, kFull };
-
 struct Step {
   const ModelSpec& model;
   const ir::Workload& workload;
@@ -95,8 +94,8 @@ struct Step {
   bool tensor_parallel = false;         // tensor > 1
   bool sequence_parallel = false;       // and sequence_parallel
   bool cuda = false;
-  ir::Software software;  // its fused kernels only where they exist: on GPUs
-  Recompute recompute = Recompute::kNone;
+  ir::Software software;               // its fused kernels only where they exist: on GPUs
+  std::vector<Recomputed> recomputed;  // by layer of the model
   // Not null while only input gradients are computed: what the weight gradients are, for a later action.
   std::vector<std::function<void()>>* postponed = nullptr;
   // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
@@ -108,6 +107,9 @@ struct Step {
   // positions].
   ir::TensorId causal_mask, alibi;
 };
+
+// Of the layer that is lowered.
+const Recomputed& RecomputedHere(const Step& step);
 
 // Runs `write`, which computes and writes gradients of weights, under phase weight_gradient, now or when the action comes that computes
 // weight gradients apart. `write` must not refer to what the caller's frame holds. Leaves the builder at phase input_gradient.
@@ -174,6 +176,7 @@ ir::TensorId BranchGradient(Step& step, ir::TensorId gradient, ir::TensorId mask
 // Of latent attention: the compressed vectors before and after their norms; none for queries that are not compressed.
 struct LatentSaved {
   NormSaved query, key_value;
+  ir::TensorId shared_key;  // rotated
 };
 struct AttentionSaved {
   ir::TensorId qkv;
@@ -196,6 +199,8 @@ ir::TensorId RotateInPlace(Step& step, ir::TensorId x);
 ir::TensorId RotateBack(Step& step, ir::TensorId gradient, ir::TensorId out);
 // Latent attention (lower_latent.cc): sets saved.query, .key and .value; the gradient of the layer's input from theirs.
 void LatentForward(Step& step, const LatentParameters& latent, ir::TensorId rows, AttentionSaved& saved);
+// The same from the compressed vectors, which are kept, with their norms.
+void RepeatLatentUp(Step& step, const LatentParameters& latent, ir::TensorId rows, AttentionSaved& saved);
 struct AttentionGradients;
 ir::TensorId LatentBackward(Step& step, const LatentParameters& latent, ir::TensorId rows, const AttentionSaved& saved,
                             const AttentionGradients& from);
@@ -204,6 +209,8 @@ int64_t ValueWidth(const ModelSpec& model);
 // [.., width] with zeros behind the last dimension: kernels that want heads of one width.
 ir::TensorId Padded(Step& step, ir::TensorId x, int64_t width);
 ir::TensorId AttentionForward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved);
+// What backward computes again between the norm's output `rows` and the output projection.
+void RepeatAttention(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved);
 // The attention kernels alone: from saved.query, .key, .value to .output_rows and what backward needs of them.
 void AttentionCore(Step& step, AttentionSaved& saved);
 struct AttentionGradients {
@@ -237,8 +244,11 @@ struct MlpSaved {
 // Without the bias of the down projection, which is for AddBranch; so is that of attention's output projection. The ops are labelled
 // "LABEL.up", "LABEL.activation", "LABEL.down".
 ir::TensorId MlpForward(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, MlpSaved& saved);
-// The part that backward needs again: everything before the down projection.
-void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, MlpSaved& saved);
+// The part that backward needs again: everything before the down projection, or `parts` of it.
+struct MlpParts {
+  bool up = true, activation = true;
+};
+void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, MlpSaved& saved, MlpParts parts = {});
 ir::TensorId MlpBackward(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, const MlpSaved& saved,
                          ir::TensorId gradient);
 // From saved.up to the input of the down projection, and from the gradient of that to the gradient of saved.up.
@@ -269,8 +279,9 @@ struct MoeSaved {
   MlpSaved shared;
 };
 ir::TensorId MoeForward(Step& step, const LayerParameters& layer, ir::TensorId rows, MoeSaved& saved);
-// The part that backward needs again.
+// The part that backward needs again, or what it computes again of that.
 void MoeInner(Step& step, const LayerParameters& layer, ir::TensorId rows, MoeSaved& saved);
+void RepeatMoe(Step& step, const LayerParameters& layer, ir::TensorId rows, MoeSaved& saved);
 ir::TensorId MoeBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, const MoeSaved& saved, ir::TensorId gradient);
 
 // --- a layer (lower_block.cc) ---

@@ -40,12 +40,6 @@ List CheckWorkload(const ir::Workload& workload) {
   return list;
 }
 
-List CheckStrategyFeatures(const ir::Strategy& strategy) {
-  List list("strategy");
-  list.Refuse(strategy.recompute == "custom", "recompute", "'recompute' of chosen parts", "allowed: none, selective, full");
-  return list;
-}
-
 List CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy) {
   List list("software");
   list.Refuse(strategy.context > 1 && !software.flash_attention, "flash_attention", "'context' without flash kernels", "allowed: true");
@@ -89,7 +83,6 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
   std::vector<Unsupported> all;
   CheckModel(model).AppendTo(all);
   CheckWorkload(workload).AppendTo(all);
-  CheckStrategyFeatures(strategy).AppendTo(all);
   CheckSoftware(model, workload, software, strategy).AppendTo(all);
   return all;
 }

@@ -144,7 +144,6 @@ TEST(RunConfig, RequiredKeysAreAllNamed) {
 
 TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"{recompute: {ops: [norm], layers: 2}}", "'recompute' of chosen parts"},
       {"{overlap: strands}", "'overlap: strands'"},
       {"{overlap: {tensor: helix}}", "'overlap' by kind of parallelism"},
   };

@@ -100,6 +100,19 @@ std::vector<ir::Stage> Uneven(int64_t layers, int64_t chunks) {
   return stages;
 }
 
+// Words, layers at the start of each chunk, or parts that Megatron-LM names too.
+void RandomRecompute(Dice& dice, const model::ModelSpec& model, ir::Strategy& strategy) {
+  strategy.recompute = dice.OneOf<std::string>({"none", "none", "none", "full", "selective", "custom"});
+  if (strategy.recompute != "custom") return;
+  if (dice.Coin()) {
+    strategy.recompute_layers = dice.OneOf<int64_t>({1, 2});
+    return;
+  }
+  strategy.recompute_ops = {"norm"};
+  if (dice.Coin()) strategy.recompute_ops.emplace_back("core_attention");
+  if (dice.Coin()) strategy.recompute_ops.emplace_back(model.moe.experts > 0 ? "moe_activation" : "mlp");
+}
+
 ir::Strategy RandomStrategy(Dice& dice, const model::ModelSpec& model) {
   ir::Strategy strategy;
   strategy.data = dice.OneOf<int64_t>({1, 2, 4});
@@ -108,7 +121,7 @@ ir::Strategy RandomStrategy(Dice& dice, const model::ModelSpec& model) {
   strategy.context = dice.OneOf<int64_t>({1, 1, 1, 2});
   strategy.pipeline = dice.OneOf<int64_t>({1, 1, 2, 4});
   strategy.micro_batch = dice.OneOf<int64_t>({1, 2});
-  strategy.recompute = dice.OneOf<std::string>({"none", "none", "full", "selective"});
+  RandomRecompute(dice, model, strategy);
   strategy.zero = dice.OneOf<int64_t>({0, 0, 1, 2, 3});
   if (strategy.zero >= 2 && strategy.data == 4 && dice.Coin()) {
     strategy.fsdp_shard = 2 * strategy.context;
@@ -183,7 +196,7 @@ TEST(Exporter, MegatronRoundTrip) { EXPECT_GE(RoundTrips("megatron", 120, Random
 TEST(Exporter, DeepSpeedRoundTrip) { EXPECT_GE(RoundTrips("deepspeed", 200, RandomModel), 10); }
 TEST(Exporter, ScheduleCsvRoundTrip) { EXPECT_GE(RoundTrips("schedule-csv", 60, RandomModel), 15); }
 TEST(Exporter, HeiretsuRoundTrip) {
-  EXPECT_GE(RoundTrips("heiretsu", 400, [](Dice&) { return SmallGpt(); }), 20);
+  EXPECT_GE(RoundTrips("heiretsu", 1000, [](Dice&) { return SmallGpt(); }), 20);
 }
 TEST(Exporter, TorchtitanRoundTrip) {
   EXPECT_GE(RoundTrips("torchtitan", 80, [](Dice&) { return Preset("qwen3-0.6b"); }), 5);

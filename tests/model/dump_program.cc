@@ -136,7 +136,13 @@ Result<ir::Program> LowerCase(const Json& from) {
   strategy.zero = from.value("zero", 0);
   strategy.fsdp_shard = from.value("fsdp_shard", 0);
   strategy.fsdp_replicate = from.value("fsdp_replicate", 1);
-  strategy.recompute = from.value("recompute", std::string("none"));
+  if (const auto recompute = from.find("recompute"); recompute != from.end() && recompute->is_object()) {
+    strategy.recompute = "custom";
+    strategy.recompute_ops = recompute->value("ops", std::vector<std::string>());
+    strategy.recompute_layers = recompute->value("layers", 0);
+  } else if (recompute != from.end()) {
+    strategy.recompute = *recompute;
+  }
   ir::Software software;
   software.gradient_bucket_bytes = from.value("bucket_bytes", int64_t{1000});
   software.flash_attention = from.value("flash_attention", true);

@@ -9,6 +9,7 @@
 
 #include "ir/program_text.h"
 #include "ir/verify.h"
+#include "support/any_recompute.h"
 #include "support/bytes_kept.h"
 
 namespace helm::model {
@@ -441,7 +442,7 @@ ir::Software AnySoftware(const ModelSpec& model) {
 RC_GTEST_PROP(Lower, EveryProgramVerifies, ()) {
   const ModelSpec model = *AnyModel();
   ir::Strategy strategy;
-  strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
+  test::RecomputeAnything(model, strategy);
   strategy.tensor = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.data = *rc::gen::element<int64_t>(1, 2, 3);
   strategy.sequence_parallel = *rc::gen::arbitrary<bool>();

@@ -48,6 +48,10 @@ STRATEGIES = {
     "zero3-data2-tensor2-sp": dict(data=2, tensor=2, sequence_parallel=True, zero=3, global_batch=4),
     "hsdp-2x2-full": dict(data=4, zero=3, fsdp_shard=2, fsdp_replicate=2, recompute="full", global_batch=8, fsdp_root_kept=False),
     "fsdp-data3-kept": dict(data=3, zero=2, fsdp_shard=3, global_batch=6, fsdp_no_sync=True, fsdp_gather_copied=True, fsdp_gradient_divided=True),
+    "parts-norms": dict(recompute=dict(ops=["norm", "rope", "mlp_activation"]), global_batch=4),
+    "parts-attention": dict(recompute=dict(ops=["qkv_projection", "attention_output", "mlp_up"])),
+    "parts-tensor2-sp": dict(tensor=2, sequence_parallel=True, recompute=dict(ops=["norm", "rope", "core_attention", "attention_output", "mlp"])),
+    "parts-layers-zero3": dict(data=2, zero=3, global_batch=4, recompute=dict(layers=1)),
 }
 SEQUENCE = 6
 # Without flash attention, and what goes with it.
@@ -93,6 +97,8 @@ EXPERTS_STRATEGIES = {
     "tensor2-sp-data2-expert4": dict(tensor=2, sequence_parallel=True, expert_tensor=1, data=2, expert=4, global_batch=4, zero=1),
     "tensor2-sp-data2-expert2": dict(tensor=2, sequence_parallel=True, expert_tensor=1, data=2, expert=2, global_batch=8, micro_batch=2),
     "tensor2-data2-expert2": dict(tensor=2, expert_tensor=2, data=2, expert=2, global_batch=4, recompute="full"),
+    "parts": dict(recompute=dict(ops=["norm", "moe_activation"])),
+    "parts-expert2": dict(data=2, expert=2, global_batch=4, recompute=dict(ops=["qkv_projection", "core_attention", "moe"], layers=1)),
 }
 
 # Sequences split over ranks: by ring and all-gather over two, three and four, by all-to-all over as many as divide the heads.
@@ -107,6 +113,8 @@ CONTEXT = {
     "exchange2": dict(context=2, context_communication="all_to_all"),
     "exchange2-micro2-full": dict(context=2, context_communication="all_to_all", micro_batch=2, recompute="full"),
     "exchange2-tensor2-sp-selective": dict(context=2, context_communication="all_to_all", tensor=2, sequence_parallel=True, recompute="selective"),
+    "exchange2-parts": dict(context=2, context_communication="all_to_all", recompute=dict(ops=["norm", "qkv_projection", "core_attention"])),
+    "ring2-parts": dict(context=2, recompute=dict(ops=["rope", "core_attention", "attention_output"])),
 }
 CONTEXT_SEQUENCE = 24
 CONTEXT_MODELS = {
@@ -127,6 +135,8 @@ FP8_STRATEGIES = {
     "delayed-tensor2-sp": dict(fp8="delayed", tensor=2, sequence_parallel=True, expert_tensor=2),
     "current-tensor2-sp": dict(fp8="current", tensor=2, sequence_parallel=True, expert_tensor=2),
     "delayed-full": dict(fp8="delayed", recompute="full"),
+    "delayed-parts-tensor2-sp": dict(fp8="delayed", tensor=2, sequence_parallel=True, expert_tensor=2, recompute=dict(ops=["norm", "core_attention"])),
+    "current-parts": dict(fp8="current", recompute=dict(ops=["norm", "attention_output", "core_attention"])),
     "delayed-zero3-data2": dict(fp8="delayed", data=2, zero=3, global_batch=4),
 }
 
@@ -160,6 +170,14 @@ def cases():
         for strategy_name, strategy in CONTEXT.items():
             yield (f"{model_name}/{strategy_name}",
                    {"model": {"name": model_name, **model}, "sequence_length": CONTEXT_SEQUENCE, "global_batch": 2, **strategy})
+    yield ("deepseek/parts-latent", {"model": {"name": "deepseek", **EXPERTS["deepseek"]}, "sequence_length": SEQUENCE, "global_batch": 2, "imbalance": 8.0,
+                                     "recompute": dict(ops=["norm", "mla_up_projection", "shared_experts", "mlp"])})
+    yield ("deepseek-queries/parts-latent", {"model": {"name": "deepseek-queries", **EXPERTS["deepseek-queries"]}, "sequence_length": SEQUENCE,
+                                             "global_batch": 2, "imbalance": 8.0, "recompute": dict(ops=["mla_up_projection", "core_attention"])})
+    yield ("llama-fp8/parts-mlp", {"model": {"name": "llama-fp8", **FP8_MODELS["llama-fp8"]}, "sequence_length": 16, "global_batch": 2, "dtype": "bf16",
+                                   "fp8": "delayed", "recompute": dict(ops=["mlp", "qkv_projection"])})
+    yield ("gpt-fp8/parts-mlp", {"model": {"name": "gpt-fp8", **FP8_MODELS["gpt-fp8"]}, "sequence_length": 16, "global_batch": 2, "dtype": "bf16",
+                                 "fp8": "current", "recompute": dict(ops=["mlp_activation", "norm"], layers=1)})
     for strategy_name in ("ring2", "gather2-zero1", "exchange2"):
         yield (f"llama/{strategy_name}/bf16", {"model": {"name": "llama", **MODELS["llama"]}, "sequence_length": CONTEXT_SEQUENCE, "global_batch": 2,
                                                "dtype": "bf16", **CONTEXT[strategy_name]})
@@ -249,6 +267,7 @@ MUTATED = {
     "llama-gqa/data2-tensor2-sp-accumulate": dict(),
     "gpt2/data2-tensor2": dict(clip_norm=1000.0, micro_batch=2),
     "qwen3/tensor2": dict(),
+    "qwen3/parts-tensor2-sp": dict(),
     "llama/ring3-data2-accumulate": dict(),
     "llama/gather2-zero1": dict(),
     "llama/exchange2-micro2-full": dict(),

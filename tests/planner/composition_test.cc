@@ -14,6 +14,7 @@
 #include "schedule/materialise.h"
 #include "schedule/materialise_excerpt.h"
 #include "sim/compose.h"
+#include "support/any_recompute.h"
 
 namespace helm::planner {
 namespace {
@@ -116,7 +117,7 @@ config::RunConfig RandomConfig() {
         *rc::gen::element(ir::ContextCommunication::kRing, ir::ContextCommunication::kAllGather, ir::ContextCommunication::kAllToAll);
   }
   strategy.micro_batch = *rc::gen::element<int64_t>(1, 2);
-  strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
+  test::RecomputeAnything(config.model, strategy);
   strategy.overlap = *rc::gen::weightedElement<std::string>({{3, "none"}, {1, "serial"}});
   if (strategy.pipeline > 1) {
     strategy.schedule = *rc::gen::element<std::string>("gpipe", "1f1b", "zb-h1", "zb-h2", "interleaved-1f1b", "zb-v", "dualpipev");

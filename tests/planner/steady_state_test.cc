@@ -6,6 +6,7 @@
 #include "planner/evaluate.h"
 #include "planner_fixture.h"
 #include "schedule/materialise.h"
+#include "support/any_recompute.h"
 
 namespace helm::planner {
 namespace {
@@ -33,7 +34,7 @@ RC_GTEST_PROP(SteadyState, IsTheWrittenOutStep, ()) {
   strategy.tensor = *rc::gen::element<int64_t>(1, 2);
   strategy.data = *rc::gen::element<int64_t>(1, 2);
   strategy.zero = *rc::gen::element<int64_t>(0, 1, 2, 3);
-  strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
+  test::RecomputeAnything(config.model, strategy);
   if (strategy.pipeline > 1) strategy.schedule = *rc::gen::element<std::string>("gpipe", "1f1b", "zb-h1", "interleaved-1f1b");
   if (strategy.schedule == "interleaved-1f1b") strategy.virtual_pipeline = 2;
   const int64_t micro_batches = strategy.pipeline * *rc::gen::inRange<int64_t>(1, 11);

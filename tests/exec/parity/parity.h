@@ -8,6 +8,7 @@
 #include <memory>
 #include <string>
 
+#include "core/text.h"
 #include "exec/private_folder.h"
 #include "exec/rank_pool.h"
 #include "exec/runs.h"
@@ -37,7 +38,8 @@ inline std::string NameOf(const model::ModelSpec& model, const PlanSettings& set
   const std::string pipeline = s.pipeline == 1 ? "" : " pipeline " + std::to_string(s.pipeline) + " " + s.schedule;
   const std::string rest = (s.zero == 0 ? "" : " zero " + std::to_string(s.zero)) +
                            (s.fsdp_shard == 0 ? "" : " fsdp " + std::to_string(s.fsdp_shard) + "x" + std::to_string(s.fsdp_replicate)) +
-                           (s.recompute == "none" ? "" : " recompute " + s.recompute);
+                           (s.recompute == "none" ? "" : " recompute " + s.recompute) +
+                           (s.recompute_ops.empty() ? "" : " " + Join(s.recompute_ops, "+"));
   const std::string context = s.context == 1 ? "" : " context " + std::to_string(s.context) + Way(settings.context_communication);
   return model.name + pipeline + context + rest + " data " + std::to_string(s.data) + " tensor " + std::to_string(s.tensor) +
          (s.sequence_parallel ? " sequence" : "") + " micro-batch " + std::to_string(s.micro_batch) + " of " +

@@ -85,6 +85,14 @@ constexpr auto kRing = ir::ContextCommunication::kRing;
 constexpr auto kGather = ir::ContextCommunication::kAllGather;
 constexpr auto kExchange = ir::ContextCommunication::kAllToAll;
 
+// Of the first `layers` of a chunk, 0: all.
+PlanSettings RecomputeParts(std::vector<std::string> parts, int64_t layers, PlanSettings settings) {
+  settings.strategy.recompute = "custom";
+  settings.strategy.recompute_ops = std::move(parts);
+  settings.strategy.recompute_layers = layers;
+  return settings;
+}
+
 // Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
 std::vector<ParityCase> CoveringSet() {
   return {
@@ -138,6 +146,8 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(Gpt2Model(), Recompute("selective", Split(2, 1, false, 1, 4))),
       MakeCase(Qwen3Model(), Recompute("full", Zero(Pipeline(2, "1f1b", Split(2, 2, true, 1, 8))))),
       MakeCase(PaddedModel(), Recompute("selective", Zero(Pipeline(2, "zb-h1", Split(2, 1, false, 1, 6))))),
+      MakeCase(Qwen3Model(), RecomputeParts({"norm", "rope", "core_attention", "mlp_activation"}, 0, Zero(Split(2, 2, true, 1, 4), 3))),
+      MakeCase(Deep(Gpt2Model()), RecomputeParts({}, 1, Pipeline(2, "zb-h1", Split(2, 1, false, 1, 6)))),
       // Sharded gradients and parameters: with and without accumulation, uneven shards, tied embeddings, everything else.
       MakeCase(LlamaModel(), Zero(Split(3, 1, false, 1, 6), 2)),
       MakeCase(Gpt2Model(), Zero(Split(2, 2, true, 1, 4), 2)),
