@@ -26,7 +26,7 @@ struct FusedKernels {
   bool masked_softmax = false;    // scale + causal mask + softmax of attention without flash, in the compute dtype
   bool rope = false;              // rotary positions of query and key
   bool cross_entropy = false;     // vocabulary-parallel cross-entropy: keeps the logits' gradient in their own buffer
-  bool elementwise = false;       // a compiler joins whatever chains of elementwise operations there are
+  bool elementwise = false;       // a compiler joins chains of pointwise operations, norms and reductions (model/fuse_elementwise.h)
   bool operator==(const FusedKernels&) const = default;
 };
 

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "ir/sharding.h"
+#include "model/fuse_elementwise.h"
 #include "model/stage_lowering.h"
 #include "model/step.h"
 
@@ -86,7 +87,9 @@ Status CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const
       software.fp8_recipe != ir::Fp8Recipe::kCurrent) {
     return InvalidError("error: software.fp8_recipe with a scale for each block is not supported; use delayed or current");
   }
-  if (software.compile) return InvalidError("error: software.compile: true is not supported; remove it");
+  if (software.compile && device == ir::DeviceKind::kCpu) {
+    return InvalidError("error: software.compile: true is not supported on CPUs, where operators run one by one; remove it");
+  }
   if (device == ir::DeviceKind::kCpu && workload.dtype == DataType::kFloat16) {
     return InvalidError("error: workload.dtype: fp16 is not supported on CPUs; use dtype: bf16 or fp32");
   }
@@ -221,6 +224,7 @@ Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workl
   step.fp8.on = workload.quantization == ir::Quantization::kFp8;
   builder.program().schedule = schedule;
   HELM_RETURN_IF_ERROR(StageLowering(step, software, excerpt).Run(cancellation));
+  if (step.software.compile || step.software.fused.elementwise) FuseElementwise(builder.program());
   return std::move(builder).Finish();
 }
 

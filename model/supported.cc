@@ -49,7 +49,7 @@ List CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const i
   const bool whole_tensors = software.fp8_recipe == ir::Fp8Recipe::kDelayed || software.fp8_recipe == ir::Fp8Recipe::kCurrent;
   list.Refuse(workload.quantization == ir::Quantization::kFp8 && !whole_tensors, "fp8_recipe", "'fp8_recipe' with a scale for each block",
               "allowed: delayed, current");
-  list.Refuse(software.compile, "compile", "'compile: true'", "allowed: false");
+  list.Refuse(software.compile && software.framework == "helm", "compile", "'compile: true' with HELM's own executor", "allowed: false");
   return list;
 }
 
@@ -99,6 +99,7 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "gradient_bucket_bytes",
                           "gradient_bucket_elements",
                           "gradient_bucket_elements_per_rank",
+                          "fused_elementwise",
                           "fused_norm",
                           "fused_rope",
                           "fused_cross_entropy",

@@ -166,7 +166,7 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
             std::string::npos);
   EXPECT_TRUE(Parse(alibi + kCluster + kWorkload + "software: {flash_attention: false}\n").ok());
   EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload + "software: {flash_attention: false, compile: true}\n"),
-            "runs/f.yaml:4:45: error: not supported by this version: 'compile: true'\n  allowed: false\n");
+            "runs/f.yaml:4:45: error: not supported by this version: 'compile: true' with HELM's own executor\n  allowed: false\n");
 }
 
 TEST(RunConfig, TheFrameworkSetsSwitchesThatTheConfigurationMayChange) {

@@ -436,6 +436,7 @@ ir::Software AnySoftware(const ModelSpec& model) {
   software.hidden_dropout = *rc::gen::element(0.0, 0.1);
   software.activation_recomputed = any();
   software.recompute_whole = any();
+  software.fused.elementwise = any();
   return software;
 }
 
