@@ -102,6 +102,7 @@ config::RunConfig RandomConfig() {
   config.software.gradients = *rc::gen::element(ir::Precision::kFloat32, ir::Precision::kCompute);
   config.software.gradient_accumulation_fusion = *rc::gen::arbitrary<bool>();
   config.software.gradient_reduce_overlap = *rc::gen::arbitrary<bool>();
+  config.software.fused.elementwise = *rc::gen::arbitrary<bool>();
   if (*rc::gen::weightedElement<bool>({{2, false}, {1, true}})) GiveEightBits(config);
   ir::Strategy& strategy = config.strategy;
   strategy.pipeline = *rc::gen::element<int64_t>(1, 2, 4);
