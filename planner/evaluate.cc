@@ -69,7 +69,7 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, fullest);
   const bool too_large = !evaluation.not_written_out_because.empty() && ReplaysWholeStep(plan);
   if (options.replay_allocator && !cluster.device.is_cpu && !too_large) {
-    HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, prices, CublasWorkspace(cluster.device)));
+    HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, model, prices, CublasWorkspace(cluster.device)));
     evaluation.prediction.memory_bytes_reserved = evaluation.reserved_of_class[fullest];
     evaluation.prediction.outside = OutsideMemoryOf(evaluation.step, fullest, cluster);
     for (ir::RankSummary& rank : evaluation.simulation.timeline.ranks) {

@@ -2,7 +2,11 @@
 
 #include <algorithm>
 
+#include "ir/schedule_check.h"
+#include "model/parameter_plan.h"
 #include "schedule/materialise.h"
+#include "schedule/materialise_excerpt.h"
+#include "sim/allocation_trace.h"
 #include "sim/allocator_replay.h"
 #include "sim/task_costs.h"
 
@@ -19,24 +23,67 @@ int64_t MicroBatchesReplayed(const ir::Plan& plan) {
   return std::min(all, plan.strategy.virtual_pipeline > 1 ? 3 * stages : stages + kFull);
 }
 
+// Whether three micro-batches can tell of the others: parameters that are gathered are so across the borders of actions.
+bool IsTold(const ir::Strategy& strategy) {
+  return !model::ShardingOf(strategy).gradients && !ir::IsTiled(strategy) && std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
+}
+
+class Replayer {
+ public:
+  Replayer(sim::PriceBook& prices, const sim::AllocatorReplayOptions& options) : prices_(prices), options_(options) {}
+
+  Result<std::vector<Bytes>> Run(const ir::StepPrograms& step) const {
+    HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(step, prices_));
+    std::vector<Bytes> reserved;
+    for (size_t c = 0; c < step.classes.size(); ++c) {
+      HELM_ASSIGN_OR_RETURN(reserved.emplace_back(), ReservedOf(sim::TraceOf(step.classes[c], costs[c])));
+    }
+    return reserved;
+  }
+
+  Result<std::vector<Bytes>> Run(const sim::StepExcerpt& excerpt) const {
+    HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(excerpt.programs, prices_));
+    std::vector<Bytes> reserved;
+    for (size_t c = 0; c < excerpt.told_by.size(); ++c) {
+      const size_t from = excerpt.told_by[c];
+      sim::TaskCosts own = costs[from];
+      if (from != c) {
+        HELM_RETURN_IF_ERROR(sim::PriceCollectives(excerpt.programs.classes[from], RepresentativeRank(excerpt.programs, c), prices_, own));
+      }
+      HELM_ASSIGN_OR_RETURN(const sim::AllocationTrace trace, sim::TraceOf(excerpt, c, own));
+      HELM_ASSIGN_OR_RETURN(reserved.emplace_back(), ReservedOf(trace));
+    }
+    return reserved;
+  }
+
+ private:
+  Result<Bytes> ReservedOf(const sim::AllocationTrace& trace) const {
+    HELM_ASSIGN_OR_RETURN(const std::vector<sim::AllocatorUsage> usage, sim::ReplayAllocator(trace, options_));
+    return usage.back().reserved_peak;
+  }
+
+  sim::PriceBook& prices_;
+  const sim::AllocatorReplayOptions options_;
+};
+
 }  // namespace
 
 bool ReplaysWholeStep(const ir::Plan& plan) { return plan.strategy.schedule == "gpipe" || plan.strategy.schedule == "csv"; }
 
-Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, sim::PriceBook& prices, Bytes library_workspace) {
+Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, const model::ModelSpec& model, sim::PriceBook& prices,
+                                          Bytes library_workspace) {
   ir::Plan few = plan;
   few.program_hash.clear();
   few.workload.global_batch = MicroBatchesReplayed(plan) * plan.strategy.micro_batch * plan.strategy.data;
-  HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(few));
-  HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(step, prices));
-  sim::AllocatorReplayOptions options;
-  options.library_workspace = library_workspace;
-  std::vector<Bytes> reserved;
-  for (size_t c = 0; c < step.classes.size(); ++c) {
-    HELM_ASSIGN_OR_RETURN(const auto usage, sim::ReplayAllocator(step.classes[c], costs[c], options));
-    reserved.push_back(usage.back().reserved_peak);
+  const Replayer replayer(prices, {.library_workspace = library_workspace});
+  if (IsTold(plan.strategy)) {
+    HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,
+                          schedule::MaterialiseExcerpt(few, model, ir::DeviceKind::kCuda, schedule::LayersLeftOut::kNone));
+    const auto reserved = replayer.Run(excerpt);
+    if (reserved.ok()) return reserved;
   }
-  return reserved;
+  HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(few));
+  return replayer.Run(step);
 }
 
 }  // namespace helm::planner

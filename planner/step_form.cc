@@ -70,7 +70,8 @@ class StepSimulator {
       result_.not_composed_because = "it has dense layers and layers with experts, with sequence parallelism";
       return OkStatus();
     }
-    HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(plan_, model_, device_, contends, options_.cancellation));
+    const auto left_out = contends ? schedule::LayersLeftOut::kMostButInLast : schedule::LayersLeftOut::kMost;
+    HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(plan_, model_, device_, left_out, options_.cancellation));
     HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices_, options_));
     result_.not_composed_because = composition.not_applicable;
     if (!composition.simulation) return OkStatus();

@@ -74,9 +74,9 @@ std::vector<sim::LayerTurn> TurnsOf(const ir::Action& action, const std::vector<
 
 class ExcerptMaker {
  public:
-  ExcerptMaker(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last,
+  ExcerptMaker(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, LayersLeftOut left_out,
                const Cancellation& cancellation)
-      : plan_(plan), model_(model), device_(device), whole_last_(whole_last), cancellation_(cancellation) {}
+      : plan_(plan), model_(model), device_(device), left_out_(left_out), cancellation_(cancellation) {}
 
   Result<sim::StepExcerpt> Run() {
     const ir::Strategy& strategy = plan_.strategy;
@@ -106,7 +106,10 @@ class ExcerptMaker {
     const ir::Strategy& strategy = plan_.strategy;
     const auto coordinate = static_cast<int64_t>(stage);
     const ir::Schedule& schedule = written_[stage];
-    const model::LayerExcerpt layers = model::ExcerptOf(model_, plan_.software, strategy, coordinate, whole_last_);
+    model::LayerExcerpt layers;
+    if (left_out_ != LayersLeftOut::kNone) {
+      layers = model::ExcerptOf(model_, plan_.software, strategy, coordinate, left_out_ == LayersLeftOut::kMostButInLast);
+    }
     HELM_ASSIGN_OR_RETURN(ir::Program program, model::LowerStage(model_, plan_.workload, plan_.software, strategy, device_, schedule,
                                                                  coordinate, layers, cancellation_));
     HELM_ASSIGN_OR_RETURN(excerpt_.programs.classes[stage], ApplyOverlap(strategy, std::move(program)));
@@ -120,7 +123,7 @@ class ExcerptMaker {
   const ir::Plan& plan_;
   const model::ModelSpec& model_;
   const ir::DeviceKind device_;
-  const bool whole_last_;
+  const LayersLeftOut left_out_;
   const Cancellation& cancellation_;
   std::vector<std::vector<model::Chunk>> chunks_;  // by stage
   std::vector<ir::Schedule> written_;              // by stage
@@ -130,9 +133,9 @@ class ExcerptMaker {
 
 }  // namespace
 
-Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, bool whole_last,
-                                            const Cancellation& cancellation) {
-  return ExcerptMaker(plan, model, device, whole_last, cancellation).Run();
+Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device,
+                                            LayersLeftOut left_out, const Cancellation& cancellation) {
+  return ExcerptMaker(plan, model, device, left_out, cancellation).Run();
 }
 
 }  // namespace helm::schedule

@@ -6,6 +6,8 @@
 // program with a hash is made.
 #pragma once
 
+#include <cstdint>
+
 #include "core/cancellation.h"
 #include "core/status.h"
 #include "ir/plan.h"
@@ -14,9 +16,14 @@
 
 namespace helm::schedule {
 
-// `model` is the plan's model document read; its cluster counts with `device` alone. `whole_last`: with every layer of the last
-// micro-batch, where reductions of gradients slow down what runs beside them (sim/contention.h). `cancellation` is asked as by Materialise.
+enum class LayersLeftOut : uint8_t {
+  kMost,
+  kMostButInLast,  // none in the last micro-batch: where reductions of gradients slow down what runs beside them (sim/contention.h)
+  kNone,           // for what is not a sum over layers: sim/allocation_trace.h
+};
+
+// `model` is the plan's model document read; its cluster counts with `device` alone. `cancellation` is asked as by Materialise.
 Result<sim::StepExcerpt> MaterialiseExcerpt(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device,
-                                            bool whole_last = false, const Cancellation& cancellation = {});
+                                            LayersLeftOut left_out = LayersLeftOut::kMost, const Cancellation& cancellation = {});
 
 }  // namespace helm::schedule

@@ -1,50 +1,48 @@
 #include "sim/allocator_replay.h"
 
 #include <optional>
+#include <string>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
-#include "ir/lifetime.h"
 
 namespace helm::sim {
 namespace {
 
 class Replay {
  public:
-  Replay(const ir::Program& program, const TaskCosts& costs, const AllocatorReplayOptions& options)
-      : program_(program),
-        costs_(costs),
-        options_(options),
-        lifetimes_(ir::ComputeLifetimes(program)),
-        allocator_(options.allocator),
-        handles_(program.storages.size()) {}
+  Replay(const AllocationTrace& trace, const AllocatorReplayOptions& options)
+      : trace_(trace), options_(options), allocator_(options.allocator), handles_(trace.buffers.size()) {}
 
   Status AllocatePersistent() {
     if (options_.library_workspace.count() > 0) {
       const auto handle = allocator_.Allocate(options_.library_workspace);
       if (!handle.ok()) return UnavailableError(fmt::format("workspace of a library: {}", handle.status().message()));
     }
-    for (size_t s = 0; s < program_.storages.size(); ++s) {
-      if (program_.storages[s].persistent && !IsLazy(s)) HELM_RETURN_IF_ERROR(Allocate(s, "before the first step"));
+    for (size_t b = 0; b < handles_.size(); ++b) {
+      const AllocationTrace::Buffer& buffer = trace_.buffers[b];
+      const bool lazy = options_.lazy_optimizer_state && buffer.optimizer_state;
+      if (!buffer.persistent || lazy) continue;
+      if (const Status status = Allocate(b); !status.ok()) {
+        return UnavailableError(fmt::format("before the first step, storage '{}': {}", buffer.name, status.message()));
+      }
     }
     return OkStatus();
   }
 
   Status Step(int64_t step) {
-    for (size_t i = 0; i < program_.ops.size(); ++i) {
-      const std::string where = fmt::format("step {}, op #{}", step, i);
-      HELM_RETURN_IF_ERROR(AllocateLazy(program_.ops[i], where));
-      for (const ir::StorageId storage : lifetimes_.allocated_by[i]) HELM_RETURN_IF_ERROR(Allocate(storage.index(), where));
-      if (const Bytes workspace = costs_.ops[i].workspace; workspace.count() > 0) {
-        const auto handle = allocator_.Allocate(workspace);
-        if (!handle.ok()) return UnavailableError(fmt::format("{}: {}", where, handle.status().message()));
-        allocator_.Free(*handle);
+    for (const AllocationTrace::Call& call : trace_.calls) {
+      if (call.kind == AllocationTrace::Kind::kFree) {
+        Free(static_cast<size_t>(call.what));
+      } else if (const Status status = Take(call); !status.ok()) {
+        const bool named = call.kind == AllocationTrace::Kind::kAllocate;
+        const std::string name = named ? fmt::format(", storage '{}'", trace_.buffers[static_cast<size_t>(call.what)].name) : "";
+        return UnavailableError(fmt::format("step {}, op #{}{}: {}", step, call.op, name, status.message()));
       }
-      for (const ir::StorageId storage : lifetimes_.freed_after[i]) Free(storage.index());
     }
-    for (size_t s = 0; s < handles_.size(); ++s) {
-      if (!program_.storages[s].persistent) Free(s);
+    for (size_t b = 0; b < handles_.size(); ++b) {
+      if (!trace_.buffers[b].persistent) Free(b);
     }
     return OkStatus();
   }
@@ -52,50 +50,36 @@ class Replay {
   const AllocatorUsage& usage() const { return allocator_.usage(); }
 
  private:
-  bool IsLazy(size_t storage) const {
-    return options_.lazy_optimizer_state && program_.storages[storage].role == ir::StorageRole::kOptimizerState;
-  }
-
-  Status AllocateLazy(const ir::Op& op, const std::string& where) {
-    for (const ir::TensorId tensor : ir::TensorArguments(op)) {
-      const size_t storage = program_.tensor(tensor).storage.index();
-      if (program_.storages[storage].persistent && !handles_[storage]) HELM_RETURN_IF_ERROR(Allocate(storage, where));
-    }
+  Status Take(const AllocationTrace::Call& call) {
+    if (call.kind == AllocationTrace::Kind::kAllocate) return Allocate(static_cast<size_t>(call.what));
+    HELM_ASSIGN_OR_RETURN(const CachingAllocator::Handle workspace, allocator_.Allocate(Bytes(call.what)));
+    allocator_.Free(workspace);
     return OkStatus();
   }
 
-  Status Allocate(size_t storage, const std::string& where) {
-    const Bytes bytes = program_.storages[storage].bytes;
-    if (bytes.count() == 0 || handles_[storage]) return OkStatus();
-    const auto handle = allocator_.Allocate(bytes);
-    if (!handle.ok()) {
-      return UnavailableError(fmt::format("{}, storage '{}': {}", where, program_.storages[storage].name, handle.status().message()));
-    }
-    handles_[storage] = *handle;
+  Status Allocate(size_t buffer) {
+    if (handles_[buffer]) return OkStatus();
+    HELM_ASSIGN_OR_RETURN(handles_[buffer], allocator_.Allocate(Bytes(trace_.buffers[buffer].bytes)));
     return OkStatus();
   }
 
-  void Free(size_t storage) {
-    if (!handles_[storage]) return;
-    allocator_.Free(*handles_[storage]);
-    handles_[storage].reset();
+  void Free(size_t buffer) {
+    if (!handles_[buffer]) return;
+    allocator_.Free(*handles_[buffer]);
+    handles_[buffer].reset();
   }
 
-  const ir::Program& program_;
-  const TaskCosts& costs_;
+  const AllocationTrace& trace_;
   const AllocatorReplayOptions options_;
-  const ir::Lifetimes lifetimes_;
   CachingAllocator allocator_;
-  std::vector<std::optional<CachingAllocator::Handle>> handles_;  // by storage
+  std::vector<std::optional<CachingAllocator::Handle>> handles_;  // by buffer
 };
 
 }  // namespace
 
-Result<std::vector<AllocatorUsage>> ReplayAllocator(const ir::Program& program, const TaskCosts& costs,
-                                                    const AllocatorReplayOptions& options) {
+Result<std::vector<AllocatorUsage>> ReplayAllocator(const AllocationTrace& trace, const AllocatorReplayOptions& options) {
   HELM_CHECK(options.steps >= 1, "a replay has a step");
-  HELM_CHECK(program.device == ir::DeviceKind::kCuda, "the caching allocator is of CUDA");
-  Replay replay(program, costs, options);
+  Replay replay(trace, options);
   HELM_RETURN_IF_ERROR(replay.AllocatePersistent());
   std::vector<AllocatorUsage> usage;
   for (int64_t step = 0; step < options.steps; ++step) {
@@ -103,6 +87,12 @@ Result<std::vector<AllocatorUsage>> ReplayAllocator(const ir::Program& program, 
     usage.push_back(replay.usage());
   }
   return usage;
+}
+
+Result<std::vector<AllocatorUsage>> ReplayAllocator(const ir::Program& program, const TaskCosts& costs,
+                                                    const AllocatorReplayOptions& options) {
+  HELM_CHECK(program.device == ir::DeviceKind::kCuda, "the caching allocator is of CUDA");
+  return ReplayAllocator(TraceOf(program, costs), options);
 }
 
 }  // namespace helm::sim

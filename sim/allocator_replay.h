@@ -10,6 +10,7 @@
 
 #include "core/status.h"
 #include "ir/program.h"
+#include "sim/allocation_trace.h"
 #include "sim/caching_allocator.h"
 #include "sim/task_costs.h"
 
@@ -24,7 +25,8 @@ struct AllocatorReplayOptions {
 };
 
 // Usage after each step; peaks are since the start. Persistent storages are allocated first, in program order; outputs go at the end of
-// their step. Fails when the device is full, naming step and op. REQUIRES: Verify(program) is ok, device=cuda, steps >= 1.
+// their step. Fails when the device is full, naming step and op. REQUIRES: steps >= 1; of a program: Verify(program) is ok, device=cuda.
+Result<std::vector<AllocatorUsage>> ReplayAllocator(const AllocationTrace& trace, const AllocatorReplayOptions& options);
 Result<std::vector<AllocatorUsage>> ReplayAllocator(const ir::Program& program, const TaskCosts& costs,
                                                     const AllocatorReplayOptions& options);
 

@@ -11,6 +11,7 @@
 #include "ir/stream_layout.h"
 #include "sim/class_builder.h"
 #include "sim/contention.h"
+#include "sim/op_places.h"
 
 namespace helm::sim {
 namespace {
@@ -69,8 +70,8 @@ class TemplateBuilder {
         shares_cores_(shares_cores),
         graph_(graph),
         lifetimes_(ir::ComputeLifetimes(program_)),
-        cutter_(program_, graph.graph, rank_class, graph.is_external, shares_cores) {
-    FindPlaces();
+        cutter_(program_, graph.graph, rank_class, graph.is_external, shares_cores),
+        places_(PlacesOf(program_)) {
     work_of_.resize(program_.ops.size());
     for (size_t task = 0; task < graph.graph.tasks.size(); ++task) {
       const Task& of = graph.graph.tasks[task];
@@ -79,7 +80,7 @@ class TemplateBuilder {
   }
 
   Result<StageTemplate> Build() {
-    const std::vector<size_t> begins = FirstOps();
+    const std::vector<size_t>& begins = places_.first;
     const size_t actions = program_.schedule.size();
     std::vector<Draft> drafts(actions + 2);
     for (size_t i = 0; i < drafts.size(); ++i) {
@@ -120,34 +121,6 @@ class TemplateBuilder {
     size_t turn = 0;
   };
 
-  // Where each op belongs: as it says, but for a wait that a pass has moved right behind its start, which belongs where that does.
-  void FindPlaces() {
-    size_t start = 0;  // of the run of waits that op i is in: the op before it
-    for (size_t i = 0; i < program_.ops.size(); ++i) {
-      const ir::Op& op = program_.ops[i];
-      const bool moved = op.kind == ir::OpKind::kWait && ir::StartOf(op) == ir::OpId(start);
-      if (op.kind != ir::OpKind::kWait) start = i;
-      action_of_.push_back(moved ? action_of_[start] : op.action);
-      layer_of_.push_back(moved ? layer_of_[start] : op.layer);
-    }
-  }
-
-  // By action, and what comes before the first and behind the last: the first op. Ops of no action within an action belong to it.
-  std::vector<size_t> FirstOps() const {
-    const size_t actions = program_.schedule.size();
-    std::vector<size_t> first(actions + 3, program_.ops.size());
-    size_t behind_last = 0;
-    for (size_t i = program_.ops.size(); i-- > 0;) {
-      if (action_of_[i] < 0) continue;
-      first[static_cast<size_t>(action_of_[i]) + 1] = i;
-      behind_last = std::max(behind_last, i + 1);
-    }
-    first[actions + 1] = behind_last;
-    for (size_t a = actions; a > 0; --a) first[a] = std::min(first[a], first[a + 1]);  // an action without ops
-    first[0] = 0;
-    return first;
-  }
-
   bool RunsOnce(const ir::Action& action) const {
     return excerpt_.micro_batches == excerpt_.micro_batches_written || action.micro_batch != excerpt_.StandIn(1);
   }
@@ -156,10 +129,10 @@ class TemplateBuilder {
     Cursor at{first, -1, 0};
     for (size_t i = first; i < end; ++i) {
       const ir::Op& op = program_.ops[i];
-      if (layer_of_[i] != at.layer && !turns.empty()) {
+      if (places_.layer[i] != at.layer && !turns.empty()) {
         HELM_RETURN_IF_ERROR(EndPiece(i, at, draft));
-        if (layer_of_[i] >= 0) HELM_RETURN_IF_ERROR(BeginLayer(layer_of_[i], turns, at, draft));
-        at.layer = layer_of_[i];
+        if (places_.layer[i] >= 0) HELM_RETURN_IF_ERROR(BeginLayer(places_.layer[i], turns, at, draft));
+        at.layer = places_.layer[i];
       }
       const bool posts = graph_.posted.contains(ir::OpId(i));
       const bool waits = cutter_.EndsExternal(ir::OpId(i));
@@ -349,9 +322,9 @@ class TemplateBuilder {
   const ir::Lifetimes lifetimes_;
   PieceCutter cutter_;
   StageTemplate result_;
-  std::vector<int32_t> action_of_, layer_of_;  // by op
-  std::vector<int64_t> work_of_;               // by op: picoseconds of its kernel
-  std::vector<std::vector<ir::OpId>> open_;    // by channel
+  const OpPlaces places_;
+  std::vector<int64_t> work_of_;             // by op: picoseconds of its kernel
+  std::vector<std::vector<ir::OpId>> open_;  // by channel
   int64_t open_collectives_ = 0;
   std::vector<std::optional<ActionTemplate>> accounts_;  // by piece: memory and totals
   std::vector<std::optional<RepeatedPiece>> matrices_;   // by piece

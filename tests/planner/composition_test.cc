@@ -11,10 +11,10 @@
 #include "ir/verify.h"
 #include "planner/evaluate.h"
 #include "planner_fixture.h"
+#include "random_config.h"
 #include "schedule/materialise.h"
 #include "schedule/materialise_excerpt.h"
 #include "sim/compose.h"
-#include "support/any_recompute.h"
 
 namespace helm::planner {
 namespace {
@@ -43,97 +43,6 @@ class ScatteredEstimator : public cost::Estimator {
   cost::HostCosts host_;
   int64_t collective_most_;
 };
-
-void RunOnGpus(cluster::Cluster& cluster) {
-  cluster.local = false;
-  cluster.device.is_cpu = false;
-  cluster.device.architecture = "hopper";
-  cluster.device.multiprocessors = 132;
-  cluster.node_count = 8;
-  cluster.intra_node = {"nvswitch", BytesPerSecond::Gigabytes(450)};
-  cluster.inter_node = {8, BytesPerSecond::Gigabits(400), "infiniband", Duration::Microseconds(5)};
-}
-
-// In every layer, or not in the first ones, or in each second or third one; the experts over the data-parallel ranks, over these and the
-// tensor ranks, or on each.
-void GiveExperts(config::RunConfig& config) {
-  ir::Strategy& strategy = config.strategy;
-  config.model.family = model::Family::kMoe;
-  config.model.moe = {.experts = 4, .top_k = 2, .ffn = 24};
-  config.model.moe.shared_ffn = *rc::gen::element<int64_t>(0, 16);
-  strategy.expert = *rc::gen::element<int64_t>(1, strategy.data);
-  strategy.expert_tensor = strategy.tensor;
-  if (strategy.sequence_parallel && *rc::gen::arbitrary<bool>()) {
-    strategy.expert *= strategy.tensor;
-    strategy.expert_tensor = 1;
-  }
-  if (!strategy.sequence_parallel) {  // planner/step_form.cc
-    config.model.moe.dense_layers = *rc::gen::element<int64_t>(0, 0, 1, 3);
-    config.model.moe.layer_freq = *rc::gen::element<int64_t>(1, 1, 2, 3);
-  }
-  if (*rc::gen::arbitrary<bool>()) config.model.mla = {.q_lora = 12, .kv_lora = 16, .qk_nope = 8, .qk_rope = 4, .v = 8};
-}
-
-// Products of 8-bit operands, by either recipe.
-void GiveEightBits(config::RunConfig& config) {
-  config.workload.dtype = ir::DataType::kBFloat16;
-  config.workload.quantization = ir::Quantization::kFp8;
-  config.software.fp8_recipe = *rc::gen::element(ir::Fp8Recipe::kDelayed, ir::Fp8Recipe::kCurrent);
-  config.software.fused.norm_linear = *rc::gen::arbitrary<bool>();
-}
-
-// Up to 16 layers of any kind that HELM lowers, up to 40 micro-batches, every way to split, schedule, overlap and recompute them, on CPUs
-// and GPUs, where the host, the kernels or the collectives may be the slowest.
-config::RunConfig RandomConfig() {
-  config::RunConfig config = SmallConfig(8);
-  const bool gpu = *rc::gen::arbitrary<bool>();
-  if (gpu) RunOnGpus(config.cluster);
-  config.workload.dtype = gpu ? ir::DataType::kBFloat16 : *rc::gen::element(ir::DataType::kFloat32, ir::DataType::kBFloat16);
-  if (*rc::gen::arbitrary<bool>()) {
-    config.model.family = model::Family::kGpt;
-    config.model.norm = model::Norm::kLayerNorm;
-    config.model.position = model::Position::kLearned;
-    config.model.activation = model::Activation::kGelu;
-    config.model.bias = true;
-  }
-  config.model.tied_embeddings = *rc::gen::arbitrary<bool>();
-  config.model.vocab = *rc::gen::element<int64_t>(64, 67);
-  config.software.gradient_bucket_bytes = *rc::gen::element<int64_t>(20'000, 100'000, 1'000'000);
-  config.software.gradients = *rc::gen::element(ir::Precision::kFloat32, ir::Precision::kCompute);
-  config.software.gradient_accumulation_fusion = *rc::gen::arbitrary<bool>();
-  config.software.gradient_reduce_overlap = *rc::gen::arbitrary<bool>();
-  config.software.fused.elementwise = *rc::gen::arbitrary<bool>();
-  if (*rc::gen::weightedElement<bool>({{2, false}, {1, true}})) GiveEightBits(config);
-  ir::Strategy& strategy = config.strategy;
-  strategy.pipeline = *rc::gen::element<int64_t>(1, 2, 4);
-  strategy.tensor = *rc::gen::element<int64_t>(1, 2);
-  strategy.sequence_parallel = strategy.tensor > 1 && *rc::gen::arbitrary<bool>();
-  strategy.data = *rc::gen::element<int64_t>(1, 2);
-  strategy.zero = *rc::gen::element<int64_t>(0, 1);
-  if (config.model.family == model::Family::kLlama && *rc::gen::arbitrary<bool>()) {
-    GiveExperts(config);
-  } else {
-    strategy.context = *rc::gen::element<int64_t>(1, 2);
-    config.software.context_communication =
-        *rc::gen::element(ir::ContextCommunication::kRing, ir::ContextCommunication::kAllGather, ir::ContextCommunication::kAllToAll);
-  }
-  strategy.micro_batch = *rc::gen::element<int64_t>(1, 2);
-  test::RecomputeAnything(config.model, strategy);
-  strategy.overlap = *rc::gen::weightedElement<std::string>({{3, "none"}, {1, "serial"}});
-  if (strategy.pipeline > 1) {
-    strategy.schedule = *rc::gen::element<std::string>("gpipe", "1f1b", "zb-h1", "zb-h2", "interleaved-1f1b", "zb-v", "dualpipev");
-  }
-  const bool two_chunks = strategy.schedule == "interleaved-1f1b" || strategy.schedule == "zb-v" || strategy.schedule == "dualpipev";
-  if (two_chunks) strategy.virtual_pipeline = 2;
-  const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
-  config.model.layers = chunks * *rc::gen::inRange<int64_t>(1, 16 / chunks + 3);
-  const bool grouped = strategy.schedule == "interleaved-1f1b";
-  const int64_t micro_batches = grouped ? strategy.pipeline * *rc::gen::inRange<int64_t>(1, 6) : *rc::gen::inRange<int64_t>(1, 20);
-  config.workload.global_batch = micro_batches * strategy.micro_batch * strategy.data;
-  config.cluster.devices_used = strategy.world_size();
-  config.cluster.devices_per_node = *rc::gen::element<int64_t>(2, 4, 8);
-  return config;
-}
 
 ScatteredEstimator RandomPrices() {
   const auto up_to = [](int64_t most) { return Duration::Picoseconds(*rc::gen::inRange<int64_t>(0, most)); };
@@ -228,7 +137,7 @@ RC_GTEST_PROP(Composition, IsNearTheWrittenOutStepWhereKernelsContend, ()) {
   options.record_timeline = false;
   sim::PriceBook prices = MakePriceBook(**estimator, config.cluster);
   const auto whole = sim::Simulate(*step, prices, options);
-  const auto excerpt = schedule::MaterialiseExcerpt(plan, config.model, ir::DeviceKind::kCuda, /*whole_last=*/true);
+  const auto excerpt = schedule::MaterialiseExcerpt(plan, config.model, ir::DeviceKind::kCuda, schedule::LayersLeftOut::kMostButInLast);
   RC_ASSERT(excerpt.status().message() == "");
   const auto composed = sim::ComposeStep(*excerpt, prices, options);
   RC_ASSERT(composed.status().message() == "");
