@@ -302,15 +302,13 @@ class HuggingFaceReader {
       if (scaling == nullptr) continue;
       MappingReader inner(*scaling, fmt::format("`{}`", key), reader_.diagnostics());
       if (const auto theta = inner.Double("rope_theta", kPositiveNumber)) model_.rope_theta = *theta;
-      const std::string type = inner.String("rope_type").value_or(inner.String("type").value_or("default"));
       inner.AllowUnknownKeys();
-      if (type == "default") continue;
-      if (IsDeepSeek(kind_)) {  // of every published one
-        model_.notes.push_back(fmt::format("{} of type {}: HELM rotates positions unscaled", key, type));
+      if (IsDeepSeek(kind_)) {  // yarn of every published one, which scales the scores too
+        const std::string type = inner.String("rope_type").value_or(inner.String("type").value_or("default"));
+        if (type != "default") model_.notes.push_back(fmt::format("{} of type {}: HELM rotates positions unscaled", key, type));
         continue;
       }
-      reader_.Error(key, fmt::format("`{}` of type '{}' (scaled rotary positions) is not supported by this version", key, type),
-                    {"allowed: null, or rope_type: default", "fix: set it to null in a copy of the file; time and memory stay the same"});
+      model_.rope_scaling = ReadRopeScaling(inner, model_.max_positions).value_or(RopeScaling());
     }
   }
 

@@ -1,4 +1,6 @@
 // Rotary position embedding in Hugging Face's convention: the first half of a head is rotated with the second ("rotate half").
+#include <numbers>
+
 #include "core/check.h"
 #include "model/step.h"
 
@@ -26,6 +28,38 @@ TensorId Half(Step& step, TensorId newest, TensorId whole, int64_t half) {
 
 }  // namespace
 
+namespace {
+
+// `frequency` x (s + (1 - s) / factor), by model/rope_scaling.h; both and s are [half].
+TensorId Scaled(Step& step, TensorId frequency) {
+  ProgramBuilder& b = step.b;
+  const RopeScaling& scaling = step.model.rope_scaling;
+  TensorId share;
+  switch (scaling.type) {
+    case RopeScaling::Type::kNone:
+      return frequency;
+    case RopeScaling::Type::kLinear:
+      return b.DivScalar_(frequency, scaling.factor);
+    case RopeScaling::Type::kLlama3: {
+      const double span = scaling.high_freq_factor - scaling.low_freq_factor;
+      const double slope = static_cast<double>(scaling.original_max_position_embeddings) / (2 * std::numbers::pi * span);
+      share = b.MulScalar_(b.AddScalar(frequency, -scaling.low_freq_factor / span / slope), slope);
+      break;
+    }
+    case RopeScaling::Type::kYarn: {
+      const int64_t half = b.shape(frequency)[0];
+      const RopeRamp ramp = RampOf(scaling, step.model.rope_theta, 2 * half);
+      const TensorId index = b.AddScalar_(b.Cumsum(b.NewOnes(frequency, {half}, DataType::kFloat32), 0), -1.0 - ramp.high);
+      share = b.DivScalar_(index, ramp.low - ramp.high);
+      break;
+    }
+  }
+  const TensorId within = b.Clamp(share, 0, 1);
+  return b.Mul(frequency, b.AddScalar_(b.MulScalar_(within, 1 - 1 / scaling.factor), 1 / scaling.factor));
+}
+
+}  // namespace
+
 // As transformers' LlamaRotaryEmbedding: frequencies theta^(-2i / head_dim) and angles in fp32, then cosine and sine in the compute type.
 void MakeRopeTables(Step& step, TensorId like) {
   ProgramBuilder& b = step.b;
@@ -36,13 +70,18 @@ void MakeRopeTables(Step& step, TensorId like) {
   TensorId exponent = b.Cumsum(b.NewOnes(like, {half}, DataType::kFloat32), 0);
   exponent = b.AddScalar_(exponent, -1.0);
   exponent = b.DivScalar_(b.MulScalar_(exponent, 2.0), static_cast<double>(width));
-  const TensorId frequency = b.Unary("aten.reciprocal_", b.PowScalar(step.model.rope_theta, exponent));
+  const TensorId frequency = Scaled(step, b.Unary("aten.reciprocal_", b.PowScalar(step.model.rope_theta, exponent)));
   const TensorId position = step.strategy.context > 1 ? b.ToType(step.context.positions, DataType::kFloat32)
                                                       : b.AddScalar_(b.Cumsum(b.NewOnes(like, {positions}, DataType::kFloat32), 0), -1.0);
   const TensorId angle = b.Mul(b.View(position, {positions, 1}), frequency);
   const Shape broadcast = {positions, 1, 1, half};
-  step.rope_cos = b.View(b.ToType(b.Unary("aten.cos", angle), step.workload.dtype), broadcast);
-  step.rope_sin = b.View(b.ToType(b.Unary("aten.sin", angle), step.workload.dtype), broadcast);
+  const auto table = [&](const char* function) {
+    TensorId values = b.Unary(function, angle);
+    if (step.model.rope_scaling.attention_factor != 1) values = b.MulScalar_(values, step.model.rope_scaling.attention_factor);
+    return b.View(b.ToType(values, step.workload.dtype), broadcast);
+  };
+  step.rope_cos = table("aten.cos");
+  step.rope_sin = table("aten.sin");
 }
 
 TensorId RotateInPlace(Step& step, TensorId x) {

@@ -74,6 +74,10 @@ void ReadKinds(MappingReader& reader, ModelSpec& model) {
           .value_or(model.position);
   reader.Read("norm_epsilon", model.norm_epsilon, kPositiveNumber);
   reader.Read("rope_theta", model.rope_theta, kPositiveNumber);
+  if (const YamlValue* scaling = reader.Value("rope_scaling"); scaling != nullptr) {
+    MappingReader inner(*scaling, "'rope_scaling'", reader.diagnostics());
+    model.rope_scaling = ReadRopeScaling(inner, model.max_positions).value_or(RopeScaling());
+  }
   reader.Read("init_std", model.init_std, kPositiveNumber);
   reader.Read("bias", model.bias);
   reader.Read("attention_bias", model.attention_bias);
@@ -178,6 +182,7 @@ nlohmann::ordered_json ToJson(const ModelSpec& model) {
   document["norm_epsilon"] = model.norm_epsilon;
   document["position"] = Name(model.position);
   document["rope_theta"] = model.rope_theta;
+  if (model.rope_scaling.type != RopeScaling::Type::kNone) document["rope_scaling"] = ToJson(model.rope_scaling);
   document["bias"] = model.bias;
   document["attention_bias"] = model.attention_bias;
   document["qk_norm"] = model.qk_norm;

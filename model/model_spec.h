@@ -11,6 +11,7 @@
 
 #include "core/status.h"
 #include "core/units.h"
+#include "model/rope_scaling.h"
 
 namespace helm::model {
 
@@ -60,6 +61,7 @@ struct ModelSpec {
   double norm_epsilon = 1e-5;
   Position position = Position::kRope;
   double rope_theta = 10000.0;
+  RopeScaling rope_scaling;
   bool bias = false;            // all linear layers
   bool attention_bias = false;  // query, key, value only (Qwen2)
   bool qk_norm = false;         // RMSNorm on each head's query and key (Qwen3)

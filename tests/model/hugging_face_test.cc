@@ -1,6 +1,7 @@
 #include "model/hugging_face.h"
 
 #include <gtest/gtest.h>
+#include <cmath>
 
 #include "model/model_reader.h"
 
@@ -185,10 +186,30 @@ TEST(HuggingFace, LanguageModelOfAMultimodalFile) {
   EXPECT_EQ(outcome.model->notes, std::vector<std::string>{"model_type llava: only its language model is read"});
 }
 
+// As in Llama 3.1's file; yarn as Qwen's cards have it, whose attention factor follows: 0.1 ln 4 + 1.
+TEST(HuggingFace, ScaledRotaryPositions) {
+  const Outcome llama = Read(Llama(R"(, "rope_parameters": {"factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 8192, "rope_type": "llama3"})"));
+  ASSERT_TRUE(llama.model.has_value()) << llama.errors;
+  const RopeScaling expected{.type = RopeScaling::Type::kLlama3,
+                             .factor = 8,
+                             .low_freq_factor = 1,
+                             .high_freq_factor = 4,
+                             .original_max_position_embeddings = 8192};
+  EXPECT_EQ(llama.model->rope_scaling, expected);
+  const Outcome yarn = Read(Llama(R"(, "rope_parameters": {"rope_type": "yarn", "type": "yarn", "factor": 4.0,
+    "original_max_position_embeddings": 32768})"));
+  ASSERT_TRUE(yarn.model.has_value()) << yarn.errors;
+  EXPECT_EQ(yarn.model->rope_scaling.type, RopeScaling::Type::kYarn);
+  EXPECT_DOUBLE_EQ(yarn.model->rope_scaling.attention_factor, 0.1 * std::log(4.0) + 1);
+}
+
 // Each changes the computation, so none may be ignored.
 TEST(HuggingFace, RefusesByName) {
   const std::pair<std::string, std::string> refused[] = {
-      {R"(, "rope_parameters": {"factor": 8.0, "rope_type": "llama3"})", "`rope_parameters` of type 'llama3'"},
+      {R"(, "rope_parameters": {"factor": 8.0, "rope_type": "longrope"})", "'rope_type' cannot be the text \"longrope\""},
+      {R"(, "rope_parameters": {"factor": 8.0, "type": "dynamic"})", "'type' cannot be the text \"dynamic\""},
+      {R"(, "rope_parameters": {"factor": 8.0, "rope_type": "llama3"})", "low_freq_factor"},
       {R"(, "num_local_experts": 8)", "`num_local_experts: 8` (mixture of experts)"},
       {R"(, "num_experts_per_tok": 2)", "`num_experts_per_tok: 2` (mixture of experts)"},
       {R"(, "kv_lora_rank": 512)", "`kv_lora_rank: 512` (multi-head latent attention)"},

@@ -33,6 +33,12 @@ MODELS = {
     "llama-geglu": dict(family="llama", layers=1, hidden=24, ffn=40, heads=2, kv_heads=2, vocab=50, activation="geglu"),
     "gpt-relu2-rope": dict(family="gpt", layers=2, hidden=24, heads=4, kv_heads=2, vocab=50, activation="squared_relu", position="rope", norm="rmsnorm"),
     "llama-bias": dict(family="llama", layers=1, hidden=24, ffn=40, heads=4, kv_heads=4, vocab=50, bias=True, norm="layernorm"),
+    # Wavelengths are 6, 29, 132, 612 positions: one of each kind between 40 / 4 and 40 / 1.
+    "llama-llama3": dict(family="llama", layers=1, hidden=32, ffn=40, heads=4, kv_heads=2, vocab=50, rope_theta=450.0,
+                         rope_scaling=dict(type="llama3", factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=40)),
+    "llama-linear": dict(family="llama", layers=1, hidden=24, ffn=40, heads=4, kv_heads=2, vocab=50, rope_scaling=dict(type="linear", factor=4.0)),
+    "qwen3-yarn": dict(family="llama", layers=1, hidden=48, ffn=40, heads=4, kv_heads=2, head_dim=24, vocab=50, qk_norm=True,
+                       rope_scaling=dict(type="yarn", factor=4.0, original_max_position_embeddings=512)),
     "llama-nope": dict(family="llama", layers=1, hidden=24, ffn=40, heads=4, kv_heads=2, vocab=50, position="none"),
 }
 STRATEGIES = {

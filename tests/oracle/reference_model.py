@@ -51,9 +51,34 @@ class Llama:
     def rotary(self, positions, dtype, width=None):
         d = width or self.c["head_dim"]
         inverse_frequency = 1.0 / (self.c["rope_theta"] ** (torch.arange(0, d, 2, dtype=torch.float32) / d))
+        inverse_frequency, attention = self.scaled(inverse_frequency, d)
         angle = torch.outer(torch.arange(positions, dtype=torch.float32), inverse_frequency)
         both = torch.cat((angle, angle), dim=-1)
-        return both.cos().to(dtype), both.sin().to(dtype)
+        return (both.cos() * attention).to(dtype), (both.sin() * attention).to(dtype)
+
+    def scaled(self, frequency, width):
+        """As transformers' modeling_rope_utils.py: the frequencies, one at a time, and what cosine and sine are multiplied by."""
+        scaling = self.c.get("rope_scaling") or {"type": "default"}
+        factor, original = scaling.get("factor"), scaling.get("original_max_position_embeddings")
+        if scaling["type"] == "linear":
+            return frequency / factor, 1.0
+        if scaling["type"] == "llama3":
+            low, high = scaling["low_freq_factor"], scaling["high_freq_factor"]
+            result = []
+            for f in frequency.tolist():
+                wavelength = 2 * math.pi / f
+                smooth = (original / wavelength - low) / (high - low)
+                result.append(f if wavelength < original / high else f / factor if wavelength > original / low else (1 - smooth) * f / factor + smooth * f)
+            return torch.tensor(result, dtype=torch.float32), 1.0
+        if scaling["type"] == "yarn":
+            def dimension(turns):
+                return width * math.log(original / (turns * 2 * math.pi)) / (2 * math.log(self.c["rope_theta"]))
+            low = max(math.floor(dimension(scaling.get("beta_fast", 32))), 0)
+            high = min(math.ceil(dimension(scaling.get("beta_slow", 1))), width - 1)
+            ramp = [min(max((i - low) / (high - low if high > low else 0.001), 0), 1) for i in range(width // 2)]
+            result = [f / factor * r + f * (1 - r) for f, r in zip(frequency.tolist(), ramp)]
+            return torch.tensor(result, dtype=torch.float32), scaling.get("attention_factor", 0.1 * math.log(factor) + 1)
+        return frequency, 1.0
 
     @staticmethod
     def rotate(x, cos, sin):
