@@ -90,11 +90,14 @@ size_t Regions::EndOf(size_t op) const {
 std::optional<OpSignature> Regions::AddingProduct(size_t leader, size_t end) const {
   const Op& product = program_.ops[leader];
   const bool batched = product.target == "aten.bmm";
-  if ((!batched && product.target != "aten.mm") || leader + 2 != end) return std::nullopt;
+  const bool eight_bits = product.target == "aten._scaled_mm";
+  if ((!batched && !eight_bits && product.target != "aten.mm") || leader + 2 != end) return std::nullopt;
   const Op& adds = program_.ops[leader + 1];
   if (adds.target != "aten.add_.Tensor" && adds.target != "aten.copy_") return std::nullopt;
   OpSignature signature{batched ? "aten.baddbmm" : "aten.addmm", {ir::SignatureOf(program_, adds.results.front())}};
-  for (const TensorId operand : TensorArguments(product)) signature.arguments.emplace_back(ir::SignatureOf(program_, operand));
+  constexpr size_t kFactors = 2;  // then, of 8-bit operands, their scales
+  const std::vector<TensorId> operands = TensorArguments(product);
+  for (size_t i = 0; i < kFactors; ++i) signature.arguments.emplace_back(ir::SignatureOf(program_, operands[i]));
   return signature;
 }
 

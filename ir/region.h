@@ -2,8 +2,8 @@
 //
 // The ops say what the kernel computes, so that an executor without such a kernel runs them one by one. Priced as one kernel, a region
 // costs what enters and leaves it: the tensors that it reads and did not make, and what it wrote that somebody needs behind it. A storage
-// that only one region uses lies in registers: it is never allocated. A product that adds to a wider matrix (mm or bmm, then add_ or
-// copy_) is priced as that product, `aten.addmm` or `aten.baddbmm` with operands of two types.
+// that only one region uses lies in registers: it is never allocated. A product that adds to a wider matrix (mm, bmm or
+// _scaled_mm, then add_ or copy_) is priced as that product, `aten.addmm` or `aten.baddbmm` with operands of two types.
 #pragma once
 
 #include <cstddef>

@@ -113,6 +113,18 @@ void Gradients::WriteProduct(ParameterIndex index, TensorId output_gradient, Ten
   scattered_.Add(index, batched ? builder_.Bmm(transposed, input) : builder_.Mm(transposed, input));
 }
 
+void Gradients::WriteProduct(ParameterIndex index, const std::function<TensorId()>& product) {
+  if (Scattered(index)) return scattered_.Add(index, product());
+  const TensorId target = Target(index);
+  TensorId version;
+  {
+    const FusedKernel kernel(builder_, options_.fused_products);
+    const TensorId value = product();
+    version = Overwrite(index) ? builder_.Copy_(target, value) : builder_.Add_(target, value);
+  }
+  Written(index, version);
+}
+
 // A product writes and adds in its own type. In another it takes a kernel that ATen does not have (Apex, Transformer Engine), written as a
 // region (ir/region.h). Autograd keeps the first product as it is and adds later ones in a kernel of their own.
 void Gradients::AddProduct(ParameterIndex index, TensorId left, TensorId right) {

@@ -8,6 +8,7 @@
 // until the optimizer writes the flat segments, or the parameter is dropped.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -54,6 +55,8 @@ class Gradients {
   // gradient (+)= output_gradient^T x input (of each expert where there is a third dimension), or the column sums of value, or value
   // itself.
   void WriteProduct(ParameterIndex index, ir::TensorId output_gradient, ir::TensorId input);
+  // The same with a product of another kind, which `product` writes and returns (8-bit operands, with their scales).
+  void WriteProduct(ParameterIndex index, const std::function<ir::TensorId()>& product);
   void WriteSum(ParameterIndex index, ir::TensorId value);
   void WriteValue(ParameterIndex index, ir::TensorId value);
 

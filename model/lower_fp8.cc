@@ -141,6 +141,12 @@ TensorId Product(Step& step, TensorId left, TensorId left_inverse, TensorId righ
   return b.Restride(newest, whole);
 }
 
+// Transformer Engine's product of a weight gradient adds to what is kept, as with 16-bit operands (transformer_engine/pytorch/module/
+// linear.py, backward: general_gemm with accumulate and out = main_grad under fuse_wgrad_accumulation).
+void WriteGradient(Step& step, ParameterIndex weight, const EightBits& output, TensorId input_columns, TensorId input_inverse) {
+  step.gradients.WriteProduct(weight, [&] { return Product(step, output.columns, output.inverse, input_columns, input_inverse); });
+}
+
 EightBits Weight(Step& step, ParameterIndex weight, const Ways& ways) {
   const auto kept = step.fp8.weights.find(weight);
   return kept != step.fp8.weights.end() ? kept->second : Cast(step, step.gradients.Weight(weight), Of::kWeight, weight, ways);
@@ -273,7 +279,7 @@ TensorId Fp8ColumnBackward(Step& step, TensorId rows, TensorId gradient, Paramet
   WeightGradient(step, [&step, input, gathered, of_output, gradient, weight, bias] {
     TensorId columns = input.columns;
     if (step.sequence_parallel) columns = GatheredColumns(step, gathered.valid() ? gathered : GatherRows(step, input.rows));
-    step.gradients.WriteValue(weight, Product(step, of_output.columns, of_output.inverse, columns, input.inverse));
+    WriteGradient(step, weight, of_output, columns, input.inverse);
     if (bias >= 0) step.gradients.WriteSum(bias, gradient);
   });
   return FinishReduceRows(step, reducing);
@@ -296,7 +302,7 @@ TensorId Fp8RowBackward(Step& step, TensorId input, TensorId gradient, Parameter
   const EightBits own = InputColumns(step, input, weight), matrix = Weight(step, weight, {false, true});
   const TensorId of_input = Product(step, of_output.rows, of_output.inverse, matrix.columns, matrix.inverse);
   WeightGradient(step, [&step, own, of_output, gradient, weight, bias] {
-    step.gradients.WriteValue(weight, Product(step, of_output.columns, of_output.inverse, own.columns, own.inverse));
+    WriteGradient(step, weight, of_output, own.columns, own.inverse);
     if (bias >= 0) step.gradients.WriteSum(bias, gradient);
   });
   return of_input;

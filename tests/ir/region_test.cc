@@ -69,6 +69,24 @@ tensor %sum: f32[8,8] @sum
             "helm.region([bf16[8,16]{1,8}, @f32[8,8]], [@f32[8,8]])");
 }
 
+TEST(Regions, AProductOfEightBitOperandsThatAddsIsAProduct) {
+  const Program program = ProgramFromText(R"(helm-program/1
+program gradient device=cuda
+storage x: 128 bytes input persistent
+storage y: 128 bytes input persistent
+storage inverse: 4 bytes input persistent
+storage sum: 256 bytes gradient persistent
+tensor %x: f8e5m2[8,16] @x
+tensor %y: f8e4m3[8,16] @y
+tensor %inverse: f32[1] @inverse
+tensor %sum: f32[8,8] @sum
+#0 %t: f8e4m3[16,8]{1,16} @y = view aten.t(%y) {phase=weight_gradient region=0}
+#1 %product: bf16[8,8] = aten._scaled_mm(%x, %t, %inverse, %inverse, none, none, bf16, false) {phase=weight_gradient region=0}
+#2 %sum.1: f32[8,8] @sum = aten.add_.Tensor(%sum, %product) {phase=weight_gradient region=0}
+)");
+  EXPECT_EQ(ToText(Regions(program).SignatureOf(1)), "aten.addmm(@f32[8,8], f8e5m2[8,16], f8e4m3[16,8]{1,16})");
+}
+
 TEST(Regions, WhatOneRegionUsesAloneIsNeverAllocated) {
   const Program program = ProgramFromText(kProgram);
   const Lifetimes lifetimes = ComputeLifetimes(program);
