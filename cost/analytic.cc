@@ -42,10 +42,6 @@ std::string Lacks(const cluster::Device& device, const std::string& what) {
 constexpr double kDispatchUs = 0.8;
 constexpr double kCudaLaunchUs = 4.0;
 constexpr double kNcclEnqueueUs = 10.0;
-// A training framework in Python: 46 us from one kernel to the next, module code, views, autograd and launch together. Small layers of
-// Megatron-DeepSpeed take 3.3 to 3.7 ms forward, again forward (recomputation) and backward, some 70 kernels, whatever their size (vTrain's
-// single-node runs with hidden sizes of 1024 and 2048); those of nanotron without recomputation 3.9 to 4.5 ms. docs/cost_model.md.
-constexpr double kPythonKernelUs = 46.0;
 
 }  // namespace
 
@@ -108,7 +104,7 @@ Result<HostCosts> AnalyticEstimator::EstimateHost() const {
   const Duration dispatch = Duration::Microseconds(kDispatchUs);
   if (cluster_.device.is_cpu) return HostCosts{dispatch, dispatch, dispatch, Source::kAnalytic};
   if (host_ == HostThread::kPython) {
-    return HostCosts{Duration::Microseconds(kPythonKernelUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic, true};
+    return HostCosts{Duration::Microseconds(python_kernel_us_), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic, true};
   }
   return HostCosts{dispatch + Duration::Microseconds(kCudaLaunchUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic};
 }

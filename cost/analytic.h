@@ -7,6 +7,7 @@
 
 #include "cluster/cluster.h"
 #include "cost/estimator.h"
+#include "cost/fitted_constants.h"
 #include "ir/software.h"
 
 namespace helm::cost {
@@ -18,8 +19,8 @@ HostThread HostThreadOf(const ir::Software& software);
 
 class AnalyticEstimator : public Estimator {
  public:
-  explicit AnalyticEstimator(cluster::Cluster cluster, HostThread host = HostThread::kInterpreter)
-      : cluster_(std::move(cluster)), host_(host) {}
+  explicit AnalyticEstimator(cluster::Cluster cluster, HostThread host = HostThread::kInterpreter, const FittedConstants& constants = {})
+      : cluster_(std::move(cluster)), host_(host), python_kernel_us_(constants.python_kernel_us) {}
 
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;
@@ -32,6 +33,7 @@ class AnalyticEstimator : public Estimator {
 
   cluster::Cluster cluster_;
   HostThread host_;
+  double python_kernel_us_;
 };
 
 // Bytes that the op writes: known for matrix products and lookups, for others as much as its largest operand.

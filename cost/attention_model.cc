@@ -16,10 +16,7 @@ constexpr size_t kCoordinates = 4;
 
 // Backward recomputes the scores and forms four gradients: five products where forward has two (techniques.md 4.6).
 constexpr double kBackwardFlops = 2.5;
-// Its efficiency against that of forward at twice the number of heads (it splits the keys, not the queries, and has more work for each
-// block, so that few heads hurt it less). Fitted over 31 backward kernels measured on A100 and B200 (SimuMax, system configurations,
-// Apache-2.0: sdp_bwd), which it leaves a median error of about 10 % (tests/cost/kernel_oracle_test.cc, docs/cost_model.md).
-constexpr double kBackwardEfficiency = 0.82;
+// Backward is as efficient as forward with so many times the heads, but for FittedConstants::attention_backward.
 constexpr int64_t kBackwardHeads = 2;
 // FlashAttention-2 on H100 against the native kernels of its rows: 370 of 530 TFLOP/s at 16384 tokens (arXiv 2407.08608, figure 5; the
 // rows), and 0.74 fitted over 46 training runs (docs/cost_model.md).
@@ -67,8 +64,9 @@ double CausalFlops(const AttentionRow& row) {
 
 }  // namespace
 
-AttentionModel::AttentionModel(const KernelTable& table, cluster::Device device)
+AttentionModel::AttentionModel(const KernelTable& table, cluster::Device device, const FittedConstants& constants)
     : device_(std::move(device)),
+      backward_(constants.attention_backward),
       own_table_(table.device == device_.name),
       architecture_(table.architecture),
       flash2_level_(table.architecture == "hopper" ? kFlash2OnHopper : 1.0),
@@ -76,9 +74,9 @@ AttentionModel::AttentionModel(const KernelTable& table, cluster::Device device)
       high_(kCoordinates, -std::numeric_limits<double>::infinity()) {
   const auto peak = table.peak.find("bf16");
   HELM_CHECK(peak != table.peak.end() && !table.attention_forward.empty(), "a table with attention of bf16");
+  const double level = std::lerp(1.0, table.attention_level, constants.attention_level);
   for (const AttentionRow& row : table.attention_forward) {
-    const double efficiency =
-        table.attention_level * CausalFlops(row) / (static_cast<double>(row.nanoseconds) * 1e-9) / peak->second.value();
+    const double efficiency = level * CausalFlops(row) / (static_cast<double>(row.nanoseconds) * 1e-9) / peak->second.value();
     points_.push_back({Coordinates(row.length, row.batch * row.heads, row.heads / row.kv_heads, row.head_size), std::log(efficiency)});
     for (size_t i = 0; i < kCoordinates; ++i) {
       low_[i] = std::min(low_[i], points_.back().coordinates[i]);
@@ -97,7 +95,7 @@ double AttentionModel::Efficiency(const AttentionShape& shape) const {
   const double level = one_size ? HeadSizeLevel(architecture_, shape.kernel, size) : 1.0;
   const auto log_efficiency = InterpolateScattered(points_, query);
   HELM_CHECK(log_efficiency.has_value(), "a query inside the box has neighbours");
-  return std::exp(*log_efficiency) * level * (shape.backward ? kBackwardEfficiency : 1.0) * KernelLevel(shape);
+  return std::exp(*log_efficiency) * level * (shape.backward ? backward_ : 1.0) * KernelLevel(shape);
 }
 
 double AttentionModel::KernelLevel(const AttentionShape& shape) const {

@@ -11,6 +11,7 @@
 
 #include "cluster/cluster.h"
 #include "core/status.h"
+#include "cost/fitted_constants.h"
 #include "cost/interpolation.h"
 #include "cost/kernel_table.h"
 
@@ -35,7 +36,7 @@ struct AttentionShape {
 class AttentionModel {
  public:
   // `table` has attention rows; it is read once, here.
-  AttentionModel(const KernelTable& table, cluster::Device device);
+  AttentionModel(const KernelTable& table, cluster::Device device, const FittedConstants& constants = {});
 
   Result<double> Seconds(const AttentionShape& shape) const;
   bool own_table() const { return own_table_; }
@@ -45,6 +46,7 @@ class AttentionModel {
   double KernelLevel(const AttentionShape& shape) const;  // against the rows
 
   cluster::Device device_;
+  double backward_;  // FittedConstants::attention_backward
   bool own_table_ = false;
   std::string architecture_;            // of the table
   double flash2_level_ = 1.0;           // its efficiency against the rows'

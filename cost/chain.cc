@@ -132,10 +132,10 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
   }
   if (!cluster.device.is_cpu) {
-    links.push_back(std::make_unique<GpuEstimator>(cluster.device, options.attention));
+    links.push_back(std::make_unique<GpuEstimator>(cluster.device, options.attention, options.constants));
     links.push_back(std::make_unique<CollectiveEstimator>(cluster));
   }
-  links.push_back(std::make_unique<AnalyticEstimator>(cluster, options.host));
+  links.push_back(std::make_unique<AnalyticEstimator>(cluster, options.host, options.constants));
   return std::make_unique<ChainEstimator>(std::move(links), options);
 }
 

@@ -15,6 +15,7 @@
 #include "cost/attention_model.h"
 #include "cost/cost_table.h"
 #include "cost/estimator.h"
+#include "cost/fitted_constants.h"
 
 namespace helm::cost {
 
@@ -27,6 +28,7 @@ struct ChainOptions {
   bool launch_blocking = false;                          // HostCosts::blocking
   bool pipeline_sync = false;                            // HostCosts::waits_for_messages
   AttentionKernel attention = AttentionKernel::kFlash2;  // whose flash attention runs, where no table has it
+  FittedConstants constants;
   auto operator<=>(const ChainOptions&) const = default;
 };
 

@@ -132,13 +132,15 @@ std::optional<AttentionShape> AttentionShapeOf(const ir::OpSignature& op) {
   return shape;
 }
 
-GpuEstimator::GpuEstimator(cluster::Device device, AttentionKernel flash) : device_(std::move(device)), flash_(flash) {
+GpuEstimator::GpuEstimator(cluster::Device device, AttentionKernel flash, const FittedConstants& constants)
+    : device_(std::move(device)), flash_(flash) {
+  device_.sustained_clock *= constants.clock;
   const auto or_general = [this](auto find) {
     const KernelTable* table = find(device_.name, device_.architecture);
     return table != nullptr ? table : find({}, kGeneralArchitecture);
   };
   if (const KernelTable* table = or_general(ProductTablesFor)) products_.emplace(*table, device_);
-  if (const KernelTable* table = or_general(AttentionTableFor)) attention_.emplace(*table, device_);
+  if (const KernelTable* table = or_general(AttentionTableFor)) attention_.emplace(*table, device_, constants);
 }
 
 Result<Estimate> GpuEstimator::EstimateProduct(const ProductShape& shape) const {

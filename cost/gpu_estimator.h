@@ -18,7 +18,7 @@ namespace helm::cost {
 class GpuEstimator : public Estimator {
  public:
   // `flash`: whose kernel runs as `_scaled_dot_product_flash_attention`. REQUIRES: not a CPU.
-  explicit GpuEstimator(cluster::Device device, AttentionKernel flash = AttentionKernel::kFlash2);
+  explicit GpuEstimator(cluster::Device device, AttentionKernel flash = AttentionKernel::kFlash2, const FittedConstants& constants = {});
 
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;

@@ -53,7 +53,8 @@ std::string WhyLost(const Prediction& best, const Prediction& other) {
   const Part& largest =
       *std::max_element(std::begin(kParts), std::end(kParts), [&](const Part& a, const Part& b) { return extra(a) < extra(b); });
   const double slower = other.step_time.seconds() / best.step_time.seconds() - 1;
-  return fmt::format("{:+.1f} %: {} {}", 100 * slower, FormatDuration(extra(largest)), largest.more);
+  const char* tie = IsTie(best, other) ? " (a tie)" : "";
+  return fmt::format("{:+.1f} %: {} {}{}", 100 * slower, FormatDuration(extra(largest)), largest.more, tie);
 }
 
 std::vector<Decision> DifferentDecisions(const ir::Plan& first, const ir::Plan& second) {
@@ -68,7 +69,17 @@ std::vector<Decision> DifferentDecisions(const ir::Plan& first, const ir::Plan& 
   return decisions;
 }
 
-std::string SideBySide(const NamedPrediction& first, const NamedPrediction& second) {
+namespace {
+
+std::string TieText(const Prediction& first, const Prediction& second, Compared compared) {
+  if (!IsTie(first, second, compared)) return "";
+  return fmt::format("a tie: the two differ by less than HELM's predictions {} (docs/validation.md, bands)\n",
+                     compared == Compared::kSameMachine ? "of two strategies of one run do" : "do");
+}
+
+}  // namespace
+
+std::string SideBySide(const NamedPrediction& first, const NamedPrediction& second, Compared compared) {
   const Prediction &a = first.prediction, &b = second.prediction;
   const auto seconds = [](Duration duration) { return duration.seconds(); };
   std::string text = Line("", first.name, second.name, "second");
@@ -86,7 +97,7 @@ std::string SideBySide(const NamedPrediction& first, const NamedPrediction& seco
   for (const NamedPrediction* named : {&first, &second}) {
     if (!named->prediction.fits) text += fmt::format("{} DOES NOT FIT\n", named->name);
   }
-  return text;
+  return text + TieText(a, b, compared);
 }
 
 }  // namespace helm::planner

@@ -11,7 +11,7 @@
 
 namespace helm::planner {
 
-// What costs the loser most against the best, in words: "+12.3 %: 40 ms more bubble".
+// What costs the loser most against the best, in words: "+12.3 %: 40 ms more bubble"; with "(a tie)" where the two are one.
 std::string WhyLost(const Prediction& best, const Prediction& other);
 
 struct Decision {
@@ -25,7 +25,7 @@ struct NamedPrediction {
   std::string name;
   Prediction prediction;
 };
-// A table: step time, memory, and the parts of the time, of both and by how much the second differs.
-std::string SideBySide(const NamedPrediction& first, const NamedPrediction& second);
+// A table: step time, memory, and the parts of the time, of both and by how much the second differs; whether they are a tie.
+std::string SideBySide(const NamedPrediction& first, const NamedPrediction& second, Compared compared);
 
 }  // namespace helm::planner

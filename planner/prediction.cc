@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "cost/error_bands.h"
 
 namespace helm::planner {
 namespace {
@@ -21,6 +22,15 @@ std::string Bar(double share) {
 std::string Share(Duration part, Duration whole) {
   const double fraction = whole.picoseconds() > 0 ? part.seconds() / whole.seconds() : 0;
   return fmt::format("{} ({:.1f} %)", FormatDuration(part), 100 * fraction);
+}
+
+std::optional<StepTimeBand> BandFor(Duration step_time, const ir::Workload& workload, const cluster::Cluster& cluster,
+                                    const sim::SourceShares& sources) {
+  const bool quantized = workload.quantization != ir::Quantization::kNone;
+  const cost::ErrorBand* band = cost::BandOf(cost::BuiltInErrorBands(), cost::RunKindsOf(cluster.device, quantized, sources.measured));
+  if (band == nullptr) return std::nullopt;
+  return StepTimeBand{Duration::Seconds(step_time.seconds() * band->low), Duration::Seconds(step_time.seconds() * band->high), band->kind,
+                      band->rows, band->sources};
 }
 
 }  // namespace
@@ -40,6 +50,7 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
   prediction.peak = simulation.peak;
   prediction.breakdown = simulation.breakdown;
   prediction.sources = simulation.shares;
+  prediction.band = BandFor(prediction.step_time, workload, cluster, prediction.sources);
   const double devices = static_cast<double>(cluster.devices_used);
   const double tokens = static_cast<double>(workload.global_batch * workload.sequence_length);
   prediction.tokens_per_second_per_device = tokens / simulation.makespan.seconds() / devices;
@@ -49,6 +60,21 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
     prediction.model_flops_utilization = flops.count() / (simulation.makespan.seconds() * devices * peak->second.value());
   }
   return prediction;
+}
+
+std::optional<std::pair<double, double>> BandSecondsOf(const Prediction& prediction) {
+  if (!prediction.band) return std::nullopt;
+  return std::pair(prediction.band->low.seconds(), prediction.band->high.seconds());
+}
+
+bool IsTie(const Prediction& first, const Prediction& second, Compared compared) {
+  if (!first.band || !second.band) return false;
+  const bool published = first.band->kind != cost::kMeasuredRuns && second.band->kind != cost::kMeasuredRuns;
+  const bool possible = first.step_time.picoseconds() > 0 && second.step_time.picoseconds() > 0;
+  if (compared == Compared::kSameMachine && published && possible) {
+    return cost::IsTie(cost::BuiltInErrorBands(), first.step_time.seconds(), second.step_time.seconds());
+  }
+  return first.band->low <= second.band->high && second.band->low <= first.band->high;
 }
 
 nlohmann::ordered_json MemoryJson(const Prediction& prediction, nlohmann::ordered_json by_category) {
@@ -75,7 +101,9 @@ nlohmann::ordered_json ToJson(const Prediction& prediction) {
   nlohmann::ordered_json json;
   json["fits"] = prediction.fits;
   json["step_time_s"] = prediction.step_time.seconds();
-  json["step_time_band_s"] = nullptr;  // no validation table for this kind of run yet: an invented band would be worse than none
+  // null: nobody has published runs of the kind; an invented band would be worse than none.
+  const std::optional<StepTimeBand>& band = prediction.band;
+  json["step_time_band_s"] = band ? nlohmann::ordered_json({band->low.seconds(), band->high.seconds()}) : nlohmann::ordered_json();
   json["tokens_per_s_per_gpu"] = prediction.tokens_per_second_per_device;
   json["model_flops_utilization"] =
       prediction.model_flops_utilization ? nlohmann::ordered_json(*prediction.model_flops_utilization) : nlohmann::ordered_json();
@@ -88,6 +116,7 @@ nlohmann::ordered_json ToJson(const Prediction& prediction) {
   json["sources"] = {{"measured", prediction.sources.measured},
                      {"interpolated", prediction.sources.interpolated},
                      {"analytic", prediction.sources.analytic}};
+  if (band) json["step_time_band_from"] = {{"kind", band->kind}, {"rows", band->rows}, {"sources", band->sources}};
   return json;
 }
 
@@ -104,6 +133,10 @@ std::string ToText(const Prediction& prediction) {
   std::string text =
       fmt::format("step time      {}, {:.0f} tokens/s per device", FormatDuration(step), prediction.tokens_per_second_per_device);
   if (prediction.model_flops_utilization) text += fmt::format(", MFU {:.1f} %", 100 * *prediction.model_flops_utilization);
+  if (prediction.band) {
+    text += fmt::format("\n               {} to {} for four of five runs (by {} of {} sources, {})", FormatDuration(prediction.band->low),
+                        FormatDuration(prediction.band->high), prediction.band->rows, prediction.band->sources, prediction.band->kind);
+  }
   text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
                       FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");
   if (prediction.memory_bytes_reserved) {

@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -16,9 +17,17 @@
 
 namespace helm::planner {
 
+// Between which times the step probably takes, judged by how far off predictions of such runs were (cost/error_bands.h).
+struct StepTimeBand {
+  Duration low, high;
+  std::string kind;  // of run
+  int64_t rows = 0, sources = 0;
+};
+
 struct Prediction {
   bool fits = true;
   Duration step_time;
+  std::optional<StepTimeBand> band;  // none where nobody has published runs of the kind
   double tokens_per_second_per_device = 0;
   std::optional<double> model_flops_utilization;  // none when the device's peak is not known
   Bytes memory_bytes_peak;                        // allocated, of one rank
@@ -36,6 +45,15 @@ Bytes MemoryCapacity(const cluster::Cluster& cluster, double fraction);
 
 Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelSpec& model, const ir::Workload& workload,
                           const cluster::Cluster& cluster, double memory_fraction);
+
+// Low and high end of the band.
+std::optional<std::pair<double, double>> BandSecondsOf(const Prediction& prediction);
+
+// `kSameMachine`: the two differ in the strategy alone, so that most of their errors is common to both.
+enum class Compared : uint8_t { kSameMachine, kDifferent };
+// True where HELM cannot say which of the two is faster: the predicted ratio is within the error of such ratios (the same machine,
+// published runs), or else the bands overlap. False where there are no bands.
+bool IsTie(const Prediction& first, const Prediction& second, Compared compared = Compared::kSameMachine);
 
 nlohmann::ordered_json ToJson(const Prediction& prediction);
 // For the plan file.

@@ -36,6 +36,15 @@ std::string RunnersUp(const SearchResult& result, size_t count) {
   return text;
 }
 
+// How many of the others HELM cannot tell from the best: measuring them is what decides.
+std::string Ties(const SearchResult& result) {
+  const Prediction& best = result.ranked.front().prediction;
+  const auto tied = [&](const Candidate& candidate) { return IsTie(best, candidate.prediction); };
+  const auto ties = std::count_if(result.ranked.begin() + 1, result.ranked.end(), tied);
+  return ties == 0 ? ""
+                   : fmt::format("ties           {} of the others are within the error of predicted ratios: a tie with the best\n", ties);
+}
+
 std::string Pareto(const SearchResult& result) {
   std::string text = "time against memory (no other plan is both faster and smaller)\n";
   for (size_t i = 0; i < std::min(result.pareto.size(), kParetoShown); ++i) text += "  " + Row(result.ranked[result.pareto[i]]) + "\n";
@@ -112,6 +121,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   } else {
     text += RunnersUp(result, kRunnersUpShown);
   }
+  text += Ties(result);
   text += Pareto(result);
   if (!options.plan_path.empty()) text += Next(config, options.plan_path);
   return text;
@@ -122,7 +132,10 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
   json["schema_version"] = kSchemaVersion;
   json["best"] = CandidateJson(result.ranked.front());
   json["runners_up"] = nlohmann::ordered_json::array();
-  for (size_t i = 1; i < result.ranked.size(); ++i) json["runners_up"].push_back(CandidateJson(result.ranked[i]));
+  for (size_t i = 1; i < result.ranked.size(); ++i) {
+    json["runners_up"].push_back(CandidateJson(result.ranked[i]));
+    json["runners_up"].back()["tie"] = IsTie(result.ranked.front().prediction, result.ranked[i].prediction);
+  }
   json["pareto"] = nlohmann::ordered_json::array();
   for (size_t index : result.pareto) json["pareto"].push_back(CandidateJson(result.ranked[index]));
   // All that was not dropped by an admissible bound was simulated, so the best found is the bound; unknown when the search was cut short.

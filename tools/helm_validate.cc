@@ -8,6 +8,7 @@
 #include "cluster/machine_facts.h"
 #include "core/file.h"
 #include "core/preset.h"
+#include "core/text.h"
 #include "tools/command_line.h"
 #include "tools/terminal.h"
 #include "tools/validation_predictor.h"
@@ -19,6 +20,7 @@ namespace {
 struct Arguments {
   std::vector<std::string> suites;
   std::vector<std::string> cost_tables;
+  std::vector<std::string> constants;  // NAME=VALUE
   std::string only;
   std::string explain;
   std::string html;
@@ -49,10 +51,22 @@ Result<config::ConfigContext> MakeContext() {
   return context;
 }
 
+Result<cost::FittedConstants> ReadConstants(const std::vector<std::string>& texts) {
+  cost::FittedConstants constants;
+  for (const std::string& text : texts) {
+    const size_t sign = text.find('=');
+    const auto value = sign == std::string::npos ? std::nullopt : ParseDouble(text.substr(sign + 1));
+    if (!value) return InvalidError(fmt::format("error: --constant {}: not of the form NAME=NUMBER", text));
+    HELM_RETURN_IF_ERROR(cost::SetFittedConstant(text.substr(0, sign), *value, constants));
+  }
+  return constants;
+}
+
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const std::vector<validation::Row> rows, ReadRows(arguments));
   HELM_ASSIGN_OR_RETURN(const config::ConfigContext context, MakeContext());
-  HELM_ASSIGN_OR_RETURN(const auto make_predictor, tools::MakeValidationPredictorFactory(arguments.cost_tables));
+  HELM_ASSIGN_OR_RETURN(const cost::FittedConstants constants, ReadConstants(arguments.constants));
+  HELM_ASSIGN_OR_RETURN(const auto make_predictor, tools::MakeValidationPredictorFactory(arguments.cost_tables, constants));
   tools::Progress progress("predicting");
   const validation::ValidateOptions options{.jobs = arguments.jobs,
                                             .progress = [&progress](int64_t done, int64_t total) { progress.Update(done, total, ""); }};
@@ -80,6 +94,7 @@ int main(int argc, char** argv) {
   app.add_option("--explain", arguments.explain, "the row with this id alone: what is known, what is predicted, where time and memory go");
   app.add_option("--html", arguments.html, "write a page with pictures");
   app.add_option("--cost-table", arguments.cost_tables, "measured costs (helm-profile); used for the rows of its device; may be repeated");
+  app.add_option("--constant", arguments.constants, "NAME=NUMBER: replaces a fitted constant, to see what rests on it; may be repeated");
   app.add_option("--jobs", arguments.jobs, "threads; the result does not depend on them")->check(CLI::Range(1, 1024));
   app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;

@@ -60,7 +60,9 @@ Status Compare(const ir::Plan& first, const ir::Plan& second, const std::string&
   const bool alike = first.cluster == second.cluster && first.cost_tables == second.cost_tables;
   HELM_ASSIGN_OR_RETURN(const planner::Prediction a, Predict(first, /*quiet=*/false));
   HELM_ASSIGN_OR_RETURN(const planner::Prediction b, Predict(second, alike));
-  PrintResult(DecisionsText(first, second) + "\n" + planner::SideBySide({first_name, a}, {second_name, b}));
+  const bool same_run = alike && first.model == second.model && first.workload == second.workload && first.software == second.software;
+  const planner::Compared compared = same_run ? planner::Compared::kSameMachine : planner::Compared::kDifferent;
+  PrintResult(DecisionsText(first, second) + "\n" + planner::SideBySide({first_name, a}, {second_name, b}, compared));
   return OkStatus();
 }
 
@@ -140,9 +142,11 @@ Status WhyNot(const Arguments& arguments) {
     why = fmt::format("it does not fit: it needs {} of {} per rank", FormatBytes(found.memory_bytes_peak),
                       FormatBytes(found.memory_bytes_capacity));
   } else if (found.step_time <= best.step_time) {
-    why = fmt::format("nothing speaks against it: it is {:.1f} % faster", 100 * (1 - found.step_time.seconds() / best.step_time.seconds()));
+    why = fmt::format("nothing speaks against it: it is {:.1f} % faster{}",
+                      100 * (1 - found.step_time.seconds() / best.step_time.seconds()), planner::IsTie(best, found) ? " (a tie)" : "");
   }
-  PrintResult(asked + fmt::format("why not        {}\n\n", why) + planner::SideBySide({"plan", best}, {"asked", found}));
+  PrintResult(asked + fmt::format("why not        {}\n\n", why) +
+              planner::SideBySide({"plan", best}, {"asked", found}, planner::Compared::kSameMachine));
   return OkStatus();
 }
 

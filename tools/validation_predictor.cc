@@ -8,6 +8,7 @@
 
 #include "cluster/cluster_reader.h"
 #include "cost/chain.h"
+#include "cost/error_bands.h"
 #include "model/supported.h"
 #include "planner/evaluate.h"
 #include "planner/space.h"
@@ -23,11 +24,14 @@ validation::Prediction::Memory OfStages(const std::vector<Bytes>& bytes) {
 // One thread's: prices are remembered, so rows of one cluster share a book.
 class RowPredictor {
  public:
-  explicit RowPredictor(std::shared_ptr<const std::vector<cost::CostTable>> tables) : tables_(std::move(tables)) {}
+  RowPredictor(std::shared_ptr<const std::vector<cost::CostTable>> tables, const cost::FittedConstants& constants)
+      : tables_(std::move(tables)), constants_(constants) {}
 
   Result<validation::Prediction> operator()(const config::RunConfig& config, bool all_memory) {
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
-    HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, cost::ChainOptionsOf(config.software)));
+    cost::ChainOptions chain = cost::ChainOptionsOf(config.software);
+    chain.constants = constants_;
+    HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, chain));
     const planner::EvaluateOptions options{
         .record_timeline = false, .form = planner::StepForm::kComposed, .engine = sim::Engine::kStatic, .replay_allocator = all_memory};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
@@ -40,6 +44,10 @@ class RowPredictor {
       for (size_t c = 0; c < total.size(); ++c) total[c] += planner::OutsideMemoryOf(evaluation.step, c, config.cluster).total();
       prediction.total = OfStages(total);
     }
+    const bool quantized = config.workload.quantization != ir::Quantization::kNone;
+    const auto kinds = cost::RunKindsOf(config.cluster.device, quantized, evaluation.prediction.sources.measured);
+    if (!kinds.empty()) prediction.run_kind = kinds.front();
+    prediction.step_time_band_s = planner::BandSecondsOf(evaluation.prediction);
     prediction.document = planner::ToJson(evaluation.prediction);
     prediction.not_modelled = evaluation.not_modelled;
     prediction.written_out_because = evaluation.written_out_because;
@@ -66,19 +74,21 @@ class RowPredictor {
   }
 
   std::shared_ptr<const std::vector<cost::CostTable>> tables_;
+  cost::FittedConstants constants_;
   std::map<std::pair<std::string, cost::ChainOptions>, Pricing> pricings_;  // by cluster and what runs on it
 };
 
 }  // namespace
 
-Result<validation::PredictorFactory> MakeValidationPredictorFactory(const std::vector<std::string>& cost_tables) {
+Result<validation::PredictorFactory> MakeValidationPredictorFactory(const std::vector<std::string>& cost_tables,
+                                                                    const cost::FittedConstants& constants) {
   const auto tables = std::make_shared<std::vector<cost::CostTable>>();
   for (const std::string& path : cost_tables) {
     HELM_ASSIGN_OR_RETURN(auto table, cost::ReadCostTable(path));
     tables->push_back(std::move(table));
   }
-  return validation::PredictorFactory([tables]() -> Result<validation::Predictor> {
-    const auto predictor = std::make_shared<RowPredictor>(tables);
+  return validation::PredictorFactory([tables, constants]() -> Result<validation::Predictor> {
+    const auto predictor = std::make_shared<RowPredictor>(tables, constants);
     return validation::Predictor(
         [predictor](const config::RunConfig& config, bool all_memory) { return (*predictor)(config, all_memory); });
   });

@@ -20,7 +20,8 @@ Json MeasuredToJson(const Row& row) {
   return json;
 }
 
-Json RowToJson(const Row& row, const Outcome& outcome) {
+// `group`: the same for rows that differ only in the strategy.
+Json RowToJson(const Row& row, const Outcome& outcome, size_t group) {
   Json error;
   error["step_time"] = outcome.step_time_error ? Json(*outcome.step_time_error) : Json();
   error["peak_memory"] = outcome.memory_errors.empty() ? Json() : Json(outcome.memory_errors.front().error);
@@ -29,6 +30,9 @@ Json RowToJson(const Row& row, const Outcome& outcome) {
                {"predicted", outcome.prediction->document},
                {"measured", MeasuredToJson(row)},
                {"error", error}};
+  json["kind"] = outcome.prediction->run_kind;
+  json["group"] = group;
+  json["strategy"] = ToJson(row.strategy);
   if (!outcome.notes.empty()) json["notes"] = outcome.notes;
   return json;
 }
@@ -38,10 +42,11 @@ Json RowToJson(const Row& row, const Outcome& outcome) {
 Json RenderJson(const std::vector<Row>& rows, const std::vector<Outcome>& outcomes) {
   Json predicted = Json::array();
   Json skipped = Json::array();
+  std::map<std::string, size_t> groups;  // by key, numbered as they first occur
   for (const Outcome& outcome : outcomes) {
     const Row& row = rows[outcome.row];
     if (outcome.prediction) {
-      predicted.push_back(RowToJson(row, outcome));
+      predicted.push_back(RowToJson(row, outcome, groups.try_emplace(GroupKey(row), groups.size()).first->second));
     } else {
       skipped.push_back({{"id", row.id}, {"source", row.source}, {"reason", outcome.reason}});
     }

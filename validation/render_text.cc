@@ -19,12 +19,14 @@ std::string Line(const std::string& source, const Summary& summary) {
   const ErrorStatistics& time = summary.step_time;
   const auto or_dash = [](bool known, const std::string& text) { return known ? text : std::string("-"); };
   const bool timed = time.count > 0;
-  return fmt::format("{:<26} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}\n", source, summary.complete, summary.predicted,
-                     or_dash(timed, Percent(time.mape)), or_dash(timed, Percent(time.median)), or_dash(timed, Percent(time.p90)),
-                     or_dash(timed, Percent(time.worst)), or_dash(timed, Signed(time.bias)),
-                     or_dash(summary.order.pairs > 0, fmt::format("{:.1f}", 100 * summary.order.share())),
-                     or_dash(summary.regret.groups > 0, Percent(summary.regret.mean)),
-                     or_dash(summary.regret.groups > 0, Percent(summary.regret.max)));
+  return fmt::format(
+      "{:<26} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8} {:>7}\n", source, summary.complete, summary.predicted,
+      or_dash(timed, Percent(time.mape)), or_dash(timed, Percent(time.median)), or_dash(timed, Percent(time.p90)),
+      or_dash(timed, Percent(time.worst)), or_dash(timed, Signed(time.bias)),
+      or_dash(summary.order.pairs > 0, fmt::format("{:.1f}", 100 * summary.order.share())),
+      or_dash(summary.regret.groups > 0, Percent(summary.regret.mean)), or_dash(summary.regret.groups > 0, Percent(summary.regret.max)),
+      or_dash(timed,
+              fmt::format("{:.1f}", 100.0 * static_cast<double>(summary.in_band) / static_cast<double>(std::max<int64_t>(time.count, 1)))));
 }
 
 std::string MemoryLines(const std::vector<std::pair<std::string, Summary>>& sources, const Summary& total) {
@@ -101,8 +103,8 @@ std::string RenderText(const std::vector<Row>& rows, const std::vector<Outcome>&
   const auto sources = SummariesBySource(rows, outcomes);
   std::string text = fmt::format(
       "step time, error in %; order: share of pairs of strategies ranked right; regret of the strategy HELM would pick\n"
-      "{:<26} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8}\n",
-      "source", "rows", "predicted", "mape", "median", "p90", "worst", "bias", "order", "regret", "max");
+      "{:<26} {:>5} {:>9} {:>8} {:>8} {:>8} {:>8} {:>8} {:>7} {:>8} {:>8} {:>7}\n",
+      "source", "rows", "predicted", "mape", "median", "p90", "worst", "bias", "order", "regret", "max", "in band");
   for (const auto& [source, summary] : sources) text += Line(source, summary);
   text += Line("all", total);
   text += MeanOverSources(sources);

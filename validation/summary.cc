@@ -78,6 +78,12 @@ Json ToJson(const ErrorStatistics& statistics) {
           {"worst", statistics.worst}, {"bias", statistics.bias},     {"count", statistics.count}};
 }
 
+bool IsInBand(const Row& row, const Outcome& outcome) {
+  if (!outcome.step_time_error || !outcome.prediction->step_time_band_s) return false;
+  const auto& [low, high] = *outcome.prediction->step_time_band_s;
+  return low <= *row.measured.step_time_s && *row.measured.step_time_s <= high;
+}
+
 void Erase(Json& object, const char* key) {
   if (object.is_object()) object.erase(key);
 }
@@ -118,6 +124,7 @@ Summary Summarise(const std::vector<Row>& rows, const std::vector<Outcome>& outc
     summary.predicted += outcome.prediction ? 1 : 0;
     if (!outcome.prediction) ++reasons[outcome.reason];
     if (outcome.step_time_error) time.push_back(*outcome.step_time_error);
+    summary.in_band += IsInBand(rows[outcome.row], outcome) ? 1 : 0;
     for (const MemoryError& error : outcome.memory_errors) memory[static_cast<size_t>(error.kind)].push_back(error.error);
   }
   summary.skipped.assign(reasons.begin(), reasons.end());
@@ -160,7 +167,8 @@ Json ToJson(const Summary& summary) {
           {"step_time", ToJson(summary.step_time)},
           {"order", {{"share", summary.order.share()}, {"pairs", summary.order.pairs}}},
           {"regret", {{"mean", summary.regret.mean}, {"max", summary.regret.max}, {"groups", summary.regret.groups}}},
-          {"peak_memory", memory}};
+          {"peak_memory", memory},
+          {"in_band", summary.in_band}};
 }
 
 }  // namespace helm::validation

@@ -37,6 +37,7 @@ struct Summary {
   int64_t rows = 0, complete = 0, predicted = 0;
   std::vector<std::pair<std::string, int64_t>> skipped;  // by count, then by reason
   ErrorStatistics step_time;
+  int64_t in_band = 0;  // of the step times: within the prediction's band
   Order order;
   Regret regret;
   ErrorStatistics memory[kMemoryKinds];

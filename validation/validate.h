@@ -7,6 +7,7 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -19,6 +20,8 @@ namespace helm::validation {
 
 struct Prediction {
   double step_time_s = 0;
+  std::string run_kind;  // the narrowest kind of run that its error may depend on (cost/error_bands.h); empty: none
+  std::optional<std::pair<double, double>> step_time_band_s;  // between which the step probably takes; none where nothing is known
   // Bytes of the first stage, the last, and the fullest rank; reserved and total only where they were asked for.
   struct Memory {
     double first = 0, last = 0, fullest = 0;

@@ -44,7 +44,7 @@ TEST(PlanDifference, NamesDecisionsThatDiffer) {
 }
 
 TEST(PlanDifference, SideBySideHasEveryPart) {
-  const std::string text = SideBySide({"a", Takes(90, 10)}, {"b", Takes(95, 30)});
+  const std::string text = SideBySide({"a", Takes(90, 10)}, {"b", Takes(95, 30)}, Compared::kSameMachine);
   for (const char* part : {"step time", "+25.0 %", "peak memory", "compute", "exposed communication", "bubble", "+200.0 %", "optimizer",
                            "launching", "a DOES NOT FIT", "b DOES NOT FIT"}) {
     EXPECT_THAT(text, testing::HasSubstr(part));
