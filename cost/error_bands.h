@@ -2,7 +2,8 @@
 // band that holds the time of four runs of five of a source that HELM has not seen, and which two predictions are a tie.
 //
 // Compiled in from traces/errors/error_bands.json, which scripts/leave_one_out.py makes: ratios measured / predicted with the fitted
-// constants refitted without the source of the row, each source with the same weight. Not a bound: one run of five lies outside.
+// constants refitted without the source of the row, a source counting as the root of the number of its rows. Not a bound: one run of five
+// lies outside.
 #pragma once
 
 #include <optional>

@@ -134,8 +134,9 @@ std::string ToText(const Prediction& prediction) {
       fmt::format("step time      {}, {:.0f} tokens/s per device", FormatDuration(step), prediction.tokens_per_second_per_device);
   if (prediction.model_flops_utilization) text += fmt::format(", MFU {:.1f} %", 100 * *prediction.model_flops_utilization);
   if (prediction.band) {
-    text += fmt::format("\n               {} to {} for four of five runs (by {} of {} sources, {})", FormatDuration(prediction.band->low),
-                        FormatDuration(prediction.band->high), prediction.band->rows, prediction.band->sources, prediction.band->kind);
+    text +=
+        fmt::format("\n               {} to {} for four of five runs (by {} rows of {} sources, {})", FormatDuration(prediction.band->low),
+                    FormatDuration(prediction.band->high), prediction.band->rows, prediction.band->sources, prediction.band->kind);
   }
   text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
                       FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");

@@ -6,15 +6,16 @@
 
 How. helm-validate predicts all rows at several values of each fitted constant (helm-validate --constant, cost/fitted_constants.h); between
 them the logarithm of a prediction is interpolated, and constants are taken to act independently. A fit minimises the mean over sources of the
-mean |log(measured / predicted)| of their rows: each source has the same weight, and a bad run pulls no more than its share. What was fitted
-on kernels that SimuMax measured (attention's level and backward) is not refitted on rows: without simumax_b200 there is no level (0), and
-backward has the efficiency of FlashAttention-2's publication (arXiv 2307.08691: 63 % of the peak against 73 %).
+mean |log(measured / predicted)| of their rows, none of which counts as more than 0.2: each source has the same weight, and rows that are far off,
+which they are for other reasons, do not pull. The clocks are fitted on rows that hardly follow the host's cost, that cost on rows that mostly do.
+What was fitted on kernels that SimuMax measured (attention's level and backward) is not refitted on rows: without simumax_b200 there is no
+level (0), and backward has the efficiency of FlashAttention-2's publication (arXiv 2307.08691: 63 % of the peak against 73 %).
 A GPU generation all of whose runs are of the source left out takes the clock of Hopper, whose factor before the fit is that of
 configs/gpus/ (0.85): its clock is not known then.
 
-Bands: quantiles of measured / predicted, predicted without the row's source; rows weighted so that each source counts the same. By kind of
+Bands: quantiles of measured / predicted, predicted without the row's source; a source counts as the root of the number of its rows. By kind of
 run (step_time_band_from, cost/error_bands.h) where the kind has rows of two sources at least, and 20 rows. The ratio of two predictions:
-pairs of rows that differ only in the strategy; the factor holds 80 % of |log(ratio measured / ratio predicted)|.
+pairs of rows that differ only in the strategy, all sources counting the same, since pairs of one group depend on each other; the factor holds 80 % of |log(ratio measured / ratio predicted)|.
 
 Needs nothing but Python. Takes as long as five runs of helm-validate.
 """
@@ -33,6 +34,8 @@ GRID = {"clock": [0.85, 1.0, 1.1], "python_kernel_us": [30.0, 46.0, 65.0]}
 OF_KERNELS = {"simumax_b200": {"attention_level": 0.0, "attention_backward": 63 / 73}}
 HOPPER_CLOCK = 0.85
 CLOCKS = {"ampere": 0.90, "hopper": 0.85, "blackwell": 0.72}  # of the SXM parts, configs/gpus/
+LOSS_MOST = 0.2  # a row that is further off is so for another reason than these constants, and pulls no more
+HOST_SHARE_OF_CLOCK, HOST_SHARE_OF_HOST = 0.1, 0.5  # which rows show the one and the other
 SHARE_OUTSIDE = 0.1  # at either end of a band
 ROWS_LEAST, SOURCES_LEAST = 20, 2
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
@@ -105,8 +108,21 @@ def log_ratio(row, constants, without=None):
 def loss(rows, constants):
     by_source = collections.defaultdict(list)
     for row in rows:
-        by_source[row.source].append(abs(log_ratio(row, constants)))
-    return sum(sum(errors) / len(errors) for errors in by_source.values()) / len(by_source)
+        by_source[row.source].append(min(abs(log_ratio(row, constants)), LOSS_MOST))
+    return sum(sum(errors) / len(errors) for errors in by_source.values()) / max(len(by_source), 1)
+
+
+def host_share(row):
+    """How much of the step follows the host's cost: d log(predicted) / d log(python_kernel_us), upwards."""
+    return shift(row, "python_kernel_us", GRID["python_kernel_us"][2]) / math.log(GRID["python_kernel_us"][2] / GRID["python_kernel_us"][1])
+
+
+def shows_clock(row):
+    return host_share(row) < HOST_SHARE_OF_CLOCK
+
+
+def shows_host(row):
+    return host_share(row) > HOST_SHARE_OF_HOST
 
 
 def candidates(name):
@@ -116,16 +132,17 @@ def candidates(name):
 
 def fit(rows):
     """Coordinate descent from the constants as they are; a few rounds, since they hardly act on each other."""
-    architectures = sorted({row.architecture for row in rows})
+    architectures = sorted({row.architecture for row in rows if shows_clock(row)})
     constants = {"clock": {architecture: 1.0 for architecture in architectures}, "python_kernel_us": GRID["python_kernel_us"][1]}
+    launched = [row for row in rows if shows_host(row)]
     for _ in range(3):
         for architecture in architectures:
-            part = [row for row in rows if row.architecture == architecture]
+            part = [row for row in rows if row.architecture == architecture and shows_clock(row)]
             def with_clock(value, architecture=architecture):
                 return dict(constants, clock=dict(constants["clock"], **{architecture: value}))
             best = min(candidates("clock"), key=lambda value: loss(part, with_clock(value)))
             constants = with_clock(best)
-        best = min(candidates("python_kernel_us"), key=lambda value: loss(rows, dict(constants, python_kernel_us=value)))
+        best = min(candidates("python_kernel_us"), key=lambda value: loss(launched, dict(constants, python_kernel_us=value)))
         constants = dict(constants, python_kernel_us=best)
     return constants
 
@@ -155,10 +172,10 @@ def quantile(weighted, share):
     return max(value for value, _ in weighted)
 
 
-def weighted_by_source(pairs):
-    """[(source, value)] -> [(value, weight)], each source with weight 1."""
+def weighted_by_source(pairs, power):
+    """[(source, value)] -> [(value, weight)]: 0.5: a source counts as the root of the number of its values; 1: all sources count the same."""
     counts = collections.Counter(source for source, _ in pairs)
-    return [(value, 1 / counts[source]) for source, value in pairs]
+    return [(value, counts[source] ** -power) for source, value in pairs]
 
 
 def bands_of(outside):
@@ -172,7 +189,7 @@ def bands_of(outside):
         sources = {source for source, _ in pairs}
         if kind != "all" and (len(pairs) < ROWS_LEAST or len(sources) < SOURCES_LEAST):
             continue
-        weighted = weighted_by_source(pairs)
+        weighted = weighted_by_source(pairs, 0.5)
         low, high = quantile(weighted, SHARE_OUTSIDE), quantile(weighted, 1 - SHARE_OUTSIDE)
         bands.append({"kind": kind, "rows": len(pairs), "sources": len(sources), "low": round(math.exp(low), 3), "high": round(math.exp(high), 3)})
     return bands
@@ -239,7 +256,7 @@ def main():
     print(table)
     bands = bands_of(outside) + [measured_band()]
     pairs = pair_errors(outside)
-    factor = math.exp(quantile(weighted_by_source(pairs), 1 - 2 * SHARE_OUTSIDE))
+    factor = math.exp(quantile(weighted_by_source(pairs, 1.0), 1 - 2 * SHARE_OUTSIDE))
     print("\n| kind of run | rows | sources | measured / predicted |\n|---|---|---|---|")
     for band in bands:
         print(f"| {band['kind']} | {band['rows']} | {band['sources']} | {band['low']:.2f} to {band['high']:.2f} |")

@@ -51,5 +51,35 @@ TEST(PlanDifference, SideBySideHasEveryPart) {
   }
 }
 
+Prediction WithBand(double milliseconds, const char* kind) {
+  Prediction prediction = Takes(milliseconds, 0);
+  prediction.band = StepTimeBand{Duration::Milliseconds(0.8 * milliseconds), Duration::Milliseconds(1.2 * milliseconds), kind, 100, 5};
+  return prediction;
+}
+
+// On one machine the error of the ratio decides, which is above 1 % and below 60 %; otherwise, and for costs that were measured, whether
+// the bands overlap: 80 to 120 ms and 112 to 168 ms do, 128 to 192 ms do not.
+TEST(PlanDifference, SaysWhatIsATie) {
+  const Prediction first = WithBand(100, "hopper");
+  EXPECT_TRUE(IsTie(first, WithBand(101, "hopper")));
+  EXPECT_FALSE(IsTie(first, WithBand(160, "hopper")));
+  EXPECT_TRUE(IsTie(first, WithBand(140, "hopper"), Compared::kDifferent));
+  EXPECT_FALSE(IsTie(first, WithBand(160, "hopper"), Compared::kDifferent));
+  EXPECT_TRUE(IsTie(WithBand(100, "measured"), WithBand(140, "measured")));
+  EXPECT_FALSE(IsTie(Takes(100, 0), Takes(100, 0)));  // no bands: nothing is known
+  EXPECT_THAT(WhyLost(first, WithBand(101, "hopper")), testing::EndsWith("(a tie)"));
+  EXPECT_THAT(SideBySide({"a", first}, {"b", WithBand(101, "hopper")}, Compared::kSameMachine), testing::HasSubstr("a tie: "));
+  EXPECT_THAT(SideBySide({"a", first}, {"b", WithBand(160, "hopper")}, Compared::kSameMachine), testing::Not(testing::HasSubstr("tie")));
+}
+
+TEST(PlanDifference, APredictionSaysItsBand) {
+  const Prediction prediction = WithBand(100, "hopper");
+  const auto json = ToJson(prediction);
+  EXPECT_EQ(json["step_time_band_s"], nlohmann::ordered_json({0.08, 0.12}));
+  EXPECT_EQ(json["step_time_band_from"], nlohmann::ordered_json({{"kind", "hopper"}, {"rows", 100}, {"sources", 5}}));
+  EXPECT_THAT(ToText(prediction), testing::HasSubstr("80.00 ms to 120.00 ms for four of five runs (by 100 rows of 5 sources, hopper)"));
+  EXPECT_TRUE(ToJson(Takes(100, 0))["step_time_band_s"].is_null());
+}
+
 }  // namespace
 }  // namespace helm::planner

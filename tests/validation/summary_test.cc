@@ -51,6 +51,16 @@ TEST(Summary, OrderAndRegretOfOneGroup) {
 }
 
 // A row of other software is another group; the same strategy on another day is no pair; a tie in the prediction is not in order.
+// Measured 1 and 2 s; a band of 0.9 to 1.1 s holds the first, none of the second's is known.
+TEST(Summary, CountsStepTimesWithinTheirBands) {
+  const std::vector<Row> rows = {MakeRow("a", "{tensor: 1}", 1.0), MakeRow("b", "{tensor: 2}", 2.0)};
+  std::vector<Outcome> outcomes = {MakeOutcome(0, 1.0, 1.0), MakeOutcome(1, 2.0, 2.0)};
+  outcomes[0].prediction->step_time_band_s = {0.9, 1.1};
+  EXPECT_EQ(Summarise(rows, outcomes).in_band, 1);
+  outcomes[1].prediction->step_time_band_s = {2.1, 2.5};
+  EXPECT_EQ(Summarise(rows, outcomes).in_band, 1);
+}
+
 TEST(Summary, WhatIsComparedWithWhat) {
   const std::vector<Row> rows = {MakeRow("a", "{tensor: 1}", 1.0), MakeRow("b", "{tensor: 1}", 2.0),
                                  MakeRow("c", "{tensor: 2}", 3.0, "{framework: other}"),
@@ -75,7 +85,7 @@ TEST(Summary, CountsReasonsAndHasEveryKeyWithoutRows) {
             R"("step_time":{"mape":0.0,"median":0.0,"p90":0.0,"worst":0.0,"bias":0.0,"count":0},"order":{"share":0.0,"pairs":0},)"
             R"("regret":{"mean":0.0,"max":0.0,"groups":0},"peak_memory":{"allocated":{"mape":0.0,"median":0.0,"count":0},)"
             R"("reserved":{"mape":0.0,"median":0.0,"count":0},"device":{"mape":0.0,"median":0.0,"count":0},)"
-            R"("unstated":{"mape":0.0,"median":0.0,"count":0}}})");
+            R"("unstated":{"mape":0.0,"median":0.0,"count":0}},"in_band":0})");
 }
 
 }  // namespace
