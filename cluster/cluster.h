@@ -49,6 +49,13 @@ struct InterNodeLink {
   bool operator==(const InterNodeLink&) const = default;
 };
 
+// What connects two ranks: the time to pass on the first byte, and the rate in each direction.
+struct Link {
+  Duration latency;
+  BytesPerSecond bandwidth;
+  bool operator==(const Link&) const = default;
+};
+
 struct Cluster {
   std::string name;
   Device device;
@@ -60,10 +67,16 @@ struct Cluster {
   int64_t nvlink_domain = 0;  // GPUs; 0: the node
   bool local = false;         // this machine
   int64_t cpu_cores = 0;      // local: shared by the ranks
+  // Local, CPU ranks: the link of each rank to all others, which helm-exec and helm-profile emulate (runtime/emulated_backend.h). None:
+  // data moves as fast as the machine's memory lets it.
+  std::optional<Link> emulated_network;
   bool operator==(const Cluster&) const = default;
 };
 
 // Threads each rank of a local CPU cluster computes with: cores / ranks, at least one.
 int64_t ThreadsPerRank(const Cluster& cluster);
+
+// "1 Gbit/s, 50 us": what cost tables and messages call it.
+std::string Describe(const Link& link);
 
 }  // namespace helm::cluster

@@ -88,6 +88,14 @@ InterNodeLink ReadInterNode(const YamlValue& value, Diagnostics& diagnostics) {
   return link;
 }
 
+Link ReadEmulatedNetwork(const YamlValue& value, Diagnostics& diagnostics) {
+  Link link;
+  MappingReader reader(value, "'emulated_network'", diagnostics);
+  link.bandwidth = BytesPerSecond::Gigabits(reader.RequireDouble("gbits_per_s", kGigabitsPerSecond));
+  link.latency = Duration::Microseconds(reader.RequireDouble("latency_us", kMicroseconds));
+  return link;
+}
+
 Device DeviceOf(const MachineFacts& machine) {
   Device device;
   device.name = machine.cpu_name;
@@ -154,6 +162,20 @@ bool LocalUsesGpus(MappingReader& reader, const Cluster& cluster, const MachineF
   return device == "cuda";
 }
 
+void ReadLinksOfGpus(MappingReader& reader, Cluster& cluster) {
+  if (reader.Given("emulated_network")) {
+    reader.Error("emulated_network", "'emulated_network' is for CPU ranks, and this cluster has GPUs",
+                 {"fix: remove it, or plan for the CPU with `device: cpu`"});
+  }
+  if (const YamlValue* intra = reader.Value("intra_node")) {
+    cluster.intra_node = ReadIntraNode(*intra, reader.diagnostics());
+  } else if (cluster.devices_used > 1) {
+    reader.diagnostics().Error(reader.where(),
+                               fmt::format("'local' is {} GPUs, so the cluster needs the key 'intra_node'", cluster.devices_used),
+                               {"fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)"});
+  }
+}
+
 // {local: N}, with `cores` and `cpu` or `gpu` where it must not depend on the machine that reads it.
 Cluster ReadLocal(MappingReader& reader, const ClusterContext& context) {
   Cluster cluster;
@@ -165,16 +187,13 @@ Cluster ReadLocal(MappingReader& reader, const ClusterContext& context) {
   reader.Read("cores", cluster.cpu_cores, {1, 1 << 16});
   if (!LocalUsesGpus(reader, cluster, context.machine)) {
     cluster.device = LocalCpu(reader, context.machine);
+    if (const YamlValue* network = reader.Value("emulated_network")) {
+      cluster.emulated_network = ReadEmulatedNetwork(*network, reader.diagnostics());
+    }
     return cluster;
   }
   cluster.device = LocalGpu(reader, context);
-  if (const YamlValue* intra = reader.Value("intra_node")) {
-    cluster.intra_node = ReadIntraNode(*intra, reader.diagnostics());
-  } else if (cluster.devices_used > 1) {
-    reader.diagnostics().Error(reader.where(),
-                               fmt::format("'local' is {} GPUs, so the cluster needs the key 'intra_node'", cluster.devices_used),
-                               {"fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)"});
-  }
+  ReadLinksOfGpus(reader, cluster);
   return cluster;
 }
 
@@ -269,6 +288,7 @@ double Invert(double value, double factor, Make make) {
 }
 
 double GigabytesOf(BytesPerSecond rate) { return Invert(rate.value(), 1e9, BytesPerSecond::Gigabytes); }
+double GigabitsOf(BytesPerSecond rate) { return Invert(rate.value(), 1.25e8, BytesPerSecond::Gigabits); }
 
 Json ToJson(const Device& device) {
   Json json;
@@ -294,15 +314,21 @@ Json ToJson(const IntraNodeLink& link) { return {{"kind", link.kind}, {"gbytes_p
 
 Json ToJson(const InterNodeLink& link) {
   return {{"nics", link.nics},
-          {"gbits_per_s", Invert(link.bandwidth.value(), 1.25e8, BytesPerSecond::Gigabits)},
+          {"gbits_per_s", GigabitsOf(link.bandwidth)},
           {"fabric", link.fabric},
           {"latency_us", link.latency.microseconds()}};
 }
+
+Json ToJson(const Link& link) { return {{"gbits_per_s", GigabitsOf(link.bandwidth)}, {"latency_us", link.latency.microseconds()}}; }
 
 }  // namespace
 
 int64_t ThreadsPerRank(const Cluster& cluster) {
   return std::max<int64_t>(1, cluster.cpu_cores / std::max<int64_t>(1, cluster.devices_per_node));
+}
+
+std::string Describe(const Link& link) {
+  return fmt::format("{:g} Gbit/s, {:g} us", GigabitsOf(link.bandwidth), link.latency.microseconds());
 }
 
 std::optional<Device> ReadDevice(const YamlValue& value, const ClusterContext& context, Diagnostics& diagnostics) {
@@ -328,6 +354,7 @@ Json ToJson(const Cluster& cluster) {
     json["cores"] = cluster.cpu_cores;
     json[cluster.device.is_cpu ? "cpu" : "gpu"] = ToJson(cluster.device);
     if (cluster.intra_node) json["intra_node"] = ToJson(*cluster.intra_node);
+    if (cluster.emulated_network) json["emulated_network"] = ToJson(*cluster.emulated_network);
     return json;
   }
   json["gpu"] = ToJson(cluster.device);

@@ -6,7 +6,7 @@
 
 #include <fmt/format.h>
 
-#include "cost/collective_model.h"
+#include "cluster/ring_time.h"
 #include "cost/gpu_collective_model.h"
 #include "cost/signature_tensors.h"
 #include "ir/target.h"
@@ -91,13 +91,16 @@ Result<Estimate> AnalyticEstimator::EstimateCollective(const ir::CollectiveSigna
 }
 
 // Ranks of one machine pass data through its memory: each byte is read and written once to hand it over and once to take it (4 passes), and
-// all ranks do so at the same time.
+// all ranks do so at the same time. Where a network between them is emulated, each has a link of its own.
 Result<Duration> AnalyticEstimator::CpuCollective(const ir::CollectiveSignature& collective) const {
+  if (cluster_.emulated_network) {
+    return cluster::RingTime(collective.kind, collective.bytes, {collective.ranks, 1, {}, *cluster_.emulated_network});
+  }
   if (collective.ranks != collective.ranks_per_node) return UnavailableError("no formula for CPU ranks of several machines");
   if (!cluster_.device.memory_bandwidth) return UnavailableError(Lacks(cluster_.device, "memory bandwidth"));
   constexpr double kPasses = 4;
-  const Link memory{Duration(), BytesPerSecond::Of(cluster_.device.memory_bandwidth->value() * ShareOfDevice() / kPasses)};
-  return RingTime(collective.kind, collective.bytes, {collective.ranks, collective.ranks_per_node, memory, memory});
+  const cluster::Link memory{Duration(), BytesPerSecond::Of(cluster_.device.memory_bandwidth->value() * ShareOfDevice() / kPasses)};
+  return cluster::RingTime(collective.kind, collective.bytes, {collective.ranks, collective.ranks_per_node, memory, memory});
 }
 
 Result<HostCosts> AnalyticEstimator::EstimateHost() const {

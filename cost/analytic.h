@@ -1,7 +1,7 @@
 // AnalyticEstimator: time from the data sheet alone, for what was never measured: a lower bound that no kernel quite reaches.
 //
 // An op takes the longer of its FLOPs at the peak rate of its element type and its bytes at the memory bandwidth (roofline); a collective
-// takes what its links allow (cost/gpu_collective_model.h; CPU ranks: cost/collective_model.h). No efficiency is multiplied in and nothing
+// takes what its links allow (cost/gpu_collective_model.h; CPU ranks: cluster/ring_time.h). No efficiency is multiplied in and nothing
 // is fitted. A number that the cluster description lacks is an error that names it. Assumptions and failures: docs/cost_model.md.
 #pragma once
 

@@ -44,7 +44,8 @@ std::string WithoutTables(const cluster::Cluster& cluster) {
 
 DeviceKey DeviceKeyOf(const cluster::Cluster& cluster) {
   if (!cluster.device.is_cpu) return {"cuda", cluster.device.name, 1, 1};
-  return {"cpu", cluster.device.name, cluster::ThreadsPerRank(cluster), cluster.devices_per_node};
+  return {"cpu", cluster.device.name, cluster::ThreadsPerRank(cluster), cluster.devices_per_node,
+          cluster.emulated_network ? cluster::Describe(*cluster.emulated_network) : ""};
 }
 
 ChainOptions ChainOptionsOf(const ir::Software& software) {

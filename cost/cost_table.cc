@@ -138,8 +138,9 @@ class TableReader {
 
   void ReadDevice(const Json& object) {
     const Location where = PlaceOf("device");
-    CheckFields(object, {"kind", "name", "threads_per_rank", "ranks_per_machine"}, {}, where);
-    for (auto [key, target] : {std::pair{"kind", &table_.device.kind}, std::pair{"name", &table_.device.name}}) {
+    CheckFields(object, {"kind", "name", "threads_per_rank", "ranks_per_machine"}, {"network"}, where);
+    cost::DeviceKey& device = table_.device;
+    for (auto [key, target] : {std::pair{"kind", &device.kind}, std::pair{"name", &device.name}, std::pair{"network", &device.network}}) {
       if (!object.contains(key)) continue;
       if (object[key].is_string()) {
         *target = object[key].get<std::string>();
@@ -245,7 +246,8 @@ class TableReader {
 
 std::string ToText(const DeviceKey& key) {
   if (key.kind != "cpu") return fmt::format("{} '{}'", key.kind, key.name);
-  return fmt::format("{} '{}' with {} ranks of {} threads", key.kind, key.name, key.ranks_per_machine, key.threads_per_rank);
+  return fmt::format("{} '{}' with {} ranks of {} threads{}", key.kind, key.name, key.ranks_per_machine, key.threads_per_rank,
+                     key.network.empty() ? "" : " over a network of " + key.network);
 }
 
 bool SameDevice(const DeviceKey& a, const DeviceKey& b) {
@@ -260,6 +262,7 @@ nlohmann::ordered_json ToJson(const CostTable& table) {
                      {"name", table.device.name},
                      {"threads_per_rank", table.device.threads_per_rank},
                      {"ranks_per_machine", table.device.ranks_per_machine}}}};
+  if (!table.device.network.empty()) document["device"]["network"] = table.device.network;
   if (table.host) {
     document["host"] = {{"per_op_us", table.host->per_op.microseconds()},
                         {"per_collective_us", table.host->per_collective.microseconds()},

@@ -25,6 +25,7 @@ struct DeviceKey {
   std::string name;               // "AMD EPYC" or "NVIDIA H200"
   int64_t threads_per_rank = 1;   // CPU: threads that one rank computes with
   int64_t ranks_per_machine = 1;  // CPU: ranks that ran at the same time while measuring (they share cores, caches and memory)
+  std::string network = {};       // CPU: the emulated one between the ranks, cluster::Describe; empty: none
   bool operator==(const DeviceKey&) const = default;
 };
 std::string ToText(const DeviceKey& key);

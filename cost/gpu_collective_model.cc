@@ -6,7 +6,7 @@
 #include <string_view>
 
 #include "cluster/placement.h"
-#include "cost/collective_model.h"
+#include "cluster/ring_time.h"
 #include "cost/nccl_tuner.h"
 #include "cost/network_correction.h"
 
@@ -88,8 +88,9 @@ std::optional<Duration> TunerTime(const cluster::Cluster& cluster, const ir::Col
   return choice.time + Duration::Microseconds(correction.latency_us + longer);
 }
 
-RingPlacement PlacementOf(const cluster::Cluster& cluster, const ir::CollectiveSignature& collective, const RingProtocol& protocol) {
-  RingPlacement placement{collective.ranks, collective.ranks_per_node, {}, {}};
+cluster::RingPlacement PlacementOf(const cluster::Cluster& cluster, const ir::CollectiveSignature& collective,
+                                   const RingProtocol& protocol) {
+  cluster::RingPlacement placement{collective.ranks, collective.ranks_per_node, {}, {}};
   if (collective.ranks_per_node > 1) {
     const bool pcie = cluster.intra_node->kind == "pcie";
     placement.intra_node = {Duration::Microseconds(pcie ? protocol.pcie_us : protocol.nvlink_us),
@@ -106,7 +107,8 @@ RingPlacement PlacementOf(const cluster::Cluster& cluster, const ir::CollectiveS
 Result<Duration> RingsTime(const cluster::Cluster& cluster, const ir::CollectiveSignature& collective) {
   std::optional<Duration> best;
   for (const RingProtocol& protocol : kRingProtocols) {
-    HELM_ASSIGN_OR_RETURN(const Duration ring, RingTime(collective.kind, collective.bytes, PlacementOf(cluster, collective, protocol)));
+    HELM_ASSIGN_OR_RETURN(const Duration ring,
+                          cluster::RingTime(collective.kind, collective.bytes, PlacementOf(cluster, collective, protocol)));
     const Duration total = Duration::Microseconds(protocol.base_us) + ring;
     if (!best || total < *best) best = total;
   }

@@ -1,5 +1,5 @@
 // The time of a collective between GPUs from the cluster description: NCCL's own model behind NVLink switches (cost/nccl_tuner.h), rings
-// elsewhere (cost/collective_model.h), exchanges of tokens and messages by the links that they cross.
+// elsewhere (cluster/ring_time.h), exchanges of tokens and messages by the links that they cross.
 //
 // Not measured and not fitted: cost/measured_collectives.h corrects it where somebody has measured. One group alone, except that the groups
 // beside it (CollectiveSignature::groups_per_node) have their share of the node's network cards; links inside a node suffice for all.

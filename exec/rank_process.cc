@@ -12,6 +12,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/cluster_reader.h"
 #include "core/json.h"
 #include "core/text.h"
 #include "exec/child_process.h"
@@ -113,6 +114,8 @@ class RankProcess {
       rendezvous.world_size = request.world_size;
       rendezvous.external_store = true;
       rendezvous.timeout = request.timeout;
+      HELM_ASSIGN_OR_RETURN(const cluster::Cluster cluster, cluster::ClusterFromJson(request.job.plan.cluster));
+      rendezvous.network = cluster.emulated_network;
       HELM_ASSIGN_OR_RETURN(world, runtime::World::Join(rendezvous, request.device));
     }
     SessionContext context{.world = world.get(), .progress = &progress_};

@@ -267,7 +267,8 @@ Result<RunResult> RunAsLaunchedRank(Request request, const LaunchEnvironment& en
                                        .rank = environment.rank,
                                        .world_size = environment.world_size,
                                        .external_store = environment.launcher_serves_store,
-                                       .timeout = request.options.timeout};
+                                       .timeout = request.options.timeout,
+                                       .network = request.parts.cluster.emulated_network};
   const ir::DeviceKind device = request.parts.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
   HELM_ASSIGN_OR_RETURN(const auto world, runtime::World::Join(rendezvous, device));
   std::unique_ptr<PrivateFolder> folder;

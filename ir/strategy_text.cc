@@ -17,6 +17,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr IntRange kDegree{1, 1 << 22};
+constexpr std::string_view kOverlapAuto = "auto";
 
 struct DataTypeName {
   const char* word;
@@ -159,20 +160,27 @@ void ReadSchedule(MappingReader& reader, const std::string* folder, Strategy& st
   strategy.schedule_rows = *std::move(rows);
 }
 
-void ReadOverlap(MappingReader& reader, Strategy& strategy) {
+// `auto`, in a run configuration, is as if it were not given: the search decides.
+void ReadOverlap(MappingReader& reader, std::set<std::string>* given, Strategy& strategy) {
   const YamlValue* value = reader.Value("overlap");
   if (value == nullptr) return;
-  const std::string allowed = "allowed: " + Join(OverlapWords(), ", ");
+  std::vector<std::string> words = OverlapWords();
+  if (given != nullptr) words.emplace_back(kOverlapAuto);
+  const std::string allowed = "allowed: " + Join(words, ", ");
   if (value->is_mapping()) {
     reader.Error("overlap", "not supported by this version: 'overlap' by kind of parallelism", {allowed});
     return;
   }
-  for (const char* later : {"strands", "auto"}) {
-    if (!value->is_scalar() || value->text != later) continue;
-    reader.Error("overlap", "not supported by this version: 'overlap: " + value->text + "'", {allowed});
+  if (value->is_scalar() && value->text == "strands") {
+    reader.Error("overlap", "not supported by this version: 'overlap: strands'", {allowed});
     return;
   }
-  ReadWord(reader, "overlap", OverlapWords(), strategy.overlap);
+  const auto word = reader.Choice("overlap", words);
+  if (word && *word == kOverlapAuto) {
+    given->erase("overlap");
+  } else if (word) {
+    strategy.overlap = *word;
+  }
 }
 
 }  // namespace
@@ -193,7 +201,7 @@ Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diag
   keys.Mark("micro_batch").Read("micro_batch", strategy.micro_batch, kDegree);
   ReadRecompute(keys.Mark("recompute"), strategy);
   ReadSchedule(keys.Mark("schedule"), folder, strategy);
-  ReadOverlap(keys.Mark("overlap"), strategy);
+  ReadOverlap(keys.Mark("overlap"), given, strategy);
   keys.Mark("overlap_tiles").Read("overlap_tiles", strategy.overlap_tiles, {2, 64});
   ReadStages(keys.Mark("stages"), strategy);
   keys.Mark("head_stage").Read("head_stage", strategy.head_stage, {-1, kDegree.high});

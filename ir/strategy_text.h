@@ -18,8 +18,8 @@ namespace helm::ir {
 inline constexpr IntRange kBatchSizes{1, int64_t{1} << 30};
 inline constexpr IntRange kSequenceLengths{1, int64_t{1} << 30};
 
-// `given` (may be null): the keys that the mapping gives. `folder` (null: not allowed, as in a plan): what the file of `schedule: {csv:
-// file}` is relative to.
+// `given` (may be null: a plan, in which nothing is left to choose): the keys that the mapping gives; `overlap: auto` does not count.
+// `folder` (null: not allowed, as in a plan): what the file of `schedule: {csv: file}` is relative to.
 Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diagnostics& diagnostics, const std::string* folder = nullptr);
 // Keys beyond the degrees (fsdp, stages, head_stage) only where they are used.
 nlohmann::ordered_json ToJson(const Strategy& strategy);

@@ -27,7 +27,7 @@ ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy)
 sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster) {
   sim::SimulationOptions options;
   options.ranks_per_node = cluster::DevicesPerDomain(cluster);
-  options.communication_shares_cores = cluster.device.is_cpu;
+  options.communication_shares_cores = cluster.device.is_cpu && !cluster.emulated_network;
   options.overlap_losses = cost::OverlapLossesOf(cluster);
   return options;
 }

@@ -116,6 +116,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   text += fmt::format("searched       {} simulated ({} written out), {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
                       WrittenOut(result), result.pruned.size(), result.search_time_s,
                       result.complete ? "; all of the space, so no strategy in it is faster" : "; STOPPED EARLY: the best so far");
+  if (const std::string why = WhyNotOverlapped(result); !why.empty()) text += fmt::format("overlap        {}\n", why);
   if (options.explain) {
     text += Everything(result);
   } else {

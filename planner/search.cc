@@ -202,27 +202,53 @@ void Rank(SearchResult& result) {
 // communication that is exposed. In the order of that bound, up to so many, since tiled steps are not composed of templates.
 constexpr size_t kOverlappedMost = 8;
 
-Status TryOverlap(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
-  const auto bound = [](const Candidate& c) { return c.prediction.step_time - c.prediction.breakdown.exposed_communication; };
-  std::vector<Candidate> hopeful = result.ranked;
-  std::stable_sort(hopeful.begin(), hopeful.end(), [&](const Candidate& a, const Candidate& b) { return bound(a) < bound(b); });
-  Duration best = result.ranked.front().prediction.step_time;
-  size_t tried = 0;
-  for (const Candidate& candidate : hopeful) {
-    if (tried == kOverlappedMost || bound(candidate) >= best) break;
-    const std::vector<ir::Strategy> variants = OverlapVariants(config, candidate.strategy);
-    tried += variants.empty() ? 0 : 1;
-    for (const ir::Strategy& strategy : variants) {
-      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                            Evaluate(MakePlan(config, strategy), config.model, config.cluster, prices,
-                                     {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation}));
-      const Candidate variant{strategy, evaluation.prediction, "", evaluation.written_out_because};
-      (variant.prediction.fits ? result.ranked : result.unfit).push_back(variant);
-      if (variant.prediction.fits) best = std::min(best, variant.prediction.step_time);
+class OverlapTrials {
+ public:
+  OverlapTrials(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result)
+      : config_(config), prices_(prices), cancellation_(cancellation), result_(result), best_(result.ranked.front()) {}
+
+  Status Run() {
+    std::vector<Candidate> hopeful = result_.ranked;
+    std::stable_sort(hopeful.begin(), hopeful.end(), [](const Candidate& a, const Candidate& b) { return Bound(a) < Bound(b); });
+    size_t tried = 0;
+    for (const Candidate& candidate : hopeful) {
+      if (tried == kOverlappedMost || Bound(candidate) >= best_.prediction.step_time) break;
+      const Space variants = OverlapVariants(config_, candidate.strategy);
+      result_.pruned.insert(result_.pruned.end(), variants.rejected.begin(), variants.rejected.end());
+      tried += variants.candidates.empty() ? 0 : 1;
+      for (const ir::Strategy& strategy : variants.candidates) HELM_RETURN_IF_ERROR(Try(strategy));
     }
+    return TryMoreTiles();
   }
-  return OkStatus();
-}
+
+ private:
+  static Duration Bound(const Candidate& c) { return c.prediction.step_time - c.prediction.breakdown.exposed_communication; }
+
+  Status Try(const ir::Strategy& strategy) {
+    HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                          Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, prices_,
+                                   {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation_}));
+    const Candidate variant{strategy, evaluation.prediction, "", evaluation.written_out_because};
+    (variant.prediction.fits ? result_.ranked : result_.unfit).push_back(variant);
+    if (variant.prediction.fits && variant.prediction.step_time < best_.prediction.step_time) best_ = variant;
+    return OkStatus();
+  }
+
+  // More tiles hide more and compute in smaller pieces: twice as many as long as that makes the best one faster.
+  Status TryMoreTiles() {
+    for (auto more = WithMoreTiles(config_, best_.strategy); more; more = WithMoreTiles(config_, best_.strategy)) {
+      HELM_RETURN_IF_ERROR(Try(*more));
+      if (best_.strategy != *more) break;
+    }
+    return OkStatus();
+  }
+
+  const config::RunConfig& config_;
+  sim::PriceBook& prices_;
+  const Cancellation& cancellation_;
+  SearchResult& result_;
+  Candidate best_;
+};
 
 // Leaders are priced again with their steps written out: those within the bound that templates are held to (DESIGN section 5, rule 8). Not
 // those that were written out already.
@@ -252,6 +278,7 @@ std::string WhyOverlapped(const SearchResult& result) {
     for (const Candidate& other : *candidates) {
       ir::Strategy overlapped = other.strategy;
       overlapped.overlap = best.strategy.overlap;
+      overlapped.overlap_tiles = best.strategy.overlap_tiles;
       if (other.strategy.overlap != "none" || overlapped != best.strategy) continue;
       return fmt::format("step {} instead of {}, peak {} instead of {}", FormatDuration(best.prediction.step_time),
                          FormatDuration(other.prediction.step_time), FormatBytes(best.prediction.memory_bytes_peak),
@@ -263,7 +290,10 @@ std::string WhyOverlapped(const SearchResult& result) {
 
 void LogPasses(const SearchResult& result, ir::Plan& plan) {
   const std::vector<std::string> specs = schedule::PassesOf(plan.strategy);
-  if (specs.empty()) return;
+  if (specs.empty()) {
+    if (const std::string why = WhyNotOverlapped(result); !why.empty()) plan.passes.push_back({"overlap", "none", why});
+    return;
+  }
   const std::string why = WhyOverlapped(result);
   for (const std::string& spec : specs) {
     const auto [name, value] = schedule::SplitPass(spec);
@@ -303,6 +333,26 @@ Status UnlessInterrupted(const Status& status) { return status.code() == StatusC
 
 }  // namespace
 
+std::string WhyNotOverlapped(const SearchResult& result) {
+  if (result.ranked.empty() || ir::IsTiled(result.ranked.front().strategy)) return "";
+  int64_t fit = 0;
+  const Candidate* fastest = nullptr;
+  for (const Candidate& candidate : result.ranked) {
+    if (!ir::IsTiled(candidate.strategy)) continue;
+    ++fit;
+    if (fastest == nullptr) fastest = &candidate;
+  }
+  const auto unfit = std::ranges::count_if(result.unfit, [](const Candidate& candidate) { return ir::IsTiled(candidate.strategy); });
+  if (fit + unfit == 0) return "";
+  std::string why = fmt::format("none of {} programs with passes is kept", fit + unfit);
+  if (fastest != nullptr) {
+    why += fmt::format(": the fastest, {}, takes {} instead of {}", Join(schedule::PassesOf(fastest->strategy), ", "),
+                       FormatDuration(fastest->prediction.step_time), FormatDuration(result.ranked.front().prediction.step_time));
+  }
+  if (unfit > 0) why += fmt::format("{} {} do not fit into memory", fastest == nullptr ? ":" : ";", unfit);
+  return why;
+}
+
 Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFactory& make_estimator, const SearchRun& run) {
   const auto start = Clock::now();
   SearchResult result;
@@ -327,7 +377,7 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
 
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   sim::PriceBook prices = MakePriceBook(*estimator, config.cluster);
-  if (result.complete) HELM_RETURN_IF_ERROR(UnlessInterrupted(TryOverlap(config, prices, cancellation, result)));
+  if (result.complete) HELM_RETURN_IF_ERROR(UnlessInterrupted(OverlapTrials(config, prices, cancellation, result).Run()));
   Rank(result);
   const Status leaders = result.complete ? WriteOutLeaders(config, prices, cancellation, result) : OkStatus();
   HELM_RETURN_IF_ERROR(UnlessInterrupted(leaders));

@@ -37,6 +37,9 @@ struct SearchResult {
   double search_time_s = 0;
 };
 
+// Why the plan has no passes that hide communication, where some were tried: the fastest of them against the plan. Empty else.
+std::string WhyNotOverlapped(const SearchResult& result);
+
 using EstimatorFactory = std::function<Result<std::unique_ptr<cost::Estimator>>()>;  // one for each thread
 
 struct SearchRun {

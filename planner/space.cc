@@ -182,17 +182,31 @@ std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::S
   return fallbacks;
 }
 
-std::vector<ir::Strategy> OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy) {
-  std::vector<ir::Strategy> variants;
-  const bool hides = !config.cluster.device.is_cpu && config.software.framework == "helm" && strategy.tensor > 1;
+Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy) {
+  Space variants;
+  const bool shares_cores = config.cluster.device.is_cpu && !config.cluster.emulated_network;
+  const bool hides = !shares_cores && config.software.framework == "helm" && strategy.tensor > 1;
   if (Given(config, "overlap") || strategy.overlap != "none" || !hides) return variants;
   for (const char* overlap : {"helix", "lattice"}) {
     ir::Strategy variant = strategy;
     variant.overlap = overlap;
-    const bool possible = schedule::CheckOverlap(config.model, config.software, variant).ok();
-    if (possible && !config::Forbidden(config.search, variant)) variants.push_back(variant);
+    if (config::Forbidden(config.search, variant)) {
+      variants.rejected.push_back({variant, "search.forbid"});
+    } else if (Status status = schedule::CheckOverlap(config.model, config.software, variant); !status.ok()) {
+      variants.rejected.push_back({variant, status.message()});
+    } else {
+      variants.candidates.push_back(variant);
+    }
   }
   return variants;
+}
+
+std::optional<ir::Strategy> WithMoreTiles(const config::RunConfig& config, const ir::Strategy& strategy) {
+  if (!ir::IsTiled(strategy) || Given(config, "overlap") || Given(config, "overlap_tiles")) return std::nullopt;
+  ir::Strategy more = strategy;
+  more.overlap_tiles *= 2;
+  if (!schedule::CheckOverlap(config.model, config.software, more).ok()) return std::nullopt;
+  return more;
 }
 
 Status CheckFixedStrategy(const config::RunConfig& config) {

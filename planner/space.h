@@ -36,8 +36,11 @@ std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const 
 std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy);
 
 // The same strategy with the passes that hide tensor parallelism's communication: where `overlap` is left to the search, HELM itself runs
-// the plan (a framework runs its own order), and ranks do not need for communication the cores that they compute with.
-std::vector<ir::Strategy> OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy);
+// the plan (a framework runs its own order), and ranks do not need for communication the cores that they compute with. Rejected are those
+// that the passes refuse, with their reason.
+Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy);
+// The same with twice as many tiles, where their number is left to the search too and the micro-batch can be divided so.
+std::optional<ir::Strategy> WithMoreTiles(const config::RunConfig& config, const ir::Strategy& strategy);
 
 // For pricing without a search: the strategy with its defaults must be possible and use the whole cluster.
 Status CheckFixedStrategy(const config::RunConfig& config);

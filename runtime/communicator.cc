@@ -81,6 +81,7 @@ class StoreWorld final : public ConnectingWorld {
     address.size = static_cast<int64_t>(members.size());
     address.loopback = IsLoopback(rendezvous_.host);
     address.timeout = rendezvous_.timeout;
+    address.network = rendezvous_.network;
     return device.Connect(address);
   }
 
@@ -136,6 +137,10 @@ Result<std::unique_ptr<StoreServer>> StoreServer::Start() {
 }
 
 Result<std::unique_ptr<World>> World::Join(const Rendezvous& rendezvous, ir::DeviceKind) {
+  if (rendezvous.network && !IsLoopback(rendezvous.host)) {
+    return InvalidError("error: the cluster's 'emulated_network' is for ranks of one machine, and these meet at " + rendezvous.host +
+                        "\nfix: start all ranks on one machine, or remove 'emulated_network'");
+  }
   HELM_ASSIGN_OR_RETURN(auto store, ConnectStore(rendezvous));
   HELM_RETURN_IF_ERROR(CallRoll(*store, rendezvous));
   return std::unique_ptr<World>(std::make_unique<StoreWorld>(rendezvous, std::move(store)));

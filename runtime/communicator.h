@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "cluster/cluster.h"
 #include "core/status.h"
 #include "ir/program.h"
 
@@ -23,6 +25,7 @@ struct Rendezvous {
   // True when something else (torchrun's agent, helm-exec's parent process) already serves the store at host:port.
   bool external_store = false;
   std::chrono::milliseconds timeout{60000};
+  std::optional<cluster::Link> network;  // CPU: between the ranks, emulated (runtime/emulated_backend.h); for ranks of one machine alone
 };
 
 class Store;  // a c10d store client; opaque

@@ -7,6 +7,7 @@
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 
 #include "core/check.h"
+#include "runtime/emulated_backend.h"
 #include "runtime/scheduling.h"
 
 namespace helm::runtime {
@@ -22,9 +23,7 @@ struct Completion {
 class PendingWork final : public PendingCollective {
  public:
   PendingWork(c10::intrusive_ptr<c10d::Work> work, bool is_cpu) : work_(std::move(work)), is_cpu_(is_cpu) {
-    if (!is_cpu) return;
-    const c10d::OpType type = work_->retrieveOpType();
-    if (type == c10d::OpType::SEND || type == c10d::OpType::RECV || type == c10d::OpType::UNKNOWN) return;  // these have no future
+    if (!is_cpu || !SaysWhenItEnded(*work_)) return;
     completion_ = std::make_shared<Completion>();
     work_->getFuture()->addCallback([completion = completion_](c10::ivalue::Future&) {
       completion->ticks.store(Clock::now().time_since_epoch().count(), std::memory_order_release);
@@ -140,9 +139,10 @@ Result<std::unique_ptr<ProcessGroup>> ConnectGloo(const GroupAddress& address) {
     options->threads = 1;  // collectives of a group run in order, one at a time
     const ShortSliceForNewThreads short_slice;
     options->devices.push_back(GlooDevice(address.loopback));
-    return WrapBackend(c10::make_intrusive<c10d::ProcessGroupGloo>(address.store, static_cast<int>(address.rank),
-                                                                   static_cast<int>(address.size), std::move(options)),
-                       /*is_cpu=*/true);
+    c10::intrusive_ptr<c10d::Backend> backend = c10::make_intrusive<c10d::ProcessGroupGloo>(
+        address.store, static_cast<int>(address.rank), static_cast<int>(address.size), std::move(options));
+    if (address.network) backend = EmulateNetwork(std::move(backend), *address.network);
+    return WrapBackend(std::move(backend), /*is_cpu=*/true);
   } catch (const std::exception& error) {
     return RankFailedError(std::string("cannot connect the ranks of a group: ") + error.what());
   }

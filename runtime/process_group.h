@@ -14,6 +14,7 @@
 #include <ATen/core/Tensor.h>
 #include <c10/util/intrusive_ptr.h>
 
+#include "cluster/cluster.h"
 #include "core/status.h"
 #include "runtime/communicator.h"
 
@@ -71,6 +72,7 @@ struct GroupAddress {
   int64_t size = 1;
   bool loopback = true;  // all ranks are on this machine
   std::chrono::milliseconds timeout{60000};
+  std::optional<cluster::Link> network;  // to be emulated; REQUIRES: loopback
 };
 Result<std::unique_ptr<ProcessGroup>> ConnectGloo(const GroupAddress& address);
 

@@ -39,6 +39,7 @@ Result<std::unique_ptr<runtime::World>> JoinWorld(const tools::RankRole& role) {
   rendezvous.rank = role.rank;
   rendezvous.world_size = role.ranks;
   rendezvous.external_store = true;
+  rendezvous.network = role.network;
   return runtime::World::Join(rendezvous, KindOf(role.device));
 }
 
@@ -66,7 +67,7 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   table.stamp = MakeStamp({});
   const size_t rows_before = table.ops.size() + table.collectives.size();
   HELM_ASSIGN_OR_RETURN(const auto server, runtime::StoreServer::Start());
-  const tools::RankRole role{0, work.ranks, server->port(), work.device.threads_per_rank, work.device.kind};
+  const tools::RankRole role{0, work.ranks, server->port(), work.device.threads_per_rank, work.device.kind, work.network};
   HELM_ASSIGN_OR_RETURN(const auto others, tools::RankProcesses::Start(role));
   HELM_ASSIGN_OR_RETURN(const auto world, JoinWorld(role));
 

@@ -40,6 +40,9 @@ Result<profiler::WorkList> ListFor(const config::RunConfig& config) {
   std::vector<ir::Plan> plans;
   for (const ir::Strategy& strategy : space.candidates) {
     plans.push_back(planner::MakePlan(config, strategy));
+    for (const ir::Strategy& variant : planner::OverlapVariants(config, strategy).candidates) {
+      plans.push_back(planner::MakePlan(config, variant));
+    }
     // What the search puts in its place when it cannot fit.
     const auto sharded = planner::FullySharded(config, strategy);
     const bool fits = planner::MemoryLowerBound(config.model, config.workload, strategy) <=
@@ -70,7 +73,8 @@ Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
                     "  fix: run helm-profile on a node of that cluster with `cluster: {{local: N}}`",
                     config.path, cluster.name));
   }
-  ProfileWork work{.device = cost::DeviceKeyOf(cluster), .ranks = cluster.local ? cluster.devices_used : 1};
+  ProfileWork work{
+      .device = cost::DeviceKeyOf(cluster), .ranks = cluster.local ? cluster.devices_used : 1, .network = cluster.emulated_network};
   if (has_gpu) work.gpu_pci_bus_id = gpus.front().pci_bus_id;
   HELM_ASSIGN_OR_RETURN(work.list, ListFor(config));
   if (!cluster.local && !work.list.collectives.empty()) {

@@ -1,8 +1,10 @@
 // What helm-profile is to measure: for a run configuration's search, or the standard sweep; and the cluster file of a machine.
 #pragma once
 
+#include <optional>
 #include <string>
 
+#include "cluster/cluster.h"
 #include "core/status.h"
 #include "cost/cost_table.h"
 #include "profiler/profile.h"
@@ -12,7 +14,8 @@ namespace helm::tools {
 
 struct ProfileWork {
   cost::DeviceKey device;
-  int64_t ranks = 1;  // that measure at the same time: one for each GPU, or as many as share the cores
+  int64_t ranks = 1;                     // that measure at the same time: one for each GPU, or as many as share the cores
+  std::optional<cluster::Link> network;  // between the ranks, emulated
   profiler::WorkList list;
   std::string gpu_pci_bus_id;  // of the first GPU; empty on a CPU
   std::string note;            // what is left out, and why; empty: nothing

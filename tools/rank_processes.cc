@@ -21,7 +21,9 @@ namespace {
 constexpr const char* kVariable = "HELM_PROFILE_RANK";
 
 std::string Encode(const RankRole& role) {
-  return fmt::format("{},{},{},{},{}", role.rank, role.ranks, role.port, role.threads, role.device);
+  std::string text = fmt::format("{},{},{},{},{}", role.rank, role.ranks, role.port, role.threads, role.device);
+  if (role.network) text += fmt::format(",{},{}", role.network->latency.picoseconds(), role.network->bandwidth.value());
+  return text;
 }
 
 Result<pid_t> Spawn(const RankRole& role) {
@@ -60,7 +62,7 @@ std::optional<RankRole> RoleFromEnvironment() {
   const char* setting = std::getenv(kVariable);
   if (setting == nullptr) return std::nullopt;
   const std::vector<std::string> fields = Split(setting, ',');
-  HELM_CHECK(fields.size() == 5, "HELM_PROFILE_RANK is set by helm-profile only");
+  HELM_CHECK(fields.size() == 5 || fields.size() == 7, "HELM_PROFILE_RANK is set by helm-profile only");
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   signal(SIGINT, SIG_IGN);  // rank 0 tells the others when to stop
   RankRole role;
@@ -69,6 +71,9 @@ std::optional<RankRole> RoleFromEnvironment() {
   role.port = static_cast<int>(ParseInt64(fields[2]).value_or(0));
   role.threads = ParseInt64(fields[3]).value_or(1);
   role.device = fields[4];
+  if (fields.size() == 7) {
+    role.network = {Duration::Picoseconds(ParseInt64(fields[5]).value_or(0)), BytesPerSecond::Of(ParseDouble(fields[6]).value_or(0))};
+  }
   HELM_CHECK(role.rank > 0 && role.rank < role.ranks, "HELM_PROFILE_RANK is set by helm-profile only");
   return role;
 }

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/cluster.h"
 #include "core/status.h"
 
 namespace helm::tools {
@@ -20,7 +21,8 @@ struct RankRole {
   int64_t ranks = 1;
   int port = 0;  // of the store on the loopback interface
   int64_t threads = 1;
-  std::string device;  // "cpu" or "cuda"
+  std::string device;                    // "cpu" or "cuda"
+  std::optional<cluster::Link> network;  // between the ranks, emulated
 };
 
 class RankProcesses {

@@ -83,6 +83,17 @@ TEST(ReadCluster, LocalIsThisMachine) {
   EXPECT_EQ(Read("local: 2\ncores: 4\ncpu: {name: Other, memory_gib: 1}\n").cluster->device.name, "Other");
 }
 
+// 1 Gbit/s is 1.25e8 bytes a second.
+TEST(LocalCluster, EmulatesANetworkBetweenCpuRanks) {
+  const std::string network = "emulated_network: {gbits_per_s: 1, latency_us: 50}\n";
+  const auto outcome = Read("local: 2\n" + network);
+  ASSERT_TRUE(outcome.cluster) << outcome.message;
+  EXPECT_EQ(outcome.cluster->emulated_network, (Link{Duration::Picoseconds(50000000), BytesPerSecond::Of(1.25e8)}));
+  EXPECT_EQ(ClusterFromJson(ToJson(*outcome.cluster)).value(), *outcome.cluster);
+  EXPECT_EQ(Describe(*outcome.cluster->emulated_network), "1 Gbit/s, 50 us");
+  EXPECT_NE(Read("local: 1\ngpu: h200-sxm-141gb\n" + network).message.find("'emulated_network' is for CPU ranks"), std::string::npos);
+}
+
 TEST(ReadCluster, ReadsEveryShippedPreset) {
   for (const std::string& name : PresetNames({{"configs"}}, "clusters")) {
     const auto outcome = Read(name);
@@ -194,7 +205,7 @@ TEST(ReadCluster, SaysWhatIsWrong) {
             "f.yaml:1:6: error: the GPU needs the key 'memory_gib'\n  fix: add `memory_gib: ...`\n");
   EXPECT_EQ(Brief("local: 0\n"), "f.yaml:1:8: error: 'local' is 0, which is out of range\n  allowed: whole numbers from 1 to 1024\n");
   EXPECT_EQ(Brief("local: 2\nnodes: 2\n"),
-            "f.yaml:2:1: error: unknown key 'nodes' in the cluster\n  allowed: local, name, cores, gpu, device, cpu\n");
+            "f.yaml:2:1: error: unknown key 'nodes' in the cluster\n  allowed: local, name, cores, gpu, device, cpu, emulated_network\n");
 }
 
 // Of machines with GPUs, which the tests' machine need not have.

@@ -206,12 +206,21 @@ TEST(RunConfig, StagesFollowOneAnother) {
 }
 
 TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
-  EXPECT_EQ(BriefStrategy("{overlap: helxi}"),
-            "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, helix, lattice\n");
+  EXPECT_EQ(
+      BriefStrategy("{overlap: helxi}"),
+      "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, helix, lattice, auto\n");
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: float32}"),
             "runs/f.yaml:3:57: error: 'dtype' cannot be 'float32'\n  allowed: fp32, bf16, fp16, fp8, mxfp8, nvfp4\n");
+}
+
+// The search decides, as where nothing is given.
+TEST(RunConfig, OverlapAutoFixesNothing) {
+  const auto config = Parse(std::string(kModel) + kCluster + kWorkload + "strategy: {tensor: 2, overlap: auto, overlap_tiles: 4}\n");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->strategy.overlap, "none");
+  EXPECT_EQ(config->strategy_given, (std::set<std::string>{"overlap_tiles", "tensor"}));
 }
 
 TEST(RunConfig, ChecksTheWorldSize) {

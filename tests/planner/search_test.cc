@@ -5,6 +5,8 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
 #include "model/model_spec.h"
 #include "planner/memory_bound.h"
 #include "planner_fixture.h"
@@ -252,11 +254,16 @@ TEST(SearchTest, TriesPassesThatHideCommunication) {
   const auto result = Search(config, BytesEstimatorFactory(), {});
   ASSERT_TRUE(result.ok()) << result.status().message();
   std::vector<std::string> words;
-  for (const Candidate& candidate : result->ranked) words.push_back(candidate.strategy.overlap);
-  EXPECT_THAT(words, testing::UnorderedElementsAre("none", "helix", "lattice"));
-  EXPECT_NE(words.front(), "none");
-  EXPECT_LT(result->best.prediction.breakdown.exposed_communication, result->ranked.back().prediction.breakdown.exposed_communication);
-  EXPECT_NE(result->ranked.back().reason.find("more exposed communication"), std::string::npos) << result->ranked.back().reason;
+  for (const Candidate& candidate : result->ranked) {
+    words.push_back(fmt::format("{} {}", candidate.strategy.overlap, candidate.strategy.overlap_tiles));
+  }
+  EXPECT_THAT(words, testing::UnorderedElementsAre("none 2", "helix 2", "lattice 2", testing::AnyOf("helix 4", "lattice 4")));
+  EXPECT_NE(words.front(), "none 2");
+  EXPECT_EQ(WhyNotOverlapped(*result), "");
+  const auto as_lowered =
+      std::ranges::find_if(result->ranked, [](const Candidate& candidate) { return candidate.strategy.overlap == "none"; });
+  EXPECT_LT(result->best.prediction.breakdown.exposed_communication, as_lowered->prediction.breakdown.exposed_communication);
+  EXPECT_NE(as_lowered->reason.find("more exposed communication"), std::string::npos) << as_lowered->reason;
   EXPECT_EQ(result->best.prediction.step_time, Priced(config, result->best.plan.strategy).step_time);
   // Not where it is said, where another framework runs the plan, or where a micro-batch cannot be halved.
   config.software.framework = "megatron-core";
@@ -269,6 +276,31 @@ TEST(SearchTest, TriesPassesThatHideCommunication) {
   const auto refused = Search(config, BytesEstimatorFactory(), {});
   EXPECT_EQ(refused.status().code(), StatusCode::kInfeasible);
   EXPECT_NE(refused.status().message().find("splits a micro-batch into 2 tiles"), std::string::npos) << refused.status().message();
+}
+
+// Every op takes as long on half of the rows, and collectives next to nothing.
+class LaunchEstimator : public BytesEstimator {
+ public:
+  Result<cost::Estimate> EstimateOp(const ir::OpSignature&) const override {
+    return cost::Estimate{Duration::Nanoseconds(1000), cost::Source::kAnalytic, Bytes()};
+  }
+  Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature&) const override {
+    return cost::Estimate{Duration::Nanoseconds(1), cost::Source::kAnalytic, Bytes()};
+  }
+};
+
+// Tiles cost more than they hide: the plan is as it was, and says what was tried.
+TEST(SearchTest, SaysThatPassesDoNotPay) {
+  const EstimatorFactory launches = []() -> Result<std::unique_ptr<cost::Estimator>> {
+    return std::unique_ptr<cost::Estimator>(new LaunchEstimator());
+  };
+  const auto result = Search(TwoGpusThatMostlyCommunicate(), launches, {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_EQ(result->best.plan.strategy.overlap, "none");
+  EXPECT_EQ(result->ranked.size(), 3U);
+  const std::string why = WhyNotOverlapped(*result);
+  EXPECT_TRUE(why.starts_with("none of 2 programs with passes is kept: the fastest, tile=")) << why;
+  EXPECT_EQ(result->best.plan.passes.back(), (ir::PassRecord{"overlap", "none", why}));
 }
 
 TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {

@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <vector>
 
@@ -29,7 +30,8 @@ struct RankEnd {
 
 // `body` runs in each child; the child's exit code is 1 when it had a failed expectation.
 inline std::vector<RankEnd> ForkRanks(int count, const std::function<void(World&)>& body,
-                                      std::chrono::milliseconds timeout = std::chrono::seconds(30)) {
+                                      std::chrono::milliseconds timeout = std::chrono::seconds(30),
+                                      std::optional<cluster::Link> network = std::nullopt) {
   int port_pipe[2];
   HELM_CHECK(pipe(port_pipe) == 0, "no pipe");
   std::fflush(nullptr);
@@ -44,6 +46,7 @@ inline std::vector<RankEnd> ForkRanks(int count, const std::function<void(World&
       rendezvous.world_size = count;
       rendezvous.external_store = true;
       rendezvous.timeout = timeout;
+      rendezvous.network = network;
       SetThreadsPerRank(1);
       Result<std::unique_ptr<World>> world = World::Join(rendezvous, ir::DeviceKind::kCpu);
       EXPECT_TRUE(world.ok()) << world.status().message();

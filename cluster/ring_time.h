@@ -6,16 +6,11 @@
 #include <cstdint>
 #include <string_view>
 
+#include "cluster/cluster.h"
 #include "core/status.h"
 #include "core/units.h"
 
-namespace helm::cost {
-
-// One hop of a ring: time to pass on the first byte, and the rate of each rank.
-struct Link {
-  Duration latency;
-  BytesPerSecond bandwidth;
-};
+namespace helm::cluster {
 
 struct RingPlacement {
   int64_t ranks = 1;
@@ -33,4 +28,4 @@ struct RingPlacement {
 // Nodes are as few as hold all ranks. Fails for an unknown kind.
 Result<Duration> RingTime(std::string_view kind, Bytes bytes, const RingPlacement& placement);
 
-}  // namespace helm::cost
+}  // namespace helm::cluster

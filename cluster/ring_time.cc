@@ -1,4 +1,4 @@
-#include "cost/collective_model.h"
+#include "cluster/ring_time.h"
 
 #include <algorithm>
 #include <limits>
@@ -7,7 +7,7 @@
 
 #include "core/check.h"
 
-namespace helm::cost {
+namespace helm::cluster {
 namespace {
 
 double Seconds(const Link& link, double steps, double bytes_per_step) {
@@ -58,4 +58,4 @@ Result<Duration> RingTime(std::string_view kind, Bytes bytes, const RingPlacemen
       fmt::format("unknown collective '{}'; known: all_reduce, all_gather, reduce_scatter, all_to_all, broadcast, send, recv", kind));
 }
 
-}  // namespace helm::cost
+}  // namespace helm::cluster

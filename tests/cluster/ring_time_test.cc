@@ -1,10 +1,10 @@
-#include "cost/collective_model.h"
+#include "cluster/ring_time.h"
 
 #include <gtest/gtest.h>
 
 #include <string>
 
-namespace helm::cost {
+namespace helm::cluster {
 namespace {
 
 // Inside a node 1 us and 1 GB/s, between nodes 10 us and 0.1 GB/s; 8000 bytes.
@@ -60,4 +60,4 @@ TEST(RingTime, UnknownKindIsRefused) {
 }
 
 }  // namespace
-}  // namespace helm::cost
+}  // namespace helm::cluster
