@@ -25,8 +25,8 @@ struct FusedKernels {
   bool bias_dropout_add = false;  // bias + dropout + residual
   bool masked_softmax = false;    // scale + causal mask + softmax of attention without flash, in the compute dtype
   bool rope = false;              // rotary positions of query and key
-  bool cross_entropy = false;     // vocabulary-parallel cross-entropy: keeps the logits' gradient in their own buffer
-  bool elementwise = false;       // a compiler joins chains of pointwise operations, norms and reductions (model/fuse_elementwise.h)
+  bool cross_entropy = false;  // vocabulary-parallel cross-entropy: joins its passes; over the fp32 copy of the logits, where there is one
+  bool elementwise = false;    // a compiler joins chains of pointwise operations, norms and reductions (model/fuse_elementwise.h)
   bool operator==(const FusedKernels&) const = default;
 };
 

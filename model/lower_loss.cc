@@ -23,28 +23,40 @@ TensorId AllReduceIfSplit(Step& step, TensorId x, const std::string& operation) 
   return step.tensor_parallel ? step.b.Wait(step.b.AllReduce(x, step.tensor_group, operation)) : x;
 }
 
+// Passes over the fp32 copy of the logits are joined where they can be: Megatron Core's cross_entropy_loss_fusion (megatron/core/fusions/
+// fused_cross_entropy.py), which makes that copy all the same, keeps it for backward and casts its gradient.
+bool FusesPasses(const Step& step) { return step.cuda && step.software.fused.cross_entropy; }
+
 // -log softmax(logits)[label] = log sum exp(l - max) - (l_label - max). Returns the micro-batch's share of the loss, [1].
 TensorId CrossEntropyForward(Step& step, TensorId logits, TensorId labels, LossSaved& saved) {
   ProgramBuilder& b = step.b;
   const LocalTokens targets = LocalizeTokens(step, labels);
   saved.absent = targets.absent;
   saved.target_columns = b.View(targets.rows, {step.sizes.tokens, 1});
-  TensorId wide = b.ToType(logits, DataType::kFloat32);
-  if (step.padding_mask.valid()) wide = b.MaskedFill_(wide, step.padding_mask, -std::numeric_limits<double>::infinity());
-  const TensorId maximum = AllReduceIfSplit(step, b.Amax(wide, 1), "max");
-  wide = step.software.cross_entropy_in_place ? b.Sub_(wide, maximum) : b.Sub(wide, maximum);
-  TensorId of_target = b.Gather(wide, 1, saved.target_columns);
-  if (saved.absent.valid()) of_target = b.MaskedFill_(of_target, b.Unsqueeze(saved.absent, 1), 0.0);
+  TensorId wide, maximum, of_target;
+  {
+    const FusedKernel kernel(b, FusesPasses(step));
+    wide = b.ToType(logits, DataType::kFloat32);
+    if (step.padding_mask.valid()) wide = b.MaskedFill_(wide, step.padding_mask, -std::numeric_limits<double>::infinity());
+    maximum = b.Amax(wide, 1);
+  }
+  maximum = AllReduceIfSplit(step, maximum, "max");
+  {
+    const FusedKernel kernel(b, FusesPasses(step));
+    wide = step.software.cross_entropy_in_place ? b.Sub_(wide, maximum) : b.Sub(wide, maximum);
+    of_target = b.Gather(wide, 1, saved.target_columns);
+    if (saved.absent.valid()) of_target = b.MaskedFill_(of_target, b.Unsqueeze(saved.absent, 1), 0.0);
+    saved.exponentials = b.Unary("aten.exp_", wide);
+  }
   of_target = AllReduceIfSplit(step, of_target, "sum");
-  saved.exponentials = b.Unary("aten.exp_", wide);
   saved.total = AllReduceIfSplit(step, b.Sum(saved.exponentials, 1, true, DataType::kFloat32), "sum");
   const TensorId per_token = b.Sub_(b.Unary("aten.log", saved.total), of_target);
   return b.MulScalar_(b.Sum(per_token, 0, false, DataType::kFloat32), ShareOfLoss(step));
 }
 
 // Kernels that read the logits as they are, compute in fp32 and write no copy of them: one forward and one backward, or what lies between
-// the reductions over the tensor group. So do fused cross-entropies (flash-attn's, Megatron Core's), and log-softmax of narrow logits.
-bool KeepsLogits(const Step& step) { return step.software.fused.cross_entropy || step.software.logits == ir::Precision::kCompute; }
+// the reductions over the tensor group. So do flash-attn's cross-entropy and log-softmax of narrow logits.
+bool KeepsLogits(const Step& step) { return step.software.logits == ir::Precision::kCompute; }
 
 // fp32 logits, less `maximum` where it is given; padding columns at -inf.
 TensorId Widened(Step& step, TensorId logits, TensorId maximum) {
@@ -84,7 +96,7 @@ TensorId FusedCrossEntropyForward(Step& step, TensorId logits, TensorId labels, 
 TensorId CrossEntropyBackward(Step& step, const LossSaved& saved) {
   ProgramBuilder& b = step.b;
   const bool again = saved.logits.valid();
-  const FusedKernel kernel(b, step.cuda && again);
+  const FusedKernel kernel(b, FusesPasses(step) || (step.cuda && again));
   TensorId wide = again ? b.Unary("aten.exp_", Widened(step, saved.logits, saved.maximum)) : saved.exponentials;
   wide = b.Div_(wide, saved.total);
   TensorId minus_one = b.MulScalar_(b.NewOnes(saved.total, {step.sizes.tokens, 1}, DataType::kFloat32), -1.0);

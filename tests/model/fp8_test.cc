@@ -36,6 +36,7 @@ struct Setting {
   int64_t tensor = 1;
   bool norm_linear = false;
   std::string recompute = "none";
+  bool fused_gradients = false;
 };
 
 ir::Program LowerOrDie(const Setting& setting, int64_t layers = 1) {
@@ -47,6 +48,7 @@ ir::Program LowerOrDie(const Setting& setting, int64_t layers = 1) {
   ir::Software software;
   software.fp8_recipe = setting.recipe;
   software.fused.norm_linear = setting.norm_linear;
+  software.gradient_accumulation_fusion = setting.fused_gradients;
   ir::Strategy strategy;
   strategy.tensor = setting.tensor;
   strategy.sequence_parallel = setting.tensor > 1;
@@ -76,6 +78,24 @@ TEST(Fp8, TheLayersProductsHave8BitOperands) {
   EXPECT_EQ(FlopsOfProducts(LowerOrDie({})), (std::map<int64_t, double>{{1, layer}, {2, head}}));
   EXPECT_EQ(FlopsOfProducts(LowerOrDie({.recipe = ir::Fp8Recipe::kCurrent})), (std::map<int64_t, double>{{1, layer}, {2, head}}));
   EXPECT_EQ(FlopsOfProducts(LowerOrDie({.fp8 = false})), (std::map<int64_t, double>{{2, layer + head}}));
+}
+
+// By their operands' width in bytes: products that add to a gradient in their own kernel.
+std::map<int64_t, int64_t> AddingProducts(const ir::Program& program) {
+  const ir::Regions regions(program);
+  std::map<int64_t, int64_t> count;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    if (!regions.IsLeader(i)) continue;
+    const ir::OpSignature signature = regions.SignatureOf(i);
+    if (signature.target == "aten.addmm") ++count[ElementBytes(std::get<ir::TensorSignature>(signature.arguments[1]).dtype)];
+  }
+  return count;
+}
+
+// The layer's four matrices in 8 bits, the head in 16.
+TEST(Fp8, ProductsMayAddToTheGradientThemselves) {
+  EXPECT_EQ(AddingProducts(LowerOrDie({.fused_gradients = true})), (std::map<int64_t, int64_t>{{1, 4}, {2, 1}}));
+  EXPECT_TRUE(AddingProducts(LowerOrDie({})).empty());
 }
 
 int64_t ResidentBytes(const ir::Program& program) {

@@ -8,6 +8,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "ir/program_text.h"
+#include "ir/region.h"
 #include "ir/verify.h"
 #include "support/any_recompute.h"
 #include "support/bytes_kept.h"
@@ -242,6 +243,23 @@ TEST(Lower, CrossEntropyMayCopyTheLogits) {
   const int64_t in_place = Count(LowerFor(software, {}), "aten.sub_.Tensor");
   software.cross_entropy_in_place = false;
   EXPECT_EQ(Count(LowerFor(software, {}), "aten.sub_.Tensor"), in_place - 4);
+}
+
+// Of 6 tokens' 50 logits: what is launched as one kernel reads the bf16 logits and leaves their fp32 copy and its maximum, turns that copy
+// into exponentials in place, and reads it for the bf16 gradient.
+TEST(Lower, AFusedCrossEntropyStillCopiesTheLogits) {
+  ir::Software software;
+  software.fused.cross_entropy = true;
+  const auto program = Lower(Llama(), Batch(1, DataType::kBFloat16), software, {}, DeviceKind::kCuda);
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  const ir::Regions regions(*program);
+  std::vector<std::string> kernels;
+  for (size_t i = 0; i < program->ops.size(); ++i) {
+    if (program->ops[i].label == "loss" && regions.IsLeader(i)) kernels.push_back(ir::ToText(regions.SignatureOf(i)));
+  }
+  EXPECT_EQ(kernels, (std::vector<std::string>{"helm.region([bf16[6,50]], [f32[6,50], f32[6,1]])",
+                                               "helm.region([f32[6,50], f32[6,1], i64[6,1]], [f32[6,50], f32[6,1]])",
+                                               "helm.region([f32[6,50], f32[6,1], i64[6,1]], [bf16[6,50]])"}));
 }
 
 // Gradients in bf16: 2 bytes a parameter instead of 4, written by the first product itself; the update has fp32 copies.
