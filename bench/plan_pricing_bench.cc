@@ -1,5 +1,6 @@
-// How many plans a second are priced from templates (sim/compose.h), beside the same plans written out, in the same run: the last lines
-// give the ratios. Both must find the same makespan and peak, or the run fails.
+// How many plans a second are bounded from parts that are remembered (planner/time_bound.h), priced from templates (sim/compose.h), and
+// written out, in the same run: the last lines give the ratios. The last two must find the same makespan and peak, and the bound must not
+// exceed it, or the run fails.
 //
 //     build/NAME/bin/bench/plan_pricing_bench
 #include <benchmark/benchmark.h>
@@ -14,6 +15,7 @@
 #include "core/check.h"
 #include "cost/chain.h"
 #include "planner/evaluate.h"
+#include "planner/time_bound.h"
 
 namespace helm::planner {
 namespace {
@@ -84,22 +86,32 @@ Prediction Price(const Case& of, sim::PriceBook& prices, bool templates) {
   return evaluation->prediction;
 }
 
+enum class How { kBound, kTemplates, kWrittenOut };
+constexpr std::pair<How, const char*> kHows[] = {
+    {How::kBound, ": bound"}, {How::kTemplates, ": templates"}, {How::kWrittenOut, ": written out"}};
+
 struct Outcome {
   double seconds = 0;  // a plan
   Prediction prediction;
 };
-std::map<std::pair<std::string, bool>, Outcome>& Outcomes() {
-  static std::map<std::pair<std::string, bool>, Outcome> outcomes;
+std::map<std::pair<std::string, How>, Outcome>& Outcomes() {
+  static std::map<std::pair<std::string, How>, Outcome> outcomes;
   return outcomes;
 }
 
-void Run(benchmark::State& state, const Case& of, bool templates) {
+void Run(benchmark::State& state, const Case& of, How how) {
   const auto estimator = cost::MakeEstimator(of.config.cluster, {});
   HELM_CHECK(estimator.ok(), estimator.status().message().c_str());
   sim::PriceBook prices = MakePriceBook(**estimator, of.config.cluster);
-  Outcome& outcome = Outcomes()[{of.name, templates}];
-  outcome.prediction = Price(of, prices, templates);  // prices of single ops are remembered from here on
-  for (auto _ : state) benchmark::DoNotOptimize(Price(of, prices, templates));
+  PartBook parts(of.config, prices);
+  const auto price = [&] {
+    if (how != How::kBound) return Price(of, prices, how == How::kTemplates);
+    Prediction bound;
+    bound.step_time = TimeLowerBound(of.config, of.config.strategy, parts)->step;
+    return bound;
+  };
+  Outcomes()[{of.name, how}].prediction = price();  // prices of single ops, and parts, are remembered from here on
+  for (auto _ : state) benchmark::DoNotOptimize(price());
   state.counters["plans/s"] = benchmark::Counter(static_cast<double>(state.iterations()), benchmark::Counter::kIsRate);
 }
 
@@ -109,25 +121,29 @@ class Keeper : public benchmark::ConsoleReporter {
     for (const Run& run : runs) {
       if (run.iterations == 0) continue;
       const std::string name = run.run_name.function_name;
-      const bool templates = name.ends_with(kTemplates);
       const std::string of = name.substr(0, name.rfind(": "));
-      Outcomes()[{of, templates}].seconds = run.cpu_accumulated_time / static_cast<double>(run.iterations);
+      for (const auto& [how, suffix] : kHows) {
+        if (name.ends_with(suffix)) Outcomes()[{of, how}].seconds = run.cpu_accumulated_time / static_cast<double>(run.iterations);
+      }
     }
     ConsoleReporter::ReportRuns(runs);
   }
-  static constexpr const char* kTemplates = ": templates";
-  static constexpr const char* kWrittenOut = ": written out";
 };
 
 void PrintRatios(const std::vector<Case>& cases) {
   for (const Case& of : cases) {
-    const Outcome& fast = Outcomes()[{of.name, true}];
-    const Outcome& slow = Outcomes()[{of.name, false}];
+    const Outcome& bound = Outcomes()[{of.name, How::kBound}];
+    const Outcome& fast = Outcomes()[{of.name, How::kTemplates}];
+    const Outcome& slow = Outcomes()[{of.name, How::kWrittenOut}];
     if (fast.seconds <= 0 || slow.seconds <= 0) continue;
     HELM_CHECK(fast.prediction.step_time == slow.prediction.step_time, "both find the same makespan");
     HELM_CHECK(fast.prediction.memory_bytes_peak == slow.prediction.memory_bytes_peak, "both find the same peak");
     fmt::print("{}: {:.1f} plans/s from templates, {:.1f} times as many as written out\n", of.name, 1 / fast.seconds,
                slow.seconds / fast.seconds);
+    if (bound.seconds <= 0) continue;
+    HELM_CHECK(bound.prediction.step_time <= fast.prediction.step_time, "a bound is never longer");
+    fmt::print("{}: {:.0f} bounds/s, {:.1f} % of the step\n", of.name, 1 / bound.seconds,
+               100 * bound.prediction.step_time.seconds() / fast.prediction.step_time.seconds());
   }
 }
 
@@ -138,10 +154,10 @@ int main(int argc, char** argv) {
   using helm::planner::Keeper;
   const std::vector<helm::planner::Case> cases = helm::planner::Cases();
   for (const helm::planner::Case& of : cases) {
-    for (const bool templates : {true, false}) {
-      const std::string name = of.name + (templates ? Keeper::kTemplates : Keeper::kWrittenOut);
-      benchmark::RegisterBenchmark(name.c_str(), [&of, templates](benchmark::State& state) {
-        Run(state, of, templates);
+    for (const auto& [how, suffix] : helm::planner::kHows) {
+      const std::string name = of.name + suffix;
+      benchmark::RegisterBenchmark(name.c_str(), [&of, how = how](benchmark::State& state) {
+        Run(state, of, how);
       })->Unit(benchmark::kMillisecond);
     }
   }

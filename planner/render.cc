@@ -46,8 +46,18 @@ std::string Ties(const SearchResult& result) {
 }
 
 std::string Pareto(const SearchResult& result) {
-  std::string text = "time against memory (no other plan is both faster and smaller)\n";
+  std::string text = "time against memory (no other plan that was simulated is both faster and smaller)\n";
   for (size_t i = 0; i < std::min(result.pareto.size(), kParetoShown); ++i) text += "  " + Row(result.ranked[result.pareto[i]]) + "\n";
+  return text;
+}
+
+std::string Unsimulated(const std::string& title, const std::vector<Rejection>& rejections) {
+  std::string text = rejections.empty() ? "" : title + "\n";
+  for (const Rejection& rejection : rejections) {
+    std::string reason = rejection.reason;
+    std::replace(reason.begin(), reason.end(), '\n', ' ');
+    text += fmt::format("  {}: {}\n", ir::Describe(rejection.strategy), reason);
+  }
   return text;
 }
 
@@ -55,13 +65,7 @@ std::string Everything(const SearchResult& result) {
   std::string text = RunnersUp(result, result.ranked.size());
   if (!result.unfit.empty()) text += "do not fit\n";
   for (const Candidate& candidate : result.unfit) text += "  " + Row(candidate) + "\n";
-  if (!result.pruned.empty()) text += "dropped without simulation\n";
-  for (const Rejection& rejection : result.pruned) {
-    std::string reason = rejection.reason;
-    std::replace(reason.begin(), reason.end(), '\n', ' ');
-    text += fmt::format("  {}: {}\n", ir::Describe(rejection.strategy), reason);
-  }
-  return text;
+  return text + Unsimulated("slower by their lower bound", result.bounded) + Unsimulated("dropped without simulation", result.pruned);
 }
 
 // What the framework does and the prediction leaves out, each with what stands in its place.
@@ -113,8 +117,9 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
       NotModelledBriefly(model::UnmodelledSwitches(config.model, config.workload, config.software, result.best.plan.strategy), options) +
       Form(result.best_not_written_out_because);
   text += ToText(result.best.prediction);
-  text += fmt::format("searched       {} simulated ({} written out), {} dropped, {:.2f} s{}\n", result.ranked.size() + result.unfit.size(),
-                      WrittenOut(result), result.pruned.size(), result.search_time_s,
+  text += fmt::format("searched       {} simulated ({} written out), {} slower by their bound, {} dropped, {:.2f} s{}\n",
+                      result.ranked.size() + result.unfit.size(), WrittenOut(result), result.bounded.size(), result.pruned.size(),
+                      result.search_time_s,
                       result.complete ? "; all of the space, so no strategy in it is faster" : "; STOPPED EARLY: the best so far");
   if (const std::string why = WhyNotOverlapped(result); !why.empty()) text += fmt::format("overlap        {}\n", why);
   if (options.explain) {
@@ -139,11 +144,13 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
   }
   json["pareto"] = nlohmann::ordered_json::array();
   for (size_t index : result.pareto) json["pareto"].push_back(CandidateJson(result.ranked[index]));
-  // All that was not dropped by an admissible bound was simulated, so the best found is the bound; unknown when the search was cut short.
+  // All that was not dropped or left out by an admissible bound was simulated, so the best found is the bound; unknown when the search was
+  // cut short.
   json["lower_bound_s"] = result.complete ? nlohmann::ordered_json(result.best.prediction.step_time.seconds()) : nlohmann::ordered_json();
   const size_t simulated = result.ranked.size() + result.unfit.size();
-  json["candidates"] = {{"space", simulated + result.pruned.size()},
+  json["candidates"] = {{"space", simulated + result.bounded.size() + result.pruned.size()},
                         {"pruned", result.pruned.size()},
+                        {"bounded", result.bounded.size()},
                         {"simulated", simulated},
                         {"written_out", WrittenOut(result)}};
   if (!result.best_not_written_out_because.empty()) json["not_written_out_because"] = result.best_not_written_out_because;

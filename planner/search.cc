@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <deque>
 #include <limits>
 #include <mutex>
 #include <optional>
@@ -12,7 +13,9 @@
 #include "core/cancellation.h"
 #include "core/text.h"
 #include "planner/memory_bound.h"
+#include "planner/part_times.h"
 #include "planner/plan_difference.h"
+#include "planner/time_bound.h"
 #include "schedule/pass.h"
 
 namespace helm::planner {
@@ -43,94 +46,183 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
   return kept;
 }
 
-// Simulates the candidates, several at a time; slot i belongs to candidate i, so that the order of finishing does not matter.
+// Leaders are priced again with their steps written out: those within the bound that templates are held to (DESIGN section 5, rule 8). Not
+// those that were written out already.
+constexpr double kTemplateErrorMax = 0.005;
+constexpr size_t kLeadersMax = 4;
+
+// Simulates the candidates, the most promising first, several at a time, until a lower bound says that no other can be the fastest. Slot i
+// belongs to candidate i, so that the order of finishing does not matter; which are simulated is decided between batches of a fixed size.
 class Simulator {
  public:
   Simulator(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, const SearchRun& run,
             const Cancellation& cancellation)
-      : config_(config), candidates_(candidates), run_(run), cancellation_(cancellation), priced_(candidates.size()) {}
+      : config_(config), candidates_(candidates), run_(run), cancellation_(cancellation), outcomes_(candidates.size()) {}
 
   Status Run(const EstimatorFactory& make_estimator) {
     const auto threads = std::clamp<int64_t>(run_.threads, 1, std::max<int64_t>(1, static_cast<int64_t>(candidates_.size())));
-    std::vector<std::unique_ptr<cost::Estimator>> estimators;
+    std::deque<Worker> workers;
     for (int64_t i = 0; i < threads; ++i) {
       HELM_ASSIGN_OR_RETURN(auto estimator, make_estimator());
-      estimators.push_back(std::move(estimator));
+      workers.emplace_back(std::move(estimator), config_);
     }
-    {
-      std::vector<std::jthread> workers;
-      for (const auto& estimator : estimators) workers.emplace_back([&] { Work(*estimator); });
+    HELM_RETURN_IF_ERROR(FindBounds(workers.front()));
+    while (FillBatch()) {
+      std::vector<std::jthread> working;
+      for (Worker& worker : workers) working.emplace_back([&] { Work(worker); });
+      working.clear();  // waits for them
+      HELM_RETURN_IF_ERROR(error_);
     }
-    return error_;
+    return OkStatus();
   }
 
-  // By candidate: it and, where it does not fit, what was priced in its place. Empty: not simulated.
-  const std::vector<std::vector<Candidate>>& priced() const { return priced_; }
+  // Of a candidate: it and, where it does not fit, what was tried in its place.
+  struct Outcome {
+    std::vector<Candidate> simulated;  // empty: it was not looked at
+    std::vector<Rejection> bounded;
+  };
+  const std::vector<Outcome>& outcomes() const { return outcomes_; }
+
+  // The candidates that were left out because their steps take longer than the fastest one found; in the order of the space.
+  std::vector<Rejection> Bounded() const {
+    if (!decided_) return {};  // it was cut short
+    std::vector<size_t> left(order_.begin() + static_cast<std::ptrdiff_t>(end_), order_.end());
+    std::ranges::sort(left);
+    std::vector<Rejection> bounded;
+    for (const size_t i : left) bounded.push_back(TooSlow(candidates_[i], bounds_[i]));
+    return bounded;
+  }
 
  private:
-  void Work(const cost::Estimator& estimator) {
-    sim::PriceBook prices = MakePriceBook(estimator, config_.cluster);
+  static constexpr size_t kBatchFirst = 4, kBatch = 16;
+
+  // What one thread remembers.
+  struct Worker {
+    Worker(std::unique_ptr<cost::Estimator> its_estimator, const config::RunConfig& config)
+        : estimator(std::move(its_estimator)), prices(MakePriceBook(*estimator, config.cluster)), parts(config, prices) {}
+
+    std::unique_ptr<cost::Estimator> estimator;
+    sim::PriceBook prices;
+    PartBook parts;
+  };
+
+  // How little a strategy can take; if its communication may yet be hidden, as if all of it were.
+  Result<Duration> BoundOf(const ir::Strategy& strategy, PartBook& parts) const {
+    HELM_ASSIGN_OR_RETURN(const TimeBound bound, TimeLowerBound(config_, strategy, parts, cancellation_));
+    return OverlapVariants(config_, strategy).empty() ? bound.step : bound.computing;
+  }
+
+  Status FindBounds(Worker& worker) {
+    for (const ir::Strategy& strategy : candidates_) {
+      HELM_ASSIGN_OR_RETURN(bounds_.emplace_back(), BoundOf(strategy, worker.parts));
+      order_.push_back(order_.size());
+    }
+    std::ranges::stable_sort(order_, [this](size_t a, size_t b) { return bounds_[a] < bounds_[b]; });
+    return OkStatus();
+  }
+
+  // Whether a step may yet be as fast as the fastest of the batches before, or so near that writing both out decides.
+  bool IsHopeful(Duration bound) const {
+    return !fastest_ || bound.seconds() <= fastest_->prediction.step_time.seconds() * (1 + kTemplateErrorMax);
+  }
+  Rejection TooSlow(const ir::Strategy& strategy, Duration bound) const {
+    return {strategy, fmt::format("takes at least {}, {} takes {}", FormatDuration(bound), ir::Describe(fastest_->strategy),
+                                  FormatDuration(fastest_->prediction.step_time))};
+  }
+
+  // Takes the next hopeful candidates.
+  bool FillBatch() {
+    KeepFastest();
+    if (cancellation_.requested()) return false;
+    const size_t first = end_, most = first + (first == 0 ? kBatchFirst : kBatch);
+    while (end_ < std::min(order_.size(), most) && IsHopeful(bounds_[order_[end_]])) ++end_;
+    decided_ = end_ == first;
+    return !decided_;
+  }
+
+  void KeepFastest() {
+    for (const Outcome& outcome : outcomes_) {
+      for (const Candidate& candidate : outcome.simulated) {
+        const bool faster = !fastest_ || candidate.prediction.step_time < fastest_->prediction.step_time;
+        if (candidate.prediction.fits && faster) fastest_ = candidate;
+      }
+    }
+  }
+
+  void Work(Worker& worker) {
     while (!cancellation_.requested() && !failed_) {
-      const size_t index = next_.fetch_add(1);
-      if (index >= candidates_.size()) return;
-      auto priced = Price(candidates_[index], prices);
+      size_t place = 0;
+      {
+        const std::lock_guard<std::mutex> lock(mutex_);
+        if (next_ == end_) return;
+        place = next_++;
+      }
+      Outcome outcome;
+      const Status status = Price(candidates_[order_[place]], worker, outcome);
       const std::lock_guard<std::mutex> lock(mutex_);
-      if (priced.ok()) {
-        priced_[index] = std::move(priced).value();
-      } else if (priced.status().code() == StatusCode::kInterrupted) {
+      if (status.ok()) {
+        outcomes_[order_[place]] = std::move(outcome);
+      } else if (status.code() == StatusCode::kInterrupted) {
         return;
       } else {
-        Fail(index, priced.status());
+        Fail(place, status);
       }
       if (run_.progress) run_.progress(++done_, static_cast<int64_t>(candidates_.size()));
     }
   }
 
-  // Keeps the error of the first candidate that has one, whichever thread finds it when: candidates are begun in their order, so those
-  // before one that failed have all been begun.
-  void Fail(size_t index, const Status& status) {
-    if (index < error_index_) {
+  // Keeps the error of the first candidate that has one, whichever thread finds it when: candidates are begun in order, so those before one
+  // that failed have all been begun.
+  void Fail(size_t place, const Status& status) {
+    if (place < error_place_) {
       error_ = status;
-      error_index_ = index;
+      error_place_ = place;
     }
     failed_ = true;
   }
 
   // With its fallbacks, and those of its sharded form, until one of each fits.
-  Result<std::vector<Candidate>> Price(const ir::Strategy& candidate, sim::PriceBook& prices) const {
-    HELM_ASSIGN_OR_RETURN(std::vector<Candidate> priced, PriceUntilOneFits(candidate, prices));
+  Status Price(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
+    HELM_RETURN_IF_ERROR(PriceUntilOneFits(candidate, worker, outcome));
     const std::optional<ir::Strategy> sharded = FullySharded(config_, candidate);
-    if (priced.front().prediction.fits || !sharded) return priced;
-    HELM_ASSIGN_OR_RETURN(const std::vector<Candidate> more, PriceUntilOneFits(*sharded, prices));
-    priced.insert(priced.end(), more.begin(), more.end());
-    return priced;
+    if (outcome.simulated.front().prediction.fits || !sharded) return OkStatus();
+    return PriceUntilOneFits(*sharded, worker, outcome);
   }
 
-  Result<std::vector<Candidate>> PriceUntilOneFits(const ir::Strategy& candidate, sim::PriceBook& prices) const {
+  Status PriceUntilOneFits(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
     std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate);
     strategies.insert(strategies.begin(), candidate);
-    std::vector<Candidate> priced;
     for (const ir::Strategy& strategy : strategies) {
+      HELM_ASSIGN_OR_RETURN(const Duration bound, BoundOf(strategy, worker.parts));
+      if (!IsHopeful(bound)) {
+        outcome.bounded.push_back(TooSlow(strategy, bound));
+        continue;
+      }
       HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                            Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, prices,
+                            Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, worker.prices,
                                      {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation_}));
-      priced.push_back({strategy, evaluation.prediction, "", evaluation.written_out_because});
+      outcome.simulated.push_back({strategy, evaluation.prediction, "", evaluation.written_out_because});
       if (evaluation.prediction.fits) break;
     }
-    return priced;
+    return OkStatus();
   }
 
   const config::RunConfig& config_;
   const std::vector<ir::Strategy>& candidates_;
   const SearchRun& run_;
   const Cancellation& cancellation_;
-  std::atomic<size_t> next_ = 0;
+  std::vector<Duration> bounds_;      // by candidate
+  std::vector<size_t> order_;         // candidates by their bounds
+  std::optional<Candidate> fastest_;  // of the batches so far
+  size_t end_ = 0;                    // of the batch, in order_
+  bool decided_ = false;              // none behind it can be the fastest
   std::atomic<bool> failed_ = false;
   std::mutex mutex_;
+  size_t next_ = 0;  // in order_
   int64_t done_ = 0;
-  size_t error_index_ = std::numeric_limits<size_t>::max();
+  size_t error_place_ = std::numeric_limits<size_t>::max();
   Status error_;
-  std::vector<std::vector<Candidate>> priced_;
+  std::vector<Outcome> outcomes_;  // by candidate
 };
 
 bool Faster(const Candidate& a, const Candidate& b) { return a.prediction.step_time < b.prediction.step_time; }
@@ -250,11 +342,6 @@ class OverlapTrials {
   Candidate best_;
 };
 
-// Leaders are priced again with their steps written out: those within the bound that templates are held to (DESIGN section 5, rule 8). Not
-// those that were written out already.
-constexpr double kTemplateErrorMax = 0.005;
-constexpr size_t kLeadersMax = 4;
-
 Status WriteOutLeaders(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
   const double within = result.ranked.front().prediction.step_time.seconds() * (1 + kTemplateErrorMax);
   const size_t count = std::min(result.ranked.size(), kLeadersMax);
@@ -364,12 +451,16 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   const auto deadline = start + std::chrono::duration_cast<Clock::duration>(seconds);
   const Cancellation cancellation(run.interrupted, deadline);
   Simulator simulator(config, candidates, run, cancellation);
-  HELM_RETURN_IF_ERROR(simulator.Run(make_estimator));
+  HELM_RETURN_IF_ERROR(UnlessInterrupted(simulator.Run(make_estimator)));
   result.interrupted = cancellation.interrupted();
-  for (const std::vector<Candidate>& priced : simulator.priced()) {
-    if (priced.empty()) result.complete = false;
-    for (const Candidate& candidate : priced) (candidate.prediction.fits ? result.ranked : result.unfit).push_back(candidate);
+  result.bounded = simulator.Bounded();
+  size_t decided = result.bounded.size();
+  for (const auto& [simulated, bounded] : simulator.outcomes()) {
+    decided += simulated.empty() ? 0 : 1;
+    result.bounded.insert(result.bounded.end(), bounded.begin(), bounded.end());
+    for (const Candidate& candidate : simulated) (candidate.prediction.fits ? result.ranked : result.unfit).push_back(candidate);
   }
+  result.complete = decided == candidates.size();
   if (result.ranked.empty() && !result.complete) return NothingYet(config, result);
   if (result.ranked.empty()) KeepClosestPruned(config, space.candidates, result);
   Rank(result);

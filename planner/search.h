@@ -1,7 +1,8 @@
 // Search: finds the best strategy of a space, and says why the others lost.
 //
-// Every candidate is either dropped by the memory lower bound or simulated, so the best is the best of the space and its time is the proven
-// lower bound of it. The result does not depend on the number of threads: candidates are merged in the order of the space.
+// Every candidate is either dropped by the memory lower bound, left out because its time lower bound is longer than the fastest step found,
+// or simulated, so the best is the best of the space and its time is the proven lower bound of it. The result does not depend on the number
+// of threads: which candidates are simulated is decided between batches of a fixed size, and they are merged in the order of the space.
 #pragma once
 
 #include <atomic>
@@ -31,7 +32,8 @@ struct SearchResult {
   std::vector<Candidate> ranked;             // all that fit, fastest first; the first is the best
   std::vector<Candidate> unfit;              // simulated, but over the memory capacity; smallest first
   std::vector<Rejection> pruned;             // dropped unsimulated
-  std::vector<size_t> pareto;                // indices into ranked: no other is both faster and smaller
+  std::vector<Rejection> bounded;            // left out: they cannot be as fast as the best
+  std::vector<size_t> pareto;                // indices into ranked: no other of those is both faster and smaller
   bool complete = true;                      // false: stopped by time limit or interrupt
   bool interrupted = false;
   double search_time_s = 0;

@@ -1,4 +1,5 @@
-// Configurations drawn by rapidcheck: small models, split, scheduled and run in every way that HELM lowers.
+// Configurations drawn by rapidcheck: small models, split, scheduled and run in every way that HELM lowers, with prices of no order; and
+// the same of models of a size that is trained.
 #pragma once
 
 #include <cstdint>
@@ -6,6 +7,8 @@
 
 #include <rapidcheck.h>
 
+#include "core/hash.h"
+#include "ir/signature.h"
 #include "planner_fixture.h"
 #include "support/any_recompute.h"
 
@@ -99,6 +102,63 @@ inline config::RunConfig RandomConfig() {
   config.workload.global_batch = micro_batches * strategy.micro_batch * strategy.data;
   config.cluster.devices_used = strategy.world_size();
   config.cluster.devices_per_node = *rc::gen::element<int64_t>(2, 4, 8);
+  return config;
+}
+
+// Prices without any regularity, so that nothing agrees by accident: from the text of the signature. Some from each source, some with
+// workspace.
+class ScatteredEstimator : public cost::Estimator {
+ public:
+  explicit ScatteredEstimator(cost::HostCosts host, int64_t collective_most) : host_(host), collective_most_(collective_most) {}
+
+  Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override {
+    const uint64_t hash = Hash64(ir::ToText(op));
+    const int64_t workspace = hash % 5 == 0 ? static_cast<int64_t>(hash >> 40) % 100'000 : 0;
+    return cost::Estimate{Duration::Picoseconds(1'000 + static_cast<int64_t>(hash % 1'000'003)), SourceOf(hash), Bytes(workspace)};
+  }
+  Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override {
+    const uint64_t hash = Hash64(ir::ToText(collective));
+    return cost::Estimate{Duration::Picoseconds(static_cast<int64_t>(hash % static_cast<uint64_t>(collective_most_))), SourceOf(hash),
+                          Bytes()};
+  }
+  Result<cost::HostCosts> EstimateHost() const override { return host_; }
+
+ private:
+  static cost::Source SourceOf(uint64_t hash) { return static_cast<cost::Source>((hash >> 32) % 3); }
+
+  cost::HostCosts host_;
+  int64_t collective_most_;
+};
+
+inline ScatteredEstimator RandomPrices() {
+  const auto up_to = [](int64_t most) { return Duration::Picoseconds(*rc::gen::inRange<int64_t>(0, most)); };
+  const int64_t launch = *rc::gen::element<int64_t>(1, 100'000, 1'000'000);
+  cost::HostCosts host{up_to(launch), up_to(launch), up_to(launch), cost::Source::kMeasured};
+  host.blocking = *rc::gen::weightedElement<bool>({{4, false}, {1, true}});
+  host.waits_for_messages = *rc::gen::arbitrary<bool>();
+  return ScatteredEstimator(host, *rc::gen::element<int64_t>(1, 1'000'000, 30'000'000));
+}
+
+// A model of a size that is trained on many GPUs, on nodes of eight of them, with reductions that run beside the backward pass.
+inline config::RunConfig LargeConfig() {
+  config::RunConfig config = RandomConfig();
+  RunOnGpus(config.cluster);
+  cluster::Device& device = config.cluster.device;
+  device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"fp8", FlopsPerSecond::Tera(1979)}};
+  device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  config.cluster.devices_per_node = 8;
+  config.workload.dtype = ir::DataType::kBFloat16;
+  config.workload.sequence_length = 2048;
+  config.model.hidden = *rc::gen::element<int64_t>(1024, 4096);
+  config.model.heads = config.model.kv_heads = 16;
+  config.model.head_dim = config.model.hidden / 16;
+  config.model.ffn = 4 * config.model.hidden;
+  config.model.vocab = 32000;
+  config.model.max_positions = 4096;
+  const ir::Fp8Recipe recipe = config.software.fp8_recipe;
+  config.software = {};
+  config.software.fp8_recipe = recipe;
+  config.software.gradient_bucket_bytes = *rc::gen::element<int64_t>(25 << 20, 200 << 20);
   return config;
 }
 

@@ -27,7 +27,8 @@ TEST(SearchTest, FindsTheFastestOfTheSpace) {
   const auto result = Search(config, BytesEstimatorFactory(), {});
   ASSERT_TRUE(result.ok()) << result.status().message();
   const Space space = EnumerateStrategies(config);
-  EXPECT_EQ(result->ranked.size(), space.candidates.size());
+  EXPECT_EQ(result->ranked.size() + result->bounded.size(), space.candidates.size());
+  EXPECT_FALSE(result->bounded.empty());
   for (const ir::Strategy& strategy : space.candidates) {
     EXPECT_LE(result->best.prediction.step_time, Priced(config, strategy).step_time) << ir::Describe(strategy);
   }

@@ -1,0 +1,165 @@
+#include "planner/part_times.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "planner/evaluate.h"
+#include "schedule/materialise_excerpt.h"
+#include "sim/op_places.h"
+#include "sim/stage_template.h"
+
+namespace helm::planner {
+namespace {
+
+constexpr int32_t kFirst = 0, kInner = 1, kLast = 2;  // micro-batches of the excerpt
+constexpr int64_t kMicroBatches = 4;                  // of which the second stands for the third
+
+ResourceTimes LeastOf(const ResourceTimes& a, const ResourceTimes& b) {
+  return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy)};
+}
+
+// One rank that has one layer of each kind. What data-parallel ranks do for their gradients is the same for two as for many, until the last
+// micro-batch. Experts have to lie on the ranks that they lie on.
+ir::Strategy OnOneStage(const ir::Strategy& strategy) {
+  ir::Strategy one;
+  one.data = strategy.expert > 1 ? strategy.data : std::min<int64_t>(strategy.data, 2);
+  one.tensor = strategy.tensor;
+  one.sequence_parallel = strategy.sequence_parallel;
+  one.context = strategy.context;
+  one.expert = strategy.expert;
+  one.expert_tensor = strategy.expert_tensor;
+  one.micro_batch = strategy.micro_batch;
+  // Parts that are computed again in some layers only: the others are not.
+  one.recompute = strategy.recompute == "custom" ? "none" : strategy.recompute;
+  return one;
+}
+
+model::ModelSpec OneLayerOfEachKind(model::ModelSpec model) {
+  const bool both = model.moe.experts > 0 && model::HasDenseLayers(model);
+  model.layers = both ? 2 : 1;
+  model.moe.dense_layers = both ? 1 : 0;
+  model.moe.layer_freq = 1;
+  return model;
+}
+
+// The times of the pieces, by the action that they are of and what of it.
+class PieceTimes {
+ public:
+  PieceTimes(const ir::Program& program, const sim::StageTemplate& stage)
+      : program_(program), stage_(stage), places_(sim::PlacesOf(program)), runner_(stage.layout) {
+    for (const sim::Piece& piece : stage.pieces) Add(piece);
+  }
+
+  PartTimes Sum(const model::ModelSpec& model) const {
+    PartTimes times;
+    for (int64_t layer = 0; layer < model.layers; ++layer) {
+      times.layer[model::HasExperts(model, layer) ? 1 : 0] = PartOf(static_cast<int32_t>(layer), static_cast<int32_t>(layer));
+    }
+    times.embedding = PartOf(kBefore, kBehind);
+    times.head = PartOf(kBehind, kBefore);
+    return times;
+  }
+
+ private:
+  // What an action does before its layers and behind them.
+  static constexpr int32_t kBefore = -2, kBehind = -1;
+  using Key = std::tuple<ir::ActionKind, int32_t, int32_t>;  // micro-batch; layer, kBefore, kBehind
+
+  void Add(const sim::Piece& piece) {
+    const size_t op = piece.op_first;
+    const auto part = static_cast<size_t>(std::ranges::upper_bound(places_.first, op) - places_.first.begin()) - 1;
+    if (part == 0 || part > program_.schedule.size()) return;
+    const ir::Action& action = program_.schedule[part - 1];
+    if (part != part_) begun_ = false;
+    part_ = part;
+    begun_ = begun_ || places_.layer[op] >= 0;
+    const int32_t where = places_.layer[op] >= 0 ? places_.layer[op] : begun_ ? kBehind : kBefore;
+    by_part_[{action.kind, action.micro_batch, where}] += TimesOf(piece);
+  }
+
+  ResourceTimes TimesOf(const sim::Piece& piece) {
+    ResourceTimes times;
+    for (size_t task = 0; task < piece.durations.size(); ++task) {
+      if (piece.kinds[task] == sim::TaskKind::kLaunch) times.host += piece.durations[task];
+      if (piece.on_compute[task]) times.compute += piece.durations[task];
+      if (piece.kinds[task] == sim::TaskKind::kCompute) times.busy += piece.durations[task];
+    }
+    sim::Idle idle;
+    const std::optional<sim::MaxPlusMatrix> matrix = runner_.MatrixOf(piece, idle);
+    if (!matrix) return times;  // it has to do with collectives of other pieces: at least what it does itself
+    const size_t compute = stage_.layout.compute;
+    times.compute = std::max(times.compute, matrix->At(compute, compute));
+    times.host = std::max(times.host, matrix->At(0, 0));
+    return times;
+  }
+
+  PassTimes PassOf(ir::ActionKind kind, int32_t where) const {
+    const auto of = [&](int32_t micro_batch) {
+      const auto found = by_part_.find({kind, micro_batch, where});
+      return found == by_part_.end() ? ResourceTimes() : found->second;
+    };
+    return {of(kInner), LeastOf(of(kInner), LeastOf(of(kFirst), of(kLast)))};
+  }
+
+  Part PartOf(int32_t in_forward, int32_t in_backward) const {
+    return {PassOf(ir::ActionKind::kForward, in_forward), PassOf(ir::ActionKind::kFullBackward, in_backward)};
+  }
+
+  const ir::Program& program_;
+  const sim::StageTemplate& stage_;
+  const sim::OpPlaces places_;
+  sim::PieceRunner runner_;
+  std::map<Key, ResourceTimes> by_part_;
+  size_t part_ = 0;     // of the schedule, that the last piece was of
+  bool begun_ = false;  // its layers
+};
+
+}  // namespace
+
+ResourceTimes& ResourceTimes::operator+=(const ResourceTimes& other) {
+  compute += other.compute;
+  host += other.host;
+  busy += other.busy;
+  return *this;
+}
+
+PassTimes& PassTimes::operator+=(const PassTimes& other) {
+  inner += other.inner;
+  any += other.any;
+  return *this;
+}
+
+Part& Part::operator+=(const Part& other) {
+  forward += other.forward;
+  backward += other.backward;
+  return *this;
+}
+
+Result<const PartTimes*> PartBook::Of(const ir::Strategy& strategy, const Cancellation& cancellation) {
+  const ir::Strategy one = OnOneStage(strategy);
+  const Key key{one.data, one.tensor, one.context, one.expert, one.expert_tensor, one.micro_batch, one.sequence_parallel, one.recompute};
+  if (const auto known = times_.find(key); known != times_.end()) return &known->second;
+  Result<PartTimes> found = Find(one, cancellation);
+  if (!found.ok() && found.status().code() == StatusCode::kInterrupted) return found.status();
+  return &times_.emplace(key, found.ok() ? *std::move(found) : PartTimes()).first->second;
+}
+
+Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellation& cancellation) const {
+  const ir::DeviceKind device = config_.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
+  const model::ModelSpec model = OneLayerOfEachKind(config_.model);
+  ir::Plan plan;
+  plan.workload = config_.workload;
+  plan.workload.global_batch = kMicroBatches * strategy.micro_batch * strategy.data;
+  plan.software = config_.software;
+  plan.strategy = strategy;
+  HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,
+                        schedule::MaterialiseExcerpt(plan, model, device, schedule::LayersLeftOut::kMost, cancellation));
+  HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(excerpt.programs, prices_, cancellation));
+  sim::SimulationOptions options = SimulationOptionsFor(config_.cluster);
+  options.cancellation = cancellation;
+  HELM_ASSIGN_OR_RETURN(const sim::StageTemplate stage, sim::MakeStageTemplate(excerpt, 0, costs[0], options));
+  return PieceTimes(excerpt.programs.classes[0], stage).Sum(model);
+}
+
+}  // namespace helm::planner

@@ -1,0 +1,75 @@
+// PartTimes: how long a rank takes at least to run one micro-batch through one layer, the embedding or the head, forward and backward.
+// PartBook remembers them from plan to plan.
+//
+// They depend on how a layer is split (tensor, sequence, context, expert), on the micro-batch and on recomputation, not on how many layers,
+// stages, data-parallel ranks and micro-batches there are: so a model of one layer of each kind on one stage is lowered, priced and cut
+// into pieces (sim/stage_template.h) once for all plans that have these in common. Times are along one resource alone (the compute stream,
+// or the host thread), as if everything else were ready, and without what slows down ops that run at the same time: never longer than in
+// the step (property test of planner/time_bound.h).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <tuple>
+
+#include "config/run_config.h"
+#include "core/cancellation.h"
+#include "core/status.h"
+#include "ir/strategy.h"
+#include "sim/price_book.h"
+
+namespace helm::planner {
+
+// Picoseconds from the end of what a resource did before to the end of what it does for the part; `busy` is what of the compute stream's is
+// computing.
+struct ResourceTimes {
+  int64_t compute = 0, host = 0, busy = 0;
+
+  ResourceTimes& operator+=(const ResourceTimes& other);
+  bool operator==(const ResourceTimes&) const = default;
+};
+
+// In a micro-batch that is neither the first nor the last, and in any.
+struct PassTimes {
+  ResourceTimes inner, any;
+
+  PassTimes& operator+=(const PassTimes& other);
+};
+
+struct Part {
+  PassTimes forward, backward;
+
+  Part& operator+=(const Part& other);
+};
+
+struct PartTimes {
+  std::array<Part, 2> layer;  // dense; with experts
+  Part embedding;
+  Part head;  // with the loss
+};
+
+// What parts were found to take. Not safe for concurrent use; references stay valid. `config` and `prices` outlive it.
+class PartBook {
+ public:
+  PartBook(const config::RunConfig& config, sim::PriceBook& prices) : config_(config), prices_(prices) {}
+
+  // Of a strategy with whole parameters (zero 0 and 1). All 0 where they cannot be found (prices are missing, or the pieces cannot be cut).
+  // Fails only when it is cancelled.
+  Result<const PartTimes*> Of(const ir::Strategy& strategy, const Cancellation& cancellation);
+
+  int64_t found() const { return static_cast<int64_t>(times_.size()); }
+
+ private:
+  // data, tensor, context, expert, expert_tensor, micro_batch, sequence_parallel, recompute
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, std::string>;
+
+  Result<PartTimes> Find(const ir::Strategy& strategy, const Cancellation& cancellation) const;
+
+  const config::RunConfig& config_;
+  sim::PriceBook& prices_;
+  std::map<Key, PartTimes> times_;
+};
+
+}  // namespace helm::planner

@@ -1,0 +1,57 @@
+#include "planner/time_bound.h"
+
+#include <algorithm>
+#include <vector>
+
+#include "model/chunks.h"
+
+namespace helm::planner {
+namespace {
+
+Part PartOf(const model::ModelSpec& model, const model::Chunk& chunk, const PartTimes& times) {
+  Part part;
+  for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) part += times.layer[model::HasExperts(model, layer) ? 1 : 0];
+  if (chunk.embedding) part += times.embedding;
+  if (chunk.head && chunk.loss) part += times.head;
+  return part;
+}
+
+// Of all micro-batches: the first and the last may take less than the others.
+ResourceTimes OfAll(const PassTimes& pass, int64_t micro_batches) {
+  const int64_t inner = std::max<int64_t>(0, micro_batches - 2), others = micro_batches - inner;
+  const auto sum = [&](int64_t a, int64_t b) { return inner * a + others * b; };
+  return {sum(pass.inner.compute, pass.any.compute), sum(pass.inner.host, pass.any.host), sum(pass.inner.busy, pass.any.busy)};
+}
+
+// Whether each stage's last action is the backward pass of its first chunk.
+bool EndsWithBackward(const ir::Strategy& strategy) {
+  const std::string& schedule = strategy.schedule;
+  return schedule == "none" || schedule == "1f1b" || schedule == "gpipe" || schedule == "interleaved-1f1b";
+}
+
+}  // namespace
+
+Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
+                                 const Cancellation& cancellation) {
+  HELM_ASSIGN_OR_RETURN(const PartTimes* times, parts.Of(strategy, cancellation));
+  const int64_t micro_batches = MicroBatches(config.workload, strategy);
+  std::vector<Part> chunks;
+  std::vector<ResourceTimes> work(static_cast<size_t>(strategy.pipeline));
+  for (const model::Chunk& chunk : model::ChunksOf(config.model, strategy)) {
+    const Part& part = chunks.emplace_back(PartOf(config.model, chunk, *times));
+    ResourceTimes& of_stage = work[static_cast<size_t>(model::StageOfChunk(strategy, chunk.index))];
+    of_stage += OfAll(part.forward, micro_batches);
+    of_stage += OfAll(part.backward, micro_batches);
+  }
+  int64_t step = 0, computing = 0;
+  ResourceTimes around;  // on the way to the stage's first chunk, and back
+  for (size_t stage = 0; stage < work.size(); ++stage) {
+    step = std::max({step, around.compute + work[stage].compute, work[stage].host});
+    computing = std::max(computing, around.busy + work[stage].busy);
+    around += chunks[stage].forward.any;
+    if (EndsWithBackward(strategy)) around += chunks[stage].backward.any;
+  }
+  return TimeBound{Duration::Picoseconds(step), Duration::Picoseconds(computing)};
+}
+
+}  // namespace helm::planner

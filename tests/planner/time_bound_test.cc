@@ -1,0 +1,99 @@
+// What a step takes at least, against what it simulates to.
+#include "planner/time_bound.h"
+
+#include <gtest/gtest.h>
+#include <rapidcheck/gtest.h>
+
+#include "cost/chain.h"
+#include "planner/evaluate.h"
+#include "random_config.h"
+
+namespace helm::planner {
+namespace {
+
+TimeBound BoundOf(const config::RunConfig& config, const cost::Estimator& estimator) {
+  sim::PriceBook prices = MakePriceBook(estimator, config.cluster);
+  PartBook parts(config, prices);
+  auto bound = TimeLowerBound(config, config.strategy, parts);
+  HELM_CHECK(bound.ok(), bound.status().message().c_str());
+  return *bound;
+}
+
+// Of the optimizer and of nothing else it knows nothing, so there is always something that it leaves out.
+RC_GTEST_PROP(TimeBound, NeverExceedsTheStep, ()) {
+  const config::RunConfig config = RandomConfig();
+  const ScatteredEstimator estimator = RandomPrices();
+  const auto whole = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, estimator, {.record_timeline = false});
+  RC_PRE(whole.ok());
+  const TimeBound bound = BoundOf(config, estimator);
+  RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << "\n";
+  RC_ASSERT(bound.step.picoseconds() > 0);
+  RC_ASSERT(bound.computing.picoseconds() > 0);
+  RC_ASSERT(bound.step <= whole->simulation.makespan);
+  RC_ASSERT(bound.computing <= whole->simulation.makespan);
+}
+
+// With sharded parameters too, which the search takes to cost only time.
+RC_GTEST_PROP(TimeBound, NeverExceedsTheStepOfALargeModel, ()) {
+  config::RunConfig config = LargeConfig();
+  if (config.strategy.expert == 1 && config.model.moe.experts == 0) config.strategy.zero = *rc::gen::inRange<int64_t>(0, 4);
+  const auto estimator = cost::MakeEstimator(config.cluster, {});
+  RC_ASSERT(estimator.ok());
+  const auto step = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, **estimator,
+                             {.record_timeline = false, .form = StepForm::kComposed});
+  RC_PRE(step.ok());
+  const TimeBound bound = BoundOf(config, **estimator);
+  RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << " bound "
+           << bound.step.seconds() << " step " << step->simulation.makespan.seconds() << "\n";
+  RC_ASSERT(bound.step <= step->simulation.makespan);
+  RC_ASSERT(bound.computing <= step->simulation.makespan);
+}
+
+// Four stages of four layers, 16 micro-batches: within a fifth, the optimizer and what goes between stages and ranks.
+TEST(TimeBound, IsNearWhatAFullPipelineTakes) {
+  config::RunConfig config = SmallConfig(8);
+  RunOnGpus(config.cluster);
+  config.model.layers = 16;
+  config.model.hidden = 4096;
+  config.model.ffn = 4 * config.model.hidden;
+  config.model.heads = config.model.kv_heads = 32;
+  config.model.head_dim = 128;
+  config.model.vocab = 32000;
+  config.workload.dtype = ir::DataType::kBFloat16;
+  config.workload.sequence_length = 2048;
+  config.workload.global_batch = 32;
+  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}};
+  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  config.strategy.pipeline = 4;
+  config.strategy.data = 2;
+  config.strategy.zero = 1;
+  config.strategy.schedule = "1f1b";
+  const auto estimator = cost::MakeEstimator(config.cluster, {});
+  ASSERT_TRUE(estimator.ok());
+  const auto step = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, **estimator,
+                             {.record_timeline = false, .form = StepForm::kComposed});
+  ASSERT_TRUE(step.ok()) << step.status().message();
+  const TimeBound bound = BoundOf(config, **estimator);
+  EXPECT_LE(bound.step, step->simulation.makespan);
+  EXPECT_GT(bound.step.seconds(), 0.8 * step->simulation.makespan.seconds());
+}
+
+// What plans have in common is found once: as many layers, stages and micro-batches as they like.
+TEST(TimeBound, PartsAreRemembered) {
+  config::RunConfig config = SmallConfig(8);
+  config.model.layers = 8;
+  const BytesEstimator estimator;
+  sim::PriceBook prices = MakePriceBook(estimator, config.cluster);
+  PartBook parts(config, prices);
+  const std::vector<ir::Strategy> candidates = EnumerateStrategies(config).candidates;
+  for (const ir::Strategy& strategy : candidates) {
+    const auto remembered = TimeLowerBound(config, strategy, parts);
+    ASSERT_TRUE(remembered.ok());
+    config.strategy = strategy;
+    EXPECT_EQ(remembered->step, BoundOf(config, estimator).step) << ir::Describe(strategy);
+  }
+  EXPECT_LT(3 * parts.found(), 2 * static_cast<int64_t>(candidates.size()));
+}
+
+}  // namespace
+}  // namespace helm::planner
