@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "model/parameter_plan.h"
 #include "planner/evaluate.h"
 #include "schedule/materialise_excerpt.h"
 #include "sim/op_places.h"
@@ -16,7 +17,8 @@ constexpr int32_t kFirst = 0, kInner = 1, kLast = 2;  // micro-batches of the ex
 constexpr int64_t kMicroBatches = 4;                  // of which the second stands for the third
 
 ResourceTimes LeastOf(const ResourceTimes& a, const ResourceTimes& b) {
-  return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy)};
+  return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy),
+          std::min(a.gathering, b.gathering)};
 }
 
 // One rank that has one layer of each kind. What data-parallel ranks do for their gradients is the same for two as for many, until the last
@@ -32,7 +34,19 @@ ir::Strategy OnOneStage(const ir::Strategy& strategy) {
   one.micro_batch = strategy.micro_batch;
   // Parts that are computed again in some layers only: the others are not.
   one.recompute = strategy.recompute == "custom" ? "none" : strategy.recompute;
+  if (!model::ShardingOf(strategy).parameters) return one;
+  one.data = strategy.data;
+  one.zero = strategy.zero;
+  one.fsdp_shard = strategy.fsdp_shard;
+  one.fsdp_replicate = strategy.fsdp_replicate;
   return one;
+}
+
+ir::Strategy WithWholeParameters(ir::Strategy strategy) {
+  strategy.zero = 0;
+  strategy.fsdp_shard = 0;
+  strategy.fsdp_replicate = 1;
+  return strategy;
 }
 
 model::ModelSpec OneLayerOfEachKind(model::ModelSpec model) {
@@ -48,7 +62,18 @@ class PieceTimes {
  public:
   PieceTimes(const ir::Program& program, const sim::StageTemplate& stage)
       : program_(program), stage_(stage), places_(sim::PlacesOf(program)), runner_(stage.layout) {
-    for (const sim::Piece& piece : stage.pieces) Add(piece);
+    for (const sim::Piece& piece : stage.pieces) {
+      if (ResourceTimes* const times = Of(piece.op_first)) *times += TimesOf(piece);
+    }
+  }
+
+  // No pieces: only what it takes to gather parameters.
+  PieceTimes(const ir::Program& program, const sim::TaskCosts& costs)
+      : program_(program), stage_(kNoTemplate), places_(sim::PlacesOf(program)), runner_(stage_.layout) {
+    for (size_t op = 0; op < program.ops.size(); ++op) {
+      if (program.ops[op].target != "c10d.all_gather" || program.group(program.ops[op].group).name != "data") continue;
+      if (ResourceTimes* const times = Of(op)) times->gathering += costs.ops[op].duration.picoseconds();
+    }
   }
 
   PartTimes Sum(const model::ModelSpec& model) const {
@@ -64,18 +89,18 @@ class PieceTimes {
  private:
   // What an action does before its layers and behind them.
   static constexpr int32_t kBefore = -2, kBehind = -1;
+  inline static const sim::StageTemplate kNoTemplate;
   using Key = std::tuple<ir::ActionKind, int32_t, int32_t>;  // micro-batch; layer, kBefore, kBehind
 
-  void Add(const sim::Piece& piece) {
-    const size_t op = piece.op_first;
+  // Of the part that the op is of; none outside of actions. REQUIRES: asked for in the order of the program.
+  ResourceTimes* Of(size_t op) {
     const auto part = static_cast<size_t>(std::ranges::upper_bound(places_.first, op) - places_.first.begin()) - 1;
-    if (part == 0 || part > program_.schedule.size()) return;
+    if (part == 0 || part > program_.schedule.size()) return nullptr;
     const ir::Action& action = program_.schedule[part - 1];
-    if (part != part_) begun_ = false;
+    begun_ = (begun_ && part == part_) || places_.layer[op] >= 0;
     part_ = part;
-    begun_ = begun_ || places_.layer[op] >= 0;
     const int32_t where = places_.layer[op] >= 0 ? places_.layer[op] : begun_ ? kBehind : kBefore;
-    by_part_[{action.kind, action.micro_batch, where}] += TimesOf(piece);
+    return &by_part_[{action.kind, action.micro_batch, where}];
   }
 
   ResourceTimes TimesOf(const sim::Piece& piece) {
@@ -121,6 +146,7 @@ ResourceTimes& ResourceTimes::operator+=(const ResourceTimes& other) {
   compute += other.compute;
   host += other.host;
   busy += other.busy;
+  gathering += other.gathering;
   return *this;
 }
 
@@ -138,14 +164,15 @@ Part& Part::operator+=(const Part& other) {
 
 Result<const PartTimes*> PartBook::Of(const ir::Strategy& strategy, const Cancellation& cancellation) {
   const ir::Strategy one = OnOneStage(strategy);
-  const Key key{one.data, one.tensor, one.context, one.expert, one.expert_tensor, one.micro_batch, one.sequence_parallel, one.recompute};
+  const Key key{one.data, one.tensor, one.context, one.expert, one.expert_tensor, one.micro_batch, one.sequence_parallel, one.recompute,
+                one.zero,          one.fsdp_shard,  one.fsdp_replicate};
   if (const auto known = times_.find(key); known != times_.end()) return &known->second;
   Result<PartTimes> found = Find(one, cancellation);
   if (!found.ok() && found.status().code() == StatusCode::kInterrupted) return found.status();
   return &times_.emplace(key, found.ok() ? *std::move(found) : PartTimes()).first->second;
 }
 
-Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellation& cancellation) const {
+Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellation& cancellation) {
   const ir::DeviceKind device = config_.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
   const model::ModelSpec model = OneLayerOfEachKind(config_.model);
   ir::Plan plan;
@@ -156,6 +183,14 @@ Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellatio
   HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,
                         schedule::MaterialiseExcerpt(plan, model, device, schedule::LayersLeftOut::kMost, cancellation));
   HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(excerpt.programs, prices_, cancellation));
+  if (model::ShardingOf(strategy).parameters) {
+    HELM_ASSIGN_OR_RETURN(const PartTimes* whole, Of(WithWholeParameters(strategy), cancellation));
+    PartTimes times = PieceTimes(excerpt.programs.classes[0], costs[0]).Sum(model);
+    for (size_t kind = 0; kind < times.layer.size(); ++kind) times.layer[kind] += whole->layer[kind];
+    times.embedding += whole->embedding;
+    times.head += whole->head;
+    return times;
+  }
   sim::SimulationOptions options = SimulationOptionsFor(config_.cluster);
   options.cancellation = cancellation;
   HELM_ASSIGN_OR_RETURN(const sim::StageTemplate stage, sim::MakeStageTemplate(excerpt, 0, costs[0], options));

@@ -22,10 +22,10 @@
 
 namespace helm::planner {
 
-// Picoseconds from the end of what a resource did before to the end of what it does for the part; `busy` is what of the compute stream's is
-// computing.
+// Picoseconds from the end of what a resource did before to the end of what it does for the part. `busy` is what of the compute stream's is
+// computing; `gathering` what the data-parallel ranks' links do to gather parameters.
 struct ResourceTimes {
-  int64_t compute = 0, host = 0, busy = 0;
+  int64_t compute = 0, host = 0, busy = 0, gathering = 0;
 
   ResourceTimes& operator+=(const ResourceTimes& other);
   bool operator==(const ResourceTimes&) const = default;
@@ -55,17 +55,17 @@ class PartBook {
  public:
   PartBook(const config::RunConfig& config, sim::PriceBook& prices) : config_(config), prices_(prices) {}
 
-  // Of a strategy with whole parameters (zero 0 and 1). All 0 where they cannot be found (prices are missing, or the pieces cannot be cut).
-  // Fails only when it is cancelled.
+  // All 0 where they cannot be found (prices are missing, or the pieces cannot be cut). Where parameters are sharded, those of the same with
+  // whole ones and what gathering takes. Fails only when it is cancelled.
   Result<const PartTimes*> Of(const ir::Strategy& strategy, const Cancellation& cancellation);
 
   int64_t found() const { return static_cast<int64_t>(times_.size()); }
 
  private:
-  // data, tensor, context, expert, expert_tensor, micro_batch, sequence_parallel, recompute
-  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, std::string>;
+  // data, tensor, context, expert, expert_tensor, micro_batch, sequence_parallel, recompute; zero, fsdp_shard, fsdp_replicate
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, std::string, int64_t, int64_t, int64_t>;
 
-  Result<PartTimes> Find(const ir::Strategy& strategy, const Cancellation& cancellation) const;
+  Result<PartTimes> Find(const ir::Strategy& strategy, const Cancellation& cancellation);
 
   const config::RunConfig& config_;
   sim::PriceBook& prices_;

@@ -20,7 +20,8 @@ Part PartOf(const model::ModelSpec& model, const model::Chunk& chunk, const Part
 ResourceTimes OfAll(const PassTimes& pass, int64_t micro_batches) {
   const int64_t inner = std::max<int64_t>(0, micro_batches - 2), others = micro_batches - inner;
   const auto sum = [&](int64_t a, int64_t b) { return inner * a + others * b; };
-  return {sum(pass.inner.compute, pass.any.compute), sum(pass.inner.host, pass.any.host), sum(pass.inner.busy, pass.any.busy)};
+  return {sum(pass.inner.compute, pass.any.compute), sum(pass.inner.host, pass.any.host), sum(pass.inner.busy, pass.any.busy),
+          sum(pass.inner.gathering, pass.any.gathering)};
 }
 
 // Whether each stage's last action is the backward pass of its first chunk.
@@ -46,8 +47,9 @@ Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Stra
   int64_t step = 0, computing = 0;
   ResourceTimes around;  // on the way to the stage's first chunk, and back
   for (size_t stage = 0; stage < work.size(); ++stage) {
-    step = std::max({step, around.compute + work[stage].compute, work[stage].host});
-    computing = std::max(computing, around.busy + work[stage].busy);
+    const ResourceTimes& of_stage = work[stage];
+    step = std::max({step, around.compute + of_stage.compute, of_stage.host, of_stage.gathering});
+    computing = std::max({computing, around.busy + of_stage.busy, of_stage.gathering});
     around += chunks[stage].forward.any;
     if (EndsWithBackward(strategy)) around += chunks[stage].backward.any;
   }
