@@ -17,8 +17,7 @@ constexpr int32_t kFirst = 0, kInner = 1, kLast = 2;  // micro-batches of the ex
 constexpr int64_t kMicroBatches = 4;                  // of which the second stands for the third
 
 ResourceTimes LeastOf(const ResourceTimes& a, const ResourceTimes& b) {
-  return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy),
-          std::min(a.gathering, b.gathering)};
+  return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy), std::min(a.gathering, b.gathering)};
 }
 
 // One rank that has one layer of each kind. What data-parallel ranks do for their gradients is the same for two as for many, until the last
@@ -164,8 +163,8 @@ Part& Part::operator+=(const Part& other) {
 
 Result<const PartTimes*> PartBook::Of(const ir::Strategy& strategy, const Cancellation& cancellation) {
   const ir::Strategy one = OnOneStage(strategy);
-  const Key key{one.data, one.tensor, one.context, one.expert, one.expert_tensor, one.micro_batch, one.sequence_parallel, one.recompute,
-                one.zero,          one.fsdp_shard,  one.fsdp_replicate};
+  const Key key{one.data,      one.tensor, one.context,    one.expert,        one.expert_tensor, one.micro_batch, one.sequence_parallel,
+                one.recompute, one.zero,   one.fsdp_shard, one.fsdp_replicate};
   if (const auto known = times_.find(key); known != times_.end()) return &known->second;
   Result<PartTimes> found = Find(one, cancellation);
   if (!found.ok() && found.status().code() == StatusCode::kInterrupted) return found.status();

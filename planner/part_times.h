@@ -55,8 +55,8 @@ class PartBook {
  public:
   PartBook(const config::RunConfig& config, sim::PriceBook& prices) : config_(config), prices_(prices) {}
 
-  // All 0 where they cannot be found (prices are missing, or the pieces cannot be cut). Where parameters are sharded, those of the same with
-  // whole ones and what gathering takes. Fails only when it is cancelled.
+  // All 0 where they cannot be found (prices are missing, or the pieces cannot be cut). Where parameters are sharded, those of the same
+  // with whole ones and what gathering takes. Fails only when it is cancelled.
   Result<const PartTimes*> Of(const ir::Strategy& strategy, const Cancellation& cancellation);
 
   int64_t found() const { return static_cast<int64_t>(times_.size()); }

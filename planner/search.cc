@@ -109,7 +109,7 @@ class Simulator {
   // How little a strategy can take; if its communication may yet be hidden, as if all of it were.
   Result<Duration> BoundOf(const ir::Strategy& strategy, PartBook& parts) const {
     HELM_ASSIGN_OR_RETURN(const TimeBound bound, TimeLowerBound(config_, strategy, parts, cancellation_));
-    return OverlapVariants(config_, strategy).empty() ? bound.step : bound.computing;
+    return OverlapVariants(config_, strategy).candidates.empty() ? bound.step : bound.computing;
   }
 
   Status FindBounds(Worker& worker) {
