@@ -61,11 +61,13 @@ const std::vector<std::string>& RecomputeParts() {
 }
 
 const std::vector<std::string>& OverlapWords() {
-  static const std::vector<std::string> words = {"none", "serial", "helix", "lattice"};
+  static const std::vector<std::string> words = {"none", "serial", "helix", "lattice", "bucketed"};
   return words;
 }
 
-bool IsTiled(const Strategy& strategy) { return strategy.overlap == "helix" || strategy.overlap == "lattice"; }
+bool IsTiled(const Strategy& strategy) {
+  return strategy.overlap == "helix" || strategy.overlap == "lattice" || strategy.overlap == "bucketed";
+}
 
 std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
   std::vector<MeshDimension> mesh = {{"tensor", strategy.tensor}, {"context", strategy.context}};

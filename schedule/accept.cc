@@ -13,9 +13,10 @@ Result<Acceptance> RunPassesIfBetter(const ir::StepPrograms& step, const std::ve
                                      sim::SimulationOptions options, std::optional<Bytes> memory_budget) {
   options.record_timeline = false;
   ir::StepPrograms changed = step;
+  std::vector<std::string> reasons;
   for (const std::string& pass : passes) {
     for (ir::Program& program : changed.classes) {
-      HELM_ASSIGN_OR_RETURN(program, RunPass(pass, program, {.prices = &prices, .memory_budget = {}}));
+      HELM_ASSIGN_OR_RETURN(program, RunPass(pass, program, {.prices = &prices, .memory_budget = {}, .reasons = &reasons}));
     }
   }
   HELM_RETURN_IF_ERROR(ir::VerifyStep(changed));
@@ -23,7 +24,7 @@ Result<Acceptance> RunPassesIfBetter(const ir::StepPrograms& step, const std::ve
   HELM_ASSIGN_OR_RETURN(const sim::Simulation after, sim::Simulate(changed, prices, options));
   const bool faster = after.makespan < before.makespan;
   const bool fits = !memory_budget || after.peak.bytes <= *memory_budget;
-  Acceptance result{{}, faster && fits, before.makespan, after.makespan, before.peak.bytes, after.peak.bytes, ""};
+  Acceptance result{{}, faster && fits, before.makespan, after.makespan, before.peak.bytes, after.peak.bytes, "", std::move(reasons)};
   if (result.accepted) {
     result.step = std::move(changed);
   } else {

@@ -19,7 +19,8 @@ struct Acceptance {
   bool accepted = false;
   Duration time_before, time_after;
   Bytes peak_before, peak_after;
-  std::string reason;  // in words, with both numbers
+  std::string reason;                // in words, with both numbers
+  std::vector<std::string> choices;  // what the passes chose, each with its reason
 };
 
 // REQUIRES: VerifyStep(step) is ok; prices.ranks_per_node() == options.ranks_per_node.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <span>
 
 #include "core/check.h"
@@ -71,6 +72,25 @@ class Stepper {
     for (size_t s = 0; s < 2; ++s) CopyOpen(at, s, s == which, label, ends, next);
   }
 
+  // The label behind a merge. Nothing starts or ends in it, so that what is open stays as it is.
+  void StepMerged(std::array<size_t, 2> at, const LatticeMerge& merge, std::span<const Number> label, std::vector<Number>& next) const {
+    next.assign(label.begin(), label.end());
+    next[kCompute] += merge.duration;
+    int64_t peak = sides_[0].live[at[0]] + sides_[1].live[at[1]] + merge.allocates;  // nothing is taken to be freed within it
+    for (size_t k = 0; k < merge.count; ++k) peak += sides_[0].steps[at[0] + k].allocates + sides_[1].steps[at[1] + k].allocates;
+    next[kPeak] = std::max(next[kPeak], peak);
+  }
+
+  // Whether what its steps need of the other stream has been done, or is done in it.
+  bool MayMerge(const LatticeMerge& merge) const {
+    for (size_t k = 0; k < merge.count; ++k) {
+      const LatticeStep &a = sides_[0].steps[merge.a + k], &b = sides_[1].steps[merge.b + k];
+      if (a.kind != StepKind::kCompute || b.kind != StepKind::kCompute) return false;
+      if (a.after > merge.b + k || b.after > merge.a + k + 1) return false;
+    }
+    return true;
+  }
+
  private:
   size_t FirstOpen(std::array<size_t, 2> at, size_t which) const {
     return kFirstChannel + channels_ + (which == 0 ? 0 : sides_[0].open[at[0]].size());
@@ -102,9 +122,12 @@ class Stepper {
   const size_t channels_;
 };
 
+constexpr uint32_t kNoMerge = UINT32_MAX;
+
 struct Parent {
   uint32_t label = 0;  // in the cell before
   bool from_b = false;
+  uint32_t merge = kNoMerge;  // the way here, instead of a step
 };
 
 struct Cell {
@@ -115,7 +138,14 @@ struct Cell {
 class Grid {
  public:
   Grid(const Stepper& stepper, const LatticeOptions& options)
-      : stepper_(stepper), options_(options), rows_(stepper.side(0).steps.size() + 1), columns_(stepper.side(1).steps.size() + 1) {}
+      : stepper_(stepper), options_(options), rows_(stepper.side(0).steps.size() + 1), columns_(stepper.side(1).steps.size() + 1) {
+    for (size_t m = 0; m < options.merges.size(); ++m) {
+      const LatticeMerge& merge = options.merges[m];
+      if (!stepper.MayMerge(merge)) continue;
+      merges_to_[{merge.a + merge.count, merge.b + merge.count}].push_back(m);
+      rows_kept_ = std::max(rows_kept_, merge.count);
+    }
+  }
 
   std::optional<Interleaving> Run() {
     cells_.resize(rows_ * columns_);
@@ -125,7 +155,7 @@ class Grid {
       for (size_t j = 0; j < columns_; ++j) {
         if (i + j > 0 && Inside(i, j)) Fill({i, j});
       }
-      if (i > 0) Forget(i - 1);
+      if (i >= rows_kept_) Forget(i - rows_kept_);
     }
     return Best();
   }
@@ -166,7 +196,23 @@ class Grid {
         parents.push_back({static_cast<uint32_t>(label), which == 1});
       }
     }
+    if (const auto merges = merges_to_.find(at); merges != merges_to_.end()) {
+      for (const size_t merge : merges->second) AddMerged(at, merge, numbers, parents);
+    }
     Keep(numbers, parents, width, At(at));
+  }
+
+  void AddMerged(std::array<size_t, 2> at, size_t index, std::vector<Number>& numbers, std::vector<Parent>& parents) {
+    const LatticeMerge& merge = options_.merges[index];
+    const std::array<size_t, 2> from = {at[0] - merge.count, at[1] - merge.count};
+    const Cell& before = At(from);
+    std::vector<Number> next;
+    for (size_t label = 0; label < before.parents.size(); ++label) {
+      stepper_.StepMerged(from, merge, LabelOf(before, label, stepper_.Width(from)), next);
+      if (options_.memory_budget && next[kPeak] > options_.memory_budget->count()) continue;
+      numbers.insert(numbers.end(), next.begin(), next.end());
+      parents.push_back({static_cast<uint32_t>(label), false, static_cast<uint32_t>(index)});
+    }
   }
 
   // The last of the times: what is left to do is the same for all labels of a cell.
@@ -210,21 +256,32 @@ class Grid {
     if (last.parents.empty()) return std::nullopt;
     // Sorted by the last of the times.
     const std::span<const Number> best = LabelOf(last, 0, stepper_.Width(at));
-    Interleaving result{{}, FreeAt(best), best[kPeak]};
+    Interleaving result{{}, FreeAt(best), best[kPeak], {}};
     for (uint32_t label = 0; at[0] + at[1] > 0;) {
       const Parent parent = At(at).parents[label];
-      result.from_b.push_back(parent.from_b);
       label = parent.label;
-      --at[parent.from_b ? 1 : 0];
+      if (parent.merge == kNoMerge) {
+        result.from_b.push_back(parent.from_b);
+        --at[parent.from_b ? 1 : 0];
+        continue;
+      }
+      const size_t count = options_.merges[parent.merge].count;
+      result.merged.push_back(parent.merge);
+      result.from_b.insert(result.from_b.end(), count, true);
+      result.from_b.insert(result.from_b.end(), count, false);
+      for (size_t& steps : at) steps -= count;
     }
     std::reverse(result.from_b.begin(), result.from_b.end());
+    std::reverse(result.merged.begin(), result.merged.end());
     return result;
   }
 
   const Stepper& stepper_;
   const LatticeOptions& options_;
   const size_t rows_, columns_;
-  std::vector<Cell> cells_;  // row by row
+  std::vector<Cell> cells_;                                         // row by row
+  std::map<std::array<size_t, 2>, std::vector<size_t>> merges_to_;  // by the cell where they end
+  size_t rows_kept_ = 1;                                            // whose labels are still read
 };
 
 }  // namespace
@@ -246,7 +303,7 @@ Interleaving Play(const std::vector<LatticeStep>& a, const std::vector<LatticeSt
     label.swap(next);
     ++at[which];
   }
-  Interleaving result{from_b, label[kCompute], label[kPeak]};
+  Interleaving result{from_b, label[kCompute], label[kPeak], {}};
   for (size_t c = 0; c < channels; ++c) result.makespan = std::max(result.makespan, label[kFirstChannel + c]);
   return result;
 }

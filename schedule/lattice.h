@@ -32,16 +32,25 @@ struct LatticeStep {
   int64_t frees = 0;       // bytes, behind it
 };
 
+// Steps of both streams that may be done as one: A's [a, a + count) and B's [b, b + count), compute alone.
+struct LatticeMerge {
+  size_t a = 0, b = 0, count = 0;
+  int64_t duration = 0;   // picoseconds, of all together
+  int64_t allocates = 0;  // bytes, while they run, beyond what their steps do
+};
+
 struct LatticeOptions {
   size_t beam = 32;                    // labels of a cell
   size_t window = SIZE_MAX;            // cells with |a x B's steps - b x A's steps| / A's steps beyond it are left out
   std::optional<Bytes> memory_budget;  // of what the streams allocate: labels beyond it are dropped
+  std::vector<LatticeMerge> merges;    // that may be chosen; REQUIRES: none holds another step than compute
 };
 
 struct Interleaving {
-  std::vector<bool> from_b;  // of each next step
-  int64_t makespan = 0;      // picoseconds, until the compute stream and all channels are free
-  int64_t memory_peak = 0;   // bytes
+  std::vector<bool> from_b;    // of each next step
+  int64_t makespan = 0;        // picoseconds, until the compute stream and all channels are free
+  int64_t memory_peak = 0;     // bytes
+  std::vector<size_t> merged;  // of LatticeOptions::merges, those chosen, in the order of time; their steps are A's, then B's in `from_b`
 };
 
 // None where no order meets the budget. REQUIRES: the order in which A's and B's steps alternate, each as soon as its `after` allows,

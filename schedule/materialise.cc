@@ -58,7 +58,7 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
   HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
   std::optional<PassPrices> prices;
   PassContext passes;
-  if (strategy.overlap == "lattice") {
+  if (strategy.overlap == "lattice" || strategy.overlap == "bucketed") {
     HELM_ASSIGN_OR_RETURN(PassPrices made, PricesOf(plan, parts.cluster));
     prices.emplace(std::move(made));
     passes.prices = &prices->book;

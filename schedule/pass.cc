@@ -8,6 +8,7 @@
 
 #include "core/text.h"
 #include "ir/verify.h"
+#include "schedule/bucketing.h"
 #include "schedule/lattice_pass.h"
 #include "schedule/round_robin.h"
 #include "schedule/serial.h"
@@ -26,13 +27,24 @@ Result<ir::Program> RunRoundRobin(const ir::Program& program, int64_t /*value*/,
   return RoundRobin(program);
 }
 
+Status CheckPrices(std::string_view pass, const PassContext& context) {
+  if (context.prices != nullptr) return OkStatus();
+  return InvalidError(
+      fmt::format("error: --pass {}: it needs to know how long each op takes\n  fix: give the run configuration of the program: helm-opt "
+                  "--config FILE",
+                  pass));
+}
+
+Result<ir::Program> RunBucket(const ir::Program& program, int64_t tiles, const PassContext& context) {
+  HELM_RETURN_IF_ERROR(CheckPrices("bucket", context));
+  HELM_ASSIGN_OR_RETURN(Bucketed bucketed, Bucket(program, tiles, *context.prices, {.memory_budget = context.memory_budget, .merges = {}}));
+  if (context.reasons != nullptr) context.reasons->insert(context.reasons->end(), bucketed.reasons.begin(), bucketed.reasons.end());
+  return std::move(bucketed.program);
+}
+
 Result<ir::Program> RunLattice(const ir::Program& program, int64_t /*value*/, const PassContext& context) {
-  if (context.prices == nullptr) {
-    return InvalidError(
-        "error: --pass lattice: it needs to know how long each op takes\n  fix: give the run configuration of the program: helm-opt "
-        "--config FILE");
-  }
-  return Lattice(program, *context.prices, {.memory_budget = context.memory_budget});
+  HELM_RETURN_IF_ERROR(CheckPrices("lattice", context));
+  return Lattice(program, *context.prices, {.memory_budget = context.memory_budget, .merges = {}});
 }
 
 struct NamedPass {
@@ -41,8 +53,11 @@ struct NamedPass {
   int64_t value_usual;  // 0: the pass takes no value
 };
 
-constexpr NamedPass kPasses[] = {
-    {"serial", RunSerial, 0}, {"tile", RunTile, kTilesUsual}, {"round_robin", RunRoundRobin, 0}, {"lattice", RunLattice, 0}};
+constexpr NamedPass kPasses[] = {{"serial", RunSerial, 0},
+                                 {"tile", RunTile, kTilesUsual},
+                                 {"bucket", RunBucket, kTilesUsual},
+                                 {"round_robin", RunRoundRobin, 0},
+                                 {"lattice", RunLattice, 0}};
 
 Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
   const std::optional<std::string_view> given = SplitPass(spec).value;
@@ -96,6 +111,9 @@ Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software,
                     "multiple of {}",
                     what, strategy.overlap_tiles, strategy.micro_batch, strategy.overlap_tiles));
   }
+  if (strategy.overlap == "bucketed" && strategy.overlap_tiles != kTilesUsual) {
+    return InvalidError(fmt::format("{}puts two tiles together again, not {}\n  fix: overlap_tiles: 2", what, strategy.overlap_tiles));
+  }
   if (strategy.context > 1)
     return InvalidError(what + "is not possible with context parallelism: tiles would send their keys and values one by one");
   if (model.moe.experts > 0) return InvalidError(what + "is not possible with experts: their capacity is that of the whole micro-batch");
@@ -110,6 +128,7 @@ std::vector<std::string> PassesOf(const ir::Strategy& strategy) {
   if (strategy.overlap == "serial") return {"serial"};
   if (strategy.overlap == "helix") return {tile, "round_robin"};
   if (strategy.overlap == "lattice") return {tile, "lattice"};
+  if (strategy.overlap == "bucketed") return {fmt::format("bucket={}", strategy.overlap_tiles), "lattice"};
   return {};
 }
 

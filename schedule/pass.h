@@ -3,6 +3,7 @@
 //
 //   serial        every wait directly behind its start (schedule/serial.h)
 //   tile[=K]      the batch in K tiles, 2 if not given (schedule/tiling.h)
+//   bucket[=2]    the same, but on all rows at once what is cheaper so (schedule/bucketing.h); needs prices
 //   round_robin   segments of the tiles in turn (schedule/round_robin.h)
 //   lattice       the fastest interleaving of the tiles (schedule/lattice_pass.h); needs prices
 #pragma once
@@ -31,8 +32,9 @@ struct PassSpec {
 PassSpec SplitPass(std::string_view spec);
 
 struct PassContext {
-  sim::PriceBook* prices = nullptr;    // of passes that need durations; null: there are none
-  std::optional<Bytes> memory_budget;  // of what the ops of one action allocate
+  sim::PriceBook* prices = nullptr;             // of passes that need durations; null: there are none
+  std::optional<Bytes> memory_budget;           // of what the ops of one action allocate
+  std::vector<std::string>* reasons = nullptr;  // what passes have to say of their choices is added; null: nobody listens
 };
 
 // `spec`: "name" or "name=value". An unknown name, a value that the pass does not take, or a program that it cannot rewrite is kInvalid.

@@ -1,6 +1,7 @@
 #include "schedule/tiling.h"
 
 #include <algorithm>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -21,18 +22,23 @@ using ir::TensorId;
 
 class Tiler {
  public:
-  Tiler(const ir::Program& program, int64_t tiles)
-      : in_(program), out_(program), tiles_(static_cast<size_t>(tiles)), decisions_(program, tiles) {
+  Tiler(const ir::Program& program, int64_t tiles, const std::vector<bool>& joined)
+      : in_(program), out_(program), tiles_(static_cast<size_t>(tiles)), decisions_(program, tiles), joined_(joined) {
     out_.ops.clear();
     storages_.resize(in_.storages.size());
     tensors_.resize(in_.tensors.size());
     whole_.resize(in_.tensors.size());
     ops_.resize(in_.ops.size());
+    can_be_joined_.resize(in_.ops.size());
     for (size_t t = 0; t < in_.tensors.size(); ++t) whole_[t] = TensorId(t);
-    for (const ir::Op& op : in_.ops) regions_ = std::max(regions_, op.region + 1);
+    for (const ir::Op& op : in_.ops) {
+      regions_ = std::max(regions_, op.region + 1);
+      if (op.kind != ir::OpKind::kCollectiveStart) continue;
+      for (const TensorId result : op.results) moved_.insert(in_.tensor(result).storage);
+    }
   }
 
-  Result<ir::Program> Run() {
+  Result<TiledProgram> Run() {
     if (std::ranges::any_of(in_.ops, [](const ir::Op& op) { return op.tile > 0; })) {
       return InvalidError("error: tile: the program has tiles already\n  fix: give the number of tiles at once");
     }
@@ -43,7 +49,7 @@ class Tiler {
       HELM_RETURN_IF_ERROR(end - begin == 1 ? OneOp(OpId(begin)) : Region(begin, end));
       HELM_RETURN_IF_ERROR(JoinOutputs(begin, end));
     }
-    return std::move(out_);
+    return TiledProgram{std::move(out_), std::move(origins_), std::move(can_be_joined_)};
   }
 
  private:
@@ -55,10 +61,65 @@ class Tiler {
 
   Status OneOp(OpId id) {
     HELM_ASSIGN_OR_RETURN(const Fate fate, decisions_.Decide(id));
-    if (fate == Fate::kOnce) return Once(id);
+    if (fate == Fate::kOnce || IsViewOfJoined(id)) return Once(id);
+    can_be_joined_[id.index()] = CanBeJoined(id);
+    if (!joined_.empty() && joined_[id.index()] && can_be_joined_[id.index()]) return Joined(id);
     if (fate == Fate::kAccumulate) return Accumulate(id);
     for (size_t k = 0; k < tiles_; ++k) HELM_RETURN_IF_ERROR(EachTile(id, k));
     return OkStatus();
+  }
+
+  // --- ops on all rows at once ---
+
+  // Of one that no tile has written since.
+  bool IsViewOfJoined(OpId id) const {
+    const ir::Op& op = in_.op(id);
+    if (op.kind != ir::OpKind::kView) return false;
+    const TensorId of = ir::TensorArguments(op)[0];
+    return decisions_.IsJoined(of) && whole_[of.index()].valid();
+  }
+
+  // Where its operands are there as a whole, or are rows of the tiles that can be put together, and its results are its own. An operand
+  // that is the same for all tiles has the rows of one.
+  bool CanBeJoined(OpId id) const {
+    const ir::Op& op = in_.op(id);
+    if (op.kind != ir::OpKind::kCompute || op.region >= 0) return false;
+    for (const TensorId argument : ir::TensorArguments(op)) {
+      if (PartOf(argument) == Part::kOwn || PartOf(argument) == Part::kAlike) return false;
+      if (whole_[argument.index()].valid()) continue;
+      // What is put together is contiguous, and operators lay out their results by their operands.
+      const ir::Tensor& tensor = in_.tensor(argument);
+      if (!HasRows(argument) || RowDimension(tensor) != 0 || tensor.strides != ir::ContiguousStrides(tensor.shape)) return false;
+    }
+    // A tile's collective may write its rows while another tile takes its own apart.
+    const auto moved = [&](TensorId result) { return result.valid() && moved_.contains(in_.tensor(result).storage); };
+    if (std::ranges::any_of(op.results, moved)) return false;
+    return std::ranges::none_of(ir::WrittenTensors(in_, op), [&](TensorId written) { return HasRows(written); });
+  }
+
+  Status Joined(OpId id) {
+    ir::Op op = in_.op(id);
+    HELM_RETURN_IF_ERROR(MapTensors(op.arguments, [&](TensorId t) { return HasRows(t) ? AllRows(id, t) : Whole(id, t); }));
+    for (const TensorId result : op.results) {
+      if (!result.valid() || PartOf(result) == Part::kWhole) continue;
+      if (PartOf(result) == Part::kRows) {
+        decisions_.SetJoined(result);
+      } else {
+        decisions_.SetPart(result, Part::kWhole);
+      }
+    }
+    op.tile = TileOf(op);
+    ops_[id.index()].push_back(Push(std::move(op), id));
+    return OkStatus();
+  }
+
+  Result<TensorId> AllRows(OpId id, TensorId of) {
+    if (whole_[of.index()].valid()) return whole_[of.index()];
+    TensorId& all = together_[of];
+    if (!all.valid()) {
+      HELM_ASSIGN_OR_RETURN(all, JoinRows(id, of));
+    }
+    return all;
   }
 
   // One kernel for each tile. What the ops of it make that has no rows, each tile makes for itself.
@@ -178,8 +239,9 @@ class Tiler {
 
   // --- writing ops ---
 
-  OpId Push(ir::Op op) {
+  OpId Push(ir::Op op, OpId origin = {}) {
     const OpId id(out_.ops.size());
+    origins_.push_back(origin);
     for (const TensorId result : op.results) {
       if (result.valid()) out_.tensors[result.index()].producer = id;
     }
@@ -230,7 +292,7 @@ class Tiler {
     for (TensorId& result : op.results) {
       if (result.valid()) result = ResultOf(result, k);
     }
-    ops_[id.index()].push_back(Push(std::move(op)));
+    ops_[id.index()].push_back(Push(std::move(op), id));
     return OkStatus();
   }
 
@@ -248,7 +310,7 @@ class Tiler {
     ir::Op op = in_.op(id);
     HELM_RETURN_IF_ERROR(MapTensors(op.arguments, [&](TensorId t) -> Result<TensorId> {
       if (PartOf(t) == Part::kOwn) HELM_RETURN_IF_ERROR(JoinSums(id, t));
-      if (PartOf(t) == Part::kRows && ir::IsPointToPoint(in_.op(id))) return JoinRows(id, t);
+      if (HasRows(t) && ir::IsPointToPoint(in_.op(id))) return AllRows(id, t);
       return Whole(id, t);
     }));
     for (Argument& argument : op.arguments) {
@@ -257,7 +319,7 @@ class Tiler {
     op.tile = TileOf(op);
     ShrinkAlike(id, op);
     const bool received = op.target == "c10d.recv";
-    ops_[id.index()].push_back(Push(std::move(op)));
+    ops_[id.index()].push_back(Push(std::move(op), id));
     return received ? SplitReceived(id) : OkStatus();
   }
 
@@ -317,7 +379,7 @@ class Tiler {
       }
       part.results = {version};
       newest = version;
-      ops_[id.index()].push_back(Push(std::move(part)));
+      ops_[id.index()].push_back(Push(std::move(part), id));
     }
     return OkStatus();
   }
@@ -419,13 +481,23 @@ class Tiler {
   std::vector<TensorId> whole_;                   // by tensor of in_: all of it; none where there are only tiles
   std::vector<std::vector<OpId>> ops_;            // by op of in_
   std::set<TensorId> sliced_tensors_;             // that are being sliced
+  const std::vector<bool>& joined_;               // by op of in_
+  std::set<StorageId> moved_;                     // that collectives write
+  std::map<TensorId, TensorId> together_;         // rows of the tiles that have been put together
+  std::vector<OpId> origins_;                     // by op of out_
+  std::vector<bool> can_be_joined_;               // by op of in_
 };
 
 }  // namespace
 
+Result<TiledProgram> TileWithJoined(const ir::Program& program, int64_t tiles, const std::vector<bool>& joined) {
+  return Tiler(program, tiles, joined).Run();
+}
+
 Result<ir::Program> Tile(const ir::Program& program, int64_t tiles) {
   if (tiles == 1) return program;
-  return Tiler(program, tiles).Run();
+  HELM_ASSIGN_OR_RETURN(TiledProgram tiled, TileWithJoined(program, tiles, {}));
+  return std::move(tiled.program);
 }
 
 }  // namespace helm::schedule

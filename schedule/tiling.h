@@ -13,6 +13,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "core/status.h"
 #include "ir/program.h"
@@ -20,6 +21,16 @@
 namespace helm::schedule {
 
 inline constexpr int64_t kTilesUsual = 2;  // Helix's default (techniques.md 1.1)
+
+// What becomes of the ops when some are not tiled.
+struct TiledProgram {
+  ir::Program program;
+  std::vector<ir::OpId> origin;  // by op: which of the program it is, or part of it; none for what puts rows together or takes them apart
+  std::vector<bool> can_be_joined;  // by op of the program: whether it could be done on all rows at once, as far as its operands allow
+};
+// As below, but an op of `joined` (by op; empty: none) is done on all rows at once where that is possible: what the tiles have apart is put
+// together before it, and each tile reads its rows of the result. Only compute ops are.
+Result<TiledProgram> TileWithJoined(const ir::Program& program, int64_t tiles, const std::vector<bool>& joined);
 
 // Refusals are kInvalid. REQUIRES: Verify(program) is ok, tiles >= 1. The result is verified by the caller.
 Result<ir::Program> Tile(const ir::Program& program, int64_t tiles);

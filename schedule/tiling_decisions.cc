@@ -274,7 +274,8 @@ Result<Fate> TileDecisions::DecideProduct(OpId id) {
 // Of an input all tiles share it: tables are made like one. Of an activation it is one itself where its rows can be divided.
 Result<Fate> TileDecisions::DecideFactory(OpId id) {
   const ir::Op& op = in_.op(id);
-  if (PartOf(ir::TensorArguments(op)[0]) == Part::kSplit) return Fate::kOnce;
+  const TensorId like = ir::TensorArguments(op)[0];
+  if (PartOf(like) == Part::kSplit && !IsJoined(like)) return Fate::kOnce;
   const ir::Tensor& result = in_.tensor(op.results[0]);
   if (result.shape.empty() || RowDimension(result) != 0 || result.shape[0] % tiles_ != 0) {
     return Refuse(id, "it is not clear whether what it makes has rows of the batch");

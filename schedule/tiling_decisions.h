@@ -42,6 +42,12 @@ class TileDecisions {
   Part PartOf(ir::TensorId id) const { return parts_[in_.tensor(id).storage.index()]; }
   Part PartOf(ir::StorageId id) const { return parts_[id.index()]; }
   void SetPart(ir::TensorId id, Part part) { parts_[in_.tensor(id).storage.index()] = part; }
+  // A result of an op on all rows at once, of which each tile reads its rows (kSplit).
+  void SetJoined(ir::TensorId id) {
+    SetPart(id, Part::kSplit);
+    joined_.insert(in_.tensor(id).storage);
+  }
+  bool IsJoined(ir::TensorId id) const { return joined_.contains(in_.tensor(id).storage); }
   bool HasRows(ir::TensorId id) const { return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit; }
   // The op adds the number of this rank's first row; of a tile that is so many times less (kAlike).
   bool AddsFirstRow(ir::OpId id) const { return first_rows_.contains(id); }
@@ -73,6 +79,7 @@ class TileDecisions {
   std::vector<bool> each_tile_;   // by op
   std::set<int64_t> row_counts_;  // of the inputs: sequences, and tokens
   std::set<ir::OpId> first_rows_;
+  std::set<ir::StorageId> joined_;
   std::set<std::pair<ir::OpId, ir::TensorId>> sliced_;  // an op reads, of a tensor that is whole, its tile's rows
 };
 

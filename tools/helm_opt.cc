@@ -52,6 +52,7 @@ Status RunPasses(const Arguments& arguments, ir::StepPrograms& step) {
   sim::SimulationOptions options = planner::SimulationOptionsFor(config.cluster);
   options.engine = sim::Engine::kAutomatic;
   HELM_ASSIGN_OR_RETURN(schedule::Acceptance acceptance, schedule::RunPassesIfBetter(step, arguments.passes, prices, options, capacity));
+  for (const std::string& choice : acceptance.choices) tools::PrintNote(choice);
   tools::PrintNote(acceptance.reason);
   step = std::move(acceptance.step);
   return OkStatus();

@@ -178,6 +178,29 @@ RC_GTEST_PROP(TileProperty, ProgramsOfTheLoweringAreValid, ()) {
   if (!together.ok()) RC_FAIL(together.message());
 }
 
+// Whichever ops are done on all rows at once.
+RC_GTEST_PROP(TileProperty, AnyOpsMayBeDoneOnAllRows, ()) {
+  const Lowered lowered = RandomLowered();
+  const auto one_in = *rc::gen::inRange<uint64_t>(1, 5);
+  const auto seed = *rc::gen::inRange<uint64_t>(0, 1000);
+  ir::StepPrograms step;
+  int64_t joined_ops = 0;
+  for (const ir::Program& program : lowered.step.classes) {
+    std::vector<bool> joined(program.ops.size());
+    for (size_t i = 0; i < joined.size(); ++i) joined[i] = (i * 7919 + seed) % one_in == 0;
+    Result<TiledProgram> result = TileWithJoined(program, 2, joined);
+    if (!result.ok()) RC_FAIL(result.status().message());
+    RC_ASSERT(result->origin.size() == result->program.ops.size());
+    for (size_t i = 0; i < joined.size(); ++i) joined_ops += joined[i] && result->can_be_joined[i] ? 1 : 0;
+    const Status alone = ir::Verify(result->program);
+    if (!alone.ok()) RC_FAIL(alone.message());
+    step.classes.push_back(RoundRobin(result->program));
+  }
+  RC_ASSERT(joined_ops > 0);
+  const Status together = ir::VerifyStep(step);
+  if (!together.ok()) RC_FAIL(together.message());
+}
+
 // Round robin keeps the order in each tile and every op.
 RC_GTEST_PROP(RoundRobinProperty, KeepsTheOrderOfATile, ()) {
   const Lowered lowered = RandomLowered();

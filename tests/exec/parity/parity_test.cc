@@ -9,6 +9,8 @@
 #include "ir/schedule_csv.h"
 #include "mutation.h"
 #include "parity.h"
+#include "schedule/round_robin.h"
+#include "schedule/tiling.h"
 
 namespace helm::exec {
 namespace {
@@ -322,6 +324,26 @@ TEST_F(Parity, TilesComputeTheSame) {
     const Result<VerifyResult> result = runner_->Check(parity);
     ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
     EXPECT_TRUE(result->passed()) << Describe(parity, *result);
+  }
+}
+
+// With every op on all rows at once that can be, and with every third: whatever bucketing chooses computes the same.
+TEST_F(Parity, RowsPutTogetherAgainComputeTheSame) {
+  const std::vector<ParityCase> cases = {MakeCase(LlamaModel(), Split(1, 2, true, 2, 4)), MakeCase(Gpt2Model(), Split(2, 2, false, 2, 8))};
+  for (const ParityCase& parity : cases) {
+    for (const size_t one_in : {1, 3}) {
+      ir::StepPrograms step = ProgramsOf(*runner_, parity);
+      for (ir::Program& program : step.classes) {
+        std::vector<bool> joined(program.ops.size());
+        for (size_t i = 0; i < joined.size(); ++i) joined[i] = i % one_in == 0;
+        Result<schedule::TiledProgram> tiled = schedule::TileWithJoined(program, 2, joined);
+        ASSERT_TRUE(tiled.ok()) << parity.name << ": " << tiled.status().message();
+        program = schedule::RoundRobin(tiled->program);
+      }
+      const Result<VerifyResult> result = runner_->Check(parity, &step);
+      ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
+      EXPECT_TRUE(result->passed()) << Describe(parity, *result) << " one in " << one_in;
+    }
   }
 }
 
