@@ -6,6 +6,7 @@
 
 #include "ir/sharding.h"
 #include "model/lower.h"
+#include "planner/pipeline_orders.h"
 #include "schedule/pass.h"
 #include "schedule/pipeline_schedule.h"
 
@@ -55,10 +56,11 @@ std::vector<int64_t> PipelineChoices(const config::RunConfig& config, int64_t wo
   return choices;
 }
 
-std::string ScheduleOf(const config::RunConfig& config, int64_t pipeline) {
-  if (pipeline == 1) return "none";
-  if (Given(config, "schedule")) return config.strategy.schedule;
-  return config.strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
+// Interleaved pipelines want micro-batches in groups of as many as there are stages (schedule/pipeline_schedule.h).
+bool Divides(const config::RunConfig& config, const ir::Strategy& strategy) {
+  if (Given(config, "schedule") || Given(config, "virtual_pipeline") || strategy.schedule != "interleaved-1f1b") return true;
+  const int64_t at_once = strategy.data * strategy.micro_batch;
+  return config.workload.global_batch % at_once != 0 || config.workload.global_batch / at_once % strategy.pipeline == 0;
 }
 
 std::vector<int64_t> ZeroChoices(const config::RunConfig& config, int64_t batch_ranks) {
@@ -121,6 +123,7 @@ void EnumerateSizes(const config::RunConfig& config, const ir::Strategy& degrees
       ir::Strategy strategy = degrees;
       strategy.zero = zero;
       strategy.micro_batch = micro_batch;
+      if (!Divides(config, strategy)) continue;
       if (strategy.world_size() != world) {
         space.rejected.push_back({strategy, fmt::format("uses {} of {} devices", strategy.world_size(), world)});
       } else {
@@ -152,11 +155,14 @@ Space EnumerateStrategies(const config::RunConfig& config) {
       for (const int64_t context : ContextChoices(config, std::max<int64_t>(1, world / (pipeline * tensor)))) {
         ir::Strategy degrees = config.strategy;
         degrees.pipeline = pipeline;
-        degrees.schedule = ScheduleOf(config, pipeline);
         degrees.tensor = tensor;
         degrees.context = context;
         if (!Given(config, "data")) degrees.data = std::max<int64_t>(1, world / (pipeline * tensor * context));
-        EnumerateRest(config, degrees, space);
+        for (const PipelineOrder& order : PipelineOrders(config, pipeline)) {
+          degrees.schedule = order.schedule;
+          degrees.virtual_pipeline = order.virtual_pipeline;
+          EnumerateRest(config, degrees, space);
+        }
       }
     }
   }
