@@ -15,14 +15,14 @@ void AppendUnless(std::string& text, const char* name, const std::string& value,
   if (value != usual) text += std::string(", ") + name + " " + value;
 }
 
-// "custom(norm+mlp, 4 layers)"
+// "full", "norm+mlp", "full in 4 layers", "norm+mlp in 1 layer" (of each chunk).
 std::string DescribeRecompute(const Strategy& strategy) {
   if (strategy.recompute != "custom") return strategy.recompute;
   std::string text;
   for (const std::string& part : strategy.recompute_ops) text += (text.empty() ? "" : "+") + part;
-  if (text.empty()) text = "layers";
-  if (strategy.recompute_layers > 0) text += ", " + std::to_string(strategy.recompute_layers) + " layers";
-  return "custom(" + text + ")";
+  if (text.empty()) text = "full";
+  const int64_t layers = strategy.recompute_layers;
+  return layers > 0 ? text + " in " + std::to_string(layers) + (layers > 1 ? " layers" : " layer") : text;
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 
 #include "core/cancellation.h"
 #include "core/text.h"
+#include "planner/fewest_layers.h"
 #include "planner/memory_bound.h"
 #include "planner/part_times.h"
 #include "planner/plan_difference.h"
@@ -192,19 +193,32 @@ class Simulator {
   Status PriceUntilOneFits(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
     std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate);
     strategies.insert(strategies.begin(), candidate);
+    std::optional<Candidate> first, last;  // of those simulated here
     for (const ir::Strategy& strategy : strategies) {
       HELM_ASSIGN_OR_RETURN(const Duration bound, BoundOf(strategy, worker.parts));
-      if (!IsHopeful(bound)) {
+      // All layers again may be too slow, and some of them not.
+      const bool tells_of_fewer = first && strategy.recompute == "full" && IsHopeful(first->prediction.step_time);
+      if (!IsHopeful(bound) && !tells_of_fewer) {
         outcome.bounded.push_back(TooSlow(strategy, bound));
         continue;
       }
-      HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                            Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, worker.prices,
-                                     {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation_}));
-      outcome.simulated.push_back({strategy, evaluation.prediction, "", evaluation.written_out_because});
-      if (evaluation.prediction.fits) break;
+      HELM_ASSIGN_OR_RETURN(last, PriceOne(strategy, worker));
+      outcome.simulated.push_back(*last);
+      if (!first) first = last;
+      if (last->prediction.fits) break;
     }
+    if (!first || first->prediction.fits || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
+    const auto price = [&](const ir::Strategy& strategy) { return PriceOne(strategy, worker); };
+    HELM_ASSIGN_OR_RETURN(std::optional<Candidate> fewest, FewestLayers(config_, *first, *last, price));
+    if (fewest) outcome.simulated.push_back(*std::move(fewest));
     return OkStatus();
+  }
+
+  Result<Candidate> PriceOne(const ir::Strategy& strategy, Worker& worker) const {
+    HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                          Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, worker.prices,
+                                   {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation_}));
+    return Candidate{strategy, evaluation.prediction, "", evaluation.written_out_because};
   }
 
   const config::RunConfig& config_;
