@@ -117,7 +117,9 @@ std::vector<std::string> TrainerNames() {
 
 Result<Exported> Export(const std::string& trainer, const ir::Plan& plan) {
   HELM_ASSIGN_OR_RETURN(const Trainer* found, Find(trainer));
-  HELM_ASSIGN_OR_RETURN(const Subject subject, SubjectOf(plan));
+  HELM_ASSIGN_OR_RETURN(Subject subject, SubjectOf(plan));
+  // Of the trainers here Megatron-LM alone pads the vocabulary.
+  if (trainer == "megatron") subject.model = model::WithPaddedVocabulary(subject.model, subject.software, subject.strategy.tensor);
   HELM_ASSIGN_OR_RETURN(Exported exported, found->write(subject));
   Subject again = subject;
   HELM_RETURN_IF_ERROR(found->read(exported, again));

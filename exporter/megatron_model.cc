@@ -18,7 +18,9 @@ using model::Position;
 
 // Megatron pads the vocabulary to a multiple of this times the tensor degree (arguments.py: make_vocab_size_divisible_by).
 int64_t VocabularyMultiple(const ModelSpec& model, int64_t tensor) {
-  const int64_t padded = model::PaddedVocabulary(model, tensor) / tensor;
+  constexpr int64_t kUsual = 128;
+  const int64_t unit = kUsual * tensor, rows = model::PaddedVocabulary(model, tensor), padded = rows / tensor;
+  if ((model.vocab + unit - 1) / unit * unit == rows) return kUsual;
   return model.padded_vocab > model.vocab ? padded : std::gcd<int64_t>(128, padded);
 }
 

@@ -5,6 +5,7 @@
 
 #include "ir/sharding.h"
 #include "model/chunks.h"
+#include "model/lower.h"
 #include "model/parameter_plan.h"
 #include "model/recompute.h"
 
@@ -48,7 +49,8 @@ LayerExcerpt ExcerptOf(const ModelSpec& model, const ir::Software& software, con
   if (strategy.zero > 1 || strategy.fsdp_shard > 0) return excerpt;
   for (int64_t layer = 0; layer < model.layers; ++layer) excerpt.told_by.push_back(static_cast<int32_t>(layer));
   excerpt.told_by_in_last = excerpt.told_by;
-  const ParameterPlan plan = PlanParameters(model, strategy, BucketBytes(software, strategy), stage);
+  const ModelSpec padded = WithPaddedVocabulary(model, software, strategy.tensor);
+  const ParameterPlan plan = PlanParameters(padded, strategy, BucketBytes(software, strategy), stage);
   const std::set<int64_t> reducing = ir::BatchRanks(strategy) > 1 ? LayersThatCompleteBuckets(plan) : std::set<int64_t>();
   for (const Chunk& chunk : ChunksOfStage(model, strategy, stage)) {
     LeaveOut(model, strategy, chunk, {}, excerpt.told_by);

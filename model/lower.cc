@@ -52,6 +52,12 @@ int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor) {
   return (model.vocab + unit - 1) / unit * unit;
 }
 
+ModelSpec WithPaddedVocabulary(ModelSpec model, const ir::Software& software, int64_t tensor) {
+  const int64_t unit = software.vocabulary_multiple * tensor;
+  if (model.padded_vocab == 0 && unit > 0) model.padded_vocab = (model.vocab + unit - 1) / unit * unit;
+  return model;
+}
+
 int64_t ExpertCapacity(const MixtureOfExperts& moe, int64_t tokens, double imbalance) {
   constexpr double kRounding = 1e-9;  // a mean times a factor that is meant to be whole
   const double mean = static_cast<double>(tokens) * static_cast<double>(moe.top_k) / static_cast<double>(moe.experts);
@@ -177,10 +183,11 @@ ir::GroupId AddEmbeddingGroup(ProgramBuilder& b, const ModelSpec& model, const i
 
 }  // namespace
 
-Result<ir::Program> LowerStage(const ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+Result<ir::Program> LowerStage(const ModelSpec& of, const ir::Workload& workload, const ir::Software& software,
                                const ir::Strategy& strategy, ir::DeviceKind device, const ir::Schedule& schedule, int64_t stage,
                                const LayerExcerpt& excerpt, const Cancellation& cancellation) {
-  HELM_RETURN_IF_ERROR(CheckStrategy(model, workload, strategy));
+  HELM_RETURN_IF_ERROR(CheckStrategy(of, workload, strategy));
+  const ModelSpec model = WithPaddedVocabulary(of, software, strategy.tensor);
   HELM_RETURN_IF_ERROR(CheckSoftware(model, workload, software, device));
   HELM_RETURN_IF_ERROR(CheckContext(model, software, strategy));
   const ParameterPlan plan = PlanParameters(model, strategy, BucketBytes(software, strategy), stage);

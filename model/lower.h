@@ -19,6 +19,8 @@ namespace helm::model {
 // Vocabulary rows after padding: as many as the model says; else a vocabulary that `tensor` does not divide is padded to a multiple of
 // 128 x tensor, as Megatron does.
 int64_t PaddedVocabulary(const ModelSpec& model, int64_t tensor);
+// The model as the framework pads it: its `padded_vocab` where it says that, else by `software.vocabulary_multiple`.
+ModelSpec WithPaddedVocabulary(ModelSpec model, const ir::Software& software, int64_t tensor);
 
 // Slots that a rank with so many tokens has at each expert. A program's shapes are fixed, so each expert has as many for each rank: with a
 // capacity factor the mean times that, and tokens beyond it are dropped, those of the least weight first (Megatron Core with

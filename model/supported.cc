@@ -117,6 +117,7 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "qkv_copies",
                           "layer_kernels",
                           "cross_entropy_in_place",
+                          "vocabulary_multiple",
                           "gradient_bucket_copies",
                           "gradients",
                           "gradient_accumulation_fusion",

@@ -176,6 +176,15 @@ ModelSpec WithVocabulary(int64_t vocab, int64_t padded = 0) {
 
 TEST(PaddedVocabulary, IsWhatTheModelSays) { EXPECT_EQ(PaddedVocabulary(WithVocabulary(50257, 50432), 2), 50432); }
 
+// Megatron-LM's 128 x tensor: GPT-2's vocabulary on one rank and on eight, and what the model says before that.
+TEST(PaddedVocabulary, IsAMultipleThatTheSoftwareSays) {
+  const ir::Software megatron{.vocabulary_multiple = 128};
+  EXPECT_EQ(WithPaddedVocabulary(WithVocabulary(50257), megatron, 1).padded_vocab, 50304);
+  EXPECT_EQ(WithPaddedVocabulary(WithVocabulary(50257), megatron, 8).padded_vocab, 51200);
+  EXPECT_EQ(WithPaddedVocabulary(WithVocabulary(50257, 50432), megatron, 2).padded_vocab, 50432);
+  EXPECT_EQ(WithPaddedVocabulary(WithVocabulary(50257), {}, 8).padded_vocab, 0);
+}
+
 TEST(PaddedVocabulary, OnlyWhereTensorDoesNotDivide) {
   EXPECT_EQ(PaddedVocabulary(WithVocabulary(50257), 1), 50257);
   EXPECT_EQ(PaddedVocabulary(WithVocabulary(50257), 8), 51200);  // multiple of 128 x 8 = 1024
