@@ -12,17 +12,14 @@ struct Abilities {
   std::vector<std::string> zero_bubble;
 };
 
-// helm: schedule/pipeline_schedule.h. torchtitan: the same as CSV files (pipeline_parallel_schedule_csv; exporter/torchtitan.cc). Megatron-LM and what is built on it: megatron/core/pipeline_parallel/schedules.py. DeepSpeed
-// (deepspeed/runtime/pipe/schedule.py, TrainSchedule) and nanotron (nanotron/parallel/pipeline_parallel/engine.py) have 1F1B alone, as
-// every framework that is not named here.
+// helm: schedule/pipeline_schedule.h. torchtitan: the same as CSV files (pipeline_parallel_schedule_csv; exporter/torchtitan.cc).
+// Megatron-LM and what is built on it: megatron/core/pipeline_parallel/schedules.py. DeepSpeed (deepspeed/runtime/pipe/schedule.py,
+// TrainSchedule) and nanotron (nanotron/parallel/pipeline_parallel/engine.py) have 1F1B alone, as every framework that is not named here.
 Abilities AbilitiesOf(const std::string& framework) {
   static const std::vector<std::string> all = {"zb-h1", "zb-h2", "zb-v", "dualpipev"};
-  static const std::map<std::string, Abilities> known = {{"helm", {true, all}},
-                                                         {"torchtitan", {true, all}},
-                                                         {"megatron-core", {true, {}}},
-                                                         {"megatron-lm", {true, {}}},
-                                                         {"megatron-bridge", {true, {}}},
-                                                         {"nemo", {true, {}}}};
+  static const std::map<std::string, Abilities> known = {{"helm", {true, all}},           {"torchtitan", {true, all}},
+                                                         {"megatron-core", {true, {}}},   {"megatron-lm", {true, {}}},
+                                                         {"megatron-bridge", {true, {}}}, {"nemo", {true, {}}}};
   const auto found = known.find(framework);
   return found == known.end() ? Abilities{} : found->second;
 }

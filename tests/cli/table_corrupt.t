@@ -20,7 +20,7 @@ table_corrupt.json:2:2: error: 'threads_per_rank' is 0; it must be a whole numbe
 table_corrupt.json:2:28: error: unknown key 'nmae'; did you mean 'name'?
     2 |  "device": {"kind": "cpu", "nmae": "Small CPU", "threads_per_rank": 0, "ranks_per_machine": 2},
       |                            ^
-  allowed: kind, name, threads_per_rank, ranks_per_machine
+  allowed: kind, name, threads_per_rank, ranks_per_machine, network
 table_corrupt.json:3:10: error: the key of this row cannot be read: op signature:1:9: error: expected an argument, found the end of the text
     1 | aten.mm(
       |         ^

@@ -19,15 +19,14 @@ config::RunConfig OnGpus(const std::string& framework, int64_t layers) {
 
 // Twelve layers on two stages: chunks of 6, 3, 2 and 1 layers; the V of zb-v and DualPipeV has two chunks of 3 on each.
 TEST(PipelineOrders, AreThoseOfTheFramework) {
-  EXPECT_EQ(PipelineOrders(OnGpus("helm", 12), 2),
-            (Orders{{"1f1b", 1},
-                    {"zb-h1", 1},
-                    {"zb-h2", 1},
-                    {"zb-v", 2},
-                    {"dualpipev", 2},
-                    {"interleaved-1f1b", 2},
-                    {"interleaved-1f1b", 3},
-                    {"interleaved-1f1b", 6}}));
+  EXPECT_EQ(PipelineOrders(OnGpus("helm", 12), 2), (Orders{{"1f1b", 1},
+                                                           {"zb-h1", 1},
+                                                           {"zb-h2", 1},
+                                                           {"zb-v", 2},
+                                                           {"dualpipev", 2},
+                                                           {"interleaved-1f1b", 2},
+                                                           {"interleaved-1f1b", 3},
+                                                           {"interleaved-1f1b", 6}}));
   EXPECT_EQ(PipelineOrders(OnGpus("megatron-core", 12), 4), (Orders{{"1f1b", 1}, {"interleaved-1f1b", 3}}));
   EXPECT_EQ(PipelineOrders(OnGpus("torchtitan", 6), 2), (Orders{{"1f1b", 1}, {"zb-h1", 1}, {"zb-h2", 1}, {"interleaved-1f1b", 3}}));
   EXPECT_EQ(PipelineOrders(OnGpus("deepspeed", 12), 2), (Orders{{"1f1b", 1}}));
