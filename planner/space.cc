@@ -171,6 +171,9 @@ Space EnumerateStrategies(const config::RunConfig& config) {
 
 std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy) {
   if (Given(config, "zero") || strategy.zero != 1 || strategy.expert > 1) return std::nullopt;
+  // Every action gathers its parameters: the more chunks, the more often.
+  const bool other_order = strategy.pipeline > 1 && strategy.schedule != "1f1b";
+  if (other_order && !Given(config, "schedule") && !Given(config, "virtual_pipeline")) return std::nullopt;
   ir::Strategy sharded = strategy;
   sharded.zero = 3;
   if (config::Forbidden(config.search, sharded)) return std::nullopt;

@@ -29,7 +29,8 @@ struct Space {
 
 Space EnumerateStrategies(const config::RunConfig& config);
 
-// The same strategy with its parameters sharded, where that is left to the search: of a candidate with zero 1, so that each comes once.
+// The same strategy with its parameters sharded, where that is left to the search: of a candidate with zero 1, so that each comes once; of
+// pipelines by 1F1B alone, unless the configuration says by what.
 std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy);
 
 // The same strategy with recomputation, least first: what to try when it does not fit. Empty when the configuration fixes `recompute`.

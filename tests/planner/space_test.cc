@@ -124,6 +124,11 @@ TEST(SpaceTest, FullySharded) {
   strategy.zero = 1;
   ASSERT_TRUE(FullySharded(config, strategy));
   EXPECT_EQ(FullySharded(config, strategy)->zero, 3);
+  strategy.pipeline = 2;
+  strategy.schedule = "interleaved-1f1b";
+  EXPECT_FALSE(FullySharded(config, strategy));
+  strategy.schedule = "1f1b";
+  EXPECT_TRUE(FullySharded(config, strategy));
   config.search.forbid = {{{{"zero", "3"}}}};
   EXPECT_FALSE(FullySharded(config, strategy));
   config.search.forbid = {};
