@@ -86,8 +86,7 @@ class Simulator {
 
   // The candidates that were left out because their steps take longer than the fastest one found; in the order of the space.
   std::vector<Rejection> Bounded() const {
-    if (!decided_) return {};  // it was cut short
-    std::vector<size_t> left(order_.begin() + static_cast<std::ptrdiff_t>(end_), order_.end());
+    std::vector<size_t> left = hopeless_;
     std::ranges::sort(left);
     std::vector<Rejection> bounded;
     for (const size_t i : left) bounded.push_back(TooSlow(candidates_[i], bounds_[i]));
@@ -118,9 +117,13 @@ class Simulator {
       HELM_ASSIGN_OR_RETURN(bounds_.emplace_back(), BoundOf(strategy, worker.parts));
       order_.push_back(order_.size());
     }
-    std::ranges::stable_sort(order_, [this](size_t a, size_t b) { return bounds_[a] < bounds_[b]; });
+    // The usual orders of pipelines first: far fewer, and a fast one of them makes most of the others hopeless.
+    const auto key = [this](size_t i) { return std::pair(!IsUsualOrder(candidates_[i]), bounds_[i]); };
+    std::ranges::stable_sort(order_, [&key](size_t a, size_t b) { return key(a) < key(b); });
     return OkStatus();
   }
+
+  static bool IsUsualOrder(const ir::Strategy& strategy) { return strategy.schedule == "none" || strategy.schedule == "1f1b"; }
 
   // Whether a step may yet be as fast as the fastest of the batches before, or so near that writing both out decides.
   bool IsHopeful(Duration bound) const {
@@ -135,10 +138,17 @@ class Simulator {
   bool FillBatch() {
     KeepFastest();
     if (cancellation_.requested()) return false;
+    DropHopeless();
     const size_t first = end_, most = first + (first == 0 ? kBatchFirst : kBatch);
-    while (end_ < std::min(order_.size(), most) && IsHopeful(bounds_[order_[end_]])) ++end_;
-    decided_ = end_ == first;
-    return !decided_;
+    end_ = std::min(order_.size(), most);
+    return end_ > first;
+  }
+
+  void DropHopeless() {
+    const auto rest = order_.begin() + static_cast<std::ptrdiff_t>(end_);
+    const auto hopeless = std::stable_partition(rest, order_.end(), [this](size_t i) { return IsHopeful(bounds_[i]); });
+    hopeless_.insert(hopeless_.end(), hopeless, order_.end());
+    order_.erase(hopeless, order_.end());
   }
 
   void KeepFastest() {
@@ -226,10 +236,10 @@ class Simulator {
   const SearchRun& run_;
   const Cancellation& cancellation_;
   std::vector<Duration> bounds_;      // by candidate
-  std::vector<size_t> order_;         // candidates by their bounds
+  std::vector<size_t> order_;         // candidates that may yet be the fastest, the most promising first
+  std::vector<size_t> hopeless_;      // those that may not
   std::optional<Candidate> fastest_;  // of the batches so far
   size_t end_ = 0;                    // of the batch, in order_
-  bool decided_ = false;              // none behind it can be the fastest
   std::atomic<bool> failed_ = false;
   std::mutex mutex_;
   size_t next_ = 0;  // in order_
