@@ -4,6 +4,7 @@
 #include <chrono>
 #include <deque>
 #include <limits>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <thread>
@@ -139,9 +140,38 @@ class Simulator {
     KeepFastest();
     if (cancellation_.requested()) return false;
     DropHopeless();
+    if (end_ < order_.size() && !IsUsualOrder(candidates_[order_[end_]]) && !sorted_by_usual_) SortByUsualOrders();
     const size_t first = end_, most = first + (first == 0 ? kBatchFirst : kBatch);
     end_ = std::min(order_.size(), most);
     return end_ > first;
+  }
+
+  // Those first whose degrees did well with the usual order: a bound knows nothing of memory, and without it large micro-batches, which
+  // need recomputation, look best.
+  void SortByUsualOrders() {
+    std::map<std::string, Duration> usual;  // the fastest that fits, by degrees
+    for (const Outcome& outcome : outcomes_) {
+      for (const Candidate& candidate : outcome.simulated) {
+        if (!candidate.prediction.fits) continue;
+        const auto [known, is_new] = usual.emplace(DegreesOf(candidate.strategy), candidate.prediction.step_time);
+        if (!is_new) known->second = std::min(known->second, candidate.prediction.step_time);
+      }
+    }
+    const auto key = [&](size_t i) {
+      const auto known = usual.find(DegreesOf(candidates_[i]));
+      return std::pair(known == usual.end() ? Duration::Picoseconds(std::numeric_limits<int64_t>::max()) : known->second, bounds_[i]);
+    };
+    std::stable_sort(order_.begin() + static_cast<std::ptrdiff_t>(end_), order_.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
+    sorted_by_usual_ = true;
+  }
+
+  static std::string DegreesOf(ir::Strategy strategy) {
+    strategy.schedule = "none";
+    strategy.virtual_pipeline = 1;
+    strategy.recompute = "none";
+    strategy.recompute_ops.clear();
+    strategy.recompute_layers = 0;
+    return ir::Describe(strategy);
   }
 
   void DropHopeless() {
@@ -235,9 +265,10 @@ class Simulator {
   const std::vector<ir::Strategy>& candidates_;
   const SearchRun& run_;
   const Cancellation& cancellation_;
-  std::vector<Duration> bounds_;      // by candidate
-  std::vector<size_t> order_;         // candidates that may yet be the fastest, the most promising first
-  std::vector<size_t> hopeless_;      // those that may not
+  std::vector<Duration> bounds_;  // by candidate
+  std::vector<size_t> order_;     // candidates that may yet be the fastest, the most promising first
+  std::vector<size_t> hopeless_;  // those that may not
+  bool sorted_by_usual_ = false;
   std::optional<Candidate> fastest_;  // of the batches so far
   size_t end_ = 0;                    // of the batch, in order_
   std::atomic<bool> failed_ = false;
