@@ -157,11 +157,14 @@ class Simulator {
         if (!is_new) known->second = std::min(known->second, candidate.prediction.step_time);
       }
     }
-    const auto key = [&](size_t i) {
+    std::map<size_t, std::pair<Duration, Duration>> key;
+    for (size_t place = end_; place < order_.size(); ++place) {
+      const size_t i = order_[place];
       const auto known = usual.find(DegreesOf(candidates_[i]));
-      return std::pair(known == usual.end() ? Duration::Picoseconds(std::numeric_limits<int64_t>::max()) : known->second, bounds_[i]);
-    };
-    std::stable_sort(order_.begin() + static_cast<std::ptrdiff_t>(end_), order_.end(), [&](size_t a, size_t b) { return key(a) < key(b); });
+      key[i] = {known == usual.end() ? Duration::Picoseconds(std::numeric_limits<int64_t>::max()) : known->second, bounds_[i]};
+    }
+    const auto rest = order_.begin() + static_cast<std::ptrdiff_t>(end_);
+    std::stable_sort(rest, order_.end(), [&key](size_t a, size_t b) { return key.at(a) < key.at(b); });
     sorted_by_usual_ = true;
   }
 
