@@ -291,6 +291,12 @@ Status CheckOptions(const ir::Plan& plan, const RunOptions& options, const std::
         fmt::format("error: --in-process runs all ranks here, but {} started this one of {}\nfix: run helm-exec without a launcher",
                     Name(environment->launcher), environment->world_size));
   }
+  if (options.in_process && plan.cluster.contains("emulated_network")) {
+    return InvalidError(
+        "error: --in-process has no network to emulate: its ranks are threads of one process\nfix: run helm-exec without --in-process, or "
+        "plan "
+        "without cluster.emulated_network");
+  }
   if (options.op_times == runtime::OpTimes::kActivities && plan.strategy.world_size() > 1) {
     return InvalidError(
         "error: --op-times activities is for one rank: CUPTI's records say nothing of waits for other ranks\nfix: use --op-times events");

@@ -89,7 +89,10 @@ model::ModelSpec Normalised(model::ModelSpec model, int64_t tensor) {
   model.notes.clear();
   model.sliding_window = 0;  // none shorter than the sequence is lowered
   if (model.position != model::Position::kLearned) model.max_positions = 0;
-  if (model.position != model::Position::kRope) model.rope_theta = 0;
+  if (model.position != model::Position::kRope) {
+    model.rope_theta = 0;
+    model.rope_scaling = {};
+  }
   model.padded_vocab = model::PaddedVocabulary(model, tensor);
   return model;
 }

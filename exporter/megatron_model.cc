@@ -15,6 +15,7 @@ using model::Activation;
 using model::ModelSpec;
 using model::Norm;
 using model::Position;
+using model::RopeScaling;
 
 // Megatron pads the vocabulary to a multiple of this times the tensor degree (arguments.py: make_vocab_size_divisible_by).
 int64_t VocabularyMultiple(const ModelSpec& model, int64_t tensor) {
@@ -22,6 +23,15 @@ int64_t VocabularyMultiple(const ModelSpec& model, int64_t tensor) {
   const int64_t unit = kUsual * tensor, rows = model::PaddedVocabulary(model, tensor), padded = rows / tensor;
   if ((model.vocab + unit - 1) / unit * unit == rows) return kUsual;
   return model.padded_vocab > model.vocab ? padded : std::gcd<int64_t>(128, padded);
+}
+
+// --use-rope-scaling (megatron/core/models/common/embeddings/rotary_pos_embedding.py, _apply_scaling): the other numbers are fixed.
+RopeScaling Llama3Scaling(double factor) {
+  return {.type = RopeScaling::Type::kLlama3,
+          .factor = factor,
+          .low_freq_factor = 1,
+          .high_freq_factor = 4,
+          .original_max_position_embeddings = 8192};
 }
 
 // Which layers have experts, as Python: ([0]*3+[1]*58).
@@ -81,6 +91,7 @@ void AddAttention(const ModelSpec& model, OptionList& options) {
     options.Add("--qk-head-dim", model.mla.qk_nope);
     options.Add("--qk-pos-emb-head-dim", model.mla.qk_rope);
     options.Add("--v-head-dim", model.mla.v);
+    options.Flag("--qk-layernorm");  // the norms of the compressed vectors
     return;
   }
   options.Add("--kv-channels", model.head_dim);
@@ -100,6 +111,7 @@ void TakeAttention(OptionList& options, ModelSpec& model) {
     model.mla.qk_nope = options.TakeInt("--qk-head-dim");
     model.mla.qk_rope = options.TakeInt("--qk-pos-emb-head-dim");
     model.mla.v = options.TakeInt("--v-head-dim");
+    options.TakeFlag("--qk-layernorm");
     return;  // kv_heads and head_dim, which latent attention does not read, stay
   }
   model.head_dim = options.TakeInt("--kv-channels");
@@ -120,6 +132,10 @@ void AddLayers(const ModelSpec& model, OptionList& options) {
   if (model.position == Position::kRope) {
     options.Add("--position-embedding-type", "rope");
     options.Add("--rotary-base", model.rope_theta);
+    if (model.rope_scaling.type == RopeScaling::Type::kLlama3) {
+      options.Flag("--use-rope-scaling");
+      options.Add("--rope-scaling-factor", model.rope_scaling.factor);
+    }
   } else {
     options.Add("--position-embedding-type", model.position == Position::kLearned ? "learned_absolute" : "none");
   }
@@ -138,12 +154,18 @@ void TakeLayers(OptionList& options, ModelSpec& model) {
   const std::string position = options.Take("--position-embedding-type").value_or("learned_absolute");
   model.position = position == "rope" ? Position::kRope : position == "none" ? Position::kNone : Position::kLearned;
   model.rope_theta = options.TakeDouble("--rotary-base", model.rope_theta);
+  model.rope_scaling = {};
+  if (options.TakeFlag("--use-rope-scaling")) model.rope_scaling = Llama3Scaling(options.TakeDouble("--rope-scaling-factor", 8));
 }
 
 }  // namespace
 
 void RefuseForMegatron(const ModelSpec& model, const ir::Strategy& strategy, Refusals& refusals) {
   refusals.If(model.activation == Activation::kGeGlu, "model.activation geglu", "its gated activations are --swiglu and --quick-geglu");
+  const bool scaled = model.position == Position::kRope && model.rope_scaling.type != RopeScaling::Type::kNone;
+  refusals.If(
+      scaled && model.rope_scaling != Llama3Scaling(model.rope_scaling.factor), "model.rope_scaling",
+      "of scaled rotary positions it has Llama 3.1's: llama3 with low_freq_factor 1, high_freq_factor 4 and 8192 original positions");
   refusals.If(model.moe.experts > 0 && strategy.tensor > 1 && !strategy.sequence_parallel,
               fmt::format("strategy.tensor {} without sequence_parallel for a model with experts", strategy.tensor),
               "it trains experts with tensor parallelism only with --sequence-parallel");

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "ir/strategy_text.h"
 
 namespace helm::exporter {
 
@@ -17,6 +18,8 @@ void RefuseCommon(const Subject& subject, Refusals& refusals) {
   refusals.If(strategy.overlap != "none", "strategy.overlap " + strategy.overlap, "it overlaps as it does by default; use overlap: none");
   refusals.If(strategy.head_stage >= 0 && strategy.head_stage + 1 != strategy.pipeline,
               fmt::format("strategy.head_stage {}", strategy.head_stage), "its last stage has head and loss");
+  refusals.If(subject.workload.quantization != ir::Quantization::kNone, "workload.dtype " + ir::DataTypeWord(subject.workload),
+              "this version exports no recipe of 8-bit products; use dtype: bf16");
   refusals.If(subject.model.position == model::Position::kAlibi, "model.position alibi", "it has no such positions");
 }
 

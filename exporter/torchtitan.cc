@@ -62,13 +62,23 @@ Status Check(const Subject& subject) {
   RefuseCommon(subject, refusals);
   refusals.If(subject.cluster.device.is_cpu, "a cluster of CPUs", "it trains on GPUs");
   refusals.If(FlavorOf(subject.model) == nullptr, "model " + subject.model.name, "it trains models of its registry: " + FlavorNames());
+  // Its flavors of Llama 3 are Llama 3.1's, which scale by 8 (torchtitan/models/llama3/model/args.py); those of Qwen3 do not scale.
+  const model::RopeScaling llama{.type = model::RopeScaling::Type::kLlama3,
+                                 .factor = 8,
+                                 .low_freq_factor = 1,
+                                 .high_freq_factor = 4,
+                                 .original_max_position_embeddings = 8192};
+  const bool scaled = subject.model.rope_scaling.type != model::RopeScaling::Type::kNone;
+  refusals.If(scaled && (subject.model.qk_norm || subject.model.rope_scaling != llama), "model.rope_scaling",
+              "its flavors of Llama 3 scale as Llama 3.1 does, by 8; those of Qwen3 do not");
   refusals.If(strategy.zero == 1, "strategy.zero 1", "it shards the optimizer's state only together with the parameters (zero 3)");
   refusals.If(strategy.zero == 2 && strategy.fsdp_shard == 0, "strategy.zero 2 without fsdp",
               "it shards gradients only together with the parameters (zero 3, or fsdp with zero 2)");
   refusals.If(strategy.tensor > 1 && !strategy.sequence_parallel,
               fmt::format("strategy.tensor {} without sequence_parallel", strategy.tensor),
               "its tensor parallelism is always sequence parallel");
-  refusals.If(strategy.recompute == "selective" || strategy.recompute == "custom", "strategy.recompute " + strategy.recompute,
+  refusals.If(strategy.recompute == "selective" || strategy.recompute == "custom",
+              strategy.recompute == "custom" ? "strategy.recompute of chosen parts or layers" : "strategy.recompute selective",
               "its selective mode keeps other tensors than HELM's; allowed: none, full");
   refusals.If(strategy.context > 1 && (strategy.zero < 2 || strategy.fsdp_replicate > 1),
               fmt::format("strategy.context {} without parameters sharded over all ranks", strategy.context),
@@ -233,6 +243,7 @@ Result<Exported> ToTorchtitan(const Subject& subject) {
   AddDegrees(subject, toml);
   HELM_RETURN_IF_ERROR(AddPipeline(subject, toml, exported));
   toml.AddText("activation_checkpoint", "mode", subject.strategy.recompute);
+  if (subject.software.compile) toml.AddRaw("compile", "enable", "true");
   exported.text =
       fmt::format(
           "# {}: {}\n# For torchtitan v0.2.2: --job.config_file. Add what a plan does not say: data, tokenizer, steps, checkpoints.\n",
@@ -254,6 +265,7 @@ Status FromTorchtitan(const Exported& exported, Subject& subject) {
   strategy.micro_batch = toml.TakeInt("training", "local_batch_size", 8);
   HELM_RETURN_IF_ERROR(TakePipeline(toml, exported, subject.model, strategy));
   strategy.recompute = toml.TakeText("activation_checkpoint", "mode", "selective");
+  subject.software.compile = toml.TakeRaw("compile", "enable").value_or("false") == "true";
   subject.strategy = strategy;
   return toml.Finish();
 }

@@ -72,14 +72,25 @@ void ReadRecompute(MappingReader& reader, Strategy& strategy) {
   if (const YamlValue* ops = custom.Value("ops")) {
     if (!ops->is_sequence()) custom.Error("ops", "'ops' must be a list of parts of a layer", {"fix: write [norm, mlp_activation]"});
     for (const YamlValue& item : ops->items) {
-      if (const auto part = ReadChoice(item, "a part of a layer", reader.diagnostics(), RecomputeParts()))
-        strategy.recompute_ops.push_back(*part);
+      const auto part = ReadChoice(item, "a part of a layer", reader.diagnostics(), RecomputeParts());
+      if (!part) continue;
+      const bool known = std::ranges::find(strategy.recompute_ops, *part) != strategy.recompute_ops.end();
+      if (known) reader.diagnostics().Error(item.where, "'" + *part + "' is listed twice", {"fix: remove one"});
+      strategy.recompute_ops.push_back(*part);
+    }
+    if (ops->is_sequence() && ops->items.empty()) {
+      custom.Error("ops", "'ops' lists no part", {"fix: list parts of a layer, or write `recompute: none`"});
     }
   }
   custom.Read("layers", strategy.recompute_layers, kPositive);
   if (!custom.Given("ops") && !custom.Given("layers")) {
     reader.Error("recompute", "'recompute' says nothing", {"fix: write a word, or a mapping with 'ops', 'layers' or both"});
   }
+  // The word for it.
+  const bool selective = strategy.recompute_ops == std::vector<std::string>{"core_attention"} && strategy.recompute_layers == 0;
+  if (!selective) return;
+  strategy.recompute = "selective";
+  strategy.recompute_ops.clear();
 }
 
 void ReadStages(MappingReader& reader, Strategy& strategy) {

@@ -156,8 +156,9 @@ EightBits Weight(Step& step, ParameterIndex weight, const Ways& ways) {
 bool IsInputAgain(const Step& step, const Recomputed& again, ParameterIndex weight) {
   const LayerParameters& layer = step.plan.layers[static_cast<size_t>(step.b.layer())];
   if (weight == layer.qkv_weight || weight == layer.mlp.up_weight) return again.norm;
+  if (weight == layer.latent.q_up && layer.latent.q_down < 0) return again.norm;  // straight from the layer's norm
   if (weight == layer.latent.q_up || weight == layer.latent.kv_up) return again.mla_up_projection || again.qkv_projection;
-  if (weight == layer.out_weight) return again.core_attention && again.attention_output;
+  if (weight == layer.out_weight) return again.attention_output;  // cast again by its own forward
   if (weight == layer.mlp.down_weight) return again.mlp_activation;
   if (weight == layer.experts.up_weight) return again.moe;
   if (weight == layer.experts.down_weight) return again.moe || again.moe_activation;

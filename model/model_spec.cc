@@ -155,6 +155,11 @@ void CheckExperts(const ModelSpec& model, const std::function<void(bool, std::st
   require(moe.dense_layers <= model.layers, fmt::format("model moe.dense_layers {} exceeds layers {}", moe.dense_layers, model.layers));
 }
 
+void CheckPositions(const ModelSpec& model, const std::function<void(bool, std::string)>& require) {
+  const bool yarn = model.position == Position::kRope && model.rope_scaling.type == RopeScaling::Type::kYarn;
+  require(!yarn || model.rope_theta > 1, fmt::format("model rope_scaling yarn needs a rope_theta above 1, not {}", model.rope_theta));
+}
+
 void CheckLatentAttention(const ModelSpec& model, const std::function<void(bool, std::string)>& require) {
   const LatentAttention& mla = model.mla;
   if (mla.kv_lora == 0) return;
@@ -239,6 +244,7 @@ Status ValidateModel(const ModelSpec& model) {
     CheckUpperEnds(model, require);
     CheckExperts(model, require);
     CheckLatentAttention(model, require);
+    CheckPositions(model, require);
     require(model.sliding_window >= 0, "model sliding_window must be 0 (none) or more");
   }
   return problems.empty() ? OkStatus() : InvalidError(Join(problems, "\n"));

@@ -21,7 +21,8 @@ double AttentionFactor(MappingReader& reader, double factor) {
   const auto scale = reader.Double("mscale", kNotNegativeNumber), all = reader.Double("mscale_all_dim", kNotNegativeNumber);
   if (given) return *given;
   const auto grown = [factor](double m) { return factor > 1 ? 0.1 * m * std::log(factor) + 1 : 1.0; };
-  return scale && all ? grown(*scale) / grown(*all) : grown(1.0);
+  const bool both = scale.value_or(0) > 0 && all.value_or(0) > 0;  // 0 is as if absent
+  return both ? grown(*scale) / grown(*all) : grown(1.0);
 }
 
 std::optional<Type> ReadType(MappingReader& reader) {
@@ -34,7 +35,11 @@ std::optional<Type> ReadType(MappingReader& reader) {
 }  // namespace
 
 std::optional<RopeScaling> ReadRopeScaling(MappingReader& reader, int64_t max_positions) {
-  if (!reader.Given("rope_type") && !reader.Given("type")) return RopeScaling();
+  if (!reader.Given("rope_type") && !reader.Given("type")) {
+    if (!reader.Given("factor")) return RopeScaling();
+    reader.Error("factor", "a `factor` of an unknown kind of scaling", {"fix: add `rope_type`: linear, llama3 or yarn"});
+    return std::nullopt;
+  }
   const std::optional<Type> type = ReadType(reader);
   if (!type) return std::nullopt;
   RopeScaling scaling{.type = *type};

@@ -1,6 +1,7 @@
 #include "planner/plan_difference.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 
 #include <fmt/format.h>
@@ -72,6 +73,9 @@ std::vector<Decision> DifferentDecisions(const ir::Plan& first, const ir::Plan& 
 namespace {
 
 std::string TieText(const Prediction& first, const Prediction& second, Compared compared) {
+  // Steps of other sizes are no rivals, nor is a plan that cannot run.
+  const auto tokens = [](const Prediction& of) { return of.tokens_per_second_per_device * of.step_time.seconds(); };
+  if (!first.fits || !second.fits || std::abs(tokens(first) / tokens(second) - 1) > 1e-6) return "";
   if (!IsTie(first, second, compared)) return "";
   return fmt::format("a tie: the two differ by less than HELM's predictions {} (docs/validation.md, bands)\n",
                      compared == Compared::kSameMachine ? "of two strategies of one run do" : "do");

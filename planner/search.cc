@@ -110,7 +110,8 @@ class Simulator {
   // How little a strategy can take; if its communication may yet be hidden, as if all of it were.
   Result<Duration> BoundOf(const ir::Strategy& strategy, PartBook& parts) const {
     HELM_ASSIGN_OR_RETURN(const TimeBound bound, TimeLowerBound(config_, strategy, parts, cancellation_));
-    return OverlapVariants(config_, strategy).candidates.empty() ? bound.step : bound.computing;
+    const bool hides = ir::IsTiled(strategy) || !OverlapVariants(config_, strategy).candidates.empty();
+    return hides ? bound.computing : bound.step;
   }
 
   Status FindBounds(Worker& worker) {
@@ -211,7 +212,7 @@ class Simulator {
       } else {
         Fail(place, status);
       }
-      if (run_.progress) run_.progress(++done_, static_cast<int64_t>(candidates_.size()));
+      if (run_.progress) run_.progress(++done_, static_cast<int64_t>(order_.size()));
     }
   }
 
@@ -229,7 +230,7 @@ class Simulator {
   Status Price(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
     HELM_RETURN_IF_ERROR(PriceUntilOneFits(candidate, worker, outcome));
     const std::optional<ir::Strategy> sharded = FullySharded(config_, candidate);
-    if (outcome.simulated.front().prediction.fits || !sharded) return OkStatus();
+    if (outcome.simulated.empty() || outcome.simulated.front().prediction.fits || !sharded) return OkStatus();
     return PriceUntilOneFits(*sharded, worker, outcome);
   }
 
@@ -384,10 +385,12 @@ class OverlapTrials {
     return OkStatus();
   }
 
-  // More tiles hide more and compute in smaller pieces: twice as many as long as that makes the best one faster.
+  // More tiles hide more and compute in smaller pieces: twice as many as long as that makes the best one faster, and their costs are known.
   Status TryMoreTiles() {
     for (auto more = WithMoreTiles(config_, best_.strategy); more; more = WithMoreTiles(config_, best_.strategy)) {
-      HELM_RETURN_IF_ERROR(Try(*more));
+      const Status tried = Try(*more);
+      if (tried.code() == StatusCode::kUnavailable) break;
+      HELM_RETURN_IF_ERROR(tried);
       if (best_.strategy != *more) break;
     }
     return OkStatus();

@@ -43,7 +43,7 @@ std::vector<int64_t> ContextChoices(const config::RunConfig& config, int64_t ran
 }
 
 std::vector<bool> SequenceParallelChoices(const config::RunConfig& config, int64_t tensor) {
-  if (Given(config, "sequence_parallel")) return {config.strategy.sequence_parallel};
+  if (Given(config, "sequence_parallel")) return {config.strategy.sequence_parallel && tensor > 1};
   return tensor > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
 }
 

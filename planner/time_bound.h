@@ -15,8 +15,8 @@
 namespace helm::planner {
 
 struct TimeBound {
-  Duration step;
-  Duration computing;  // were all communication hidden
+  Duration step;       // of a step whose communication is where the lowering puts it: not of one with tiles (ir::IsTiled)
+  Duration computing;  // were all communication hidden: of any
 };
 
 // Fails only when it is cancelled. REQUIRES: CheckStrategy is ok.

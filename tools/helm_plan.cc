@@ -114,7 +114,10 @@ Status Run(const Arguments& arguments) {
     tools::PrintNote(fmt::format("{} is without the hash of its program{}: its step was not written out, {}", arguments.out,
                                  run.timeline ? ", and no timeline was written" : "", result.best_not_written_out_because));
   }
-  if (!arguments.trainer.empty()) HELM_RETURN_IF_ERROR(WriteExport(arguments, plan));
+  if (!arguments.trainer.empty()) {
+    if (!result.complete) tools::PrintNote("the search was stopped early: this is the best plan so far (--time-limit)");
+    HELM_RETURN_IF_ERROR(WriteExport(arguments, plan));
+  }
   if (arguments.trainer.empty() || !arguments.export_file.empty()) Print(arguments, config, result);
   if (!result.interrupted) return OkStatus();
   return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};

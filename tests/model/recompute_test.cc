@@ -111,6 +111,42 @@ TEST(RecomputedParts, AreComputedAgainAndNothingElse) {
   EXPECT_EQ(LabelsAgain({"mlp_activation"}), (std::set<std::string>{"mlp.activation"}));
 }
 
+// With 8-bit products: what backward reads is cast by then, and nothing is cast for nobody, whatever parts are chosen.
+TEST(RecomputedParts, AnyOfThemWithEightBits) {
+  const Parts parts = {"norm", "qkv_projection", "core_attention", "attention_output", "mlp_up", "mlp_activation", "mla_up_projection"};
+  ModelSpec llama = Gpt(2);
+  llama.family = Family::kLlama;
+  llama.norm = Norm::kRmsNorm;
+  llama.position = Position::kRope;
+  llama.activation = Activation::kSwiGlu;
+  llama.bias = false;
+  ModelSpec latent = llama, direct = llama;  // with and without compressed queries
+  latent.mla = {.q_lora = 16, .kv_lora = 16, .qk_nope = 16, .qk_rope = 16, .v = 16};
+  direct.mla = {.q_lora = 0, .kv_lora = 16, .qk_nope = 16, .qk_rope = 16, .v = 16};
+  for (const ModelSpec& model : {llama, latent, direct}) {
+    for (size_t set = 1; set < size_t{1} << parts.size(); ++set) {
+      ir::Workload workload;
+      workload.global_batch = 2;
+      workload.sequence_length = kS;
+      workload.dtype = ir::DataType::kBFloat16;
+      workload.quantization = ir::Quantization::kFp8;
+      ir::Strategy strategy;
+      strategy.tensor = 2;
+      strategy.sequence_parallel = set % 2 == 0;
+      strategy.recompute = "custom";
+      for (size_t i = 0; i < parts.size(); ++i) {
+        const bool has = parts[i] != "mla_up_projection" || model.mla.kv_lora > 0;
+        if (has && (set >> i) % 2 == 1) strategy.recompute_ops.push_back(parts[i]);
+      }
+      ir::Software software;
+      software.fp8_recipe = set % 3 == 0 ? ir::Fp8Recipe::kCurrent : ir::Fp8Recipe::kDelayed;
+      const auto program = Lower(model, workload, software, strategy, ir::DeviceKind::kCuda);
+      ASSERT_TRUE(program.ok()) << ir::Describe(strategy) << ": " << program.status().message();
+      ASSERT_EQ(Verify(*program).message(), "") << ir::Describe(strategy);
+    }
+  }
+}
+
 // Two of three layers keep their input alone (2sbh), the third everything. The last layer's difference to a model of one less is that of
 // BytesOfLayer.
 TEST(RecomputedParts, OfTheFirstLayersOfAChunk) {

@@ -54,6 +54,8 @@ TEST(PlanDifference, SideBySideHasEveryPart) {
 Prediction WithBand(double milliseconds, const char* kind) {
   Prediction prediction = Takes(milliseconds, 0);
   prediction.band = StepTimeBand{Duration::Milliseconds(0.8 * milliseconds), Duration::Milliseconds(1.2 * milliseconds), kind, 100, 5};
+  prediction.fits = true;
+  prediction.tokens_per_second_per_device = 1e6 / milliseconds;  // of steps of 1000 tokens
   return prediction;
 }
 
@@ -70,6 +72,12 @@ TEST(PlanDifference, SaysWhatIsATie) {
   EXPECT_THAT(WhyLost(first, WithBand(101, "hopper")), testing::EndsWith("(a tie)"));
   EXPECT_THAT(SideBySide({"a", first}, {"b", WithBand(101, "hopper")}, Compared::kSameMachine), testing::HasSubstr("a tie: "));
   EXPECT_THAT(SideBySide({"a", first}, {"b", WithBand(160, "hopper")}, Compared::kSameMachine), testing::Not(testing::HasSubstr("tie")));
+  Prediction other = WithBand(101, "hopper");  // of a step of 2000 tokens
+  other.tokens_per_second_per_device *= 2;
+  EXPECT_THAT(SideBySide({"a", first}, {"b", other}, Compared::kSameMachine), testing::Not(testing::HasSubstr("tie")));
+  other = WithBand(101, "hopper");
+  other.fits = false;
+  EXPECT_THAT(SideBySide({"a", first}, {"b", other}, Compared::kSameMachine), testing::Not(testing::HasSubstr("tie")));
 }
 
 TEST(PlanDifference, APredictionSaysItsBand) {

@@ -10,6 +10,7 @@
 #include "model/model_spec.h"
 #include "planner/memory_bound.h"
 #include "planner_fixture.h"
+#include "random_config.h"
 
 namespace helm::planner {
 namespace {
@@ -20,6 +21,16 @@ Prediction Priced(const config::RunConfig& config, const ir::Strategy& strategy)
   EXPECT_TRUE(evaluation.ok()) << evaluation.status().message();
   return evaluation->prediction;
 }
+
+// Collectives that take several times what computing does.
+class SlowCollectives final : public BytesEstimator {
+ public:
+  Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override {
+    HELM_ASSIGN_OR_RETURN(cost::Estimate estimate, BytesEstimator::EstimateCollective(collective));
+    estimate.duration = Duration::Picoseconds(20 * estimate.duration.picoseconds());
+    return estimate;
+  }
+};
 
 // The oracle: price every candidate one by one and take the smallest.
 TEST(SearchTest, FindsTheFastestOfTheSpace) {
@@ -34,6 +45,35 @@ TEST(SearchTest, FindsTheFastestOfTheSpace) {
   }
   EXPECT_TRUE(result->complete);
   EXPECT_EQ(result->best.plan.strategy, result->ranked.front().strategy);
+}
+
+// What tiles hide does not count in the least that a step takes, also where the configuration asks for them.
+TEST(SearchTest, FindsTheFastestOfTiledSteps) {
+  config::RunConfig config = SmallConfig(8);
+  RunOnGpus(config.cluster);
+  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};
+  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  config.model.layers = 4;
+  config.software.framework = "helm";
+  config.workload.dtype = ir::DataType::kBFloat16;
+  config.workload.global_batch = 16;
+  config.strategy.tensor = 2;
+  config.strategy.sequence_parallel = true;
+  config.strategy.overlap = "lattice";
+  config.strategy.zero = 1;
+  config.strategy_given = {"tensor", "sequence_parallel", "overlap", "zero", "recompute"};
+  const auto slow = [] { return Result<std::unique_ptr<cost::Estimator>>(std::make_unique<SlowCollectives>()); };
+  const auto result = Search(config, slow, {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  const SlowCollectives estimator;
+  int64_t compared = 0;
+  for (const ir::Strategy& strategy : EnumerateStrategies(config).candidates) {
+    const auto evaluation = Evaluate(MakePlan(config, strategy), config.model, config.cluster, estimator, {.record_timeline = false});
+    if (!evaluation.ok() || !evaluation->prediction.fits) continue;
+    EXPECT_LE(result->best.prediction.step_time, evaluation->prediction.step_time) << ir::Describe(strategy);
+    ++compared;
+  }
+  EXPECT_GT(compared, 8);
 }
 
 TEST(SearchTest, RanksAllAndSaysWhyEachLost) {
