@@ -285,19 +285,19 @@ Result<RunResult> RunAsLaunchedRank(Request request, const LaunchEnvironment& en
   });
 }
 
-Status CheckOptions(const ir::Plan& plan, const RunOptions& options, const std::optional<LaunchEnvironment>& environment) {
+Status CheckOptions(const Request& request, const std::optional<LaunchEnvironment>& environment) {
+  const RunOptions& options = request.options;
   if (options.in_process && environment) {
     return InvalidError(
         fmt::format("error: --in-process runs all ranks here, but {} started this one of {}\nfix: run helm-exec without a launcher",
                     Name(environment->launcher), environment->world_size));
   }
-  if (options.in_process && plan.cluster.contains("emulated_network")) {
+  if (options.in_process && request.parts.cluster.emulated_network) {
     return InvalidError(
         "error: --in-process has no network to emulate: its ranks are threads of one process\nfix: run helm-exec without --in-process, or "
-        "plan "
-        "without cluster.emulated_network");
+        "plan without cluster.emulated_network");
   }
-  if (options.op_times == runtime::OpTimes::kActivities && plan.strategy.world_size() > 1) {
+  if (options.op_times == runtime::OpTimes::kActivities && request.job.plan.strategy.world_size() > 1) {
     return InvalidError(
         "error: --op-times activities is for one rank: CUPTI's records say nothing of waits for other ranks\nfix: use --op-times events");
   }
@@ -312,7 +312,7 @@ Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
   HELM_ASSIGN_OR_RETURN(Request request, Prepare(plan, options));
   HELM_ASSIGN_OR_RETURN(const std::optional<LaunchEnvironment> environment,
                         ReadLaunchEnvironment([](const char* name) { return static_cast<const char*>(std::getenv(name)); }));
-  HELM_RETURN_IF_ERROR(CheckOptions(plan, options, environment));
+  HELM_RETURN_IF_ERROR(CheckOptions(request, environment));
   if (environment) return RunAsLaunchedRank(std::move(request), *environment);
   if (options.in_process) return RunAsThreads(std::move(request));
   return RunAsParent(std::move(request));

@@ -25,15 +25,6 @@ int64_t VocabularyMultiple(const ModelSpec& model, int64_t tensor) {
   return model.padded_vocab > model.vocab ? padded : std::gcd<int64_t>(128, padded);
 }
 
-// --use-rope-scaling (megatron/core/models/common/embeddings/rotary_pos_embedding.py, _apply_scaling): the other numbers are fixed.
-RopeScaling Llama3Scaling(double factor) {
-  return {.type = RopeScaling::Type::kLlama3,
-          .factor = factor,
-          .low_freq_factor = 1,
-          .high_freq_factor = 4,
-          .original_max_position_embeddings = 8192};
-}
-
 // Which layers have experts, as Python: ([0]*3+[1]*58).
 std::string LayerPattern(const ModelSpec& model) {
   std::vector<std::string> runs;
@@ -132,6 +123,7 @@ void AddLayers(const ModelSpec& model, OptionList& options) {
   if (model.position == Position::kRope) {
     options.Add("--position-embedding-type", "rope");
     options.Add("--rotary-base", model.rope_theta);
+    // megatron/core/models/common/embeddings/rotary_pos_embedding.py, _apply_scaling: the numbers but the factor are fixed.
     if (model.rope_scaling.type == RopeScaling::Type::kLlama3) {
       options.Flag("--use-rope-scaling");
       options.Add("--rope-scaling-factor", model.rope_scaling.factor);
@@ -155,7 +147,7 @@ void TakeLayers(OptionList& options, ModelSpec& model) {
   model.position = position == "rope" ? Position::kRope : position == "none" ? Position::kNone : Position::kLearned;
   model.rope_theta = options.TakeDouble("--rotary-base", model.rope_theta);
   model.rope_scaling = {};
-  if (options.TakeFlag("--use-rope-scaling")) model.rope_scaling = Llama3Scaling(options.TakeDouble("--rope-scaling-factor", 8));
+  if (options.TakeFlag("--use-rope-scaling")) model.rope_scaling = model::Llama3RopeScaling(options.TakeDouble("--rope-scaling-factor", 8));
 }
 
 }  // namespace
@@ -164,7 +156,7 @@ void RefuseForMegatron(const ModelSpec& model, const ir::Strategy& strategy, Ref
   refusals.If(model.activation == Activation::kGeGlu, "model.activation geglu", "its gated activations are --swiglu and --quick-geglu");
   const bool scaled = model.position == Position::kRope && model.rope_scaling.type != RopeScaling::Type::kNone;
   refusals.If(
-      scaled && model.rope_scaling != Llama3Scaling(model.rope_scaling.factor), "model.rope_scaling",
+      scaled && model.rope_scaling != model::Llama3RopeScaling(model.rope_scaling.factor), "model.rope_scaling",
       "of scaled rotary positions it has Llama 3.1's: llama3 with low_freq_factor 1, high_freq_factor 4 and 8192 original positions");
   refusals.If(model.moe.experts > 0 && strategy.tensor > 1 && !strategy.sequence_parallel,
               fmt::format("strategy.tensor {} without sequence_parallel for a model with experts", strategy.tensor),

@@ -63,13 +63,8 @@ Status Check(const Subject& subject) {
   refusals.If(subject.cluster.device.is_cpu, "a cluster of CPUs", "it trains on GPUs");
   refusals.If(FlavorOf(subject.model) == nullptr, "model " + subject.model.name, "it trains models of its registry: " + FlavorNames());
   // Its flavors of Llama 3 are Llama 3.1's, which scale by 8 (torchtitan/models/llama3/model/args.py); those of Qwen3 do not scale.
-  const model::RopeScaling llama{.type = model::RopeScaling::Type::kLlama3,
-                                 .factor = 8,
-                                 .low_freq_factor = 1,
-                                 .high_freq_factor = 4,
-                                 .original_max_position_embeddings = 8192};
   const bool scaled = subject.model.rope_scaling.type != model::RopeScaling::Type::kNone;
-  refusals.If(scaled && (subject.model.qk_norm || subject.model.rope_scaling != llama), "model.rope_scaling",
+  refusals.If(scaled && (subject.model.qk_norm || subject.model.rope_scaling != model::Llama3RopeScaling(8)), "model.rope_scaling",
               "its flavors of Llama 3 scale as Llama 3.1 does, by 8; those of Qwen3 do not");
   refusals.If(strategy.zero == 1, "strategy.zero 1", "it shards the optimizer's state only together with the parameters (zero 3)");
   refusals.If(strategy.zero == 2 && strategy.fsdp_shard == 0, "strategy.zero 2 without fsdp",

@@ -1,7 +1,7 @@
 #include "model/fuse_elementwise.h"
 
 #include <algorithm>
-#include <array>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,58 +15,54 @@ using ir::Op;
 using ir::OpKind;
 using ir::Phase;
 
-constexpr std::array<std::string_view, 48> kPointwise = {"add",
-                                                         "sub",
-                                                         "mul",
-                                                         "div",
-                                                         "exp",
-                                                         "log",
-                                                         "silu",
-                                                         "silu_backward",
-                                                         "gelu",
-                                                         "gelu_backward",
-                                                         "relu",
-                                                         "reciprocal",
-                                                         "sqrt",
-                                                         "rsqrt",
-                                                         "sigmoid",
-                                                         "abs",
-                                                         "pow",
-                                                         "sin",
-                                                         "cos",
-                                                         "tanh",
-                                                         "neg",
-                                                         "clamp",
-                                                         "clamp_max",
-                                                         "maximum",
-                                                         "lt",
-                                                         "ge",
-                                                         "gt",
-                                                         "eq",
-                                                         "lerp",
-                                                         "addcmul",
-                                                         "logaddexp",
-                                                         "masked_fill",
-                                                         "copy",
-                                                         "clone",
-                                                         "_to_copy",
-                                                         "cat",
-                                                         "bitwise_or",
-                                                         "gather",
-                                                         "index_select",
-                                                         "embedding",
-                                                         "new_empty",
-                                                         "new_zeros",
-                                                         "new_ones",
-                                                         "remainder",
-                                                         "native_dropout",
-                                                         "native_dropout_backward",
-                                                         "where",
-                                                         "rsub"};
+constexpr std::string_view kPointwise[] = {"add",
+                                           "sub",
+                                           "mul",
+                                           "div",
+                                           "exp",
+                                           "log",
+                                           "silu",
+                                           "silu_backward",
+                                           "gelu",
+                                           "gelu_backward",
+                                           "relu",
+                                           "reciprocal",
+                                           "sqrt",
+                                           "rsqrt",
+                                           "sigmoid",
+                                           "abs",
+                                           "pow",
+                                           "sin",
+                                           "cos",
+                                           "clamp",
+                                           "clamp_max",
+                                           "maximum",
+                                           "lt",
+                                           "ge",
+                                           "gt",
+                                           "eq",
+                                           "lerp",
+                                           "addcmul",
+                                           "logaddexp",
+                                           "masked_fill",
+                                           "copy",
+                                           "clone",
+                                           "_to_copy",
+                                           "cat",
+                                           "bitwise_or",
+                                           "gather",
+                                           "index_select",
+                                           "embedding",
+                                           "new_empty",
+                                           "new_zeros",
+                                           "new_ones",
+                                           "remainder",
+                                           "native_dropout",
+                                           "native_dropout_backward"};
 // Norms and softmax, a row at a time.
-constexpr std::array<std::string_view, 6> kRows = {
-    "native_layer_norm", "native_layer_norm_backward", "_fused_rms_norm", "_fused_rms_norm_backward", "_softmax", "_softmax_backward_data"};
-constexpr std::array<std::string_view, 3> kReductions = {"sum", "mean", "amax"};
+constexpr std::string_view kRows[] = {"native_layer_norm", "native_layer_norm_backward", "_fused_rms_norm", "_fused_rms_norm_backward",
+                                      "_softmax",          "_softmax_backward_data"};
+constexpr std::string_view kReductions[] = {"sum", "mean", "amax"};
 
 // Of a row that stays beside a multiprocessor between two passes: half of the smallest first-level cache of the GPUs since Volta (128 KiB).
 constexpr int64_t kRowBytesMost = 64 * 1024;

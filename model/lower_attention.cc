@@ -84,10 +84,6 @@ TensorId QkvGradient(Step& step, const LayerParameters& layer, const AttentionSa
   return Copied(step, b.AsStrided(newest, shape, ir::ContiguousStrides(shape), 0));
 }
 
-}  // namespace
-
-namespace {
-
 // The flash kernels, over all positions of the sequence. Sets saved.output and .extra; with context parallelism also query, key and value,
 // where backward reads others than these; `done_again` as in ContextForward.
 void FlashCore(Step& step, AttentionSaved& saved, bool done_again) {
@@ -147,10 +143,6 @@ AttentionGradients CoreBackward(Step& step, const AttentionSaved& saved, TensorI
   if (step.strategy.context > 1) return ContextBackward(step, saved, of_heads);
   return FlashBackward(step, {saved.query, saved.key, saved.value}, {saved.output, saved.extra}, of_heads);
 }
-
-}  // namespace
-
-namespace {
 
 // The fused projection, and query, key and value of its output.
 void Project(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {

@@ -26,10 +26,6 @@ TensorId Half(Step& step, TensorId newest, TensorId whole, int64_t half) {
   return step.b.AsStrided(newest, shape, w.strides, w.offset + half * w.strides[3]);
 }
 
-}  // namespace
-
-namespace {
-
 // `frequency` x (s + (1 - s) / factor), by model/rope_scaling.h; both and s are [half].
 TensorId Scaled(Step& step, TensorId frequency) {
   ProgramBuilder& b = step.b;

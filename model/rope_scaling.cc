@@ -34,6 +34,10 @@ std::optional<Type> ReadType(MappingReader& reader) {
 
 }  // namespace
 
+RopeScaling Llama3RopeScaling(double factor) {
+  return {.type = Type::kLlama3, .factor = factor, .low_freq_factor = 1, .high_freq_factor = 4, .original_max_position_embeddings = 8192};
+}
+
 std::optional<RopeScaling> ReadRopeScaling(MappingReader& reader, int64_t max_positions) {
   if (!reader.Given("rope_type") && !reader.Given("type")) {
     if (!reader.Given("factor")) return RopeScaling();

@@ -33,6 +33,9 @@ struct RopeScaling {
   bool operator==(const RopeScaling&) const = default;
 };
 
+// Of Llama 3.1, whose trainers know no other numbers than the factor.
+RopeScaling Llama3RopeScaling(double factor);
+
 // The keys of `reader`, with the type under `type` or `rope_type`. `max_positions` stands for an original length that is not given. Reports
 // a type that is not one of the above, and missing keys; nothing then.
 std::optional<RopeScaling> ReadRopeScaling(MappingReader& reader, int64_t max_positions);

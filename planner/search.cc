@@ -53,6 +53,15 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
 constexpr double kTemplateErrorMax = 0.005;
 constexpr size_t kLeadersMax = 4;
 
+// As the search prices: composed of templates where that is possible.
+Result<Candidate> Price(const config::RunConfig& config, const ir::Strategy& strategy, sim::PriceBook& prices,
+                        const Cancellation& cancellation) {
+  HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                        Evaluate(MakePlan(config, strategy), config.model, config.cluster, prices,
+                                 {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation}));
+  return Candidate{strategy, evaluation.prediction, "", evaluation.written_out_because};
+}
+
 // Simulates the candidates, the most promising first, several at a time, until a lower bound says that no other can be the fastest. Slot i
 // belongs to candidate i, so that the order of finishing does not matter; which are simulated is decided between batches of a fixed size.
 class Simulator {
@@ -203,7 +212,7 @@ class Simulator {
         place = next_++;
       }
       Outcome outcome;
-      const Status status = Price(candidates_[order_[place]], worker, outcome);
+      const Status status = PriceWithFallbacks(candidates_[order_[place]], worker, outcome);
       const std::lock_guard<std::mutex> lock(mutex_);
       if (status.ok()) {
         outcomes_[order_[place]] = std::move(outcome);
@@ -227,7 +236,7 @@ class Simulator {
   }
 
   // With its fallbacks, and those of its sharded form, until one of each fits.
-  Status Price(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
+  Status PriceWithFallbacks(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
     HELM_RETURN_IF_ERROR(PriceUntilOneFits(candidate, worker, outcome));
     const std::optional<ir::Strategy> sharded = FullySharded(config_, candidate);
     if (outcome.simulated.empty() || outcome.simulated.front().prediction.fits || !sharded) return OkStatus();
@@ -237,6 +246,7 @@ class Simulator {
   Status PriceUntilOneFits(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
     std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate);
     strategies.insert(strategies.begin(), candidate);
+    const auto price = [&](const ir::Strategy& strategy) { return Price(config_, strategy, worker.prices, cancellation_); };
     std::optional<Candidate> first, last;  // of those simulated here
     for (const ir::Strategy& strategy : strategies) {
       HELM_ASSIGN_OR_RETURN(const Duration bound, BoundOf(strategy, worker.parts));
@@ -246,23 +256,15 @@ class Simulator {
         outcome.bounded.push_back(TooSlow(strategy, bound));
         continue;
       }
-      HELM_ASSIGN_OR_RETURN(last, PriceOne(strategy, worker));
+      HELM_ASSIGN_OR_RETURN(last, price(strategy));
       outcome.simulated.push_back(*last);
       if (!first) first = last;
       if (last->prediction.fits) break;
     }
     if (!first || first->prediction.fits || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
-    const auto price = [&](const ir::Strategy& strategy) { return PriceOne(strategy, worker); };
     HELM_ASSIGN_OR_RETURN(std::optional<Candidate> fewest, FewestLayers(config_, *first, *last, price));
     if (fewest) outcome.simulated.push_back(*std::move(fewest));
     return OkStatus();
-  }
-
-  Result<Candidate> PriceOne(const ir::Strategy& strategy, Worker& worker) const {
-    HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                          Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, worker.prices,
-                                   {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation_}));
-    return Candidate{strategy, evaluation.prediction, "", evaluation.written_out_because};
   }
 
   const config::RunConfig& config_;
@@ -376,10 +378,7 @@ class OverlapTrials {
   static Duration Bound(const Candidate& c) { return c.prediction.step_time - c.prediction.breakdown.exposed_communication; }
 
   Status Try(const ir::Strategy& strategy) {
-    HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
-                          Evaluate(MakePlan(config_, strategy), config_.model, config_.cluster, prices_,
-                                   {.record_timeline = false, .form = StepForm::kComposed, .cancellation = cancellation_}));
-    const Candidate variant{strategy, evaluation.prediction, "", evaluation.written_out_because};
+    HELM_ASSIGN_OR_RETURN(const Candidate variant, Price(config_, strategy, prices_, cancellation_));
     (variant.prediction.fits ? result_.ranked : result_.unfit).push_back(variant);
     if (variant.prediction.fits && variant.prediction.step_time < best_.prediction.step_time) best_ = variant;
     return OkStatus();

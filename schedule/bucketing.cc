@@ -96,28 +96,13 @@ class Bucketer {
 
   Stream StreamOf(const Span& span, size_t which, const std::vector<int32_t>& layers) const {
     Stream stream;
-    std::map<OpId, size_t> start_step;
+    std::map<OpId, size_t> start_steps;
     for (const Item& item : span.streams[which]) {
       stream.steps_before.push_back(stream.steps.size());
       const ir::Op& op = tiled_.program.op(item.ops.front());
       if (op.kind == ir::OpKind::kView || std::ranges::find(layers, op.layer) == layers.end()) continue;
-      LatticeStep step;
-      for (const OpId id : item.ops) {
-        const OpCosts& costs = tiled_costs_[id.index()];
-        step.duration += costs.duration;
-        step.allocates += costs.allocates;
-        step.frees += costs.frees;
-      }
-      if (op.kind == ir::OpKind::kCollectiveStart) {
-        step.kind = StepKind::kStart;
-        step.channel = op.group.index();
-        start_step[item.ops.front()] = stream.steps.size();
-      } else if (op.kind == ir::OpKind::kWait) {
-        step.kind = StepKind::kWait;
-        const auto start = start_step.find(ir::StartOf(op));
-        if (start != start_step.end()) step.start = start->second;
-      }
-      stream.steps.push_back(step);
+      if (op.kind == ir::OpKind::kCollectiveStart) start_steps[item.ops.front()] = stream.steps.size();
+      stream.steps.push_back(StepOf(tiled_.program, item, tiled_costs_, start_steps));
       stream.ops.push_back(item.ops.size() == 1 ? item.ops.front() : OpId());
     }
     stream.steps_before.push_back(stream.steps.size());

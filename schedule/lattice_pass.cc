@@ -91,7 +91,7 @@ class SpanLattice {
     bool joins = false;  // the step before takes no time, so that this unit may be part of it
     for (const Unit& unit : order) {
       const Item& item = span_.streams[unit.stream][unit.item];
-      const LatticeStep step = StepOf(item, side);
+      const LatticeStep step = StepOf(program_, item, costs_, side.start_step);
       if (joins && !NeedsOthers(item)) {
         Join(step, side.steps.back());
         ++side.units.back();
@@ -107,27 +107,6 @@ class SpanLattice {
       joins = side.steps.back().kind == StepKind::kCompute && side.steps.back().duration == 0;
     }
     return side;
-  }
-
-  LatticeStep StepOf(const Item& item, const Side& side) const {
-    LatticeStep step;
-    for (const ir::OpId id : item.ops) {
-      const ir::Op& op = program_.op(id);
-      const OpCosts& costs = costs_[id.index()];
-      step.duration += costs.duration;
-      step.allocates += costs.allocates;
-      step.frees += costs.frees;
-      if (op.kind == ir::OpKind::kCollectiveStart) {
-        step.kind = StepKind::kStart;
-        step.channel = op.group.index();
-      }
-      if (op.kind == ir::OpKind::kWait) {
-        step.kind = StepKind::kWait;
-        const auto start = side.start_step.find(ir::StartOf(op));
-        step.start = start == side.start_step.end() ? kNoStep : start->second;
-      }
-    }
-    return step;
   }
 
   static void Join(const LatticeStep& step, LatticeStep& into) {
@@ -174,6 +153,28 @@ class SpanLattice {
 };
 
 }  // namespace
+
+LatticeStep StepOf(const ir::Program& program, const Item& item, const std::vector<OpCosts>& costs,
+                   const std::map<ir::OpId, size_t>& start_steps) {
+  LatticeStep step;
+  for (const ir::OpId id : item.ops) {
+    const ir::Op& op = program.op(id);
+    const OpCosts& of = costs[id.index()];
+    step.duration += of.duration;
+    step.allocates += of.allocates;
+    step.frees += of.frees;
+    if (op.kind == ir::OpKind::kCollectiveStart) {
+      step.kind = StepKind::kStart;
+      step.channel = op.group.index();
+    }
+    if (op.kind == ir::OpKind::kWait) {
+      step.kind = StepKind::kWait;
+      const auto start = start_steps.find(ir::StartOf(op));
+      step.start = start == start_steps.end() ? kNoStep : start->second;
+    }
+  }
+  return step;
+}
 
 std::vector<OpCosts> CostsOf(const ir::Program& program, const sim::TaskCosts& costs) {
   const ir::Lifetimes lifetimes = ir::ComputeLifetimes(program);

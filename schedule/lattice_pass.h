@@ -6,6 +6,7 @@
 // Contention, launches and other ranks are not in this model: whether the program is faster is for sim/ to say.
 #pragma once
 
+#include <map>
 #include <vector>
 
 #include "core/status.h"
@@ -24,6 +25,10 @@ struct OpCosts {
   int64_t frees = 0;
 };
 std::vector<OpCosts> CostsOf(const ir::Program& program, const sim::TaskCosts& costs);
+
+// What the item is in the lattice; `start_steps`: the steps of the collectives that its stream has started, by the ops that start them.
+LatticeStep StepOf(const ir::Program& program, const Item& item, const std::vector<OpCosts>& costs,
+                   const std::map<ir::OpId, size_t>& start_steps);
 
 // The stream of each next item.
 std::vector<size_t> LatticeChoice(const ir::Program& program, const Span& span, const std::vector<OpCosts>& costs,

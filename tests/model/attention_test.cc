@@ -9,32 +9,19 @@
 #include "ir/verify.h"
 #include "model/lower.h"
 #include "support/bytes_kept.h"
+#include "support/korthikanti_block.h"
 
 namespace helm::model {
 namespace {
 
 using ir::DeviceKind;
-
-// GPT-3's block as Korthikanti et al. 2022 (arXiv 2205.05198) count it: s = 16, b = 3, h = 64, a = 4, learned positions, 4h.
-constexpr int64_t kS = 16, kB = 3, kH = 64, kA = 4;
-
-ModelSpec Gpt(int64_t layers) {
-  ModelSpec model;
-  model.name = "gpt";
-  model.family = Family::kGpt;
-  model.layers = layers;
-  model.hidden = kH;
-  model.ffn = 4 * kH;
-  model.heads = model.kv_heads = kA;
-  model.head_dim = kH / kA;
-  model.vocab = 64;
-  model.max_positions = kS;
-  model.activation = Activation::kGelu;
-  model.norm = Norm::kLayerNorm;
-  model.position = Position::kLearned;
-  model.bias = true;
-  return model;
-}
+using test::korthikanti::Gpt;
+using test::korthikanti::kB;
+using test::korthikanti::kH;
+using test::korthikanti::kS;
+using test::korthikanti::kScores;
+using test::korthikanti::kStatistics;
+using test::korthikanti::kTokensHidden;
 
 // What Megatron-LM of 2022 fuses and drops.
 ir::Software Megatron() {
@@ -73,11 +60,6 @@ ir::Strategy Split(int64_t tensor, bool sequence_parallel, const std::string& re
   strategy.recompute = recompute;
   return strategy;
 }
-
-constexpr int64_t kTokensHidden = kS * kB * kH;  // sbh
-constexpr int64_t kScores = kA * kS * kS * kB;   // a s^2 b
-// Mean and reciprocal deviation of two layer norms, fp32, which the paper leaves out ("negligible"): 16 bytes a row.
-constexpr int64_t kStatistics = 2 * 2 * 4 * kS * kB;
 
 // Table 2 of the paper: sbh (34 + 5 a s / h); tensor parallel sbh (10 + 24 / t + 5 a s / (h t)); with sequence parallelism all of it / t.
 TEST(ScoresAttention, KeepsWhatKorthikantiCounts) {

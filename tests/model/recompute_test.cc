@@ -11,39 +11,22 @@
 #include "ir/verify.h"
 #include "model/lower.h"
 #include "support/bytes_kept.h"
+#include "support/korthikanti_block.h"
 
 namespace helm::model {
 namespace {
 
 using Parts = std::vector<std::string>;
+using test::korthikanti::Gpt;
+using test::korthikanti::kB;
+using test::korthikanti::kS;
+using test::korthikanti::kScores;
+using test::korthikanti::kStatistics;
+using test::korthikanti::kTokensHidden;
 
-// GPT-3's block as Korthikanti et al. 2022 (arXiv 2205.05198) count it, without dropout: s = 16, b = 3, h = 64, a = 4, learned positions,
-// 4h.
-constexpr int64_t kS = 16, kB = 3, kH = 64, kA = 4;
-constexpr int64_t kTokensHidden = kS * kB * kH;       // sbh
-constexpr int64_t kScores = kA * kS * kS * kB;        // a s^2 b
-constexpr int64_t kStatistics = 2 * 2 * 4 * kS * kB;  // mean and reciprocal deviation of two norms, fp32
-// Inputs of norms and what they give 2 x (2 + 2), query, key and value 6, the input of attention's output projection 2, before and behind
-// GELU 8 + 8.
+// Without dropout: inputs of norms and what they give 2 x (2 + 2), query, key and value 6, the input of attention's output projection 2,
+// before and behind GELU 8 + 8.
 constexpr int64_t kAll = 32 * kTokensHidden + 2 * kScores + kStatistics;
-
-ModelSpec Gpt(int64_t layers) {
-  ModelSpec model;
-  model.name = "gpt";
-  model.family = Family::kGpt;
-  model.layers = layers;
-  model.hidden = kH;
-  model.ffn = 4 * kH;
-  model.heads = model.kv_heads = kA;
-  model.head_dim = kH / kA;
-  model.vocab = 64;
-  model.max_positions = kS;
-  model.activation = Activation::kGelu;
-  model.norm = Norm::kLayerNorm;
-  model.position = Position::kLearned;
-  model.bias = true;
-  return model;
-}
 
 ir::Program LowerGpt(int64_t layers, const Parts& parts, int64_t again_layers = 0) {
   ir::Workload workload;
