@@ -101,6 +101,11 @@ Result<RunConfig> ReadRunConfigTree(YamlValue document, const std::string& path,
     diagnostics.Error(format->where, fmt::format("this is {}, not a run configuration", kind.name), hints);
     return diagnostics.ToStatus();
   }
+  if (const YamlValue* architectures = document.Find("architectures"); architectures != nullptr && document.Find("model") == nullptr) {
+    diagnostics.Error(architectures->where, "this is a model's config.json, not a run configuration",
+                      {fmt::format("fix: name it in a run configuration, as `model: {}` beside `cluster` and `workload`", path)});
+    return diagnostics.ToStatus();
+  }
   for (const std::string& override : overrides) ApplyOverride(override, document, diagnostics);
   if (!diagnostics.ok()) return diagnostics.ToStatus();
   RunConfig config = ReadDocument(document, path, context, diagnostics);

@@ -1,5 +1,7 @@
 #include "core/preset.h"
 
+#include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <map>
 #include <mutex>
@@ -34,6 +36,36 @@ bool HasFileEnding(const std::string& text) { return text.ends_with(".yaml") || 
 
 std::string Stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
+// Small letters, without dashes.
+std::string Plain(std::string_view name) {
+  std::string plain;
+  for (const char letter : name) {
+    if (letter != '-') plain += static_cast<char>(std::tolower(static_cast<unsigned char>(letter)));
+  }
+  return plain;
+}
+
+// "meta-llama/Llama-3.1-405B-Instruct", as the Hugging Face Hub names a model and people paste it: the preset that it holds the name of.
+std::optional<std::string> PresetOfHubName(const std::string& text, const std::vector<std::string>& names) {
+  std::optional<std::string> longest;
+  for (const std::string& name : names) {
+    if (Plain(text).find(Plain(name)) != std::string::npos && (!longest || name.size() > longest->size())) longest = name;
+  }
+  return longest;
+}
+
+std::vector<std::string> MissingFileNotes(const std::string& text, const std::string& file, const std::string& kind,
+                                          const PresetPath& path) {
+  const bool hub_name = kind == "models" && !HasFileEnding(text) && text.front() != '.' && std::ranges::count(text, '/') == 1;
+  if (!hub_name) return {fmt::format("looked for: {}", file), "fix: paths are relative to the file that names them"};
+  std::vector<std::string> notes;
+  if (const auto meant = PresetOfHubName(text, PresetNames(path, kind)))
+    notes.push_back(fmt::format("did you mean the preset '{}'?", *meant));
+  notes.push_back(fmt::format("looked for: {}", file));
+  notes.emplace_back("fix: nothing is downloaded: save the model's config.json and give its path, or give a preset's name");
+  return notes;
+}
+
 // The file that a text names, or nothing after reporting.
 std::optional<std::string> FileOf(const YamlValue& value, const std::string& what, const std::string& kind, const PresetPath& path,
                                   const std::string& folder, Diagnostics& diagnostics) {
@@ -41,7 +73,7 @@ std::optional<std::string> FileOf(const YamlValue& value, const std::string& wha
     const std::string file = ResolvePath(folder, value.text);
     if (FileExists(file)) return file;
     diagnostics.Error(value.where, fmt::format("{} file '{}' does not exist", what, value.text),
-                      {fmt::format("looked for: {}", file), "fix: paths are relative to the file that names them"});
+                      MissingFileNotes(value.text, file, kind, path));
     return std::nullopt;
   }
   if (auto file = FindPreset(path, kind, value.text)) return file;

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "ir/strategy_text.h"
 
 namespace helm::planner {
 namespace {
@@ -72,11 +73,14 @@ std::vector<Decision> DifferentDecisions(const ir::Plan& first, const ir::Plan& 
 
 namespace {
 
-std::string TieText(const Prediction& first, const Prediction& second, Compared compared) {
-  // Steps of other sizes are no rivals, nor is a plan that cannot run.
+// Steps of other sizes are no rivals, nor is a plan that cannot run.
+bool AreTiedRivals(const Prediction& first, const Prediction& second, Compared compared) {
   const auto tokens = [](const Prediction& of) { return of.tokens_per_second_per_device * of.step_time.seconds(); };
-  if (!first.fits || !second.fits || std::abs(tokens(first) / tokens(second) - 1) > 1e-6) return "";
-  if (!IsTie(first, second, compared)) return "";
+  return first.fits && second.fits && std::abs(tokens(first) / tokens(second) - 1) <= 1e-6 && IsTie(first, second, compared);
+}
+
+std::string TieText(const Prediction& first, const Prediction& second, Compared compared) {
+  if (!AreTiedRivals(first, second, compared)) return "";
   return fmt::format("a tie: the two differ by less than HELM's predictions {} (docs/validation.md, bands)\n",
                      compared == Compared::kSameMachine ? "of two strategies of one run do" : "do");
 }
@@ -102,6 +106,21 @@ std::string SideBySide(const NamedPrediction& first, const NamedPrediction& seco
     if (!named->prediction.fits) text += fmt::format("{} DOES NOT FIT\n", named->name);
   }
   return text + TieText(a, b, compared);
+}
+
+Json DifferenceJson(const PredictedPlan& first, const PredictedPlan& second, Compared compared) {
+  const auto value = [](const std::string& text) { return text == "-" ? Json() : Json(text); };
+  Json json = {{"schema_version", 1}, {"decisions", Json::array()}};
+  for (const Decision& decision : DifferentDecisions(first.plan, second.plan)) {
+    json["decisions"].push_back({{"key", decision.key}, {"first", value(decision.first)}, {"second", value(decision.second)}});
+  }
+  const auto side = [](const PredictedPlan& of) {
+    return Json{{"strategy", ToJson(of.plan.strategy)}, {"prediction", ToJson(of.prediction)}};
+  };
+  json["first"] = side(first);
+  json["second"] = side(second);
+  json["tie"] = AreTiedRivals(first.prediction, second.prediction, compared);
+  return json;
 }
 
 }  // namespace helm::planner

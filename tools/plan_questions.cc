@@ -27,6 +27,7 @@ struct Arguments {
   std::string other;                     // diff: the second plan; why-not: the other strategy
   std::vector<std::string> overrides;    // what-if
   std::vector<std::string> cost_tables;  // beside the plan's
+  bool json = false;
 };
 
 Result<ir::Plan> ReadPlan(const std::string& path, const Arguments& arguments) {
@@ -56,20 +57,25 @@ std::string DecisionsText(const ir::Plan& first, const ir::Plan& second) {
   return text.empty() ? "the same decisions\n" : text;
 }
 
-Status Compare(const ir::Plan& first, const ir::Plan& second, const std::string& first_name, const std::string& second_name) {
+Status Compare(const Arguments& arguments, const ir::Plan& first, const ir::Plan& second, const std::string& first_name,
+               const std::string& second_name) {
   const bool alike = first.cluster == second.cluster && first.cost_tables == second.cost_tables;
   HELM_ASSIGN_OR_RETURN(const planner::Prediction a, Predict(first, /*quiet=*/false));
   HELM_ASSIGN_OR_RETURN(const planner::Prediction b, Predict(second, alike));
   const bool same_run = alike && first.model == second.model && first.workload == second.workload && first.software == second.software;
   const planner::Compared compared = same_run ? planner::Compared::kSameMachine : planner::Compared::kDifferent;
-  PrintResult(DecisionsText(first, second) + "\n" + planner::SideBySide({first_name, a}, {second_name, b}, compared));
+  if (arguments.json) {
+    PrintJson(planner::DifferenceJson({first, a}, {second, b}, compared));
+  } else {
+    PrintResult(DecisionsText(first, second) + "\n" + planner::SideBySide({first_name, a}, {second_name, b}, compared));
+  }
   return OkStatus();
 }
 
 Status Diff(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const ir::Plan first, ReadPlan(arguments.plan, arguments));
   HELM_ASSIGN_OR_RETURN(const ir::Plan second, ReadPlan(arguments.other, arguments));
-  return Compare(first, second, "first", "second");
+  return Compare(arguments, first, second, "first", "second");
 }
 
 // The plan with keys of it replaced, read again so that every value is checked.
@@ -89,7 +95,7 @@ Status WhatIf(const Arguments& arguments) {
     return InvalidError(fmt::format("error: the strategy uses {} devices, the cluster has {}\n  fix: set degrees of strategy too",
                                     other.strategy.world_size(), parts.cluster.devices_used));
   }
-  return Compare(plan, other, "plan", "what if");
+  return Compare(arguments, plan, other, "plan", "what if");
 }
 
 // What follows from the keys that were asked for: the schedule from the pipeline, data from what is left of the devices.
@@ -121,32 +127,48 @@ Result<ir::Plan> WithStrategy(const ir::Plan& plan, const Arguments& arguments, 
   return other;
 }
 
+// Why the strategy is not possible on the plan's devices.
+Status CheckPossible(const ir::Plan& other, const schedule::PlanParts& parts) {
+  const int64_t world = other.strategy.world_size(), devices = parts.cluster.devices_used;
+  if (world != devices) return InvalidError(fmt::format("it uses {} devices, the cluster has {}", world, devices));
+  HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, other.workload, other.strategy));
+  return schedule::PipelineSchedules(other.strategy, MicroBatches(other.workload, other.strategy)).status();
+}
+
+std::string WhyNotChosen(const planner::Prediction& best, const planner::Prediction& other) {
+  if (!other.fits) {
+    return fmt::format("it does not fit: it needs {} of {} per rank", FormatBytes(other.memory_bytes_peak),
+                       FormatBytes(other.memory_bytes_capacity));
+  }
+  if (other.step_time > best.step_time) return planner::WhyLost(best, other);
+  return fmt::format("nothing speaks against it: it is {:.1f} % faster{}", 100 * (1 - other.step_time.seconds() / best.step_time.seconds()),
+                     planner::IsTie(best, other) ? " (a tie)" : "");
+}
+
 Status WhyNot(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ReadPlan(arguments.plan, arguments));
   HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(plan));
   HELM_ASSIGN_OR_RETURN(const ir::Plan other, WithStrategy(plan, arguments, parts.cluster.devices_used));
-  const std::string asked =
-      fmt::format("plan           {}\nasked          {}\n", ir::Describe(plan.strategy), ir::Describe(other.strategy));
-  const int64_t world = other.strategy.world_size(), devices = parts.cluster.devices_used;
-  Status possible = world == devices ? model::CheckStrategy(parts.model, plan.workload, other.strategy)
-                                     : InvalidError(fmt::format("it uses {} devices, the cluster has {}", world, devices));
-  if (possible.ok()) possible = schedule::PipelineSchedules(other.strategy, MicroBatches(other.workload, other.strategy)).status();
-  if (!possible.ok()) {
-    PrintResult(asked + fmt::format("why not        it is not possible: {}\n", ReplaceAll(possible.message(), "error: ", "")));
-    return OkStatus();
+  const Status possible = CheckPossible(other, parts);
+  std::string why = fmt::format("it is not possible: {}", ReplaceAll(possible.message(), "error: ", "")), table;
+  nlohmann::ordered_json json = {{"schema_version", 1}, {"possible", possible.ok()}};
+  if (possible.ok()) {
+    HELM_ASSIGN_OR_RETURN(const planner::Prediction best, Predict(plan, /*quiet=*/false));
+    HELM_ASSIGN_OR_RETURN(const planner::Prediction found, Predict(other, /*quiet=*/true));
+    why = WhyNotChosen(best, found);
+    table = "\n" + planner::SideBySide({"plan", best}, {"asked", found}, planner::Compared::kSameMachine);
+    json.update(planner::DifferenceJson({plan, best}, {other, found}, planner::Compared::kSameMachine));
+  } else {
+    json.update({{"first", {{"strategy", ToJson(plan.strategy)}}}, {"second", {{"strategy", ToJson(other.strategy)}}}});
   }
-  HELM_ASSIGN_OR_RETURN(const planner::Prediction best, Predict(plan, /*quiet=*/false));
-  HELM_ASSIGN_OR_RETURN(const planner::Prediction found, Predict(other, /*quiet=*/true));
-  std::string why = planner::WhyLost(best, found);
-  if (!found.fits) {
-    why = fmt::format("it does not fit: it needs {} of {} per rank", FormatBytes(found.memory_bytes_peak),
-                      FormatBytes(found.memory_bytes_capacity));
-  } else if (found.step_time <= best.step_time) {
-    why = fmt::format("nothing speaks against it: it is {:.1f} % faster{}",
-                      100 * (1 - found.step_time.seconds() / best.step_time.seconds()), planner::IsTie(best, found) ? " (a tie)" : "");
+  json["why_not"] = why;
+  if (arguments.json) {
+    PrintJson(json);
+  } else {
+    PrintResult(fmt::format("plan           {}\nasked          {}\nwhy not        {}\n", ir::Describe(plan.strategy),
+                            ir::Describe(other.strategy), why) +
+                table);
   }
-  PrintResult(asked + fmt::format("why not        {}\n\n", why) +
-              planner::SideBySide({"plan", best}, {"asked", found}, planner::Compared::kSameMachine));
   return OkStatus();
 }
 
@@ -176,6 +198,7 @@ std::optional<int> AnswerPlanQuestion(int argc, char** argv) {
         ->required();
   }
   app.add_option("--cost-table", arguments.cost_tables, "measured costs beside the plan's own; may be repeated, later rows win");
+  app.add_flag("--json", arguments.json, "print one JSON document");
   if (const auto code = Parse(app, argc - 1, argv + 1)) return code;
   return ExitCodeOf([&] { return question->answer(arguments); });
 }

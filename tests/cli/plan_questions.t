@@ -41,6 +41,12 @@ error: the strategy uses 1 devices, the cluster has 2
 $ helm-plan diff $TMP/plan.yaml $TMP/plan.yaml | head -1
 nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 the same decisions
+$ helm-plan why-not $TMP/plan.yaml tensor=3 --json | python3 -c 'import json, sys; d = json.load(sys.stdin); print(list(d), d["possible"], d["why_not"], d["second"]["strategy"]["tensor"])'
+['schema_version', 'possible', 'first', 'second', 'why_not'] False it is not possible: it uses 6 devices, the cluster has 2 3
+$ helm-plan why-not $TMP/plan.yaml tensor=2 --json 2> $TMP/out | python3 -c 'import json, sys; d = json.load(sys.stdin); print(list(d), d["possible"], d["decisions"][0])'
+['schema_version', 'possible', 'decisions', 'first', 'second', 'tie', 'why_not'] True {'key': 'strategy.data', 'first': '2', 'second': '1'}
+$ helm-plan what-if $TMP/plan.yaml --set workload.global_batch=16 --json 2> $TMP/out | python3 -c 'import json, sys; d = json.load(sys.stdin); print(d["schema_version"], list(d), d["decisions"], d["tie"], d["first"]["prediction"]["fits"])'
+1 ['schema_version', 'decisions', 'first', 'second', 'tie'] [{'key': 'workload.global_batch', 'first': '8', 'second': '16'}] False True
 $ helm-plan diff $TMP/plan.yaml
 helm-plan diff: error: other is required
   fix: see helm-plan diff --help

@@ -2,7 +2,10 @@
 
 #include <thread>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include "core/text.h"
 
 namespace helm {
 namespace {
@@ -29,6 +32,24 @@ TEST(Preset, ThreadsShareOneDocumentCache) {
     }
   }
   EXPECT_EQ(loaded, std::vector<int>(kThreads, kReads));
+}
+
+std::vector<std::string> NotesFor(const std::string& model) {
+  Diagnostics diagnostics;
+  const auto document = ParseYaml("model: " + model, "test.yaml");
+  LoadReference(document->entries.front().value, "model", "models", {{"configs"}}, "here", diagnostics);
+  return Split(diagnostics.ToStatus().message(), '\n');
+}
+
+// "llama3.1-405b" is in the name once dashes and capitals are gone; "llama3-8b" is not in "llama3.18b".
+TEST(Preset, TellsANameOfTheHubFromAFile) {
+  const std::string fix = "  fix: nothing is downloaded: save the model's config.json and give its path, or give a preset's name";
+  const std::vector<std::string> known = NotesFor("meta-llama/Llama-3.1-405B-Instruct");
+  EXPECT_THAT(known, testing::IsSupersetOf({std::string("  did you mean the preset 'llama3.1-405b'?"), fix}));
+  const std::vector<std::string> unknown = NotesFor("meta-llama/Llama-3.1-8B");
+  EXPECT_THAT(unknown, testing::Contains(fix));
+  EXPECT_THAT(unknown, testing::Not(testing::Contains(testing::HasSubstr("did you mean"))));
+  EXPECT_THAT(NotesFor("models/none.yaml"), testing::Contains("  fix: paths are relative to the file that names them"));
 }
 
 }  // namespace
