@@ -105,11 +105,16 @@ Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, c
 Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy) {
   if (!ir::IsTiled(strategy)) return OkStatus();
   const std::string what = fmt::format("error: strategy.overlap {} ", strategy.overlap);
-  if (strategy.micro_batch % strategy.overlap_tiles != 0) {
+  if (strategy.micro_batch > 1 && strategy.micro_batch % strategy.overlap_tiles != 0) {
     return InvalidError(
         fmt::format("{}splits a micro-batch into {} tiles, which do not divide micro_batch {}\n  fix: a micro_batch that is a "
-                    "multiple of {}",
+                    "multiple of {}, or 1, whose sequence is split",
                     what, strategy.overlap_tiles, strategy.micro_batch, strategy.overlap_tiles));
+  }
+  if (strategy.micro_batch == 1 && !software.flash_attention) {
+    return InvalidError(what +
+                        "splits the one sequence of micro_batch 1, which needs flash attention\n  fix: software.flash_attention: "
+                        "true, or a larger micro_batch");
   }
   if (strategy.overlap == "bucketed" && strategy.overlap_tiles != kTilesUsual) {
     return InvalidError(fmt::format("{}puts two tiles together again, not {}\n  fix: overlap_tiles: 2", what, strategy.overlap_tiles));

@@ -31,6 +31,9 @@ class Tiler {
     ops_.resize(in_.ops.size());
     can_be_joined_.resize(in_.ops.size());
     for (size_t t = 0; t < in_.tensors.size(); ++t) whole_[t] = TensorId(t);
+    for (const TensorId tensor : decisions_.PutTogether()) {
+      if (!in_.storage(in_.tensor(tensor).storage).persistent) put_together_.insert(in_.tensor(tensor).storage);
+    }
     for (const ir::Op& op : in_.ops) {
       regions_ = std::max(regions_, op.region + 1);
       if (op.kind != ir::OpKind::kCollectiveStart) continue;
@@ -47,6 +50,7 @@ class Tiler {
       end = begin + 1;
       while (in_.ops[begin].region >= 0 && end < in_.ops.size() && in_.ops[end].region == in_.ops[begin].region) ++end;
       HELM_RETURN_IF_ERROR(end - begin == 1 ? OneOp(OpId(begin)) : Region(begin, end));
+      HELM_RETURN_IF_ERROR(PutTogether(begin, end));
       HELM_RETURN_IF_ERROR(JoinOutputs(begin, end));
     }
     return TiledProgram{std::move(out_), std::move(origins_), std::move(can_be_joined_)};
@@ -148,13 +152,14 @@ class Tiler {
 
   StorageId StorageOf(StorageId of, size_t k) {
     const Part part = decisions_.PartOf(of);
-    if (k == 0 || part == Part::kWhole || part == Part::kSplit || part == Part::kAlike) return of;
+    const bool apart = put_together_.contains(of);  // the storage itself is for all rows
+    if ((k == 0 && !apart) || part == Part::kWhole || part == Part::kSplit || part == Part::kAlike) return of;
     std::vector<StorageId>& made = storages_[of.index()];
     while (made.size() < tiles_) {
       ir::Storage storage = in_.storage(of);
       if (part == Part::kRows) storage.bytes = Bytes(storage.bytes.count() / Tiles());
-      storage.name += fmt::format(".tile{}", std::max<size_t>(made.size(), 1));
-      if (made.empty()) {
+      storage.name += fmt::format(".tile{}", apart ? made.size() : std::max<size_t>(made.size(), 1));
+      if (made.empty() && !apart) {
         if (part == Part::kRows) out_.storages[of.index()].bytes = storage.bytes;
         made.push_back(of);
         continue;
@@ -187,7 +192,10 @@ class Tiler {
   // The result of tile k. Of tile 0 it has the place of the whole one in the list.
   TensorId ResultOf(TensorId of, size_t k) {
     std::vector<TensorId>& made = tensors_[of.index()];
-    if (k == 0) {
+    if (put_together_.contains(in_.tensor(of).storage)) {
+      made.push_back(NewTensor(PartTensor(of, k)));
+      if (k == 0) out_.tensors[made[0].index()].name += ".tile0";
+    } else if (k == 0) {
       StorageOf(in_.tensor(of).storage, tiles_ > 1 ? 1 : 0);  // so that the storage has its size
       out_.tensors[of.index()] = PartTensor(of, 0);
       made = {of};
@@ -289,6 +297,7 @@ class Tiler {
       if (auto* start = std::get_if<OpId>(&argument)) *start = ops_[start->index()][k];
     }
     SetShapes(id, k, op.arguments);
+    if (decisions_.AddsFirstRow(id)) op.arguments[1] = decisions_.FirstRow(id, static_cast<int64_t>(k));
     for (TensorId& result : op.results) {
       if (result.valid()) result = ResultOf(result, k);
     }
@@ -333,8 +342,7 @@ class Tiler {
       out_.tensors[result.index()] = PartTensor(result, 0);
       out_.storages[storage.index()].bytes = Bytes(in_.storage(storage).bytes.count() / Tiles());
     }
-    if (!decisions_.AddsFirstRow(id)) return;
-    for (ir::RankTerm& term : std::get<ir::RankExpression>(op.arguments[1]).terms) term.coefficient /= Tiles();
+    if (decisions_.AddsFirstRow(id)) op.arguments[1] = decisions_.FirstRow(id, 0);
   }
 
   Status SplitReceived(OpId id) {
@@ -441,17 +449,43 @@ class Tiler {
     return OkStatus();
   }
 
-  // All rows again, tile after tile.
-  Result<TensorId> JoinRows(OpId id, TensorId of) {
-    if (RowDimension(in_.tensor(of)) != 0) return Refuse(id, "needs all rows, which are not the first dimension");
+  // What these ops made in tiles and ops on whole sequences read.
+  Status PutTogether(size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      const ir::Op& op = in_.ops[i];
+      for (const TensorId result : op.results) {
+        if (!result.valid() || !decisions_.IsPutTogether(result) || whole_[result.index()].valid()) continue;
+        if (op.kind != ir::OpKind::kCompute) return Refuse(OpId(i), "attention would read it before it has come");
+        const ir::Tensor& tensor = in_.tensor(result);
+        if (RowDimension(tensor) != 0 || tensor.strides != ir::ContiguousStrides(tensor.shape) || tensor.offset != 0) {
+          return Refuse(OpId(i), "attention needs all of its rows, which are not the first dimension");
+        }
+        Cat(OpId(i), result, result);
+        out_.tensors[result.index()] = tensor;
+        out_.tensors[result.index()].producer = OpId(out_.ops.size() - 1);
+        whole_[result.index()] = result;
+        decisions_.SetJoined(result);
+      }
+    }
+    return OkStatus();
+  }
+
+  // `all`: what becomes of the tiles' rows of a tensor, tile after tile.
+  void Cat(OpId id, TensorId of, TensorId all) {
     ir::Op op = PlaceOf(id, 0);
     op.target = "aten.cat";
     op.arguments = {tensors_[of.index()], int64_t{0}};
     op.tile = TileOf(op);
-    ir::Tensor like = in_.tensor(of);
-    const TensorId all = FreshLike(like, like.name + ".all");
     op.results = {all};
     Push(std::move(op));
+  }
+
+  // All rows again, tile after tile.
+  Result<TensorId> JoinRows(OpId id, TensorId of) {
+    if (RowDimension(in_.tensor(of)) != 0) return Refuse(id, "needs all rows, which are not the first dimension");
+    const ir::Tensor like = in_.tensor(of);
+    const TensorId all = FreshLike(like, like.name + ".all");
+    Cat(id, of, all);
     return all;
   }
 
@@ -482,6 +516,7 @@ class Tiler {
   std::vector<std::vector<OpId>> ops_;            // by op of in_
   std::set<TensorId> sliced_tensors_;             // that are being sliced
   const std::vector<bool>& joined_;               // by op of in_
+  std::set<StorageId> put_together_;              // made in tiles, read by ops on whole sequences
   std::set<StorageId> moved_;                     // that collectives write
   std::map<TensorId, TensorId> together_;         // rows of the tiles that have been put together
   std::vector<OpId> origins_;                     // by op of out_

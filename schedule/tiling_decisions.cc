@@ -16,17 +16,17 @@ Status TileDecisions::SplitInputs() {
   for (const auto& [name, tensor] : in_.inputs) {
     const ir::Tensor& input = in_.tensor(tensor);
     if (in_.storage(input.storage).role != ir::StorageRole::kInput || input.shape.empty()) continue;
-    const int64_t sequences = input.shape[0];
-    if (sequences % tiles_ != 0) {
-      return InvalidError(
-          fmt::format("error: tile: input '{}' has {} sequences, which {} tiles do not divide\n  fix: a micro_batch that "
-                      "is a multiple of {}, or fewer tiles",
-                      name, sequences, tiles_, tiles_));
+    const int64_t rows = input.shape[one_sequence_ && input.shape.size() > 1 ? 1 : 0];
+    if (rows % tiles_ != 0) {
+      return InvalidError(fmt::format(
+          "error: tile: input '{}' has {} {}, which {} tiles do not divide\n  fix: a {} that is a multiple of {}, or fewer "
+          "tiles",
+          name, rows, one_sequence_ ? "positions" : "sequences", tiles_, one_sequence_ ? "sequence_length" : "micro_batch", tiles_));
     }
     parts_[input.storage.index()] = Part::kSplit;
-    for (size_t d = 0, rows = 1; d < input.shape.size(); ++d) {
-      rows *= static_cast<size_t>(input.shape[d]);
-      row_counts_.insert(static_cast<int64_t>(rows));
+    for (size_t d = 0, count = 1; d < input.shape.size(); ++d) {
+      count *= static_cast<size_t>(input.shape[d]);
+      if (!one_sequence_ || count > 1) row_counts_.insert(static_cast<int64_t>(count));
     }
   }
   const bool receives = std::ranges::any_of(in_.ops, [](const ir::Op& op) { return op.target == "c10d.recv"; });
@@ -37,13 +37,15 @@ Status TileDecisions::SplitInputs() {
 
 // Tables of the positions of this rank's rows: ones, summed up, plus the number of the rank's first row, modulo the length of a sequence.
 // In a tile of whole sequences, of which the rank has 1/K as many rows, the first row has 1/K of that number, and every tile's table is the
-// same.
+// same. Of one sequence each tile has a table of its own, which begins behind the tiles before.
 void TileDecisions::FindRowNumbers() {
   for (size_t i = 0; i < in_.ops.size(); ++i) {
     if (!NumbersRows(OpId(i))) continue;
     const TensorId numbers = ir::TensorArguments(in_.ops[i])[0];
-    SetPart(numbers, Part::kAlike);
-    SetPart(ir::TensorArguments(in_.op(in_.tensor(numbers).producer))[0], Part::kAlike);
+    const OpId counts = in_.tensor(numbers).producer;
+    const TensorId ones = ir::TensorArguments(in_.op(counts))[0];
+    for (const TensorId table : {numbers, ones}) SetPart(table, one_sequence_ ? Part::kRows : Part::kAlike);
+    if (one_sequence_) counts_rows_.insert({counts, in_.tensor(ones).producer});
     first_rows_.insert(OpId(i));
   }
 }
@@ -53,10 +55,8 @@ bool TileDecisions::NumbersRows(OpId id) const {
   const auto* first = add.target == "aten.add_.Scalar" ? std::get_if<ir::RankExpression>(&add.arguments[1]) : nullptr;
   if (first == nullptr || first->terms.size() != 1 || row_counts_.empty()) return false;
   const ir::Tensor& numbers = in_.tensor(ir::TensorArguments(add)[0]);
-  const auto dimension = std::ranges::find(in_.mesh, first->terms[0].dimension, &ir::MeshDimension::name);
   const int64_t tokens = *row_counts_.rbegin(), rows = first->terms[0].coefficient;
-  if (dimension == in_.mesh.end() || numbers.shape != ir::Shape{rows} || rows * dimension->size != tokens || rows % tiles_ != 0)
-    return false;
+  if (numbers.shape != ir::Shape{rows} || TokensOf(*first) != tokens || rows % tiles_ != 0) return false;
   const auto made_by = [&](TensorId tensor, std::string_view target) {
     return in_.tensor(tensor).producer.valid() && in_.op(in_.tensor(tensor).producer).target == target;
   };
@@ -65,8 +65,21 @@ bool TileDecisions::NumbersRows(OpId id) const {
   if (!made_by(ir::TensorArguments(in_.op(in_.tensor(summed).producer))[0], "aten.new_ones")) return false;
   return std::ranges::any_of(in_.ops, [&](const ir::Op& op) {
     const auto* period = op.target == "aten.remainder_.Scalar" ? std::get_if<int64_t>(&op.arguments[1]) : nullptr;
-    return period != nullptr && ir::TensorArguments(op)[0] == add.results[0] && tokens / tiles_ % *period == 0;
+    return period != nullptr && ir::TensorArguments(op)[0] == add.results[0] && (one_sequence_ ? tokens : tokens / tiles_) % *period == 0;
   });
+}
+
+// Of all ranks together, where each has as many as the coefficient says. 0: there is no such dimension.
+int64_t TileDecisions::TokensOf(const ir::RankExpression& first) const {
+  const auto dimension = std::ranges::find(in_.mesh, first.terms[0].dimension, &ir::MeshDimension::name);
+  return dimension == in_.mesh.end() ? 0 : first.terms[0].coefficient * dimension->size;
+}
+
+ir::RankExpression TileDecisions::FirstRow(OpId id, int64_t tile) const {
+  ir::RankExpression first = std::get<ir::RankExpression>(in_.op(id).arguments[1]);
+  if (one_sequence_) first.constant += tile * TokensOf(first) / tiles_;
+  first.terms[0].coefficient /= tiles_;
+  return first;
 }
 
 // Of whole tensors and of ones that are alike in all tiles.
@@ -97,15 +110,37 @@ Result<Fate> TileDecisions::Decide(OpId id) {
 
 Result<Fate> TileDecisions::DecideFate(OpId id) {
   const ir::Op& op = in_.op(id);
+  if (counts_rows_.contains(id)) return CheckRows(id);
   if (op.kind == ir::OpKind::kWait) return each_tile_[ir::StartOf(op).index()] ? Fate::kEachTile : Fate::kOnce;
   const std::vector<TensorId> arguments = ir::TensorArguments(op);
   const bool rows = std::ranges::any_of(arguments, [&](TensorId t) { return HasRows(t); });
   const bool own = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kOwn; });
   const bool alike = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kAlike; });
   if (!rows && !own) return alike ? DecideAlike(id) : Fate::kOnce;
+  if (one_sequence_ && whole_sequence_.ops[id.index()]) return DecideWholeSequence(id);
   if (op.kind == ir::OpKind::kView) return DecideView(id);
   if (op.kind == ir::OpKind::kCollectiveStart) return DecideCollective(id, own);
   return own && !rows ? DecideOwn(id) : DecideRows(id);
+}
+
+// Of results with rows each tile reads its own.
+Result<Fate> TileDecisions::DecideWholeSequence(OpId id) {
+  const ir::Op& op = in_.op(id);
+  const TileRule rule = RuleOf(op.target);
+  const std::vector<TensorId> arguments = ir::TensorArguments(op);
+  const bool of_input = PartOf(arguments[0]) == Part::kSplit && !IsJoined(arguments[0]);
+  if (rule == TileRule::kFactory && of_input) return Fate::kOnce;  // a table
+  for (const TensorId argument : arguments) {
+    if (PartOf(argument) == Part::kOwn || PartOf(argument) == Part::kAlike) {
+      return Refuse(id, fmt::format("works on whole sequences, and '{}' is not of one", in_.tensor(argument).name));
+    }
+  }
+  for (size_t i = 0; i < op.results.size(); ++i) {
+    const TensorId result = op.results[i];
+    if (!result.valid() || (i > 0 && rule == TileRule::kRowsAndSums) || in_.storage(in_.tensor(result).storage).persistent) continue;
+    SetJoined(result);
+  }
+  return Fate::kOnce;
 }
 
 Result<Fate> TileDecisions::DecideView(OpId id) {
@@ -166,6 +201,9 @@ Result<Fate> TileDecisions::DecideOwn(OpId id) {
 
 Result<Fate> TileDecisions::DecideRows(OpId id) {
   const ir::Op& op = in_.op(id);
+  if (IsAttention(op.target) && RowDimension(in_.tensor(ir::TensorArguments(op)[0])) != 0) {
+    return Refuse(id, "its batch is not what tiles split");
+  }
   switch (RuleOf(op.target)) {
     case TileRule::kElements:
     case TileRule::kLinear:

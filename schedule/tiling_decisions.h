@@ -1,5 +1,5 @@
-// TileDecisions: op by op, in the program's order, what becomes of it when the batch is split into tiles, and what of each storage a tile
-// has. Internal to schedule/tiling.h, which writes the new program; here nothing is written.
+// TileDecisions: op by op, in the program's order, what becomes of it when the batch, or its one sequence, is split into tiles, and what of
+// each storage a tile has. Internal to schedule/tiling.h, which writes the new program; here nothing is written.
 #pragma once
 
 #include <cstdint>
@@ -10,6 +10,7 @@
 
 #include "core/status.h"
 #include "ir/program.h"
+#include "schedule/whole_sequence.h"
 
 namespace helm::schedule {
 
@@ -28,8 +29,10 @@ enum class Fate : uint8_t { kOnce, kEachTile, kAccumulate };
 class TileDecisions {
  public:
   // REQUIRES: `program` outlives this.
-  TileDecisions(const ir::Program& program, int64_t tiles) : in_(program), tiles_(tiles), parts_(program.storages.size(), Part::kWhole) {
+  TileDecisions(const ir::Program& program, int64_t tiles)
+      : in_(program), tiles_(tiles), one_sequence_(IsOneSequence(program)), parts_(program.storages.size(), Part::kWhole) {
     each_tile_.resize(program.ops.size());
+    if (one_sequence_) whole_sequence_ = WholeSequenceOf(program);
   }
 
   // Finds the batch in the program's inputs; before all others.
@@ -48,9 +51,13 @@ class TileDecisions {
     joined_.insert(in_.tensor(id).storage);
   }
   bool IsJoined(ir::TensorId id) const { return joined_.contains(in_.tensor(id).storage); }
+  // Rows of the tiles that ops on whole sequences need put together.
+  bool IsPutTogether(ir::TensorId id) const { return whole_sequence_.joined.contains(id) && PartOf(id) == Part::kRows; }
+  const std::set<ir::TensorId>& PutTogether() const { return whole_sequence_.joined; }
   bool HasRows(ir::TensorId id) const { return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit; }
-  // The op adds the number of this rank's first row; of a tile that is so many times less (kAlike).
+  // The op adds the number of this rank's first row; what it adds for a tile.
   bool AddsFirstRow(ir::OpId id) const { return first_rows_.contains(id); }
+  ir::RankExpression FirstRow(ir::OpId id, int64_t tile) const;
   bool IsSliced(ir::OpId id, ir::TensorId argument) const { return sliced_.contains({id, argument}); }
   bool SameStorage(ir::TensorId a, ir::TensorId b) const { return in_.tensor(a).storage == in_.tensor(b).storage; }
   Status Refuse(ir::OpId id, const std::string& why) const;
@@ -58,8 +65,10 @@ class TileDecisions {
  private:
   void FindRowNumbers();
   bool NumbersRows(ir::OpId id) const;
+  int64_t TokensOf(const ir::RankExpression& first) const;
   Result<Fate> DecideAlike(ir::OpId id);
   Result<Fate> DecideFate(ir::OpId id);
+  Result<Fate> DecideWholeSequence(ir::OpId id);
   Result<Fate> DecideView(ir::OpId id);
   Result<Fate> CheckRows(ir::OpId id) const;
   Result<Fate> DecideCollective(ir::OpId id, bool own);
@@ -75,10 +84,13 @@ class TileDecisions {
 
   const ir::Program& in_;
   const int64_t tiles_;
+  const bool one_sequence_;       // the rows are positions of one sequence, not sequences
+  WholeSequence whole_sequence_;  // nothing where the rows are sequences
   std::vector<Part> parts_;       // by storage
   std::vector<bool> each_tile_;   // by op
   std::set<int64_t> row_counts_;  // of the inputs: sequences, and tokens
   std::set<ir::OpId> first_rows_;
+  std::set<ir::OpId> counts_rows_;  // makes and counts the rows, of which each tile has its own (of one sequence)
   std::set<ir::StorageId> joined_;
   std::set<std::pair<ir::OpId, ir::TensorId>> sliced_;  // an op reads, of a tensor that is whole, its tile's rows
 };

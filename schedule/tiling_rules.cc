@@ -85,6 +85,8 @@ TileRule RuleOf(std::string_view target) {
   return found == std::end(kRules) ? TileRule::kUnknown : found->rule;
 }
 
+bool IsAttention(std::string_view target) { return target.starts_with("aten._scaled_dot_product_"); }
+
 int64_t RowDimension(const ir::Tensor& tensor) {
   int64_t rows = -1, widest = 0;
   for (size_t d = 0; d < tensor.shape.size(); ++d) {

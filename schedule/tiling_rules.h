@@ -25,6 +25,9 @@ enum class TileRule : uint8_t {
 
 TileRule RuleOf(std::string_view target);
 
+// Of queries to keys and values in one kernel, forward or backward.
+bool IsAttention(std::string_view target);
+
 // The dimension of the rows in a tensor that has them: the outermost in memory. -1 where there is none.
 int64_t RowDimension(const ir::Tensor& tensor);
 

@@ -99,6 +99,40 @@ TEST(Tile, SaysWhyItRefuses) {
             std::string::npos);
 }
 
+// One sequence of four positions: products of each tile's positions, put together for attention, which is there once, also backward; each
+// tile takes its rows of what comes out.
+TEST(Tile, SplitsOneSequenceButItsAttention) {
+  const auto tiled = Tile(test::ProgramFromText(R"(helm-program/1
+program p device=cpu
+mesh tensor=1
+storage w: 64 bytes parameter persistent
+storage x: 32 bytes input persistent
+tensor %w: f32[4,4] @w
+tensor %x: i64[1,4] @x
+input x = %x
+#0 %ids: i64[4] @x = view aten.view(%x, [4])
+#1 %e: f32[4,4] = aten.embedding(%w, %ids)
+#2 %y: f32[4,4] = aten.mm(%e, %w)
+#3 %h: f32[1,4,2,2] @y = view aten.view(%y, [1, 4, 2, 2])
+#4 %q: f32[1,2,4,2]{16,2,4,1} @y = view aten.transpose.int(%h, 1, 2)
+#5 %o: f32[1,2,4,2]{16,2,4,1}, %l: f32[1,2,4] = aten._scaled_dot_product_flash_attention_for_cpu(%q, %q, %q, 0.0, true)
+#6 %t: f32[1,4,2,2] @o = view aten.transpose.int(%o, 1, 2)
+#7 %r: f32[4,4] @o = view aten.view(%t, [4, 4])
+#8 %z: f32[4,4] = aten.mm(%r, %w)
+output z = %z
+)"),
+                          2);
+  ASSERT_TRUE(tiled.ok()) << tiled.status().message();
+  EXPECT_EQ(ir::Verify(*tiled).message(), "");
+  EXPECT_EQ(OpsOf(*tiled),
+            "aten.slice.Tensor:0 aten.slice.Tensor:1 aten.view:0 aten.view:1 aten.embedding:0 aten.embedding:1 aten.mm:0 aten.mm:1 "
+            "aten.cat:1 aten.view:1 aten.transpose.int:1 aten._scaled_dot_product_flash_attention_for_cpu:1 aten.transpose.int:1 "
+            "aten.view:1 aten.slice.Tensor:0 aten.slice.Tensor:1 aten.mm:0 aten.mm:1 aten.cat:1 ");
+  EXPECT_EQ(tiled->tensor(tiled->ops[6].results[0]).shape, (ir::Shape{2, 4}));  // of a product
+  EXPECT_EQ(tiled->tensor(tiled->ops[8].results[0]).shape, (ir::Shape{4, 4}));  // of both together
+  EXPECT_EQ(tiled->tensor(tiled->ops[15].results[0]).offset, 8);                // the second tile's rows of what attention makes
+}
+
 // --- programs of the lowering ---
 
 model::ModelSpec SmallModel(bool llama) {
@@ -133,7 +167,7 @@ Lowered RandomLowered() {
   strategy.sequence_parallel = strategy.tensor > 1 && *rc::gen::arbitrary<bool>();
   strategy.data = *rc::gen::element<int64_t>(1, 2);
   strategy.zero = strategy.data > 1 ? *rc::gen::element<int64_t>(0, 1, 3) : 0;
-  strategy.micro_batch = *rc::gen::element<int64_t>(2, 4);
+  strategy.micro_batch = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
   if (strategy.zero == 0 && *rc::gen::arbitrary<bool>()) {
     strategy.pipeline = 3;
@@ -144,7 +178,7 @@ Lowered RandomLowered() {
   workload.global_batch = strategy.data * strategy.micro_batch * *rc::gen::element<int64_t>(1, 3);
   workload.dtype = *rc::gen::element(ir::DataType::kFloat32, ir::DataType::kBFloat16);
   ir::Software software;
-  software.flash_attention = *rc::gen::arbitrary<bool>();
+  software.flash_attention = strategy.micro_batch == 1 || *rc::gen::arbitrary<bool>();
   const ir::DeviceKind device =
       workload.dtype == ir::DataType::kBFloat16 && *rc::gen::arbitrary<bool>() ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu;
   const auto schedules = PipelineSchedules(strategy, MicroBatches(workload, strategy));

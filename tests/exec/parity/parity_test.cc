@@ -319,6 +319,14 @@ TEST_F(Parity, TilesComputeTheSame) {
       Overlapped("lattice", 2, PaddedModel(), Recompute("selective", Zero(Split(2, 2, true, 2, 8, "bf16"), 3))),
       Overlapped("helix", 2, Qwen2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 2, 8))),
       Overlapped("lattice", 2, LlamaModel(), Pipeline(2, "zb-h1", Split(1, 2, false, 2, 8))),
+      // Micro-batches of one sequence: tiles of its positions.
+      Overlapped("helix", 2, LlamaModel(), Split(1, 2, true, 1, 2)),
+      Overlapped("lattice", 2, Qwen3Model(), Split(2, 2, true, 1, 4)),
+      Overlapped("lattice", 3, Gpt2Model(), Split(1, 4, false, 1, 2)),
+      Overlapped("helix", 2, Gpt2Model(), Split(1, 2, true, 1, 2, "bf16")),
+      Overlapped("helix", 2, PaddedModel(), Recompute("full", Zero(Split(2, 2, true, 1, 4)))),
+      Overlapped("lattice", 2, Qwen2Model(), Recompute("selective", Pipeline(2, "zb-h1", Split(1, 2, true, 1, 4)))),
+      Overlapped("bucketed", 2, LlamaModel(), Split(1, 2, true, 1, 2)),
   };
   for (const ParityCase& parity : cases) {
     const Result<VerifyResult> result = runner_->Check(parity);
