@@ -105,14 +105,21 @@ class Checker {
                        {"fix: change one of the three"});
   }
 
+  // A search may split the layers over the stages (planner/stage_split.h); who prices without one is told then.
+  bool SplitIsOpen() const {
+    const ir::Strategy& strategy = config_.strategy;
+    return strategy.stages.empty() && strategy.virtual_pipeline == 1 && strategy.pipeline <= config_.model.layers;
+  }
+
   void CheckPipeline() {
     const ir::Strategy& strategy = config_.strategy;
     const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
-    if (strategy.stages.empty() && config_.model.layers % chunks != 0) {
+    if (strategy.stages.empty() && config_.model.layers % chunks != 0 && !SplitIsOpen()) {
       diagnostics_.Error(Where("strategy", Given("virtual_pipeline") ? "virtual_pipeline" : "pipeline"),
                          fmt::format("'pipeline' {} x 'virtual_pipeline' {} does not divide the model's layers ({})", strategy.pipeline,
                                      strategy.virtual_pipeline, config_.model.layers),
-                         {fmt::format("fix: choose degrees whose product divides {}", config_.model.layers)});
+                         {fmt::format("fix: choose degrees whose product divides {}, or say with 'stages' how many layers each stage holds",
+                                      config_.model.layers)});
     }
     if (Given("schedule") && Given("pipeline") && (strategy.pipeline == 1) != (strategy.schedule == "none")) {
       diagnostics_.Error(Where("strategy", "schedule"),
@@ -162,8 +169,10 @@ void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostic
   if (diagnostics.error_count() > errors_before) return;
   checker.Run();
   if (diagnostics.error_count() > errors_before) return;
-  // Nothing found: the lowering has the last word, unless that word depends on a micro-batch, or ranks for the experts, chosen later.
+  // Nothing found: the lowering has the last word, unless that word depends on stages, a micro-batch, or ranks for the experts, chosen
+  // later.
   const auto given = [&](const char* key) { return config.strategy_given.contains(key); };
+  if (config.strategy.stages.empty() && config.model.layers % (config.strategy.pipeline * config.strategy.virtual_pipeline) != 0) return;
   if (config.strategy.sequence_parallel && !given("micro_batch")) return;
   const bool split = given("data") && given("tensor") && given("expert") && given("expert_tensor");
   if (config.model.moe.experts > 0 && !split) return;

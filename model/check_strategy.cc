@@ -205,7 +205,11 @@ void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problem
   const int64_t chunks = strategy.pipeline * strategy.virtual_pipeline;
   CheckScheduleRows(strategy, problems);
   if (strategy.stages.empty()) {
-    problems.Divides("model layers", model.layers, "strategy.pipeline x strategy.virtual_pipeline", chunks);
+    problems.Require(
+        model.layers % chunks == 0,
+        fmt::format("model layers {} is not divisible by strategy.pipeline x strategy.virtual_pipeline {}; choose degrees whose "
+                    "product divides {}, or say with strategy.stages how many layers each stage holds",
+                    model.layers, chunks, model.layers));
   } else {
     problems.Require(static_cast<int64_t>(strategy.stages.size()) == chunks,
                      fmt::format("strategy.stages has {} items; it needs strategy.pipeline x strategy.virtual_pipeline = {}",

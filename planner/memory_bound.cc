@@ -40,20 +40,36 @@ int64_t HeldByRows(const std::vector<ir::Schedule>& rows, int64_t chunks_of_stag
 // Micro-batches whose activations stage r holds at once, summed over the stages: all of them in gpipe, at least min(m, p - r) where chunks
 // follow each other up the stages. In a V the first micro-batch has passed all chunks before the first backward.
 int64_t MicroBatchesHeld(const ir::Workload& workload, const ir::Strategy& strategy) {
-  const int64_t micro_batches = MicroBatches(workload, strategy);
   if (strategy.pipeline == 1) return 1;
   if (strategy.schedule == "csv") return HeldByRows(strategy.schedule_rows, strategy.virtual_pipeline);
   if (model::IsFolded(strategy)) return strategy.pipeline;
   int64_t held = 0;
-  for (int64_t r = 0; r < strategy.pipeline; ++r) {
-    held += strategy.schedule == "gpipe" ? micro_batches : std::min(micro_batches, strategy.pipeline - r);
-  }
+  for (int64_t r = 0; r < strategy.pipeline; ++r) held += MicroBatchesHeldBy(workload, strategy, r);
   return held;
+}
+
+// Layers times micro-batches whose inputs a stage holds, the mean of the stages, rounded down. Of stages that hold different numbers of
+// layers, and those that have several chunks, each holds one micro-batch at least.
+int64_t LayerInputsHeld(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, StagesTaken stages) {
+  if (stages == StagesTaken::kAsGiven && strategy.stages.empty()) {
+    return model.layers / strategy.pipeline * MicroBatchesHeld(workload, strategy) / strategy.pipeline;
+  }
+  if (stages == StagesTaken::kAny || strategy.virtual_pipeline > 1 || strategy.schedule == "csv") return model.layers / strategy.pipeline;
+  int64_t held = 0;
+  for (int64_t r = 0; r < strategy.pipeline; ++r) {
+    held += strategy.stages[static_cast<size_t>(r)].layers() * MicroBatchesHeldBy(workload, strategy, r);
+  }
+  return held / strategy.pipeline;
 }
 
 }  // namespace
 
-Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
+int64_t MicroBatchesHeldBy(const ir::Workload& workload, const ir::Strategy& strategy, int64_t stage) {
+  const int64_t micro_batches = MicroBatches(workload, strategy);
+  return strategy.schedule == "gpipe" ? micro_batches : std::min(micro_batches, strategy.pipeline - stage);
+}
+
+Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, StagesTaken stages) {
   // The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split),
   // rounded down, and for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the
   // tensor group at most.
@@ -65,7 +81,7 @@ Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& worklo
       ResidentBytes(common, shards, workload.dtype, strategy) + ResidentBytes(experts, ExpertShards(strategy), workload.dtype, strategy);
   const int64_t tokens = strategy.micro_batch * workload.sequence_length / strategy.context;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);
-  const int64_t layer_inputs = model.layers / strategy.pipeline * MicroBatchesHeld(workload, strategy) / strategy.pipeline;
+  const int64_t layer_inputs = LayerInputsHeld(model, workload, strategy, stages);
   return Bytes(resident + layer_inputs * (tokens / strategy.tensor) * row_bytes);
 }
 

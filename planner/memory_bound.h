@@ -3,12 +3,21 @@
 // strategy whose bound exceeds the capacity can be dropped unsimulated.
 #pragma once
 
+#include <cstdint>
+
 #include "core/units.h"
 #include "ir/strategy.h"
 #include "model/model_spec.h"
 
 namespace helm::planner {
 
-Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy);
+// With `stages` as the strategy gives them, or whichever of its layers each holds.
+enum class StagesTaken : uint8_t { kAsGiven, kAny };
+Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy,
+                       StagesTaken stages = StagesTaken::kAsGiven);
+
+// Micro-batches whose activations the stage holds at once at least: all in gpipe, else those that follow each other up the stages behind
+// it. REQUIRES: one chunk a stage, in a schedule that has a name.
+int64_t MicroBatchesHeldBy(const ir::Workload& workload, const ir::Strategy& strategy, int64_t stage);
 
 }  // namespace helm::planner

@@ -17,6 +17,7 @@
 #include "planner/memory_bound.h"
 #include "planner/part_times.h"
 #include "planner/plan_difference.h"
+#include "planner/stage_split.h"
 #include "planner/time_bound.h"
 #include "schedule/pass.h"
 
@@ -31,17 +32,20 @@ constexpr auto kWriteOutAfterStop = std::chrono::seconds(1);
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Drops the candidates whose memory lower bound exceeds the capacity; where it would not with sharded parameters, that takes their place.
-std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates,
+std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, StagesTaken stages,
                                         std::vector<Rejection>& pruned) {
   const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);
+  const auto bound_of = [&](const ir::Strategy& strategy) {
+    return MemoryLowerBound(config.model, config.workload, strategy, SplitIsOpen(config, strategy) ? stages : StagesTaken::kAsGiven);
+  };
   std::vector<ir::Strategy> kept;
   for (const ir::Strategy& strategy : candidates) {
-    const Bytes bound = MemoryLowerBound(config.model, config.workload, strategy);
+    const Bytes bound = bound_of(strategy);
     const std::optional<ir::Strategy> sharded = FullySharded(config, strategy);
     if (bound <= capacity) {
       kept.push_back(strategy);
     } else {
-      if (sharded && MemoryLowerBound(config.model, config.workload, *sharded) <= capacity) kept.push_back(*sharded);
+      if (sharded && bound_of(*sharded) <= capacity) kept.push_back(*sharded);
       pruned.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(bound), FormatBytes(capacity))});
     }
   }
@@ -66,9 +70,8 @@ Result<Candidate> Price(const config::RunConfig& config, const ir::Strategy& str
 // belongs to candidate i, so that the order of finishing does not matter; which are simulated is decided between batches of a fixed size.
 class Simulator {
  public:
-  Simulator(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, const SearchRun& run,
-            const Cancellation& cancellation)
-      : config_(config), candidates_(candidates), run_(run), cancellation_(cancellation), outcomes_(candidates.size()) {}
+  Simulator(const config::RunConfig& config, std::vector<ir::Strategy> candidates, const SearchRun& run, const Cancellation& cancellation)
+      : config_(config), candidates_(std::move(candidates)), run_(run), cancellation_(cancellation) {}
 
   Status Run(const EstimatorFactory& make_estimator) {
     const auto threads = std::clamp<int64_t>(run_.threads, 1, std::max<int64_t>(1, static_cast<int64_t>(candidates_.size())));
@@ -77,6 +80,7 @@ class Simulator {
       HELM_ASSIGN_OR_RETURN(auto estimator, make_estimator());
       workers.emplace_back(std::move(estimator), config_);
     }
+    HELM_RETURN_IF_ERROR(SplitStages(workers.front()));
     HELM_RETURN_IF_ERROR(FindBounds(workers.front()));
     while (FillBatch()) {
       std::vector<std::jthread> working;
@@ -93,6 +97,13 @@ class Simulator {
     std::vector<Rejection> bounded;
   };
   const std::vector<Outcome>& outcomes() const { return outcomes_; }
+  // Those whose stages need more memory than there is, as they were split.
+  const std::vector<Rejection>& pruned() const { return pruned_; }
+  // Whether each candidate was simulated or left out.
+  bool decided() const {
+    const auto simulated = std::ranges::count_if(outcomes_, [](const Outcome& outcome) { return !outcome.simulated.empty(); });
+    return static_cast<size_t>(simulated) + hopeless_.size() == candidates_.size();
+  }
 
   // The candidates that were left out because their steps take longer than the fastest one found; in the order of the space.
   std::vector<Rejection> Bounded() const {
@@ -121,6 +132,18 @@ class Simulator {
     HELM_ASSIGN_OR_RETURN(const TimeBound bound, TimeLowerBound(config_, strategy, parts, cancellation_));
     const bool hides = ir::IsTiled(strategy) || !OverlapVariants(config_, strategy).candidates.empty();
     return hides ? bound.computing : bound.step;
+  }
+
+  // The candidates with their layers split over the stages.
+  Status SplitStages(Worker& worker) {
+    std::vector<ir::Strategy> split;
+    for (const ir::Strategy& strategy : candidates_) {
+      HELM_ASSIGN_OR_RETURN(const std::vector<ir::Strategy> splits, StageSplits(config_, strategy, worker.parts, cancellation_));
+      split.insert(split.end(), splits.begin(), splits.end());
+    }
+    candidates_ = PruneByMemory(config_, split, StagesTaken::kAsGiven, pruned_);
+    outcomes_.resize(candidates_.size());
+    return OkStatus();
   }
 
   Status FindBounds(Worker& worker) {
@@ -181,6 +204,7 @@ class Simulator {
   static std::string DegreesOf(ir::Strategy strategy) {
     strategy.schedule = "none";
     strategy.virtual_pipeline = 1;
+    strategy.stages.clear();
     strategy.recompute = "none";
     strategy.recompute_ops.clear();
     strategy.recompute_layers = 0;
@@ -268,7 +292,8 @@ class Simulator {
   }
 
   const config::RunConfig& config_;
-  const std::vector<ir::Strategy>& candidates_;
+  std::vector<ir::Strategy> candidates_;
+  std::vector<Rejection> pruned_;
   const SearchRun& run_;
   const Cancellation& cancellation_;
   std::vector<Duration> bounds_;  // by candidate
@@ -505,22 +530,21 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   SearchResult result;
   Space space = EnumerateStrategies(config);
   result.pruned = std::move(space.rejected);
-  const std::vector<ir::Strategy> candidates = PruneByMemory(config, space.candidates, result.pruned);
+  std::vector<ir::Strategy> candidates = PruneByMemory(config, space.candidates, StagesTaken::kAny, result.pruned);
 
   const std::chrono::duration<double> seconds(std::min(config.search.time_limit_s, kTimeLimitSecondsMost));
   const auto deadline = start + std::chrono::duration_cast<Clock::duration>(seconds);
   const Cancellation cancellation(run.interrupted, deadline);
-  Simulator simulator(config, candidates, run, cancellation);
+  Simulator simulator(config, std::move(candidates), run, cancellation);
   HELM_RETURN_IF_ERROR(UnlessInterrupted(simulator.Run(make_estimator)));
   result.interrupted = cancellation.interrupted();
   result.bounded = simulator.Bounded();
-  size_t decided = result.bounded.size();
+  result.pruned.insert(result.pruned.end(), simulator.pruned().begin(), simulator.pruned().end());
   for (const auto& [simulated, bounded] : simulator.outcomes()) {
-    decided += simulated.empty() ? 0 : 1;
     result.bounded.insert(result.bounded.end(), bounded.begin(), bounded.end());
     for (const Candidate& candidate : simulated) (candidate.prediction.fits ? result.ranked : result.unfit).push_back(candidate);
   }
-  result.complete = decided == candidates.size();
+  result.complete = simulator.decided();
   if (result.ranked.empty() && !result.complete) return NothingYet(config, result);
   if (result.ranked.empty()) KeepClosestPruned(config, space.candidates, result);
   Rank(result);

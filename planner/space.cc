@@ -7,6 +7,7 @@
 #include "ir/sharding.h"
 #include "model/lower.h"
 #include "planner/pipeline_orders.h"
+#include "planner/stage_split.h"
 #include "schedule/pass.h"
 #include "schedule/pipeline_schedule.h"
 
@@ -47,12 +48,26 @@ std::vector<bool> SequenceParallelChoices(const config::RunConfig& config, int64
   return tensor > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
 }
 
-// Stages that hold equally many layers; more stages than one need a schedule other than none.
-std::vector<int64_t> PipelineChoices(const config::RunConfig& config, int64_t world) {
+// More stages than one need a schedule other than none, and chunks of equally many layers, or stages that may be split (as many as there
+// are layers at most). Those left out for their layers are rejected.
+std::vector<int64_t> PipelineChoices(const config::RunConfig& config, int64_t world, Space& space) {
   if (Given(config, "pipeline")) return {config.strategy.pipeline};
   if (Given(config, "schedule") && config.strategy.schedule == "none") return {1};
-  std::vector<int64_t> choices = Divisors(world);
-  std::erase_if(choices, [&](int64_t pipeline) { return config.model.layers % (pipeline * config.strategy.virtual_pipeline) != 0; });
+  const int64_t layers = config.model.layers, chunks = config.strategy.virtual_pipeline;
+  std::vector<int64_t> choices;
+  for (const int64_t pipeline : Divisors(world)) {
+    const bool divides = layers % (pipeline * chunks) == 0, splits = MaySplitStages(config) && chunks == 1;
+    if (divides || (splits && pipeline <= layers)) {
+      choices.push_back(pipeline);
+    } else if (!splits && pipeline * chunks <= layers) {
+      ir::Strategy strategy = config.strategy;
+      strategy.pipeline = pipeline;
+      space.rejected.push_back(
+          {strategy, fmt::format("pipeline {} x virtual_pipeline {} does not divide the {} layers; strategy.stages says "
+                                 "how many each stage holds where they are not equally many",
+                                 pipeline, chunks, layers)});
+    }
+  }
   return choices;
 }
 
@@ -150,7 +165,7 @@ void EnumerateRest(const config::RunConfig& config, ir::Strategy degrees, Space&
 Space EnumerateStrategies(const config::RunConfig& config) {
   Space space;
   const int64_t world = config.cluster.devices_used;
-  for (const int64_t pipeline : PipelineChoices(config, world)) {
+  for (const int64_t pipeline : PipelineChoices(config, world, space)) {
     for (const int64_t tensor : Choices(config, "tensor", config.strategy.tensor, std::max<int64_t>(1, world / pipeline))) {
       for (const int64_t context : ContextChoices(config, std::max<int64_t>(1, world / (pipeline * tensor)))) {
         ir::Strategy degrees = config.strategy;
@@ -161,6 +176,9 @@ Space EnumerateStrategies(const config::RunConfig& config) {
         for (const PipelineOrder& order : PipelineOrders(config, pipeline)) {
           degrees.schedule = order.schedule;
           degrees.virtual_pipeline = order.virtual_pipeline;
+          if (SplitIsOpen(config, degrees) && pipeline <= config.model.layers) {
+            degrees.stages = NearlyEqualStages(config.model.layers, pipeline);
+          }
           EnumerateRest(config, degrees, space);
         }
       }
@@ -227,7 +245,7 @@ Status CheckFixedStrategy(const config::RunConfig& config) {
                     config.path, ir::Describe(config.strategy), world, config.cluster.devices_used, config.cluster.devices_used));
   }
   if (Status status = model::CheckStrategy(config.model, config.workload, config.strategy); !status.ok()) {
-    return InvalidError(fmt::format("{}: error: {}", config.path, status.message()));
+    return InvalidError(fmt::format("{}: {}", config.path, status.message()));
   }
   if (Status status = schedule::CheckOverlap(config.model, config.software, config.strategy); !status.ok()) {
     return InvalidError(fmt::format("{}: {}", config.path, status.message()));
