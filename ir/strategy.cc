@@ -61,13 +61,11 @@ const std::vector<std::string>& RecomputeParts() {
 }
 
 const std::vector<std::string>& OverlapWords() {
-  static const std::vector<std::string> words = {"none", "serial", "helix", "lattice", "bucketed"};
+  static const std::vector<std::string> words = {"none", "serial", "async_tp", "helix", "lattice", "bucketed"};
   return words;
 }
 
-bool IsTiled(const Strategy& strategy) {
-  return strategy.overlap == "helix" || strategy.overlap == "lattice" || strategy.overlap == "bucketed";
-}
+bool IsTiled(const Strategy& strategy) { return strategy.overlap != "none" && strategy.overlap != "serial"; }
 
 std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
   std::vector<MeshDimension> mesh = {{"tensor", strategy.tensor}, {"context", strategy.context}};

@@ -42,7 +42,7 @@ struct Strategy {
   std::string schedule = "none";           // none at pipeline 1; csv: `schedule_rows`
   std::vector<Schedule> schedule_rows;     // csv: a schedule of the user's own, by rank of the pipeline (ir/schedule_csv.h)
   std::string overlap = "none";            // of OverlapWords(): which passes rewrite the program (schedule/pass.h)
-  int64_t overlap_tiles = 2;               // helix, lattice: parts of a micro-batch
+  int64_t overlap_tiles = 2;               // parts of a micro-batch, where IsTiled
   // Chunks of the pipeline in the model's order where they are not all equal: pipeline x virtual_pipeline, or empty. Chunk i is on rank
   // i mod pipeline; with zb-v up the ranks and down again.
   std::vector<Stage> stages;

@@ -9,6 +9,7 @@
 #include "core/text.h"
 #include "ir/verify.h"
 #include "schedule/bucketing.h"
+#include "schedule/early_starts.h"
 #include "schedule/lattice_pass.h"
 #include "schedule/round_robin.h"
 #include "schedule/serial.h"
@@ -25,6 +26,10 @@ Result<ir::Program> RunTile(const ir::Program& program, int64_t tiles, const Pas
 
 Result<ir::Program> RunRoundRobin(const ir::Program& program, int64_t /*value*/, const PassContext& /*context*/) {
   return RoundRobin(program);
+}
+
+Result<ir::Program> RunEarlyStarts(const ir::Program& program, int64_t /*value*/, const PassContext& /*context*/) {
+  return StartEarly(program);
 }
 
 Status CheckPrices(std::string_view pass, const PassContext& context) {
@@ -53,11 +58,9 @@ struct NamedPass {
   int64_t value_usual;  // 0: the pass takes no value
 };
 
-constexpr NamedPass kPasses[] = {{"serial", RunSerial, 0},
-                                 {"tile", RunTile, kTilesUsual},
-                                 {"bucket", RunBucket, kTilesUsual},
-                                 {"round_robin", RunRoundRobin, 0},
-                                 {"lattice", RunLattice, 0}};
+constexpr NamedPass kPasses[] = {{"serial", RunSerial, 0},           {"tile", RunTile, kTilesUsual},
+                                 {"bucket", RunBucket, kTilesUsual}, {"early_starts", RunEarlyStarts, 0},
+                                 {"round_robin", RunRoundRobin, 0},  {"lattice", RunLattice, 0}};
 
 Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
   const std::optional<std::string_view> given = SplitPass(spec).value;
@@ -131,6 +134,7 @@ Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software,
 std::vector<std::string> PassesOf(const ir::Strategy& strategy) {
   const std::string tile = fmt::format("tile={}", strategy.overlap_tiles);
   if (strategy.overlap == "serial") return {"serial"};
+  if (strategy.overlap == "async_tp") return {tile, "early_starts"};
   if (strategy.overlap == "helix") return {tile, "round_robin"};
   if (strategy.overlap == "lattice") return {tile, "lattice"};
   if (strategy.overlap == "bucketed") return {fmt::format("bucket={}", strategy.overlap_tiles), "lattice"};

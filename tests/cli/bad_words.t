@@ -13,5 +13,5 @@ bad_words.yaml:4:21: error: 'overlap' cannot be 'seriel'
     4 | strategy: {overlap: seriel}
       |                     ^
   did you mean 'serial'?
-  allowed: none, serial, helix, lattice, bucketed, auto
+  allowed: none, serial, async_tp, helix, lattice, bucketed, auto
 [exit 2]

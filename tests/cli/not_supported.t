@@ -7,7 +7,7 @@ not_supported.yaml:3:18: error: not supported by this version: 'kind: serving'
 not_supported.yaml:11:12: error: not supported by this version: 'overlap: strands'
    11 |   overlap: strands
       |            ^
-  allowed: none, serial, helix, lattice, bucketed, auto
+  allowed: none, serial, async_tp, helix, lattice, bucketed, auto
 not_supported.yaml:15:21: error: not supported by this version: 'objective: cost'
    15 | search: {objective: cost}
       |                     ^

@@ -207,7 +207,7 @@ TEST(RunConfig, StagesFollowOneAnother) {
 
 TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
   EXPECT_EQ(BriefStrategy("{overlap: helxi}"),
-            "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, helix, lattice, "
+            "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, async_tp, helix, lattice, "
             "bucketed, auto\n");
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");

@@ -327,6 +327,8 @@ TEST_F(Parity, TilesComputeTheSame) {
       Overlapped("helix", 2, PaddedModel(), Recompute("full", Zero(Split(2, 2, true, 1, 4)))),
       Overlapped("lattice", 2, Qwen2Model(), Recompute("selective", Pipeline(2, "zb-h1", Split(1, 2, true, 1, 4)))),
       Overlapped("bucketed", 2, LlamaModel(), Split(1, 2, true, 1, 2)),
+      Overlapped("async_tp", 2, LlamaModel(), Split(2, 2, true, 1, 4)),
+      Overlapped("async_tp", 4, Qwen2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 4, 16, "bf16"))),
   };
   for (const ParityCase& parity : cases) {
     const Result<VerifyResult> result = runner_->Check(parity);
