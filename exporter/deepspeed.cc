@@ -12,24 +12,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Status Check(const Subject& subject) {
-  const ir::Strategy& strategy = subject.strategy;
-  Refusals refusals("deepspeed");
-  RefuseCommon(subject, refusals);
-  refusals.If(strategy.pipeline > 1, fmt::format("strategy.pipeline {}", strategy.pipeline),
-              "stages are an argument of PipelineModule in the model's code, no key of its file");
-  refusals.If(strategy.sequence_parallel, "strategy.sequence_parallel", "autotp_size splits the products alone");
-  refusals.If(strategy.tensor > 1 && strategy.zero == 3, fmt::format("strategy.zero 3 with tensor {}", strategy.tensor),
-              "its tensor parallelism takes zero 0 to 2");
-  refusals.If(strategy.recompute != "none", "strategy.recompute " + strategy.recompute,
-              "the model's code calls checkpointing, no key of its file does");
-  refusals.If(strategy.context > 1, fmt::format("strategy.context {}", strategy.context),
-              "its sequence parallelism is the model's code: attention wrapped for it, no key of its file");
-  refusals.If(strategy.expert > 1, fmt::format("strategy.expert {}", strategy.expert), "the model's code makes its expert groups");
-  refusals.If(strategy.zero == 2 && strategy.fsdp_shard > 0, "strategy.fsdp with zero 2", "with stage 2 all parameters stay whole");
-  return refusals.ToStatus();
-}
-
 Json ZeroOf(const ir::Strategy& strategy) {
   Json zero = {{"stage", strategy.zero}, {"overlap_comm", true}, {"contiguous_gradients", true}, {"reduce_scatter", true}};
   if (strategy.fsdp_replicate > 1) zero["mics_shard_size"] = strategy.fsdp_shard;
@@ -83,8 +65,26 @@ bool TakeEnabled(MappingReader& reader, const char* key, Diagnostics& diagnostic
 
 }  // namespace
 
+Status CheckDeepSpeed(const Subject& subject) {
+  const ir::Strategy& strategy = subject.strategy;
+  Refusals refusals("deepspeed");
+  RefuseCommon(subject, refusals);
+  refusals.If(strategy.pipeline > 1, fmt::format("strategy.pipeline {}", strategy.pipeline),
+              "stages are an argument of PipelineModule in the model's code, no key of its file");
+  refusals.If(strategy.sequence_parallel, "strategy.sequence_parallel", "autotp_size splits the products alone");
+  refusals.If(strategy.tensor > 1 && strategy.zero == 3, fmt::format("strategy.zero 3 with tensor {}", strategy.tensor),
+              "its tensor parallelism takes zero 0 to 2");
+  refusals.If(strategy.recompute != "none", "strategy.recompute " + strategy.recompute,
+              "the model's code calls checkpointing, no key of its file does");
+  refusals.If(strategy.context > 1, fmt::format("strategy.context {}", strategy.context),
+              "its sequence parallelism is the model's code: attention wrapped for it, no key of its file");
+  refusals.If(strategy.expert > 1, fmt::format("strategy.expert {}", strategy.expert), "the model's code makes its expert groups");
+  refusals.If(strategy.zero == 2 && strategy.fsdp_shard > 0, "strategy.fsdp with zero 2", "with stage 2 all parameters stay whole");
+  return refusals.ToStatus();
+}
+
 Result<Exported> ToDeepSpeed(const Subject& subject) {
-  HELM_RETURN_IF_ERROR(Check(subject));
+  HELM_RETURN_IF_ERROR(CheckDeepSpeed(subject));
   const ir::Workload& workload = subject.workload;
   const ir::Strategy& strategy = subject.strategy;
   // train_batch_size = train_micro_batch_size_per_gpu x gradient_accumulation_steps x data-parallel ranks

@@ -9,6 +9,7 @@
 
 namespace helm::exporter {
 
+Status CheckDeepSpeed(const Subject& subject);  // what is refused
 Result<Exported> ToDeepSpeed(const Subject& subject);
 // Sets workload (without sequence length and seed) and strategy.
 Status FromDeepSpeed(const Exported& exported, Subject& subject);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
@@ -26,10 +27,14 @@ Result<std::vector<ir::Schedule>> SchedulesOf(const Subject& subject) {
   return schedule::PipelineSchedules(subject.strategy, MicroBatches(subject.workload, subject.strategy));
 }
 
-Result<Exported> ToScheduleCsv(const Subject& subject) {
+Status CheckScheduleCsv(const Subject& subject) {
   Refusals refusals("schedule-csv");
   refusals.If(subject.strategy.pipeline == 1, "strategy.pipeline 1", "a schedule orders the stages of a pipeline");
-  HELM_RETURN_IF_ERROR(refusals.ToStatus());
+  return refusals.ToStatus();
+}
+
+Result<Exported> ToScheduleCsv(const Subject& subject) {
+  HELM_RETURN_IF_ERROR(CheckScheduleCsv(subject));
   HELM_ASSIGN_OR_RETURN(const auto rows, SchedulesOf(subject));
   return Exported{ir::ToCsv(rows), {}};
 }
@@ -42,14 +47,15 @@ Status FromScheduleCsv(const Exported& exported, Subject& subject) {
 
 struct Trainer {
   const char* name;
+  Status (*check)(const Subject&);
   Result<Exported> (*write)(const Subject&);
   Status (*read)(const Exported&, Subject&);
 };
-constexpr Trainer kTrainers[] = {{"megatron", ToMegatron, FromMegatron},
-                                 {"torchtitan", ToTorchtitan, FromTorchtitan},
-                                 {"deepspeed", ToDeepSpeed, FromDeepSpeed},
-                                 {"heiretsu", ToHeiretsu, FromHeiretsu},
-                                 {"schedule-csv", ToScheduleCsv, FromScheduleCsv}};
+constexpr Trainer kTrainers[] = {{"megatron", CheckMegatron, ToMegatron, FromMegatron},
+                                 {"torchtitan", CheckTorchtitan, ToTorchtitan, FromTorchtitan},
+                                 {"deepspeed", CheckDeepSpeed, ToDeepSpeed, FromDeepSpeed},
+                                 {"heiretsu", CheckHeiretsu, ToHeiretsu, FromHeiretsu},
+                                 {"schedule-csv", CheckScheduleCsv, ToScheduleCsv, FromScheduleCsv}};
 
 Result<const Trainer*> Find(const std::string& name) {
   const auto* const found = std::ranges::find_if(kTrainers, [&](const Trainer& trainer) { return name == trainer.name; });
@@ -110,6 +116,12 @@ Status CheckSame(const std::string& trainer, const Subject& written, const Subje
                                    ir::Describe(read.strategy), ir::Describe(written.strategy)));
 }
 
+// Of the trainers here Megatron-LM alone pads the vocabulary.
+Subject ForTrainer(const std::string& trainer, Subject subject) {
+  if (trainer == "megatron") subject.model = model::WithPaddedVocabulary(subject.model, subject.software, subject.strategy.tensor);
+  return subject;
+}
+
 }  // namespace
 
 std::vector<std::string> TrainerNames() {
@@ -118,11 +130,21 @@ std::vector<std::string> TrainerNames() {
   return names;
 }
 
+std::optional<std::string> TrainerOfFramework(const std::string& framework) {
+  if (framework == "megatron-core" || framework == "megatron-lm") return "megatron";
+  if (framework == "torchtitan" || framework == "deepspeed") return framework;
+  return std::nullopt;
+}
+
+Status CheckExpressible(const std::string& trainer, const Subject& subject) {
+  HELM_ASSIGN_OR_RETURN(const Trainer* found, Find(trainer));
+  return found->check(ForTrainer(trainer, subject));
+}
+
 Result<Exported> Export(const std::string& trainer, const ir::Plan& plan) {
   HELM_ASSIGN_OR_RETURN(const Trainer* found, Find(trainer));
-  HELM_ASSIGN_OR_RETURN(Subject subject, SubjectOf(plan));
-  // Of the trainers here Megatron-LM alone pads the vocabulary.
-  if (trainer == "megatron") subject.model = model::WithPaddedVocabulary(subject.model, subject.software, subject.strategy.tensor);
+  HELM_ASSIGN_OR_RETURN(const Subject given, SubjectOf(plan));
+  const Subject subject = ForTrainer(trainer, given);
   HELM_ASSIGN_OR_RETURN(Exported exported, found->write(subject));
   Subject again = subject;
   HELM_RETURN_IF_ERROR(found->read(exported, again));

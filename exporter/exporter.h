@@ -4,6 +4,7 @@
 // else. What a trainer cannot be told is refused by name, all of it at once (kInvalid). docs/export.md says what each form holds.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -15,6 +16,12 @@ namespace helm::exporter {
 
 // "megatron", "torchtitan", "deepspeed", "heiretsu", "schedule-csv".
 std::vector<std::string> TrainerNames();
+
+// The export for the trainer that a framework (configs/frameworks/) is.
+std::optional<std::string> TrainerOfFramework(const std::string& framework);
+
+// What Export would refuse of this work. REQUIRES: model::CheckStrategy is ok.
+Status CheckExpressible(const std::string& trainer, const Subject& subject);
 
 Result<Exported> Export(const std::string& trainer, const ir::Plan& plan);
 

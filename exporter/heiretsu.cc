@@ -19,7 +19,9 @@ bool IsItsModel(const model::ModelSpec& model) {
          model.moe.experts == 0 && model.mla.kv_lora == 0 && model.tied_embeddings;
 }
 
-Status Check(const Subject& subject) {
+}  // namespace
+
+Status CheckHeiretsu(const Subject& subject) {
   const ir::Strategy& strategy = subject.strategy;
   const ir::Optimizer usual;
   Refusals refusals("heiretsu");
@@ -40,10 +42,8 @@ Status Check(const Subject& subject) {
   return refusals.ToStatus();
 }
 
-}  // namespace
-
 Result<Exported> ToHeiretsu(const Subject& subject) {
-  HELM_RETURN_IF_ERROR(Check(subject));
+  HELM_RETURN_IF_ERROR(CheckHeiretsu(subject));
   const ir::Workload& workload = subject.workload;
   const ir::Strategy& strategy = subject.strategy;
   OptionList options;

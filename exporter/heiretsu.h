@@ -9,6 +9,7 @@
 
 namespace helm::exporter {
 
+Status CheckHeiretsu(const Subject& subject);  // what is refused
 Result<Exported> ToHeiretsu(const Subject& subject);
 // Sets model, workload and strategy.
 Status FromHeiretsu(const Exported& exported, Subject& subject);

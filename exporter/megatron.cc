@@ -77,33 +77,6 @@ void TakeRecompute(OptionList& options, ir::Strategy& strategy) {
   }
 }
 
-Status Check(const Subject& subject) {
-  const ir::Strategy& strategy = subject.strategy;
-  Refusals refusals("megatron");
-  RefuseCommon(subject, refusals);
-  RefuseForMegatron(subject.model, strategy, refusals);
-  refusals.If(subject.cluster.device.is_cpu, "a cluster of CPUs", "it trains on GPUs");
-  refusals.If(strategy.pipeline > 1 && strategy.schedule != "1f1b" && strategy.schedule != "interleaved-1f1b",
-              "strategy.schedule " + strategy.schedule, "its pipelines run 1f1b or interleaved-1f1b");
-  refusals.If(ShardsWithFsdp(strategy) && (strategy.pipeline > 1 || strategy.expert > 1),
-              fmt::format("strategy.zero {} with pipeline or expert", strategy.zero), "its FSDP excludes both");
-  refusals.If(strategy.zero == 2 && strategy.fsdp_shard > 0, "strategy.fsdp with zero 2",
-              "it either keeps all parameters (optim_grads) or drops them after use (optim_grads_params)");
-  for (const std::string& part : strategy.recompute_ops) {
-    refusals.If(ModuleOf(part).empty(), "strategy.recompute of " + part, "of its modules it computes again " + Join(ModuleNames(), ", "));
-  }
-  refusals.If(strategy.recompute_layers > 0 && !strategy.recompute_ops.empty(), "strategy.recompute of parts of some layers",
-              "it computes modules of all layers again, or whole layers of some");
-  // numpy's seeds, which it sets from --seed, have 32 bits.
-  refusals.If(subject.workload.seed > UINT32_MAX, fmt::format("workload.seed {}", subject.workload.seed), "seeds are below 2^32");
-  const auto empty = std::ranges::find_if(strategy.stages, [&](const ir::Stage& stage) {
-    const bool end = &stage == &strategy.stages.front() || &stage == &strategy.stages.back();
-    return stage.layers() == 0 && !end;
-  });
-  refusals.If(empty != strategy.stages.end(), "a stage without layers between others", "an empty stage of its layout is an error");
-  return refusals.ToStatus();
-}
-
 // Where chunks hold different numbers of layers: E embedding, t a layer, L head and loss; | between chunks.
 std::string Layout(const std::vector<ir::Stage>& stages) {
   std::vector<std::string> parts;
@@ -274,8 +247,35 @@ void TakeTraining(OptionList& options, ir::Workload& workload) {
 
 }  // namespace
 
+Status CheckMegatron(const Subject& subject) {
+  const ir::Strategy& strategy = subject.strategy;
+  Refusals refusals("megatron");
+  RefuseCommon(subject, refusals);
+  RefuseForMegatron(subject.model, strategy, refusals);
+  refusals.If(subject.cluster.device.is_cpu, "a cluster of CPUs", "it trains on GPUs");
+  refusals.If(strategy.pipeline > 1 && strategy.schedule != "1f1b" && strategy.schedule != "interleaved-1f1b",
+              "strategy.schedule " + strategy.schedule, "its pipelines run 1f1b or interleaved-1f1b");
+  refusals.If(ShardsWithFsdp(strategy) && (strategy.pipeline > 1 || strategy.expert > 1),
+              fmt::format("strategy.zero {} with pipeline or expert", strategy.zero), "its FSDP excludes both");
+  refusals.If(strategy.zero == 2 && strategy.fsdp_shard > 0, "strategy.fsdp with zero 2",
+              "it either keeps all parameters (optim_grads) or drops them after use (optim_grads_params)");
+  for (const std::string& part : strategy.recompute_ops) {
+    refusals.If(ModuleOf(part).empty(), "strategy.recompute of " + part, "of its modules it computes again " + Join(ModuleNames(), ", "));
+  }
+  refusals.If(strategy.recompute_layers > 0 && !strategy.recompute_ops.empty(), "strategy.recompute of parts of some layers",
+              "it computes modules of all layers again, or whole layers of some");
+  // numpy's seeds, which it sets from --seed, have 32 bits.
+  refusals.If(subject.workload.seed > UINT32_MAX, fmt::format("workload.seed {}", subject.workload.seed), "seeds are below 2^32");
+  const auto empty = std::ranges::find_if(strategy.stages, [&](const ir::Stage& stage) {
+    const bool end = &stage == &strategy.stages.front() || &stage == &strategy.stages.back();
+    return stage.layers() == 0 && !end;
+  });
+  refusals.If(empty != strategy.stages.end(), "a stage without layers between others", "an empty stage of its layout is an error");
+  return refusals.ToStatus();
+}
+
 Result<Exported> ToMegatron(const Subject& subject) {
-  HELM_RETURN_IF_ERROR(Check(subject));
+  HELM_RETURN_IF_ERROR(CheckMegatron(subject));
   OptionList options;
   AddParallelism(subject, options);
   AddDataParallelism(subject.strategy, options);

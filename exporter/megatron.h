@@ -11,6 +11,7 @@
 
 namespace helm::exporter {
 
+Status CheckMegatron(const Subject& subject);  // what is refused
 Result<Exported> ToMegatron(const Subject& subject);
 // Sets model, workload, strategy, and of the software how sequences are exchanged.
 Status FromMegatron(const Exported& exported, Subject& subject);

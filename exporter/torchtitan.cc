@@ -56,39 +56,6 @@ const char* PyTorchName(const std::string& schedule) {
   return found == std::end(kEqual) ? nullptr : found->pytorch;
 }
 
-Status Check(const Subject& subject) {
-  const ir::Strategy& strategy = subject.strategy;
-  Refusals refusals("torchtitan");
-  RefuseCommon(subject, refusals);
-  refusals.If(subject.cluster.device.is_cpu, "a cluster of CPUs", "it trains on GPUs");
-  refusals.If(FlavorOf(subject.model) == nullptr, "model " + subject.model.name, "it trains models of its registry: " + FlavorNames());
-  // Its flavors of Llama 3 are Llama 3.1's, which scale by 8 (torchtitan/models/llama3/model/args.py); those of Qwen3 do not scale.
-  const bool scaled = subject.model.rope_scaling.type != model::RopeScaling::Type::kNone;
-  refusals.If(scaled && (subject.model.qk_norm || subject.model.rope_scaling != model::Llama3RopeScaling(8)), "model.rope_scaling",
-              "its flavors of Llama 3 scale as Llama 3.1 does, by 8; those of Qwen3 do not");
-  refusals.If(strategy.zero == 1, "strategy.zero 1", "it shards the optimizer's state only together with the parameters (zero 3)");
-  refusals.If(strategy.zero == 2 && strategy.fsdp_shard == 0, "strategy.zero 2 without fsdp",
-              "it shards gradients only together with the parameters (zero 3, or fsdp with zero 2)");
-  refusals.If(strategy.tensor > 1 && !strategy.sequence_parallel,
-              fmt::format("strategy.tensor {} without sequence_parallel", strategy.tensor),
-              "its tensor parallelism is always sequence parallel");
-  refusals.If(strategy.recompute == "selective" || strategy.recompute == "custom",
-              strategy.recompute == "custom" ? "strategy.recompute of chosen parts or layers" : "strategy.recompute selective",
-              "its selective mode keeps other tensors than HELM's; allowed: none, full");
-  refusals.If(strategy.context > 1 && (strategy.zero < 2 || strategy.fsdp_replicate > 1),
-              fmt::format("strategy.context {} without parameters sharded over all ranks", strategy.context),
-              "its context ranks share parameters with the data ranks; use zero: 3");
-  refusals.If(strategy.context > 1 && subject.software.context_communication == ir::ContextCommunication::kAllToAll,
-              "software.context_communication all_to_all", "its context ranks keep their positions; allowed: ring, all_gather");
-  refusals.If(strategy.expert > 1, fmt::format("strategy.expert {}", strategy.expert),
-              "it spreads experts over ranks that share parameters");
-  refusals.If(subject.workload.dtype == ir::DataType::kFloat16, "workload.dtype fp16", "it trains in bfloat16 or float32");
-  const int64_t micro_batches = MicroBatches(subject.workload, strategy), stages = strategy.pipeline * strategy.virtual_pipeline;
-  refusals.If(strategy.pipeline > 1 && micro_batches < stages, fmt::format("{} micro-batches for {} stages", micro_batches, stages),
-              "it needs at least as many micro-batches as stages");
-  return refusals.ToStatus();
-}
-
 // The modules of each chunk, by torchtitan's names.
 std::string ModulesOf(const Subject& subject) {
   std::vector<std::string> parts;
@@ -227,8 +194,41 @@ void TakeDegrees(TomlSections& toml, ir::Software& software, ir::Strategy& strat
 
 }  // namespace
 
+Status CheckTorchtitan(const Subject& subject) {
+  const ir::Strategy& strategy = subject.strategy;
+  Refusals refusals("torchtitan");
+  RefuseCommon(subject, refusals);
+  refusals.If(subject.cluster.device.is_cpu, "a cluster of CPUs", "it trains on GPUs");
+  refusals.If(FlavorOf(subject.model) == nullptr, "model " + subject.model.name, "it trains models of its registry: " + FlavorNames());
+  // Its flavors of Llama 3 are Llama 3.1's, which scale by 8 (torchtitan/models/llama3/model/args.py); those of Qwen3 do not scale.
+  const bool scaled = subject.model.rope_scaling.type != model::RopeScaling::Type::kNone;
+  refusals.If(scaled && (subject.model.qk_norm || subject.model.rope_scaling != model::Llama3RopeScaling(8)), "model.rope_scaling",
+              "its flavors of Llama 3 scale as Llama 3.1 does, by 8; those of Qwen3 do not");
+  refusals.If(strategy.zero == 1, "strategy.zero 1", "it shards the optimizer's state only together with the parameters (zero 3)");
+  refusals.If(strategy.zero == 2 && strategy.fsdp_shard == 0, "strategy.zero 2 without fsdp",
+              "it shards gradients only together with the parameters (zero 3, or fsdp with zero 2)");
+  refusals.If(strategy.tensor > 1 && !strategy.sequence_parallel,
+              fmt::format("strategy.tensor {} without sequence_parallel", strategy.tensor),
+              "its tensor parallelism is always sequence parallel");
+  refusals.If(strategy.recompute == "selective" || strategy.recompute == "custom",
+              strategy.recompute == "custom" ? "strategy.recompute of chosen parts or layers" : "strategy.recompute selective",
+              "its selective mode keeps other tensors than HELM's; allowed: none, full");
+  refusals.If(strategy.context > 1 && (strategy.zero < 2 || strategy.fsdp_replicate > 1),
+              fmt::format("strategy.context {} without parameters sharded over all ranks", strategy.context),
+              "its context ranks share parameters with the data ranks; use zero: 3");
+  refusals.If(strategy.context > 1 && subject.software.context_communication == ir::ContextCommunication::kAllToAll,
+              "software.context_communication all_to_all", "its context ranks keep their positions; allowed: ring, all_gather");
+  refusals.If(strategy.expert > 1, fmt::format("strategy.expert {}", strategy.expert),
+              "it spreads experts over ranks that share parameters");
+  refusals.If(subject.workload.dtype == ir::DataType::kFloat16, "workload.dtype fp16", "it trains in bfloat16 or float32");
+  const int64_t micro_batches = MicroBatches(subject.workload, strategy), stages = strategy.pipeline * strategy.virtual_pipeline;
+  refusals.If(strategy.pipeline > 1 && micro_batches < stages, fmt::format("{} micro-batches for {} stages", micro_batches, stages),
+              "it needs at least as many micro-batches as stages");
+  return refusals.ToStatus();
+}
+
 Result<Exported> ToTorchtitan(const Subject& subject) {
-  HELM_RETURN_IF_ERROR(Check(subject));
+  HELM_RETURN_IF_ERROR(CheckTorchtitan(subject));
   Exported exported;
   TomlSections toml;
   const Flavor& flavor = *FlavorOf(subject.model);

@@ -13,6 +13,7 @@ namespace helm::exporter {
 
 inline constexpr const char* kScheduleFile = "schedule.csv";
 
+Status CheckTorchtitan(const Subject& subject);  // what is refused
 Result<Exported> ToTorchtitan(const Subject& subject);
 // Sets workload and strategy; the model stays, when it is the one that is named.
 Status FromTorchtitan(const Exported& exported, Subject& subject);

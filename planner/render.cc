@@ -84,14 +84,12 @@ std::string NotModelledBriefly(const std::vector<std::string>& switches, const R
 }
 
 // The command to type next.
-std::string Next(const config::RunConfig& config, const std::string& plan) {
+std::string Next(const config::RunConfig& config, const RenderOptions& options) {
+  const std::string& plan = options.plan_path;
   if (config.cluster.local) return fmt::format("next           helm-exec {} --verify\n", plan);
-  const std::string& framework = config.software.framework;
-  const bool megatron = framework == "megatron-core" || framework == "megatron-lm";
-  const std::string trainer = megatron ? "megatron" : framework == "torchtitan" || framework == "deepspeed" ? framework : "";
   const std::string there = fmt::format("on the cluster: torchrun, mpirun or srun with helm-exec {} (docs/execution.md)", plan);
-  if (trainer.empty()) return "next           " + there + "\n";
-  return fmt::format("next           helm-plan {} --export {} (docs/export.md), or {}\n", plan, trainer, there);
+  if (options.trainer.empty()) return "next           " + there + "\n";
+  return fmt::format("next           helm-plan {} --export {} (docs/export.md), or {}\n", plan, options.trainer, there);
 }
 
 // How the numbers were found, where that is not the usual way.
@@ -129,7 +127,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   }
   text += Ties(result);
   text += Pareto(result);
-  if (!options.plan_path.empty()) text += Next(config, options.plan_path);
+  if (!options.plan_path.empty()) text += Next(config, options);
   return text;
 }
 

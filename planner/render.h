@@ -12,6 +12,7 @@ namespace helm::planner {
 
 struct RenderOptions {
   std::string plan_path;  // where the plan was written; empty: nowhere
+  std::string trainer;    // an export that takes the plan (exporter/exporter.h); empty: none is known
   bool explain = false;   // also every rejected and losing candidate
 };
 

@@ -32,8 +32,8 @@ constexpr auto kWriteOutAfterStop = std::chrono::seconds(1);
 double SecondsSince(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
 
 // Drops the candidates whose memory lower bound exceeds the capacity; where it would not with sharded parameters, that takes their place.
-std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, StagesTaken stages,
-                                        std::vector<Rejection>& pruned) {
+std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates,
+                                        const Expressible& expressible, StagesTaken stages, std::vector<Rejection>& pruned) {
   const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);
   const auto bound_of = [&](const ir::Strategy& strategy) {
     return MemoryLowerBound(config.model, config.workload, strategy, SplitIsOpen(config, strategy) ? stages : StagesTaken::kAsGiven);
@@ -41,7 +41,7 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
   std::vector<ir::Strategy> kept;
   for (const ir::Strategy& strategy : candidates) {
     const Bytes bound = bound_of(strategy);
-    const std::optional<ir::Strategy> sharded = FullySharded(config, strategy);
+    const std::optional<ir::Strategy> sharded = FullySharded(config, strategy, expressible);
     if (bound <= capacity) {
       kept.push_back(strategy);
     } else {
@@ -130,7 +130,7 @@ class Simulator {
   // How little a strategy can take; if its communication may yet be hidden, as if all of it were.
   Result<Duration> BoundOf(const ir::Strategy& strategy, PartBook& parts) const {
     HELM_ASSIGN_OR_RETURN(const TimeBound bound, TimeLowerBound(config_, strategy, parts, cancellation_));
-    const bool hides = ir::IsTiled(strategy) || !OverlapVariants(config_, strategy).candidates.empty();
+    const bool hides = ir::IsTiled(strategy) || !OverlapVariants(config_, strategy, run_.expressible).candidates.empty();
     return hides ? bound.computing : bound.step;
   }
 
@@ -139,9 +139,15 @@ class Simulator {
     std::vector<ir::Strategy> split;
     for (const ir::Strategy& strategy : candidates_) {
       HELM_ASSIGN_OR_RETURN(const std::vector<ir::Strategy> splits, StageSplits(config_, strategy, worker.parts, cancellation_));
-      split.insert(split.end(), splits.begin(), splits.end());
+      for (const ir::Strategy& one : splits) {
+        if (const Status refusal = run_.expressible ? run_.expressible(one) : OkStatus(); !refusal.ok()) {
+          pruned_.push_back({one, refusal.message()});
+        } else {
+          split.push_back(one);
+        }
+      }
     }
-    candidates_ = PruneByMemory(config_, split, StagesTaken::kAsGiven, pruned_);
+    candidates_ = PruneByMemory(config_, split, run_.expressible, StagesTaken::kAsGiven, pruned_);
     outcomes_.resize(candidates_.size());
     return OkStatus();
   }
@@ -262,13 +268,13 @@ class Simulator {
   // With its fallbacks, and those of its sharded form, until one of each fits.
   Status PriceWithFallbacks(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
     HELM_RETURN_IF_ERROR(PriceUntilOneFits(candidate, worker, outcome));
-    const std::optional<ir::Strategy> sharded = FullySharded(config_, candidate);
+    const std::optional<ir::Strategy> sharded = FullySharded(config_, candidate, run_.expressible);
     if (outcome.simulated.empty() || outcome.simulated.front().prediction.fits || !sharded) return OkStatus();
     return PriceUntilOneFits(*sharded, worker, outcome);
   }
 
   Status PriceUntilOneFits(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const {
-    std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate);
+    std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate, run_.expressible);
     strategies.insert(strategies.begin(), candidate);
     const auto price = [&](const ir::Strategy& strategy) { return Price(config_, strategy, worker.prices, cancellation_); };
     std::optional<Candidate> first, last;  // of those simulated here
@@ -286,6 +292,10 @@ class Simulator {
       if (last->prediction.fits) break;
     }
     if (!first || first->prediction.fits || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
+    ir::Strategy in_some_layers = last->strategy;
+    in_some_layers.recompute = "custom";
+    in_some_layers.recompute_layers = 1;
+    if (run_.expressible && !run_.expressible(in_some_layers).ok()) return OkStatus();
     HELM_ASSIGN_OR_RETURN(std::optional<Candidate> fewest, FewestLayers(config_, *first, *last, price));
     if (fewest) outcome.simulated.push_back(*std::move(fewest));
     return OkStatus();
@@ -382,8 +392,9 @@ constexpr size_t kOverlappedMost = 8;
 
 class OverlapTrials {
  public:
-  OverlapTrials(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result)
-      : config_(config), prices_(prices), cancellation_(cancellation), result_(result), best_(result.ranked.front()) {}
+  OverlapTrials(const config::RunConfig& config, const SearchRun& run, sim::PriceBook& prices, const Cancellation& cancellation,
+                SearchResult& result)
+      : config_(config), run_(run), prices_(prices), cancellation_(cancellation), result_(result), best_(result.ranked.front()) {}
 
   Status Run() {
     std::vector<Candidate> hopeful = result_.ranked;
@@ -391,7 +402,7 @@ class OverlapTrials {
     size_t tried = 0;
     for (const Candidate& candidate : hopeful) {
       if (tried == kOverlappedMost || Bound(candidate) >= best_.prediction.step_time) break;
-      const Space variants = OverlapVariants(config_, candidate.strategy);
+      const Space variants = OverlapVariants(config_, candidate.strategy, run_.expressible);
       result_.pruned.insert(result_.pruned.end(), variants.rejected.begin(), variants.rejected.end());
       tried += variants.candidates.empty() ? 0 : 1;
       for (const ir::Strategy& strategy : variants.candidates) HELM_RETURN_IF_ERROR(Try(strategy));
@@ -421,6 +432,7 @@ class OverlapTrials {
   }
 
   const config::RunConfig& config_;
+  const SearchRun& run_;
   sim::PriceBook& prices_;
   const Cancellation& cancellation_;
   SearchResult& result_;
@@ -528,9 +540,12 @@ std::string WhyNotOverlapped(const SearchResult& result) {
 Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFactory& make_estimator, const SearchRun& run) {
   const auto start = Clock::now();
   SearchResult result;
-  Space space = EnumerateStrategies(config);
+  Space space = EnumerateStrategies(config, run.expressible);
+  if (space.candidates.empty() && space.refusals_of_all && !space.refusals_of_all->empty()) {
+    return InvalidError(Join(*space.refusals_of_all, "\n"));
+  }
   result.pruned = std::move(space.rejected);
-  std::vector<ir::Strategy> candidates = PruneByMemory(config, space.candidates, StagesTaken::kAny, result.pruned);
+  std::vector<ir::Strategy> candidates = PruneByMemory(config, space.candidates, run.expressible, StagesTaken::kAny, result.pruned);
 
   const std::chrono::duration<double> seconds(std::min(config.search.time_limit_s, kTimeLimitSecondsMost));
   const auto deadline = start + std::chrono::duration_cast<Clock::duration>(seconds);
@@ -552,7 +567,7 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
 
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   sim::PriceBook prices = MakePriceBook(*estimator, config.cluster);
-  if (result.complete) HELM_RETURN_IF_ERROR(UnlessInterrupted(OverlapTrials(config, prices, cancellation, result).Run()));
+  if (result.complete) HELM_RETURN_IF_ERROR(UnlessInterrupted(OverlapTrials(config, run, prices, cancellation, result).Run()));
   Rank(result);
   const Status leaders = result.complete ? WriteOutLeaders(config, prices, cancellation, result) : OkStatus();
   HELM_RETURN_IF_ERROR(UnlessInterrupted(leaders));

@@ -46,11 +46,13 @@ using EstimatorFactory = std::function<Result<std::unique_ptr<cost::Estimator>>(
 
 struct SearchRun {
   int64_t threads = 1;
+  Expressible expressible;                                    // may be empty; called by all threads at once
   bool timeline = false;                                      // write the best out however large its step is
   const std::atomic<bool>* interrupted = nullptr;             // may be null
   std::function<void(int64_t done, int64_t total)> progress;  // may be empty; called from one thread at a time
 };
 
+// kInvalid when `run.expressible` refuses every strategy for the same: its lines.
 // kInfeasible when nothing fits: the message names the closest plan, how much is missing and which constraint binds.
 //
 // Interrupt and time limit also stop a candidate that is being simulated (core/cancellation.h). After them the best candidate so far may

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/text.h"
 #include "ir/sharding.h"
 #include "model/lower.h"
 #include "planner/pipeline_orders.h"
@@ -112,7 +113,33 @@ std::vector<ExpertSplit> ExpertChoices(const config::RunConfig& config, const ir
   return choices;
 }
 
-void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Space& space) {
+Status WhyInexpressible(const Expressible& expressible, const ir::Strategy& strategy) {
+  return expressible ? expressible(strategy) : OkStatus();
+}
+
+bool IsLeftOut(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
+  return config::Forbidden(config.search, strategy) || !WhyInexpressible(expressible, strategy).ok();
+}
+
+void KeepRefusalsOfAll(const Status& refusal, Space& space) {
+  const std::vector<std::string> lines = Split(refusal.message(), '\n');
+  if (!space.refusals_of_all) space.refusals_of_all = lines;
+  std::erase_if(*space.refusals_of_all, [&](const std::string& line) { return std::ranges::find(lines, line) == lines.end(); });
+}
+
+// One that is possible otherwise.
+void ConsiderExpressible(const config::RunConfig& config, const Expressible& expressible, const ir::Strategy& strategy, Space& space) {
+  const Status refusal = WhyInexpressible(expressible, strategy);
+  if (refusal.ok()) {
+    space.candidates.push_back(strategy);
+    return;
+  }
+  space.rejected.push_back({strategy, refusal.message()});
+  KeepRefusalsOfAll(refusal, space);
+  if (const auto sharded = FullySharded(config, strategy, expressible)) space.candidates.push_back(*sharded);
+}
+
+void Consider(const config::RunConfig& config, const Expressible& expressible, const ir::Strategy& strategy, Space& space) {
   if (config::Forbidden(config.search, strategy)) {
     space.rejected.push_back({strategy, "search.forbid"});
   } else if (Status status = model::CheckStrategy(config.model, config.workload, strategy); !status.ok()) {
@@ -122,7 +149,7 @@ void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Spa
   } else if (const auto schedules = schedule::PipelineSchedules(strategy, MicroBatches(config.workload, strategy)); !schedules.ok()) {
     space.rejected.push_back({strategy, schedules.status().message()});
   } else {
-    space.candidates.push_back(strategy);
+    ConsiderExpressible(config, expressible, strategy, space);
   }
 }
 
@@ -131,7 +158,7 @@ void Consider(const config::RunConfig& config, const ir::Strategy& strategy, Spa
 namespace {
 
 // The strategies with these degrees and this split of sequences and experts.
-void EnumerateSizes(const config::RunConfig& config, const ir::Strategy& degrees, Space& space) {
+void EnumerateSizes(const config::RunConfig& config, const Expressible& expressible, const ir::Strategy& degrees, Space& space) {
   const int64_t world = config.cluster.devices_used;
   for (const int64_t zero : ZeroChoices(config, BatchRanks(degrees))) {
     for (const int64_t micro_batch : MicroBatchChoices(config, degrees.data)) {
@@ -142,27 +169,27 @@ void EnumerateSizes(const config::RunConfig& config, const ir::Strategy& degrees
       if (strategy.world_size() != world) {
         space.rejected.push_back({strategy, fmt::format("uses {} of {} devices", strategy.world_size(), world)});
       } else {
-        Consider(config, strategy, space);
+        Consider(config, expressible, strategy, space);
       }
     }
   }
 }
 
 // The strategies with these degrees.
-void EnumerateRest(const config::RunConfig& config, ir::Strategy degrees, Space& space) {
+void EnumerateRest(const config::RunConfig& config, const Expressible& expressible, ir::Strategy degrees, Space& space) {
   for (const bool sequence_parallel : SequenceParallelChoices(config, degrees.tensor)) {
     degrees.sequence_parallel = sequence_parallel;
     for (const ExpertSplit& split : ExpertChoices(config, degrees)) {
       degrees.expert = split.expert;
       degrees.expert_tensor = split.expert_tensor;
-      EnumerateSizes(config, degrees, space);
+      EnumerateSizes(config, expressible, degrees, space);
     }
   }
 }
 
 }  // namespace
 
-Space EnumerateStrategies(const config::RunConfig& config) {
+Space EnumerateStrategies(const config::RunConfig& config, const Expressible& expressible) {
   Space space;
   const int64_t world = config.cluster.devices_used;
   for (const int64_t pipeline : PipelineChoices(config, world, space)) {
@@ -179,7 +206,7 @@ Space EnumerateStrategies(const config::RunConfig& config) {
           if (SplitIsOpen(config, degrees) && pipeline <= config.model.layers) {
             degrees.stages = NearlyEqualStages(config.model.layers, pipeline);
           }
-          EnumerateRest(config, degrees, space);
+          EnumerateRest(config, expressible, degrees, space);
         }
       }
     }
@@ -187,29 +214,29 @@ Space EnumerateStrategies(const config::RunConfig& config) {
   return space;
 }
 
-std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy) {
+std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
   if (Given(config, "zero") || strategy.zero != 1 || strategy.expert > 1) return std::nullopt;
   // Every action gathers its parameters: the more chunks, the more often.
   const bool other_order = strategy.pipeline > 1 && strategy.schedule != "1f1b";
   if (other_order && !Given(config, "schedule") && !Given(config, "virtual_pipeline")) return std::nullopt;
   ir::Strategy sharded = strategy;
   sharded.zero = 3;
-  if (config::Forbidden(config.search, sharded)) return std::nullopt;
+  if (IsLeftOut(config, sharded, expressible)) return std::nullopt;
   return sharded;
 }
 
-std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy) {
+std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
   std::vector<ir::Strategy> fallbacks;
   if (Given(config, "recompute") || strategy.recompute != "none") return fallbacks;
   for (const char* recompute : {"selective", "full"}) {
     fallbacks.push_back(strategy);
     fallbacks.back().recompute = recompute;
-    if (config::Forbidden(config.search, fallbacks.back())) fallbacks.pop_back();
+    if (IsLeftOut(config, fallbacks.back(), expressible)) fallbacks.pop_back();
   }
   return fallbacks;
 }
 
-Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy) {
+Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
   Space variants;
   const bool shares_cores = config.cluster.device.is_cpu && !config.cluster.emulated_network;
   const bool hides = !shares_cores && config.software.framework == "helm" && strategy.tensor > 1;
@@ -221,6 +248,8 @@ Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strat
       variants.rejected.push_back({variant, "search.forbid"});
     } else if (Status status = schedule::CheckOverlap(config.model, config.software, variant); !status.ok()) {
       variants.rejected.push_back({variant, status.message()});
+    } else if (Status refusal = WhyInexpressible(expressible, variant); !refusal.ok()) {
+      variants.rejected.push_back({variant, refusal.message()});
     } else {
       variants.candidates.push_back(variant);
     }

@@ -8,6 +8,7 @@
 // when one does not fit. zero 2 is never faster than 1 nor smaller than 3, so it is priced only where it is asked for.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,24 +24,32 @@ struct Rejection {
   std::string reason;
 };
 
+// What the program that is to run the plan cannot be told of a strategy that is possible otherwise: kInvalid, a line for each thing. Empty:
+// there is nothing.
+using Expressible = std::function<Status(const ir::Strategy&)>;
+
 struct Space {
   std::vector<ir::Strategy> candidates;
-  std::vector<Rejection> rejected;  // by divisibility, the model's sizes, or `search.forbid`
+  std::vector<Rejection> rejected;  // by divisibility, the model's sizes, `search.forbid`, or what cannot be expressed
+  // Lines of Expressible that are the same for all strategies that it refuses; none where it refuses none.
+  std::optional<std::vector<std::string>> refusals_of_all;
 };
 
-Space EnumerateStrategies(const config::RunConfig& config);
+// Strategies with zero 1 that cannot be expressed stand in it with their parameters sharded, where that can.
+Space EnumerateStrategies(const config::RunConfig& config, const Expressible& expressible = {});
 
 // The same strategy with its parameters sharded, where that is left to the search: of a candidate with zero 1, so that each comes once; of
 // pipelines by 1F1B alone, unless the configuration says by what.
-std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy);
+std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy,
+                                         const Expressible& expressible = {});
 
 // The same strategy with recomputation, least first: what to try when it does not fit. Empty when the configuration fixes `recompute`.
-std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy);
+std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible = {});
 
 // The same strategy with the passes that hide tensor parallelism's communication: where `overlap` is left to the search, HELM itself runs
 // the plan (a framework runs its own order), and ranks do not need for communication the cores that they compute with. Rejected are those
 // that the passes refuse, with their reason.
-Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy);
+Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible = {});
 // The same with twice as many tiles, where their number is left to the search too and the micro-batch can be divided so.
 std::optional<ir::Strategy> WithMoreTiles(const config::RunConfig& config, const ir::Strategy& strategy);
 

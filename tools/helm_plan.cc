@@ -34,11 +34,19 @@ struct Arguments {
   bool require_measured = false;
 };
 
+// The trainer that can be told the plan: of --export, or of the plan's framework.
+std::string TrainerOf(const Arguments& arguments, const ir::Plan& plan) {
+  const std::string trainer =
+      arguments.trainer.empty() ? exporter::TrainerOfFramework(plan.software.framework).value_or("") : arguments.trainer;
+  return !trainer.empty() && exporter::Export(trainer, plan).ok() ? trainer : "";
+}
+
 void Print(const Arguments& arguments, const config::RunConfig& config, const planner::SearchResult& result) {
   if (arguments.json) {
     tools::PrintJson(planner::RenderJson(result));
   } else {
-    tools::PrintResult(planner::RenderText(config, result, {.plan_path = arguments.out, .explain = arguments.explain}));
+    tools::PrintResult(planner::RenderText(
+        config, result, {.plan_path = arguments.out, .trainer = TrainerOf(arguments, result.best.plan), .explain = arguments.explain}));
     if (arguments.explain) tools::PrintResult(tools::HiddenText(result.best.simulation.timeline));
   }
 }
@@ -60,6 +68,12 @@ Status WriteExport(const Arguments& arguments, const ir::Plan& plan) {
     tools::PrintNote(fmt::format("wrote {}", path));
   }
   return OkStatus();
+}
+
+planner::Expressible ExpressibleBy(const std::string& trainer, const config::RunConfig& config) {
+  return [trainer, &config](const ir::Strategy& strategy) {
+    return exporter::CheckExpressible(trainer, {config.model, config.cluster, config.workload, config.software, strategy});
+  };
 }
 
 // Without a search.
@@ -99,6 +113,7 @@ Status Run(const Arguments& arguments) {
   planner::SearchRun run;
   run.threads = arguments.threads;
   run.timeline = tools::AnyOf(arguments.outputs);
+  if (!arguments.trainer.empty()) run.expressible = ExpressibleBy(arguments.trainer, config);
   run.interrupted = tools::WatchInterrupt();
   run.progress = [&](int64_t done, int64_t total) { progress.Update(done, total, ""); };
   HELM_ASSIGN_OR_RETURN(planner::SearchResult result, planner::Search(config, make_estimator, run));
@@ -138,10 +153,10 @@ int main(int argc, char** argv) {
       ->check(CLI::Range(1, 1024));
   app.add_option("--time-limit", arguments.time_limit_s, "seconds; the best plan so far is written (default: search.time_limit_s)")
       ->check(CLI::Range(0.0, 1e9));
-  auto* const trainer =
-      app.add_option("--export", arguments.trainer, "print the plan for a trainer: lines or a file to paste (docs/export.md)")
-          ->check(CLI::IsMember(helm::exporter::TrainerNames()))
-          ->option_text(helm::Join(helm::exporter::TrainerNames(), "|"));
+  auto* const trainer = app.add_option("--export", arguments.trainer,
+                                       "print the best plan that a trainer can be told: lines or a file to paste (docs/export.md)")
+                            ->check(CLI::IsMember(helm::exporter::TrainerNames()))
+                            ->option_text(helm::Join(helm::exporter::TrainerNames(), "|"));
   app.add_option("--export-file", arguments.export_file, "write it there, with the files that it names beside it")->needs(trainer);
   helm::tools::AddTimelineOptions(app, arguments.outputs);
   app.add_flag("--explain", arguments.explain, "list every strategy and why it lost, and what the best plan hides under what");

@@ -95,12 +95,12 @@ nothing was measured on cuda 'h100-sxm-80gb': its products and attention come fr
     "enabled": true
   }
 }
-$ helm-plan export.yaml --set 'strategy={data: 8, zero: 3, tensor: 1, pipeline: 2, schedule: zb-h1, micro_batch: 1, recompute: full}' --out $TMP/zb.yaml --export torchtitan --export-file $TMP/job.toml > $TMP/out
+$ helm-plan export.yaml --set 'strategy={data: 8, zero: 3, tensor: 1, pipeline: 2, stages: [{layers: [0, 16]}, {layers: [16, 32]}], schedule: zb-h1, micro_batch: 1, recompute: full}' --out $TMP/zb.yaml --export torchtitan --export-file $TMP/job.toml > $TMP/out
 nothing was measured on cuda 'h100-sxm-80gb': its products and attention come from published kernel measurements, the rest from its data sheet; measure with helm-profile and give the table with --cost-table
 wrote $TMP/job.toml
 wrote $TMP/schedule.csv
 $ grep -v module_fqns $TMP/job.toml; cat $TMP/schedule.csv
-# llama3-8b: data 8, tensor 1, pipeline 2, zero 3, micro_batch 1, recompute full, schedule zb-h1
+# llama3-8b: data 8, tensor 1, pipeline 2, zero 3, micro_batch 1, recompute full, schedule zb-h1, stages of 16 16
 # For torchtitan v0.2.2: --job.config_file. Add what a plan does not say: data, tokenizer, steps, checkpoints.
 
 [model]
@@ -139,3 +139,16 @@ pipeline_parallel_microbatch_size = 1
 mode = "full"
 0F0,0F1,0I0,0W0,0F2,0I1,0W1,0F3,0I2,0W2,0I3,0W3
 1F0,1I0,1F1,1I1,1W0,1F2,1I2,1W1,1F3,1I3,1W2,1W3
+# Of a search: the best plan that the trainer can be told, unless what is fixed stands in the way. A plan that the framework's own export would refuse is not suggested to it.
+$ helm-plan export.yaml --set 'strategy={pipeline: 1}' --export torchtitan --export-file $TMP/best.toml --out $TMP/best.yaml 2> /dev/null | grep -o 'next.*torchtitan'
+next           helm-plan $TMP/best.yaml --export torchtitan
+$ grep -e shard_degree -e reshard $TMP/best.toml
+data_parallel_shard_degree = 16
+fsdp_reshard_after_forward = "always"
+$ helm-plan export.yaml --set 'strategy={pipeline: 1, zero: 1}' --export torchtitan --out $TMP/none.yaml 2> /dev/null
+[exit 2]
+$ helm-plan export.yaml --set 'strategy={pipeline: 1, zero: 1}' --export torchtitan --out $TMP/none.yaml 2>&1 | grep error
+error: torchtitan cannot express strategy.zero 1: it shards the optimizer's state only together with the parameters (zero 3)
+$ helm-plan export.yaml --set software.framework=torchtitan --set 'strategy={data: 8, tensor: 2, sequence_parallel: true, pipeline: 1, zero: 1, micro_batch: 1, recompute: selective}' --out $TMP/zero1.yaml 2> /dev/null | grep -c -e --export
+0
+[exit 1]

@@ -178,6 +178,8 @@ int RoundTrips(const std::string& trainer, int count, const std::function<model:
     const ir::Plan plan = RandomPlan(dice, model, 8);
     if (!Possible(plan, model)) continue;
     const auto text = Export(trainer, plan);
+    const Subject subject{model, *cluster::ClusterFromJson(plan.cluster), plan.workload, plan.software, plan.strategy};
+    EXPECT_EQ(CheckExpressible(trainer, subject).message(), text.status().message());
     if (!text.ok()) {
       EXPECT_EQ(text.status().code(), StatusCode::kInvalid) << text.status().message();
       EXPECT_TRUE(text.status().message().starts_with("error: " + trainer + " cannot express ")) << text.status().message();
@@ -261,6 +263,13 @@ TEST(Exporter, RefusalsNameWhatAndWhy) {
 }
 
 // What somebody else wrote into the lines is not passed over.
+// What a framework's plans are suggested to be written for.
+TEST(Exporter, FrameworksHaveTheirTrainers) {
+  EXPECT_EQ(TrainerOfFramework("megatron-core"), "megatron");
+  EXPECT_EQ(TrainerOfFramework("torchtitan"), "torchtitan");
+  EXPECT_EQ(TrainerOfFramework("maxtext"), std::nullopt);
+}
+
 TEST(Exporter, ReadingBackIsStrict) {
   const ir::Plan plan = LlamaPlan({.data = 2});
   Exported exported = Export("megatron", plan).value();
