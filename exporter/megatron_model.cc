@@ -114,8 +114,8 @@ void TakeAttention(OptionList& options, ModelSpec& model) {
 void AddLayers(const ModelSpec& model, OptionList& options) {
   options.FlagIf(model.activation == Activation::kSwiGlu, "--swiglu");
   options.FlagIf(model.activation == Activation::kSquaredRelu, "--squared-relu");
-  if (model.norm == Norm::kRmsNorm) options.Add("--normalization", "RMSNorm");
-  options.FlagIf(model.norm == Norm::kLayerNorm1p, "--apply-layernorm-1p");
+  if (IsRmsNorm(model.norm)) options.Add("--normalization", "RMSNorm");
+  options.FlagIf(IsLessOne(model.norm), "--apply-layernorm-1p");
   options.Add("--norm-epsilon", model.norm_epsilon);
   options.FlagIf(!model.bias, "--disable-bias-linear");
   options.FlagIf(model.attention_bias, "--add-qkv-bias");
@@ -138,7 +138,7 @@ void TakeLayers(OptionList& options, ModelSpec& model) {
   if (options.TakeFlag("--swiglu")) model.activation = Activation::kSwiGlu;
   if (options.TakeFlag("--squared-relu")) model.activation = Activation::kSquaredRelu;
   model.norm = options.Take("--normalization") ? Norm::kRmsNorm : Norm::kLayerNorm;
-  if (options.TakeFlag("--apply-layernorm-1p")) model.norm = Norm::kLayerNorm1p;
+  if (options.TakeFlag("--apply-layernorm-1p")) model.norm = IsRmsNorm(model.norm) ? Norm::kRmsNorm1p : Norm::kLayerNorm1p;
   model.norm_epsilon = options.TakeDouble("--norm-epsilon", 1e-5);
   model.bias = !options.TakeFlag("--disable-bias-linear");
   model.attention_bias = options.TakeFlag("--add-qkv-bias");
@@ -154,6 +154,7 @@ void TakeLayers(OptionList& options, ModelSpec& model) {
 
 void RefuseForMegatron(const ModelSpec& model, const ir::Strategy& strategy, Refusals& refusals) {
   refusals.If(model.activation == Activation::kGeGlu, "model.activation geglu", "its gated activations are --swiglu and --quick-geglu");
+  refusals.If(model.scaled_embeddings, "model.scaled_embeddings", "pretrain_gpt.py has no option for them");
   const bool scaled = model.position == Position::kRope && model.rope_scaling.type != RopeScaling::Type::kNone;
   refusals.If(
       scaled && model.rope_scaling != model::Llama3RopeScaling(model.rope_scaling.factor), "model.rope_scaling",

@@ -15,22 +15,23 @@ namespace helm::model {
 
 namespace {
 
-enum class Kind { kLlama, kMistral, kQwen2, kQwen3, kGpt2, kMixtral, kQwen3Moe, kDeepSeekV2, kDeepSeekV3 };
+enum class Kind { kLlama, kMistral, kQwen2, kQwen3, kGemma, kGpt2, kMixtral, kQwen3Moe, kDeepSeekV2, kDeepSeekV3 };
 
 struct KindNames {
   Kind kind;
   const char* model_type;
   const char* architecture;
 };
-constexpr std::array<KindNames, 9> kKinds = {{{Kind::kLlama, "llama", "LlamaForCausalLM"},
-                                              {Kind::kMistral, "mistral", "MistralForCausalLM"},
-                                              {Kind::kQwen2, "qwen2", "Qwen2ForCausalLM"},
-                                              {Kind::kQwen3, "qwen3", "Qwen3ForCausalLM"},
-                                              {Kind::kGpt2, "gpt2", "GPT2LMHeadModel"},
-                                              {Kind::kMixtral, "mixtral", "MixtralForCausalLM"},
-                                              {Kind::kQwen3Moe, "qwen3_moe", "Qwen3MoeForCausalLM"},
-                                              {Kind::kDeepSeekV2, "deepseek_v2", "DeepseekV2ForCausalLM"},
-                                              {Kind::kDeepSeekV3, "deepseek_v3", "DeepseekV3ForCausalLM"}}};
+constexpr std::array<KindNames, 10> kKinds = {{{Kind::kLlama, "llama", "LlamaForCausalLM"},
+                                               {Kind::kMistral, "mistral", "MistralForCausalLM"},
+                                               {Kind::kQwen2, "qwen2", "Qwen2ForCausalLM"},
+                                               {Kind::kQwen3, "qwen3", "Qwen3ForCausalLM"},
+                                               {Kind::kGemma, "gemma", "GemmaForCausalLM"},
+                                               {Kind::kGpt2, "gpt2", "GPT2LMHeadModel"},
+                                               {Kind::kMixtral, "mixtral", "MixtralForCausalLM"},
+                                               {Kind::kQwen3Moe, "qwen3_moe", "Qwen3MoeForCausalLM"},
+                                               {Kind::kDeepSeekV2, "deepseek_v2", "DeepseekV2ForCausalLM"},
+                                               {Kind::kDeepSeekV3, "deepseek_v3", "DeepseekV3ForCausalLM"}}};
 
 bool IsDeepSeek(Kind kind) { return kind == Kind::kDeepSeekV2 || kind == Kind::kDeepSeekV3; }
 bool HasExperts(Kind kind) { return kind == Kind::kMixtral || kind == Kind::kQwen3Moe || IsDeepSeek(kind); }
@@ -48,7 +49,7 @@ const KindNames* FindKind(std::string_view name) {
   return nullptr;
 }
 
-// Keys of PretrainedConfig and of the nine classes that say nothing about how a training step computes: tokens with a meaning, generation,
+// Keys of PretrainedConfig and of the ten classes that say nothing about how a training step computes: tokens with a meaning, generation,
 // output formats, files, caches, dtype (HELM's is the workload's).
 constexpr const char* kIrrelevantKeys[] = {"_name_or_path",
                                            "_attn_implementation_autoset",
@@ -212,7 +213,7 @@ class HuggingFaceReader {
     const bool qwen3 = kind_ == Kind::kQwen3 || kind_ == Kind::kQwen3Moe;
     const auto given = reader_.Int64("head_dim", kPositive);
     if (IsDeepSeek(kind_)) return reader_.Int64("v_head_dim", kPositive).value_or(128);  // `mla` has the widths that count
-    return given.value_or(qwen3 ? 128 : 0);
+    return given.value_or(qwen3 ? 128 : kind_ == Kind::kGemma ? 256 : 0);
   }
 
   void NoteDropout(const char* key) {
@@ -260,17 +261,32 @@ class HuggingFaceReader {
     model_.vocab = reader_.RequireInt64("vocab_size", kPositive);
     model_.max_positions = reader_.Int64("max_position_embeddings", kPositive).value_or(0);
     model_.norm_epsilon = reader_.Double("rms_norm_eps", kPositiveNumber).value_or(1e-6);
-    model_.tied_embeddings = reader_.Bool("tie_word_embeddings").value_or(false);  // the default of all classes
+    const bool gemma = kind_ == Kind::kGemma;
+    model_.tied_embeddings = reader_.Bool("tie_word_embeddings").value_or(gemma);  // the default of all other classes is false
+    model_.scaled_embeddings = gemma;
+    if (gemma) model_.norm = Norm::kRmsNorm1p;
     model_.qk_norm = kind_ == Kind::kQwen3 || kind_ == Kind::kQwen3Moe;
     ReadExperts();
     ReadBiases();
     ReadRope();
     ReadWindow();
     NoteDropout("attention_dropout");
+    if (gemma) return ReadGemmaActivation();
     const std::string activation = reader_.String("hidden_act").value_or("silu");
     if (activation == "silu" || activation == "swish") return;
     if (!IsTanhGelu(activation)) return RefuseActivation("hidden_act", activation, "silu, gelu_pytorch_tanh");
     model_.activation = Activation::kGeGlu;
+  }
+
+  // GemmaConfig: hidden_act, or hidden_activation where that is given; the first files say `gelu` and mean its tanh approximation
+  // (transformers, modeling_gemma.py).
+  void ReadGemmaActivation() {
+    model_.activation = Activation::kGeGlu;
+    const std::string old = reader_.String("hidden_act").value_or("gelu_pytorch_tanh");
+    const std::optional<std::string> given = reader_.String("hidden_activation");
+    const std::string activation = given.value_or(old);
+    if (IsTanhGelu(activation) || (!given && activation == "gelu")) return;
+    RefuseActivation(given ? "hidden_activation" : "hidden_act", activation, "gelu_pytorch_tanh");
   }
 
   static bool IsTanhGelu(const std::string& name) { return name == "gelu_new" || name == "gelu_pytorch_tanh" || name == "gelu_fast"; }

@@ -1,4 +1,6 @@
 // Token embedding, split over the tensor group by vocabulary rows, and learned positions.
+#include <cmath>
+
 #include "model/step.h"
 
 namespace helm::model {
@@ -37,6 +39,7 @@ TensorId EmbeddingForward(Step& step, TensorId tokens, LocalTokens& saved) {
   TensorId rows = b.Embedding(step.gradients.Weight(step.plan.embedding), saved.rows);
   if (saved.absent.valid()) rows = b.MaskedFill_(rows, b.Unsqueeze(saved.absent, 1), 0.0);
   rows = FinishReduceRows(step, StartReduceRows(step, rows));
+  if (step.model.scaled_embeddings) rows = b.MulScalar_(rows, std::sqrt(static_cast<double>(step.model.hidden)));
   if (step.plan.position >= 0) rows = b.Add_(rows, b.Embedding(step.gradients.Weight(step.plan.position), step.position_rows));
   if (step.software.hidden_dropout == 0) return rows;
   const ProgramBuilder::Dropped dropped = b.NativeDropout(rows, step.software.hidden_dropout);
@@ -53,6 +56,7 @@ void EmbeddingBackward(Step& step, const LocalTokens& saved, TensorId gradient) 
     const TensorId of_positions = b.EmbeddingDenseBackward(gradient, step.position_rows, step.model.max_positions);
     step.gradients.WriteValue(step.plan.position, of_positions);
   }
+  if (step.model.scaled_embeddings) gradient = b.MulScalar_(gradient, std::sqrt(static_cast<double>(step.model.hidden)));
   TensorId rows = GatherRows(step, gradient);
   if (saved.absent.valid()) rows = b.MaskedFill_(rows, b.Unsqueeze(saved.absent, 1), 0.0);
   const TensorId of_table = b.EmbeddingDenseBackward(rows, saved.rows, step.sizes.vocabulary);

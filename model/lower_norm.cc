@@ -23,6 +23,11 @@ TensorId AsRows(Step& step, TensorId x) {
   return step.b.View(x, {ir::ElementCount(step.b.shape(x)) / width, width});
 }
 
+// What the rows are multiplied by in backward.
+TensorId ScaleOf(Step& step, const NormSaved& saved, ParameterIndex weight) {
+  return saved.scale.valid() ? saved.scale : step.gradients.Weight(weight);
+}
+
 // Written out as models in Python do it (LitGPT's and transformers' RMSNorm), one kernel an operation: in fp32, the result in the compute
 // type, times the weight.
 NormSaved RmsForwardDecomposed(Step& step, TensorId input, TensorId weight) {
@@ -40,7 +45,7 @@ NormSaved RmsForwardDecomposed(Step& step, TensorId input, TensorId weight) {
 // Computed in fp32 (the type of rstd), as the CUDA kernel does.
 TensorId RmsBackwardDecomposed(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight) {
   ProgramBuilder& b = step.b;
-  const TensorId w = step.gradients.Weight(weight);
+  const TensorId w = ScaleOf(step, saved, weight);
   const int64_t last = static_cast<int64_t>(b.shape(gradient).size()) - 1;
   const TensorId normalized = b.Mul(saved.wide.valid() ? saved.wide : saved.input, saved.rstd);
   TensorId product = b.Mul(gradient, normalized);
@@ -56,9 +61,16 @@ TensorId RmsBackwardDecomposed(Step& step, const NormSaved& saved, TensorId grad
   return b.ToType(result, step.workload.dtype);
 }
 
+NormSaved RmsForwardFused(Step& step, TensorId input, TensorId weight) {
+  ProgramBuilder& b = step.b;
+  const auto results = b.Compute("aten._fused_rms_norm", {input, b.shape(weight), weight, step.model.norm_epsilon},
+                                 {{{b.dtype(input), b.shape(input), {}}}, {{DataType::kFloat32, RowShape(b.shape(input)), {}}}});
+  return {input, results[0], {}, results[1], {}, {}, {}};
+}
+
 TensorId RmsBackwardFused(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight) {
   ProgramBuilder& b = step.b;
-  const TensorId w = step.gradients.Weight(weight);
+  const TensorId w = ScaleOf(step, saved, weight);
   const std::vector<TensorId> results =
       b.Compute("aten._fused_rms_norm_backward", {gradient, saved.input, b.shape(w), saved.rstd, w, std::vector<bool>{true, true}},
                 {{{b.dtype(gradient), b.shape(gradient), {}}}, {{b.dtype(w), b.shape(w), {}}}});
@@ -70,7 +82,7 @@ TensorId RmsBackwardFused(Step& step, const NormSaved& saved, TensorId gradient,
 
 TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
-  const TensorId w = saved.scale.valid() ? saved.scale : step.gradients.Weight(weight);
+  const TensorId w = ScaleOf(step, saved, weight);
   const ProgramBuilder::ResultSpec of_weight{b.dtype(w), b.shape(w), {}};
   const std::vector<TensorId> results = b.Compute(
       "aten.native_layer_norm_backward",
@@ -85,7 +97,7 @@ TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient
 
 NormSaved LayerNormForward(Step& step, TensorId input, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
-  const bool less_one = step.model.norm == Norm::kLayerNorm1p;
+  const bool less_one = IsLessOne(step.model.norm);
   const FusedKernel kernel(b, step.cuda && less_one);  // kernels for it add the one themselves (Apex, Transformer Engine)
   TensorId scale = step.gradients.Weight(weight);
   if (less_one) scale = b.AddScalar(scale, 1.0);
@@ -102,11 +114,13 @@ NormSaved LayerNormForward(Step& step, TensorId input, ParameterIndex weight, Pa
 NormSaved NormForward(Step& step, TensorId input, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
   if (bias >= 0) return LayerNormForward(step, input, weight, bias);
-  const TensorId w = step.gradients.Weight(weight);
-  if (!step.software.fused.norm) return RmsForwardDecomposed(step, input, w);
-  const auto results = b.Compute("aten._fused_rms_norm", {input, b.shape(w), w, step.model.norm_epsilon},
-                                 {{{b.dtype(input), b.shape(input), {}}}, {{DataType::kFloat32, RowShape(b.shape(input)), {}}}});
-  return {input, results[0], {}, results[1], {}, {}, {}};
+  const bool less_one = IsLessOne(step.model.norm);
+  const FusedKernel kernel(b, step.cuda && less_one && step.software.fused.norm);  // as above
+  TensorId w = step.gradients.Weight(weight);
+  if (less_one) w = b.AddScalar(w, 1.0);
+  NormSaved saved = step.software.fused.norm ? RmsForwardFused(step, input, w) : RmsForwardDecomposed(step, input, w);
+  if (less_one) saved.scale = w;
+  return saved;
 }
 
 TensorId NormBackward(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {

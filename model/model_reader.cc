@@ -63,9 +63,12 @@ void ReadKinds(MappingReader& reader, ModelSpec& model) {
                                                           {"swiglu", Activation::kSwiGlu},
                                                           {"squared_relu", Activation::kSquaredRelu}})
                          .value_or(model.activation);
-  model.norm =
-      reader.Enum<Norm>("norm", {{"layernorm", Norm::kLayerNorm}, {"layernorm1p", Norm::kLayerNorm1p}, {"rmsnorm", Norm::kRmsNorm}})
-          .value_or(model.norm);
+  model.norm = reader
+                   .Enum<Norm>("norm", {{"layernorm", Norm::kLayerNorm},
+                                        {"layernorm1p", Norm::kLayerNorm1p},
+                                        {"rmsnorm", Norm::kRmsNorm},
+                                        {"rmsnorm1p", Norm::kRmsNorm1p}})
+                   .value_or(model.norm);
   model.position =
       reader
           .Enum<Position>(
@@ -83,6 +86,7 @@ void ReadKinds(MappingReader& reader, ModelSpec& model) {
   reader.Read("attention_bias", model.attention_bias);
   reader.Read("qk_norm", model.qk_norm);
   reader.Read("tied_embeddings", model.tied_embeddings);
+  reader.Read("scaled_embeddings", model.scaled_embeddings);
 }
 
 void ReadExperts(MappingReader& model, MixtureOfExperts& moe) {
@@ -188,6 +192,7 @@ nlohmann::ordered_json ToJson(const ModelSpec& model) {
   document["qk_norm"] = model.qk_norm;
   document["sliding_window"] = model.sliding_window;
   document["tied_embeddings"] = model.tied_embeddings;
+  if (model.scaled_embeddings) document["scaled_embeddings"] = true;
   document["init_std"] = model.init_std;
   if (model.moe.experts > 0) document["moe"] = ToJson(model.moe);
   if (model.mla.kv_lora > 0) document["mla"] = ToJson(model.mla);

@@ -46,9 +46,14 @@ std::string_view Name(Norm norm) {
       return "layernorm1p";
     case Norm::kRmsNorm:
       return "rmsnorm";
+    case Norm::kRmsNorm1p:
+      return "rmsnorm1p";
   }
   HELM_CHECK(false, "a norm");
 }
+
+bool IsRmsNorm(Norm norm) { return norm == Norm::kRmsNorm || norm == Norm::kRmsNorm1p; }
+bool IsLessOne(Norm norm) { return norm == Norm::kLayerNorm1p || norm == Norm::kRmsNorm1p; }
 
 std::string_view Name(Position position) {
   switch (position) {
@@ -68,7 +73,7 @@ namespace {
 
 bool IsGatedActivation(const ModelSpec& model) { return model.activation == Activation::kSwiGlu || model.activation == Activation::kGeGlu; }
 
-int64_t NormParameters(const ModelSpec& model, int64_t width) { return model.norm == Norm::kRmsNorm ? width : 2 * width; }
+int64_t NormParameters(const ModelSpec& model, int64_t width) { return IsRmsNorm(model.norm) ? width : 2 * width; }
 
 // Elements of the attention's projections, without biases: query, key, value and output; latent attention compresses them
 // (DeepSeek-V2, arXiv 2405.04434, section 2.1).

@@ -17,7 +17,7 @@ namespace helm::model {
 
 enum class Family : uint8_t { kGpt, kLlama, kMoe };  // kMoe: a llama with experts
 enum class Activation : uint8_t { kGelu, kGeGlu, kSwiGlu, kSquaredRelu };
-enum class Norm : uint8_t { kLayerNorm, kLayerNorm1p, kRmsNorm };  // 1p: the weight is stored less one
+enum class Norm : uint8_t { kLayerNorm, kLayerNorm1p, kRmsNorm, kRmsNorm1p };  // 1p: the weight is stored less one
 enum class Position : uint8_t { kLearned, kRope, kAlibi, kNone };
 
 // Mixture of experts in place of the feed-forward layer. experts 0: none.
@@ -66,6 +66,7 @@ struct ModelSpec {
   bool attention_bias = false;  // query, key, value only (Qwen2)
   bool qk_norm = false;         // RMSNorm on each head's query and key (Qwen3)
   bool tied_embeddings = false;
+  bool scaled_embeddings = false;  // rows of the table times the root of hidden (Gemma)
   double init_std = 0.02;
   int64_t sliding_window = 0;  // 0: none
   MixtureOfExperts moe;
@@ -77,11 +78,16 @@ struct ModelSpec {
 
 std::string_view Name(Family family);          // "gpt", "llama", "moe"
 std::string_view Name(Activation activation);  // "gelu", "geglu", "swiglu", "squared_relu"; GELU is the tanh approximation
-std::string_view Name(Norm norm);              // "layernorm", "layernorm1p", "rmsnorm"
+std::string_view Name(Norm norm);              // "layernorm", "layernorm1p", "rmsnorm", "rmsnorm1p"
 std::string_view Name(Position position);      // "learned", "rope", "alibi", "none"
 
 // Every combination of fields that no model has, or that HELM cannot run, one line each ("error: ..."); ok when there is none.
 Status ValidateModel(const ModelSpec& model);
+
+// An RMSNorm, whose weight has no bias beside it.
+bool IsRmsNorm(Norm norm);
+// Whether the weight is stored less one.
+bool IsLessOne(Norm norm);
 
 // Whether the layer has experts. REQUIRES: 0 <= layer < model.layers.
 bool HasExperts(const ModelSpec& model, int64_t layer);

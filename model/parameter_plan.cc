@@ -363,9 +363,9 @@ class Planner {
 
   void AddNorm(const std::string& name, const std::string& file_name, int64_t elements, Norm norm, ParameterIndex& weight,
                ParameterIndex& bias) {
-    const bool less_one = norm == Norm::kLayerNorm1p;
+    const bool less_one = IsLessOne(norm);
     weight = Whole(name + ".weight", file_name + ".weight", elements, less_one ? Initialization::kZeros : Initialization::kOnes);
-    if (norm != Norm::kRmsNorm) bias = Whole(name + ".bias", file_name + ".bias", elements, Initialization::kZeros);
+    if (!IsRmsNorm(norm)) bias = Whole(name + ".bias", file_name + ".bias", elements, Initialization::kZeros);
   }
 
   void AddPositions() {

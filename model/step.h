@@ -120,7 +120,7 @@ void WeightGradient(Step& step, std::function<void()> write);
 struct NormSaved {
   ir::TensorId input, output, mean, rstd;  // mean: LayerNorm only
   ir::TensorId wide, normalized;           // RMSNorm written out: the input in fp32, the result before the weight
-  ir::TensorId scale;                      // layernorm1p: one more than the weight
+  ir::TensorId scale;                      // where the weight is stored less one: one more than it
 };
 NormSaved NormForward(Step& step, ir::TensorId input, ParameterIndex weight, ParameterIndex bias);
 // Writes the gradients of weight and bias; returns the gradient of the input.

@@ -175,7 +175,8 @@ TEST(HuggingFace, UnknownModelTypeNamesTheNearest) {
   const Outcome outcome = Read(R"({"model_type": "lama", "hidden_size": 24})");
   EXPECT_FALSE(outcome.model.has_value());
   EXPECT_TRUE(Contains(outcome.errors, "config.json:1:16: error: unsupported model_type 'lama'; did you mean 'llama'?")) << outcome.errors;
-  EXPECT_TRUE(Contains(outcome.errors, "supported: llama, mistral, qwen2, qwen3, gpt2, mixtral, qwen3_moe, deepseek_v2, deepseek_v3"))
+  EXPECT_TRUE(
+      Contains(outcome.errors, "supported: llama, mistral, qwen2, qwen3, gemma, gpt2, mixtral, qwen3_moe, deepseek_v2, deepseek_v3"))
       << outcome.errors;
 }
 
@@ -202,6 +203,29 @@ TEST(HuggingFace, ScaledRotaryPositions) {
   ASSERT_TRUE(yarn.model.has_value()) << yarn.errors;
   EXPECT_EQ(yarn.model->rope_scaling.type, RopeScaling::Type::kYarn);
   EXPECT_DOUBLE_EQ(yarn.model->rope_scaling.attention_factor, 0.1 * std::log(4.0) + 1);
+}
+
+// The published file of Gemma 2B, which says `gelu` and means its tanh approximation, is the preset; a later one names it.
+TEST(HuggingFace, GemmaEqualsThePreset) {
+  const auto gemma = [](const std::string& activation) {
+    return Read(
+        R"({"architectures": ["GemmaForCausalLM"], "attention_bias": false, "attention_dropout": 0.0, "bos_token_id": 2, "eos_token_id": 1,
+      "head_dim": 256, )" +
+        activation + R"(, "hidden_size": 2048, "initializer_range": 0.02, "intermediate_size": 16384,
+      "max_position_embeddings": 8192, "model_type": "gemma", "num_attention_heads": 8, "num_hidden_layers": 18, "num_key_value_heads": 1,
+      "pad_token_id": 0, "rms_norm_eps": 1e-06, "rope_scaling": null, "rope_theta": 10000.0, "torch_dtype": "bfloat16",
+      "transformers_version": "4.38.0.dev0", "use_cache": true, "vocab_size": 256000})");
+  };
+  Outcome preset = Read(R"("gemma-2b")");
+  ASSERT_TRUE(preset.model.has_value()) << preset.errors;
+  preset.model->name = "gemma";
+  EXPECT_TRUE(preset.model->notes.empty());
+  for (const char* activation : {R"("hidden_act": "gelu")", R"("hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh")"}) {
+    const Outcome outcome = gemma(activation);
+    ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+    EXPECT_EQ(*outcome.model, *preset.model);
+  }
+  EXPECT_TRUE(Contains(gemma(R"("hidden_activation": "gelu")").errors, "`hidden_activation: gelu` is not supported"));
 }
 
 // Each changes the computation, so none may be ignored.

@@ -426,7 +426,8 @@ rc::Gen<ModelSpec> AnyModel() {
     model.max_positions = 8;
     model.activation = *rc::gen::element(Activation::kGelu, Activation::kGeGlu, Activation::kSwiGlu, Activation::kSquaredRelu);
     model.position = *rc::gen::element(Position::kLearned, Position::kRope, Position::kAlibi, Position::kNone);
-    model.norm = *rc::gen::element(Norm::kLayerNorm, Norm::kLayerNorm1p, Norm::kRmsNorm);
+    model.norm = *rc::gen::element(Norm::kLayerNorm, Norm::kLayerNorm1p, Norm::kRmsNorm, Norm::kRmsNorm1p);
+    model.scaled_embeddings = *rc::gen::arbitrary<bool>();
     model.bias = *rc::gen::arbitrary<bool>();
     model.attention_bias = *rc::gen::arbitrary<bool>();
     model.tied_embeddings = *rc::gen::arbitrary<bool>();

@@ -31,6 +31,8 @@ MODELS = {
     "gpt2": dict(family="gpt", layers=2, hidden=24, heads=4, vocab=50, max_positions=16),
     "gpt-untied": dict(family="gpt", layers=1, hidden=24, ffn=60, heads=4, vocab=53, max_positions=12, tied_embeddings=False),
     "llama-geglu": dict(family="llama", layers=1, hidden=24, ffn=40, heads=2, kv_heads=2, vocab=50, activation="geglu"),
+    "gemma": dict(family="llama", layers=1, hidden=24, ffn=40, heads=4, kv_heads=2, head_dim=10, vocab=50, activation="geglu", norm="rmsnorm1p",
+                  scaled_embeddings=True, tied_embeddings=True),
     "gpt-relu2-rope": dict(family="gpt", layers=2, hidden=24, heads=4, kv_heads=2, vocab=50, activation="squared_relu", position="rope", norm="rmsnorm"),
     "llama-bias": dict(family="llama", layers=1, hidden=24, ffn=40, heads=4, kv_heads=4, vocab=50, bias=True, norm="layernorm"),
     # Wavelengths are 6, 29, 132, 612 positions: one of each kind between 40 / 4 and 40 / 1.

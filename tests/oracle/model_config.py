@@ -74,16 +74,18 @@ def read_document(path):
 
 
 def _from_hugging_face(c):
-    kind = c.get("model_type") or {"LlamaForCausalLM": "llama", "GPT2LMHeadModel": "gpt2"}[c["architectures"][0]]
+    kind = c.get("model_type") or {"LlamaForCausalLM": "llama", "GPT2LMHeadModel": "gpt2", "GemmaForCausalLM": "gemma"}[c["architectures"][0]]
     if kind == "gpt2":
         h = c["n_embd"]
         return dict(family="gpt", layers=c["n_layer"], hidden=h, ffn=c.get("n_inner") or 4 * h, heads=c["n_head"], vocab=c["vocab_size"],
                     max_positions=c.get("n_positions", 1024), norm_epsilon=c.get("layer_norm_epsilon", 1e-5),
                     tied_embeddings=c.get("tie_word_embeddings", True))
-    return dict(family="llama", layers=c["num_hidden_layers"], hidden=c["hidden_size"], ffn=c["intermediate_size"],
+    gemma = kind == "gemma"
+    more = dict(activation="geglu", norm="rmsnorm1p", scaled_embeddings=True) if gemma else {}
+    return dict(**more, family="llama", layers=c["num_hidden_layers"], hidden=c["hidden_size"], ffn=c["intermediate_size"],
                 heads=c["num_attention_heads"], kv_heads=c.get("num_key_value_heads"), head_dim=c.get("head_dim"), vocab=c["vocab_size"],
                 norm_epsilon=c.get("rms_norm_eps", 1e-6), rope_theta=c.get("rope_theta", 10000.0),
-                tied_embeddings=c.get("tie_word_embeddings", False), attention_bias=kind == "qwen2", qk_norm=kind == "qwen3")
+                tied_embeddings=c.get("tie_word_embeddings", gemma), attention_bias=kind == "qwen2", qk_norm=kind == "qwen3")
 
 
 def complete(document):

@@ -46,7 +46,8 @@ class Llama:
         if c["norm"] in ("layernorm", "layernorm1p"):
             scale = w[name + ".weight"] + (1 if c["norm"] == "layernorm1p" else 0)
             return F.layer_norm(x, x.shape[-1:], scale, w[name + ".bias"], c["norm_epsilon"])
-        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + c["norm_epsilon"]) * w[name + ".weight"]
+        scale = w[name + ".weight"] + (1 if c["norm"] == "rmsnorm1p" else 0)
+        return x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + c["norm_epsilon"]) * scale
 
     def rotary(self, positions, dtype, width=None):
         d = width or self.c["head_dim"]
@@ -195,6 +196,8 @@ class Llama:
         c, n = self.c, self.names
         self.balancing = 0.0
         x = F.embedding(tokens, w[n["embedding"]])
+        if c.get("scaled_embeddings"):
+            x = x * math.sqrt(c["hidden"])
         if c["position"] == "learned":
             x = x + w[n["position"]][: tokens.shape[1]]
         for layer in range(c["layers"]):
