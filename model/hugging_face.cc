@@ -15,14 +15,14 @@ namespace helm::model {
 
 namespace {
 
-enum class Kind { kLlama, kMistral, kQwen2, kQwen3, kGemma, kGpt2, kMixtral, kQwen3Moe, kDeepSeekV2, kDeepSeekV3 };
+enum class Kind { kLlama, kMistral, kQwen2, kQwen3, kGemma, kGpt2, kMixtral, kQwen3Moe, kDeepSeekV2, kDeepSeekV3, kGptOss };
 
 struct KindNames {
   Kind kind;
   const char* model_type;
   const char* architecture;
 };
-constexpr std::array<KindNames, 10> kKinds = {{{Kind::kLlama, "llama", "LlamaForCausalLM"},
+constexpr std::array<KindNames, 11> kKinds = {{{Kind::kLlama, "llama", "LlamaForCausalLM"},
                                                {Kind::kMistral, "mistral", "MistralForCausalLM"},
                                                {Kind::kQwen2, "qwen2", "Qwen2ForCausalLM"},
                                                {Kind::kQwen3, "qwen3", "Qwen3ForCausalLM"},
@@ -31,10 +31,11 @@ constexpr std::array<KindNames, 10> kKinds = {{{Kind::kLlama, "llama", "LlamaFor
                                                {Kind::kMixtral, "mixtral", "MixtralForCausalLM"},
                                                {Kind::kQwen3Moe, "qwen3_moe", "Qwen3MoeForCausalLM"},
                                                {Kind::kDeepSeekV2, "deepseek_v2", "DeepseekV2ForCausalLM"},
-                                               {Kind::kDeepSeekV3, "deepseek_v3", "DeepseekV3ForCausalLM"}}};
+                                               {Kind::kDeepSeekV3, "deepseek_v3", "DeepseekV3ForCausalLM"},
+                                               {Kind::kGptOss, "gpt_oss", "GptOssForCausalLM"}}};
 
 bool IsDeepSeek(Kind kind) { return kind == Kind::kDeepSeekV2 || kind == Kind::kDeepSeekV3; }
-bool HasExperts(Kind kind) { return kind == Kind::kMixtral || kind == Kind::kQwen3Moe || IsDeepSeek(kind); }
+bool HasExperts(Kind kind) { return kind == Kind::kMixtral || kind == Kind::kQwen3Moe || kind == Kind::kGptOss || IsDeepSeek(kind); }
 
 std::vector<std::string> ModelTypes() {
   std::vector<std::string> names;
@@ -49,8 +50,8 @@ const KindNames* FindKind(std::string_view name) {
   return nullptr;
 }
 
-// Keys of PretrainedConfig and of the ten classes that say nothing about how a training step computes: tokens with a meaning, generation,
-// output formats, files, caches, dtype (HELM's is the workload's).
+// Keys of PretrainedConfig and of the eleven classes that say nothing about how a training step computes: tokens with a meaning,
+// generation, output formats, files, caches, dtype (HELM's is the workload's).
 constexpr const char* kIrrelevantKeys[] = {"_name_or_path",
                                            "_attn_implementation_autoset",
                                            "_commit_hash",
@@ -196,9 +197,9 @@ class HuggingFaceReader {
     reader_.Error(refused.key, fmt::format("`{}{}` ({}) is not supported by this version", refused.key, found, refused.why));
   }
 
-  // DeepSeek-V3 is published in fp8; whoever trains it gives the type of the computation (`workload.dtype`).
+  // DeepSeek-V3 is published in fp8, gpt-oss in mxfp4; whoever trains them gives the type of the computation (`workload.dtype`).
   void ReadQuantization() {
-    if (!IsDeepSeek(kind_)) return Refuse({"quantization_config", "", "quantized weights"});
+    if (!IsDeepSeek(kind_) && kind_ != Kind::kGptOss) return Refuse({"quantization_config", "", "quantized weights"});
     if (reader_.Given("quantization_config")) model_.notes.emplace_back("quantization_config: HELM trains in the workload's dtype");
   }
 
@@ -206,6 +207,7 @@ class HuggingFaceReader {
     if (kind_ == Kind::kMixtral) ReadMixtralExperts(reader_, model_);
     if (kind_ == Kind::kQwen3Moe) ReadQwen3Experts(reader_, model_);
     if (IsDeepSeek(kind_)) ReadDeepSeek(reader_, model_);
+    if (kind_ == Kind::kGptOss) ReadGptOssExperts(reader_, model_);
   }
 
   // transformers' default where `head_dim` is absent: hidden / heads if nothing else.
@@ -297,6 +299,7 @@ class HuggingFaceReader {
 
   // `attention_bias` of transformers' Llama and Qwen3 puts a bias on the output projection too; Qwen2 has one on query, key, value, always.
   void ReadBiases() {
+    if (kind_ == Kind::kGptOss) return;  // with its experts
     const bool attention = reader_.Bool("attention_bias").value_or(false);
     const bool mlp = reader_.Bool("mlp_bias").value_or(false);
     if (kind_ == Kind::kQwen2) model_.attention_bias = true;
@@ -331,6 +334,7 @@ class HuggingFaceReader {
   // A window takes effect in Mistral and Mixtral whenever it is given (Mistral: 4096 when the key is absent), in Qwen only with
   // use_sliding_window.
   void ReadWindow() {
+    if (kind_ == Kind::kGptOss) return;  // with its experts
     const std::optional<int64_t> window = reader_.Int64("sliding_window", kPositive);
     const bool used = reader_.Bool("use_sliding_window").value_or(kind_ == Kind::kMistral || kind_ == Kind::kMixtral);
     if (used) {

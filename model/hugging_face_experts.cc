@@ -1,5 +1,7 @@
 #include "model/hugging_face_experts.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "core/text.h"
@@ -69,6 +71,26 @@ void ReadQwen3Experts(MappingReader& reader, ModelSpec& model) {
   const auto dense = reader.Int64List("mlp_only_layers", kNotNegative);
   if (dense && !dense->empty()) {
     reader.Error("mlp_only_layers", "`mlp_only_layers` (some layers without experts) is not supported by this version", {"allowed: []"});
+  }
+}
+
+// transformers, modeling_gpt_oss.py. Its softmax over the chosen experts is HELM's over all, divided by the sum of the chosen ones.
+void ReadGptOssExperts(MappingReader& reader, ModelSpec& model) {
+  model.family = Family::kMoe;
+  model.moe.experts = reader.Int64("num_local_experts", kPositive).value_or(128);
+  ReadTopK(reader, model.moe);
+  model.moe.ffn = model.ffn;
+  model.attention_bias = reader.Bool("attention_bias").value_or(true);
+  ReadBalancingLoss(reader, model.moe);
+  for (const char* key : {"experts_per_token", "initial_context_length"}) reader.Ignore(key);  // said by other keys too
+  const auto limit = reader.Double("swiglu_limit", kPositiveNumber).value_or(7.0);
+  model.notes.push_back(fmt::format("swiglu_limit {}: HELM's SwiGLU has no limit, and adds no one to the gate", FormatDouble(limit)));
+  model.notes.emplace_back("gpt_oss: HELM has no attention sinks, and no biases of output projection, router and experts");
+  const auto window = reader.Int64("sliding_window", kPositive).value_or(128);
+  const auto types = reader.StringList("layer_types");
+  const bool windows = !types || std::ranges::find(*types, "sliding_attention") != types->end();
+  if (windows) {
+    model.notes.push_back(fmt::format("sliding_window {} in every other layer: HELM attends to all positions, which takes longer", window));
   }
 }
 

@@ -146,6 +146,29 @@ TEST(HuggingFace, DeepSeekV3SaysWhereItDiffers) {
   EXPECT_EQ(ParameterCount(*outcome.model), 671026404352);
 }
 
+// The published file of openai/gpt-oss-20b. It counts 20,914,757,184 parameters; HELM leaves out of each of 24 layers 2880 biases of the
+// output projection, 64 sinks, 32 biases of the router and 32 x (5760 + 2880) of the experts: 279,456.
+TEST(HuggingFace, GptOssSaysWhereItDiffers) {
+  const Outcome outcome = Read(R"({"architectures": ["GptOssForCausalLM"], "attention_bias": true, "attention_dropout": 0.0,
+    "eos_token_id": 200002, "experts_per_token": 4, "head_dim": 64, "hidden_act": "silu", "hidden_size": 2880, "initial_context_length": 4096,
+    "initializer_range": 0.02, "intermediate_size": 2880, "layer_types": ["sliding_attention", "full_attention"],
+    "max_position_embeddings": 131072, "model_type": "gpt_oss", "num_attention_heads": 64, "num_experts_per_tok": 4,
+    "num_hidden_layers": 24, "num_key_value_heads": 8, "num_local_experts": 32, "output_router_logits": false, "pad_token_id": 199999,
+    "quantization_config": {"modules_to_not_convert": ["lm_head"], "quant_method": "mxfp4"}, "rms_norm_eps": 1e-05,
+    "rope_scaling": {"beta_fast": 32.0, "beta_slow": 1.0, "factor": 32.0, "original_max_position_embeddings": 4096, "rope_type": "yarn",
+                     "truncate": false},
+    "rope_theta": 150000, "router_aux_loss_coef": 0.9, "sliding_window": 128, "swiglu_limit": 7.0, "tie_word_embeddings": false,
+    "transformers_version": "4.55.0.dev0", "use_cache": true, "vocab_size": 201088})");
+  ASSERT_TRUE(outcome.model.has_value()) << outcome.errors;
+  EXPECT_EQ(ParameterCount(*outcome.model), 20914757184 - 24 * 279456);
+  EXPECT_EQ(outcome.model->notes.size(), 4U);
+  Outcome preset = Read(R"("gpt-oss-20b")");
+  ASSERT_TRUE(preset.model.has_value()) << preset.errors;
+  preset.model->name = outcome.model->name;
+  preset.model->notes = outcome.model->notes;
+  EXPECT_EQ(*outcome.model, *preset.model);
+}
+
 TEST(HuggingFace, MistralsWindow) {
   const std::string base = R"({"model_type": "mistral", "hidden_size": 4096, "intermediate_size": 14336, "num_attention_heads": 32,
     "num_hidden_layers": 32, "num_key_value_heads": 8, "vocab_size": 32000, "max_position_embeddings": 32768)";
@@ -175,8 +198,8 @@ TEST(HuggingFace, UnknownModelTypeNamesTheNearest) {
   const Outcome outcome = Read(R"({"model_type": "lama", "hidden_size": 24})");
   EXPECT_FALSE(outcome.model.has_value());
   EXPECT_TRUE(Contains(outcome.errors, "config.json:1:16: error: unsupported model_type 'lama'; did you mean 'llama'?")) << outcome.errors;
-  EXPECT_TRUE(
-      Contains(outcome.errors, "supported: llama, mistral, qwen2, qwen3, gemma, gpt2, mixtral, qwen3_moe, deepseek_v2, deepseek_v3"))
+  EXPECT_TRUE(Contains(outcome.errors,
+                       "supported: llama, mistral, qwen2, qwen3, gemma, gpt2, mixtral, qwen3_moe, deepseek_v2, deepseek_v3, gpt_oss"))
       << outcome.errors;
 }
 

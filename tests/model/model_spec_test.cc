@@ -35,7 +35,8 @@ TEST(ParameterCount, PublishedModels) {
 
 // Totals as the models' pages give them; DeepSeek-V3's is that of its safetensors less the layer for multi-token prediction and the 58 x
 // 256 correction terms of its router (arXiv 2412.19437, section 4.2: 671 B, 37 B active). Active as published: Mixtral 12.9 B (arXiv
-// 2401.04088), Qwen3-30B-A3B 3.3 B (arXiv 2505.09388).
+// 2401.04088), Qwen3-30B-A3B 3.3 B (arXiv 2505.09388), gpt-oss 3.61 B and 5.13 B without the embedding's 0.58 B (arXiv 2508.10925, table
+// 1), less the biases and sinks that HELM does not have.
 TEST(ParameterCount, ExpertsAndLatentAttention) {
   struct Published {
     const char* name;
@@ -46,7 +47,8 @@ TEST(ParameterCount, ExpertsAndLatentAttention) {
        {Published{"mixtral-8x7b", 46702792704, 12.9}, Published{"qwen3-30b-a3b", 30532122624, 3.3},
         Published{"deepseek-v3", 671026404352, 37.5}, Published{"mixtral-8x22b", 140620634112, 39.1},
         Published{"qwen3-235b-a22b", 235093634560, 22.2}, Published{"deepseek-v2", 235741434880, 21.4},
-        Published{"deepseek-v2-lite", 15706484224, 2.7}}) {
+        Published{"deepseek-v2-lite", 15706484224, 2.7}, Published{"gpt-oss-20b", 20914757184 - 24 * 279456, 4.19},
+        Published{"gpt-oss-120b", 116829156672 - 36 * 1108992, 5.71}}) {
     EXPECT_EQ(ParameterCount(Preset(name)), parameters) << name;
     EXPECT_NEAR(static_cast<double>(ActiveParameterCount(Preset(name))) * 1e-9, active, 0.06) << name;
   }
