@@ -15,6 +15,7 @@ constexpr int kSchemaVersion = 1;
 constexpr size_t kRunnersUpShown = 3;
 constexpr size_t kParetoShown = 4;
 constexpr size_t kNotModelledShown = 2;
+constexpr size_t kNotesShown = 2;
 
 std::string Row(const Candidate& candidate) {
   return fmt::format("{:<46} {:>10}  {:>10}", ir::Describe(candidate.strategy), FormatDuration(candidate.prediction.step_time),
@@ -75,6 +76,15 @@ std::string NotModelled(const std::vector<std::string>& switches) {
   return text;
 }
 
+// Where the model as HELM runs it differs from the published one.
+std::string ModelDiffers(const std::vector<std::string>& notes, bool briefly) {
+  std::string text;
+  const size_t shown = briefly && notes.size() > kNotesShown + 1 ? kNotesShown : notes.size();
+  for (size_t i = 0; i < shown; ++i) text += fmt::format("model differs  {}\n", notes[i]);
+  if (shown < notes.size()) text += fmt::format("model differs  in {} ways more: --explain names them\n", notes.size() - shown);
+  return text;
+}
+
 // The same in a search's report, which has to fit a screen.
 std::string NotModelledBriefly(const std::vector<std::string>& switches, const RenderOptions& options) {
   if (options.explain || switches.size() <= kNotModelledShown + 1) return NotModelled(switches);
@@ -110,6 +120,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   text += fmt::format("model          {}, {} layers, {:.1f} M parameters; {} sequences of {} tokens a step, {}\n", config.model.name,
                       config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
                       config.workload.sequence_length, ir::Name(config.workload.dtype));
+  text += ModelDiffers(config.model.notes, !options.explain);
   text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
   text +=
       NotModelledBriefly(model::UnmodelledSwitches(config.model, config.workload, config.software, result.best.plan.strategy), options) +
@@ -151,6 +162,7 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
                         {"bounded", result.bounded.size()},
                         {"simulated", simulated},
                         {"written_out", WrittenOut(result)}};
+  if (const auto notes = result.best.plan.model.find("notes"); notes != result.best.plan.model.end()) json["model_differs"] = *notes;
   if (!result.best_not_written_out_because.empty()) json["not_written_out_because"] = result.best_not_written_out_because;
   json["search_time_s"] = result.search_time_s;
   json["complete"] = result.complete;
@@ -158,13 +170,16 @@ nlohmann::ordered_json RenderJson(const SearchResult& result) {
 }
 
 std::string RenderText(const Evaluation& evaluation) {
+  const std::vector<std::string> notes = evaluation.plan.model.value("notes", std::vector<std::string>());
   return fmt::format("strategy       {}\nsoftware       {}\n", ir::Describe(evaluation.plan.strategy), evaluation.plan.software.framework) +
-         NotModelled(evaluation.not_modelled) + Form(evaluation.not_written_out_because) + ToText(evaluation.prediction);
+         ModelDiffers(notes, /*briefly=*/false) + NotModelled(evaluation.not_modelled) + Form(evaluation.not_written_out_because) +
+         ToText(evaluation.prediction);
 }
 
 nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {
   nlohmann::ordered_json json = {
       {"schema_version", kSchemaVersion}, {"strategy", ToJson(evaluation.plan.strategy)}, {"prediction", ToJson(evaluation.prediction)}};
+  if (const auto notes = evaluation.plan.model.find("notes"); notes != evaluation.plan.model.end()) json["model_differs"] = *notes;
   if (!evaluation.not_written_out_because.empty()) json["not_written_out_because"] = evaluation.not_written_out_because;
   return json;
 }
