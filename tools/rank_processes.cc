@@ -64,7 +64,7 @@ std::optional<RankRole> RoleFromEnvironment() {
   const std::vector<std::string> fields = Split(setting, ',');
   HELM_CHECK(fields.size() == 5 || fields.size() == 7, "HELM_PROFILE_RANK is set by helm-profile only");
   prctl(PR_SET_PDEATHSIG, SIGKILL);
-  signal(SIGINT, SIG_IGN);  // rank 0 tells the others when to stop
+  for (const int told : {SIGINT, SIGTERM}) signal(told, SIG_IGN);  // rank 0 tells the others when to stop
   RankRole role;
   role.rank = ParseInt64(fields[0]).value_or(-1);
   role.ranks = ParseInt64(fields[1]).value_or(-1);
