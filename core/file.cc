@@ -10,47 +10,13 @@
 
 #include <fmt/format.h>
 
+#include "core/atomic_file.h"
+#include "core/file_descriptor.h"
+
 namespace helm {
 namespace {
 
 std::string Reason() { return std::strerror(errno); }
-
-// Closes the descriptor when it goes out of scope.
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  Descriptor(const Descriptor&) = delete;
-  Descriptor& operator=(const Descriptor&) = delete;
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
-
-Status WriteAll(int fd, std::string_view content, const std::string& path) {
-  while (!content.empty()) {
-    const ssize_t written = ::write(fd, content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return InvalidError(fmt::format("{}: error: cannot write: {}", path, Reason()));
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  return OkStatus();
-}
-
-Status Synchronise(int fd, const std::string& path) {
-  if (::fsync(fd) != 0) return InvalidError(fmt::format("{}: error: cannot flush to disk: {}", path, Reason()));
-  return OkStatus();
-}
-
-// mkstemp gives the file to its owner alone; a result gets what the umask allows, as any other new file.
-void SetOrdinaryMode(int fd) {
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
-  ::fchmod(fd, 0666 & ~mask);
-}
 
 // A device, pipe or socket: not something that a new file may take the place of.
 bool IsSpecial(const std::string& path) {
@@ -59,9 +25,15 @@ bool IsSpecial(const std::string& path) {
 }
 
 Status WriteSpecial(const std::string& path, std::string_view content) {
-  const Descriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open for writing: {}", path, Reason()));
-  return WriteAll(file.get(), content, path);
+  while (!content.empty()) {
+    const ssize_t written = ::write(file.get(), content.data(), content.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return InvalidError(fmt::format("{}: error: cannot write: {}", path, Reason()));
+    content.remove_prefix(static_cast<size_t>(written));
+  }
+  return OkStatus();
 }
 
 // The file that a link stands for, so that the link stays one; `path` itself where it is none, or leads nowhere.
@@ -72,25 +44,10 @@ std::string BehindLinks(const std::string& path) {
   return error ? path : target.string();
 }
 
-Status WriteTemporary(std::string& temporary, std::string_view content, const std::string& path) {
-  const Descriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
-  if (file.get() < 0) {
-    return InvalidError(fmt::format("{}: error: cannot create a file in {}: {}", path, FolderOf(path), Reason()));
-  }
-  SetOrdinaryMode(file.get());
-  Status status = WriteAll(file.get(), content, path);
-  if (status.ok()) status = Synchronise(file.get(), path);
-  if (status.ok() && ::rename(temporary.c_str(), path.c_str()) != 0) {
-    status = InvalidError(fmt::format("{}: error: cannot put the new file in place: {}", path, Reason()));
-  }
-  if (!status.ok()) ::unlink(temporary.c_str());
-  return status;
-}
-
 }  // namespace
 
 Result<std::string> ReadFile(const std::string& path) {
-  const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open: {}", path, Reason()));
   struct stat info{};
   if (::fstat(file.get(), &info) != 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, Reason()));
@@ -109,13 +66,9 @@ Result<std::string> ReadFile(const std::string& path) {
 
 Status WriteFileAtomically(const std::string& path, std::string_view content) {
   if (IsSpecial(path)) return WriteSpecial(path, content);
-  const std::string target = BehindLinks(path);
-  std::string temporary = fmt::format("{}.XXXXXX", target);
-  HELM_RETURN_IF_ERROR(WriteTemporary(temporary, content, target));
-  const std::string folder = FolderOf(target);
-  const Descriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (handle.get() < 0) return InvalidError(fmt::format("{}: error: cannot open the folder: {}", folder, Reason()));
-  return Synchronise(handle.get(), folder);
+  HELM_ASSIGN_OR_RETURN(const auto file, AtomicFile::Create(BehindLinks(path)));
+  HELM_RETURN_IF_ERROR(file->Append(content));
+  return file->Commit();
 }
 
 bool FileExists(const std::string& path) {

@@ -20,7 +20,6 @@ using Json = nlohmann::ordered_json;
 
 static_assert(std::endian::native == std::endian::little, "tensor data is copied as it lies in memory");
 
-constexpr size_t kLengthBytes = 8;
 constexpr size_t kAlignment = 8;                  // of the data, reached by spaces after the header, as Hugging Face's writer does
 constexpr size_t kHeaderBytesMost = 100'000'000;  // the limit of Hugging Face's reader (safetensors, tensor.rs, MAX_HEADER_SIZE)
 constexpr std::string_view kMetadata = "__metadata__";
@@ -51,13 +50,6 @@ std::string AllowedDtypes() {
   return text;
 }
 
-// The tensor of one header entry, its place in the data, and what is wrong with it.
-struct Entry {
-  NamedTensor tensor;
-  size_t begin = 0;
-  size_t end = 0;
-};
-
 bool IsNaturalArray(const Json& value) {
   return value.is_array() && std::all_of(value.begin(), value.end(), [](const Json& item) { return item.is_number_unsigned(); });
 }
@@ -73,7 +65,7 @@ std::optional<size_t> CountElements(const ir::Shape& shape, size_t limit) {
   return count;
 }
 
-Result<Entry> ReadEntry(const std::string& name, const Json& value, size_t data_bytes, const std::string& path) {
+Result<TensorPlace> ReadPlace(const std::string& name, const Json& value, size_t data_bytes, const std::string& path) {
   const auto error = [&](std::string_view what) { return InvalidError(fmt::format("{}: error: tensor '{}': {}", path, name, what)); };
   if (!value.is_object()) return error("its header entry is not a mapping");
   for (const auto& [key, ignored] : value.items()) {
@@ -88,20 +80,20 @@ Result<Entry> ReadEntry(const std::string& name, const Json& value, size_t data_
   const std::optional<ir::DataType> dtype = DtypeFromName(dtype_name);
   if (!dtype) return error(fmt::format("dtype '{}' is not read; allowed: {}", dtype_name, AllowedDtypes()));
 
-  Entry entry{.tensor = {.name = name, .dtype = *dtype, .shape = value["shape"].get<ir::Shape>(), .data = {}},
-              .begin = value["data_offsets"][0].get<size_t>(),
-              .end = value["data_offsets"][1].get<size_t>()};
-  if (entry.begin > entry.end || entry.end > data_bytes) {
+  TensorPlace place{.spec = {.name = name, .dtype = *dtype, .shape = value["shape"].get<ir::Shape>()},
+                    .begin = value["data_offsets"][0].get<size_t>(),
+                    .end = value["data_offsets"][1].get<size_t>()};
+  if (place.begin > place.end || place.end > data_bytes) {
     return error(
-        fmt::format("its bytes {}..{} are not inside the {} bytes of data: is the file cut off?", entry.begin, entry.end, data_bytes));
+        fmt::format("its bytes {}..{} are not inside the {} bytes of data: is the file cut off?", place.begin, place.end, data_bytes));
   }
-  const std::optional<size_t> count = CountElements(entry.tensor.shape, data_bytes);
+  const std::optional<size_t> count = CountElements(place.spec.shape, data_bytes);
   const size_t element_bytes = static_cast<size_t>(ir::ElementBytes(*dtype));
-  if (!count || *count * element_bytes != entry.end - entry.begin) {
+  if (!count || *count * element_bytes != place.end - place.begin) {
     return error(
-        fmt::format("shape [{}] of {} does not take {} bytes", fmt::join(entry.tensor.shape, ", "), dtype_name, entry.end - entry.begin));
+        fmt::format("shape [{}] of {} does not take {} bytes", fmt::join(place.spec.shape, ", "), dtype_name, place.end - place.begin));
   }
-  return entry;
+  return place;
 }
 
 Result<Json> ParseHeader(std::string_view text, const std::string& path) {
@@ -121,14 +113,14 @@ Result<std::map<std::string, std::string>> ReadMetadata(const Json& value, const
 }
 
 // Sorted by place; every byte of the data belongs to exactly one tensor.
-Status CheckNoHoles(const std::vector<Entry>& entries, size_t data_bytes, const std::string& path) {
+Status CheckNoHoles(const std::vector<TensorPlace>& places, size_t data_bytes, const std::string& path) {
   size_t end = 0;
-  for (const Entry& entry : entries) {
-    if (entry.begin != end) {
+  for (const TensorPlace& place : places) {
+    if (place.begin != end) {
       return InvalidError(fmt::format("{}: error: tensor '{}' begins at byte {} of the data, expected {}: tensors overlap or leave a hole",
-                                      path, entry.tensor.name, entry.begin, end));
+                                      path, place.spec.name, place.begin, end));
     }
-    end = entry.end;
+    end = place.end;
   }
   if (end == data_bytes) return OkStatus();
   return InvalidError(fmt::format("{}: error: {} bytes of data after the last tensor", path, data_bytes - end));
@@ -155,58 +147,76 @@ std::vector<float> FloatValues(const NamedTensor& tensor) {
   return values;
 }
 
-std::string SerializeSafetensors(const TensorFile& file) {
+size_t DataBytes(const TensorSpec& tensor) { return static_cast<size_t>(ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype)); }
+
+std::string SafetensorsBeginning(const std::vector<TensorSpec>& tensors, const std::map<std::string, std::string>& metadata) {
   Json header = Json::object();
-  if (!file.metadata.empty()) header[std::string(kMetadata)] = file.metadata;
+  if (!metadata.empty()) header[std::string(kMetadata)] = metadata;
   size_t end = 0;
-  for (const NamedTensor& tensor : file.tensors) {
+  for (const TensorSpec& tensor : tensors) {
     HELM_CHECK(!header.contains(tensor.name), "tensor names are unique");
-    HELM_CHECK(static_cast<int64_t>(tensor.data.size()) == ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype),
-               "data of a tensor has the size that shape and dtype say");
-    header[tensor.name] = {{"dtype", DtypeName(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {end, end + tensor.data.size()}}};
-    end += tensor.data.size();
+    const size_t begin = std::exchange(end, end + DataBytes(tensor));
+    header[tensor.name] = {{"dtype", DtypeName(tensor.dtype)}, {"shape", tensor.shape}, {"data_offsets", {begin, end}}};
   }
   std::string text = header.dump();
   text.append((kAlignment - text.size() % kAlignment) % kAlignment, ' ');
-
-  std::string bytes(kLengthBytes, '\0');
+  std::string bytes(kSafetensorsLengthBytes, '\0');
   const uint64_t length = text.size();
-  std::memcpy(bytes.data(), &length, kLengthBytes);
-  bytes.reserve(kLengthBytes + text.size() + end);
-  bytes += text;
+  std::memcpy(bytes.data(), &length, kSafetensorsLengthBytes);
+  return bytes + text;
+}
+
+std::string SerializeSafetensors(const TensorFile& file) {
+  std::vector<TensorSpec> specs;
+  for (const NamedTensor& tensor : file.tensors) {
+    specs.push_back({tensor.name, tensor.dtype, tensor.shape});
+    HELM_CHECK(tensor.data.size() == DataBytes(specs.back()), "data of a tensor has the size that shape and dtype say");
+  }
+  std::string bytes = SafetensorsBeginning(specs, file.metadata);
+  size_t end = bytes.size();
+  for (const NamedTensor& tensor : file.tensors) end += tensor.data.size();
+  bytes.reserve(end);
   for (const NamedTensor& tensor : file.tensors) bytes.append(reinterpret_cast<const char*>(tensor.data.data()), tensor.data.size());
   return bytes;
 }
 
-Result<TensorFile> ParseSafetensors(std::string_view bytes, const std::string& path) {
-  if (bytes.size() < kLengthBytes) return InvalidError(fmt::format("{}: error: not a safetensors file: only {} bytes", path, bytes.size()));
-  uint64_t length = 0;
-  std::memcpy(&length, bytes.data(), kLengthBytes);
-  if (length > kHeaderBytesMost || length > bytes.size() - kLengthBytes) {
-    return InvalidError(
-        fmt::format("{}: error: a header of {} bytes in a file of {}: not a safetensors file, or cut off", path, length, bytes.size()));
+Result<size_t> SafetensorsHeaderBytes(std::string_view beginning, size_t file_bytes, const std::string& path) {
+  if (file_bytes < kSafetensorsLengthBytes) {
+    return InvalidError(fmt::format("{}: error: not a safetensors file: only {} bytes", path, file_bytes));
   }
-  HELM_ASSIGN_OR_RETURN(const Json header, ParseHeader(bytes.substr(kLengthBytes, length), path));
-  const std::string_view data = bytes.substr(kLengthBytes + length);
+  uint64_t length = 0;
+  std::memcpy(&length, beginning.data(), kSafetensorsLengthBytes);
+  if (length <= kHeaderBytesMost && length <= file_bytes - kSafetensorsLengthBytes) return static_cast<size_t>(length);
+  return InvalidError(
+      fmt::format("{}: error: a header of {} bytes in a file of {}: not a safetensors file, or cut off", path, length, file_bytes));
+}
 
-  TensorFile file;
-  std::vector<Entry> entries;
+Result<TensorTable> ParseSafetensorsHeader(std::string_view text, size_t file_bytes, const std::string& path) {
+  HELM_ASSIGN_OR_RETURN(const Json header, ParseHeader(text, path));
+  TensorTable table{.data_begin = kSafetensorsLengthBytes + text.size()};
+  const size_t data_bytes = file_bytes - table.data_begin;
   for (const auto& [name, value] : header.items()) {
     if (name == kMetadata) {
-      HELM_ASSIGN_OR_RETURN(file.metadata, ReadMetadata(value, path));
+      HELM_ASSIGN_OR_RETURN(table.metadata, ReadMetadata(value, path));
       continue;
     }
-    HELM_ASSIGN_OR_RETURN(Entry entry, ReadEntry(name, value, data.size(), path));
-    entries.push_back(std::move(entry));
+    HELM_ASSIGN_OR_RETURN(table.tensors.emplace_back(), ReadPlace(name, value, data_bytes, path));
   }
   // Empty tensors may share their place with the next one: the shorter first.
-  std::stable_sort(entries.begin(), entries.end(),
-                   [](const Entry& a, const Entry& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
-  HELM_RETURN_IF_ERROR(CheckNoHoles(entries, data.size(), path));
-  for (Entry& entry : entries) {
-    const auto* begin = reinterpret_cast<const std::byte*>(data.data());
-    entry.tensor.data.assign(begin + entry.begin, begin + entry.end);
-    file.tensors.push_back(std::move(entry.tensor));
+  std::stable_sort(table.tensors.begin(), table.tensors.end(),
+                   [](const TensorPlace& a, const TensorPlace& b) { return std::pair(a.begin, a.end) < std::pair(b.begin, b.end); });
+  HELM_RETURN_IF_ERROR(CheckNoHoles(table.tensors, data_bytes, path));
+  return table;
+}
+
+Result<TensorFile> ParseSafetensors(std::string_view bytes, const std::string& path) {
+  HELM_ASSIGN_OR_RETURN(const size_t header_bytes, SafetensorsHeaderBytes(bytes, bytes.size(), path));
+  const std::string_view header = bytes.substr(kSafetensorsLengthBytes, header_bytes);
+  HELM_ASSIGN_OR_RETURN(const TensorTable table, ParseSafetensorsHeader(header, bytes.size(), path));
+  TensorFile file{.tensors = {}, .metadata = table.metadata};
+  const auto* data = reinterpret_cast<const std::byte*>(bytes.data()) + table.data_begin;
+  for (const auto& [spec, begin, end] : table.tensors) {
+    file.tensors.push_back({spec.name, spec.dtype, spec.shape, {data + begin, data + end}});
   }
   return file;
 }
