@@ -102,7 +102,8 @@ void Comparison::Add(VerifyKind kind, const std::string& tensor, int64_t rank, d
 void Comparison::AddLosses(std::span<const double> losses, std::span<const double> reference) {
   HELM_CHECK(losses.size() == reference.size(), "both runs made the same steps");
   for (size_t step = 0; step < losses.size(); ++step) {
-    Add(VerifyKind::kLoss, "step " + std::to_string(step), 0, Ratio(std::abs(losses[step] - reference[step]), std::abs(reference[step])));
+    Add(VerifyKind::kLoss, "step " + std::to_string(first_step_ + static_cast<int64_t>(step)), 0,
+        Ratio(std::abs(losses[step] - reference[step]), std::abs(reference[step])));
   }
 }
 

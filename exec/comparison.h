@@ -17,7 +17,8 @@ namespace helm::exec {
 
 class Comparison {
  public:
-  Comparison(const VerifyBounds& bounds, int64_t steps) : bounds_(bounds), steps_(steps) {}
+  // `first_step`: the number of the first one that was run.
+  Comparison(const VerifyBounds& bounds, int64_t steps, int64_t first_step = 0) : bounds_(bounds), steps_(steps), first_step_(first_step) {}
 
   void AddLosses(std::span<const double> losses, std::span<const double> reference);
   // One rank's share of the gradients or parameters. REQUIRES: `reference` holds every parameter of the program.
@@ -32,6 +33,7 @@ class Comparison {
 
   VerifyBounds bounds_;
   int64_t steps_;
+  int64_t first_step_;
   std::map<std::pair<VerifyKind, std::string>, VerifyError> worst_of_;  // by tensor
 };
 

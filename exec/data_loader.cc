@@ -1,11 +1,13 @@
 #include "exec/data_loader.h"
 
 #include <algorithm>
+#include <span>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "core/hash.h"
 #include "core/random.h"
 #include "formats/token_shard.h"
 
@@ -59,6 +61,14 @@ Batch DataLoader::Load(int64_t step) const {
   Batch batch;
   for (int64_t i = 0; i < workload_.global_batch; ++i) LoadSequence(step * workload_.global_batch + i, &batch);
   return batch;
+}
+
+formats::DataOrder DataLoader::Order() const {
+  const auto bytes = std::as_bytes(std::span(corpus_));
+  const std::string tokens = corpus_.empty()
+                                 ? Hex16(Hash64(fmt::format("random tokens: seed {}, vocabulary {}", workload_.seed, vocabulary_)))
+                                 : formats::BytesHash(bytes);
+  return {description_, tokens, workload_.global_batch, workload_.sequence_length};
 }
 
 void DataLoader::LoadSequence(int64_t number, Batch* batch) const {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "core/status.h"
+#include "formats/checkpoint_index.h"
 #include "ir/strategy.h"
 
 namespace helm::exec {
@@ -29,6 +30,9 @@ class DataLoader {
   const std::string& description() const { return description_; }  // "token shards of DIR", "shipped text", "random tokens"
 
   Batch Load(int64_t step) const;  // the global batch
+
+  // What the steps are made from: two loaders of one order give the same batch for every step. Reads all tokens.
+  formats::DataOrder Order() const;
 
  private:
   DataLoader(std::string description, const ir::Workload& workload) : description_(std::move(description)), workload_(workload) {}

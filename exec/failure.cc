@@ -52,6 +52,7 @@ class RunningRanks {
 std::string Where(const ir::Program& program, const RankObservation& rank) {
   std::string text = fmt::format("while {}", Name(rank.stage));
   if (rank.stage == RankStage::kTraining) text += fmt::format(", in step {}", rank.step);
+  if (rank.stage == RankStage::kCheckpointing) text += fmt::format(" after step {}", rank.step);
   const bool runs_ops = rank.stage == RankStage::kTraining || rank.stage == RankStage::kGradients;
   if (runs_ops && rank.op >= 0 && rank.op < static_cast<int64_t>(program.ops.size())) text += ", at " + DescribeOp(program, rank.op);
   return text;

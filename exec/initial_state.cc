@@ -69,17 +69,6 @@ ir::DataType TypeOf(const ir::Program& program, ir::StorageId storage) {
   return ir::DataType::kFloat32;  // nothing reads it
 }
 
-// In parts, so that rounding on the way to a GPU takes little memory. A storage may be longer than its segment (alignment).
-Status WriteInParts(const ir::Program& program, ir::StorageId storage, std::span<const float> values, runtime::Interpreter& interpreter) {
-  constexpr size_t kPartElements = size_t{1} << 24;
-  const ir::DataType type = TypeOf(program, storage);
-  for (size_t done = 0; done < values.size(); done += kPartElements) {
-    const auto part = values.subspan(done, std::min(kPartElements, values.size() - done));
-    HELM_RETURN_IF_ERROR(interpreter.WriteFloats(storage, type, static_cast<int64_t>(done), part));
-  }
-  return OkStatus();
-}
-
 // The rank's elements of a segment in fp32; `values` is made to fit.
 void FillSegment(const ir::Program& program, const ir::ParameterSegment& segment, const std::vector<int64_t>& coordinates, uint64_t seed,
                  int64_t threads, std::vector<float>& values) {
@@ -111,6 +100,16 @@ Result<std::vector<float>> ReadFloats(ir::StorageId id, int64_t offset, int64_t 
 }
 
 }  // namespace
+
+Status WriteInParts(const ir::Program& program, ir::StorageId storage, std::span<const float> values, runtime::Interpreter& interpreter) {
+  constexpr size_t kPartElements = size_t{1} << 24;
+  const ir::DataType type = TypeOf(program, storage);
+  for (size_t done = 0; done < values.size(); done += kPartElements) {
+    const auto part = values.subspan(done, std::min(kPartElements, values.size() - done));
+    HELM_RETURN_IF_ERROR(interpreter.WriteFloats(storage, type, static_cast<int64_t>(done), part));
+  }
+  return OkStatus();
+}
 
 RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed) {
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "core/status.h"
@@ -23,6 +24,10 @@ RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed);
 // that the rest is zero.
 Status WriteInitialState(const ir::Program& program, int64_t rank, uint64_t seed, int64_t threads, const std::function<void()>& beat,
                          runtime::Interpreter& interpreter);
+
+// Rounds the values to the dtype that the program has the storage in. In parts, so that rounding on the way to a GPU takes little memory. A
+// storage may be longer than its segment (alignment).
+Status WriteInParts(const ir::Program& program, ir::StorageId storage, std::span<const float> values, runtime::Interpreter& interpreter);
 
 // The parameters in fp32 (master copies where there are some), and the gradients as the gradient pass leaves them (exec/gradient_pass.h).
 // Of sharded segments only the rank's own range is read, the rest is zero.

@@ -35,6 +35,31 @@ Result<RankFault> FaultFromJson(const ordered_json& document) {
   return fault;
 }
 
+ordered_json ToJson(const CheckpointOptions& options) {
+  ordered_json fault;
+  if (options.fault) {
+    fault = {{"rank", options.fault->rank}, {"steps", options.fault->steps}, {"moment", static_cast<int64_t>(options.fault->moment)}};
+  }
+  return {{"folder", options.folder}, {"every", options.every}, {"keep", options.keep}, {"resume", options.resume}, {"fault", fault}};
+}
+
+Result<CheckpointOptions> CheckpointFromJson(const ordered_json& document) {
+  constexpr std::string_view kContext = "checkpoint";
+  CheckpointOptions options;
+  HELM_ASSIGN_OR_RETURN(options.folder, JsonString(document, "folder", kContext));
+  HELM_ASSIGN_OR_RETURN(options.every, JsonInt64(document, "every", kContext));
+  HELM_ASSIGN_OR_RETURN(options.keep, JsonInt64(document, "keep", kContext));
+  HELM_ASSIGN_OR_RETURN(options.resume, JsonString(document, "resume", kContext));
+  if (const auto fault = document.find("fault"); fault != document.end() && !fault->is_null()) {
+    options.fault.emplace();
+    HELM_ASSIGN_OR_RETURN(options.fault->rank, JsonInt64(*fault, "rank", kContext));
+    HELM_ASSIGN_OR_RETURN(options.fault->steps, JsonInt64(*fault, "steps", kContext));
+    HELM_ASSIGN_OR_RETURN(const int64_t moment, JsonInt64(*fault, "moment", kContext));
+    options.fault->moment = static_cast<CheckpointMoment>(moment);
+  }
+  return options;
+}
+
 }  // namespace
 
 ordered_json ToJson(const Job& job) {
@@ -42,7 +67,9 @@ ordered_json ToJson(const Job& job) {
           {"plan_path", job.plan_path},
           {"programs", job.programs},
           {"data", job.data},
+          {"first_step", job.first_step},
           {"steps", job.steps},
+          {"checkpoint", ToJson(job.checkpoint)},
           {"op_times", job.op_times == runtime::OpTimes::kEvents ? "events" : "activities"},
           {"cuda_graph", job.cuda_graph},
           {"memory_snapshot", job.memory_snapshot},
@@ -62,7 +89,10 @@ Result<Job> JobFromJson(const ordered_json& document) {
   HELM_ASSIGN_OR_RETURN(job.plan, ir::ParsePlan(plan, job.plan_path));
   HELM_ASSIGN_OR_RETURN(job.programs, JsonString(document, "programs", kContext));
   HELM_ASSIGN_OR_RETURN(job.data, JsonString(document, "data", kContext));
+  HELM_ASSIGN_OR_RETURN(job.first_step, JsonInt64(document, "first_step", kContext));
   HELM_ASSIGN_OR_RETURN(job.steps, JsonInt64(document, "steps", kContext));
+  HELM_ASSIGN_OR_RETURN(const ordered_json* checkpoint, JsonObject(document, "checkpoint", kContext));
+  HELM_ASSIGN_OR_RETURN(job.checkpoint, CheckpointFromJson(*checkpoint));
   HELM_ASSIGN_OR_RETURN(const std::string op_times, JsonString(document, "op_times", kContext));
   job.op_times = op_times == "events" ? runtime::OpTimes::kEvents : runtime::OpTimes::kActivities;
   HELM_ASSIGN_OR_RETURN(job.cuda_graph, JsonBool(document, "cuda_graph", kContext));

@@ -15,6 +15,7 @@
 
 #include "core/status.h"
 #include "core/units.h"
+#include "exec/checkpoint_options.h"
 #include "exec/parameter_state.h"
 #include "exec/verify.h"
 #include "ir/plan.h"
@@ -35,11 +36,13 @@ constexpr int64_t kStepsBeforeGraph = 3;
 
 struct Job {
   ir::Plan plan;
-  std::string plan_path;  // in messages
-  std::string programs;   // of all rank classes, text form; empty: the plan's
-  std::string data;       // see RunOptions
-  int64_t steps = 1;
+  std::string plan_path;   // in messages
+  std::string programs;    // of all rank classes, text form; empty: the plan's
+  std::string data;        // see RunOptions
+  int64_t first_step = 0;  // number of the first one; more than 0 after a resume
+  int64_t steps = 1;       // that are run
   int64_t warm_up_steps = 0;
+  CheckpointOptions checkpoint;  // `resume` names one checkpoint
   bool keep_state = false;       // write gradients of the first step and parameters after the last one
   std::string folder;            // private to the run; exists
   std::string tag;               // of the job in the folder: "split", "unsplit"
@@ -62,6 +65,9 @@ nlohmann::ordered_json ToJson(const Job& job);
 Result<Job> JobFromJson(const nlohmann::ordered_json& document);
 nlohmann::ordered_json ToJson(const JobRecord& record);
 Result<JobRecord> JobRecordFromJson(const nlohmann::ordered_json& document, const std::string& file);
+
+// Steps of the training in all, with those before it was resumed.
+inline int64_t AllSteps(const Job& job) { return job.first_step + job.steps; }
 
 // The programs that the job's ranks run.
 Result<ir::StepPrograms> ProgramsOf(const Job& job);

@@ -29,6 +29,8 @@ std::string_view Name(RankStage stage) {
       return "writing its gradients";
     case RankStage::kTraining:
       return "training";
+    case RankStage::kCheckpointing:
+      return "writing a checkpoint";
     case RankStage::kWriting:
       return "writing its state";
   }

@@ -21,6 +21,7 @@ enum class RankStage : int64_t {
   kGradients,
   kWritingGradients,
   kTraining,
+  kCheckpointing,  // and training again
   kWriting
 };
 std::string_view Name(RankStage stage);  // "starting", "waiting for work", "joining the other ranks", ...

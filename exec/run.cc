@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -11,12 +12,15 @@
 #include "cluster/gpu_facts.h"
 #include "core/file.h"
 #include "core/stamp.h"
+#include "exec/checkpoint_folder.h"
+#include "exec/checkpoint_reader.h"
 #include "exec/data_loader.h"
 #include "exec/in_process.h"
 #include "exec/launch_environment.h"
 #include "exec/private_folder.h"
 #include "exec/rank_pool.h"
 #include "exec/recorder.h"
+#include "exec/resume.h"
 #include "exec/runs.h"
 #include "exec/session.h"
 #include "ir/program_text.h"
@@ -73,8 +77,6 @@ Status CheckRunnable(const ir::Plan& plan, const std::string& plan_path) {
                   plan_path, plan.software.attention_dropout, plan.software.hidden_dropout));
 }
 
-// Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
-// epsilon.
 Status CheckGpuOptions(const ir::Plan& plan, const cluster::Device& device, const RunOptions& options) {
   const std::string_view option = options.cuda_graph ? "--cuda-graph" : options.memory_snapshot.empty() ? "" : "--memory-snapshot";
   if (!option.empty() && device.is_cpu) {
@@ -86,14 +88,60 @@ Status CheckGpuOptions(const ir::Plan& plan, const cluster::Device& device, cons
         "{}: error: --cuda-graph is for plans of one rank, and this one has {}: collectives cannot be recorded yet\nfix: leave it out",
         options.plan_path, plan.strategy.world_size()));
   }
-  if (options.cuda_graph && options.steps < kStepsBeforeGraph + 2) {
-    return InvalidError(
-        fmt::format("error: --cuda-graph needs at least {} steps: {} that are recorded, one that makes the graph, one that runs it",
-                    kStepsBeforeGraph + 2, kStepsBeforeGraph));
-  }
   return OkStatus();
 }
 
+Status CheckGraphSteps(const Job& job) {
+  if (!job.cuda_graph || job.steps >= kStepsBeforeGraph + 2) return OkStatus();
+  return InvalidError(
+      fmt::format("error: --cuda-graph needs at least {} steps: {} that are recorded, one that makes the graph, one that runs it",
+                  kStepsBeforeGraph + 2, kStepsBeforeGraph));
+}
+
+// The checkpoint that the training goes on from, with all its files; it is one of this training and has steps left to run.
+Result<CheckpointReader> OpenResumed(const ir::Plan& plan, const RunOptions& options, const DataLoader& loader) {
+  HELM_ASSIGN_OR_RETURN(const std::string path, FindCheckpoint(options.checkpoint.resume));
+  HELM_ASSIGN_OR_RETURN(CheckpointReader checkpoint, CheckpointReader::Open(path));
+  HELM_RETURN_IF_ERROR(CheckSameTraining(checkpoint, plan, loader, options.plan_path));
+  HELM_RETURN_IF_ERROR(checkpoint.CheckFiles());
+  if (checkpoint.index().step < options.steps) return checkpoint;
+  return InvalidError(
+      fmt::format("error: --steps {} leaves nothing to do: {} was written after step {}\nfix: --steps is the number of steps "
+                  "in all; give more than {}",
+                  options.steps, path, checkpoint.index().step, checkpoint.index().step));
+}
+
+// Checkpoints of two trainings in one folder could not be told apart: it has none, or the newest is what training goes on from.
+Status CheckFolder(const CheckpointOptions& checkpoint) {
+  if (checkpoint.folder.empty()) return OkStatus();
+  if (checkpoint.keep < 1) return InvalidError(fmt::format("error: --checkpoint-keep is {}; at least 1 is needed", checkpoint.keep));
+  const std::vector<int64_t> there = CompleteCheckpoints(checkpoint.folder);
+  if (there.empty()) return OkStatus();
+  const std::string newest = CheckpointPath(checkpoint.folder, there.back());
+  std::error_code ignored;
+  if (!checkpoint.resume.empty() && std::filesystem::equivalent(checkpoint.resume, newest, ignored)) return OkStatus();
+  return InvalidError(fmt::format(
+      "{}: error: --checkpoint would write beside checkpoints of {}, up to {}\nfix: give another folder, or go on from the "
+      "newest with --resume {}",
+      checkpoint.folder, checkpoint.resume.empty() ? "a training" : "another training, or later ones", newest, checkpoint.folder));
+}
+
+// Steps and checkpoints of the job.
+Status PrepareSteps(const ir::Plan& plan, const RunOptions& options, const DataLoader& loader, Job& job) {
+  job.checkpoint = options.checkpoint;
+  if (!options.checkpoint.resume.empty()) {
+    HELM_ASSIGN_OR_RETURN(const CheckpointReader checkpoint, OpenResumed(plan, options, loader));
+    job.checkpoint.resume = checkpoint.path();
+    job.first_step = checkpoint.index().step;
+  }
+  HELM_RETURN_IF_ERROR(CheckFolder(job.checkpoint));
+  job.steps = options.steps - job.first_step;
+  job.warm_up_steps = WarmUpSteps(job.steps);
+  return OkStatus();
+}
+
+// Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
+// epsilon.
 Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   HELM_RETURN_IF_ERROR(CheckRunnable(plan, options.plan_path));
   if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));
@@ -102,19 +150,19 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   HELM_RETURN_IF_ERROR(CheckGpuOptions(plan, parts.cluster.device, options));
   if (options.verify) HELM_RETURN_IF_ERROR(CheckVerifiable(parts.model, plan, options.plan_path));
   HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
-  HELM_RETURN_IF_ERROR(DataLoader::Open(options.data, parts.model.vocab, plan.workload).status());
+  HELM_ASSIGN_OR_RETURN(const DataLoader loader, DataLoader::Open(options.data, parts.model.vocab, plan.workload));
   Request request{options, std::move(parts), {}, ir::ProgramHash(step)};
   request.job.plan = plan;
   request.job.plan.program_hash.clear();
   if (options.verify) request.job.plan.workload.optimizer.epsilon = kVerifyEpsilon;
   request.job.plan_path = options.plan_path;
   request.job.data = options.data;
-  request.job.steps = options.steps;
-  request.job.warm_up_steps = WarmUpSteps(options.steps);
+  HELM_RETURN_IF_ERROR(PrepareSteps(plan, options, loader, request.job));
   request.job.keep_state = options.verify || !options.dump_state.empty();
   request.job.tag = "split";
   request.job.op_times = options.op_times;
   request.job.cuda_graph = options.cuda_graph;
+  HELM_RETURN_IF_ERROR(CheckGraphSteps(request.job));
   request.job.memory_snapshot = options.memory_snapshot;
   request.job.fault = options.fault;
   const cluster::Cluster& cluster = request.parts.cluster;
@@ -125,6 +173,7 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
 Job UnsplitJob(Job job) {
   job.plan = schedule::UnsplitPlan(std::move(job.plan));
   job.tag = "unsplit";
+  job.checkpoint.folder.clear();  // it begins where the split run began
   job.cuda_graph = false;
   job.memory_snapshot.clear();
   job.fault.reset();
@@ -142,6 +191,10 @@ StepObserver StepsTo(const RunOptions& options, bool unsplit) {
 RunResult ResultOf(const Request& request, const JobRecord& record) {
   RunResult result;
   result.data = record.data;
+  result.first_step = request.job.first_step;
+  result.resumed_from = request.job.checkpoint.resume;
+  const std::string& folder = request.job.checkpoint.folder;
+  if (!folder.empty()) result.checkpoint = CheckpointPath(folder, AllSteps(request.job));
   result.losses = record.losses;
   result.warm_up_steps = request.job.warm_up_steps;
   result.memory_bytes_peak = record.memory_bytes_peak;
@@ -171,6 +224,8 @@ Result<RunResult> Finish(const Request& request, const JobRecord& record, const 
                           DataLoader::Open(request.job.data, request.parts.model.vocab, request.job.plan.workload));
     HELM_RETURN_IF_ERROR(WriteStateDump(request.options.dump_state, dump, loader, request.job.plan));
   }
+  const CheckpointOptions& checkpoint = request.job.checkpoint;  // that which was spared for all this may go now
+  if (!checkpoint.folder.empty()) HELM_RETURN_IF_ERROR(RemoveOld(checkpoint.folder, checkpoint.keep, std::nullopt, {}));
   return result;
 }
 

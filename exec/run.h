@@ -54,7 +54,7 @@ struct RunEvent {
 
 struct RunOptions {
   std::string plan_path;                                  // used in messages
-  int64_t steps = 20;                                     // training steps
+  int64_t steps = 20;                                     // training steps, with those that a resumed training has behind it
   runtime::OpTimes op_times = runtime::OpTimes::kEvents;  // GPU: what takes the times of ops in the steps that are recorded
   // GPU, one rank: all steps but the first few are launched as one CUDA graph; the first ones are recorded op by op.
   bool cuda_graph = false;
@@ -62,7 +62,8 @@ struct RunOptions {
   bool verify = false;          // also run the unsplit model and compare (AdamW epsilon 1e-4 on both sides)
   std::string dump_state;       // folder (docs/formats/state_dump.md); empty: none
   std::string data;             // token shard or folder of shards (docs/formats/token_shard.md); empty: shipped text or random tokens
-  bool in_process = false;      // all ranks as threads of this process (exec/in_process.h); not for a launcher's ranks
+  CheckpointOptions checkpoint;
+  bool in_process = false;                   // all ranks as threads of this process (exec/in_process.h); not for a launcher's ranks
   std::chrono::milliseconds timeout{60000};  // without progress of a rank
   std::string executable;                    // that the ranks run; empty: this process's own
   std::function<void(const RunEvent&)> observer;
@@ -75,7 +76,10 @@ struct RunResult {
   // False on the ranks of a launcher's job other than 0: everything below is then empty, and there is nothing to print.
   bool is_reporter = true;
   std::string data;                    // what was trained on: "token shards of DIR", "shipped text", "random tokens"
-  std::vector<double> losses;          // by step
+  int64_t first_step = 0;              // number of the first step that was run
+  std::string resumed_from;            // the checkpoint; empty: none
+  std::string checkpoint;              // the one after the last step; empty: none were asked for
+  std::vector<double> losses;          // by step, from first_step on
   int64_t warm_up_steps = 0;           // at the start, left out of all times: WarmUpSteps(steps)
   Duration step_time;                  // median over the steps after warm-up of the slowest rank's makespan
   Bytes memory_bytes_peak;             // of the rank with the most, allocated, over all steps: persistent and transient tensors

@@ -1,9 +1,12 @@
 #include "exec/session.h"
 
+#include <signal.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <optional>
 #include <span>
 #include <thread>
@@ -14,12 +17,17 @@
 #include "core/check.h"
 #include "core/file.h"
 #include "core/json.h"
+#include "core/stamp.h"
 #include "core/text.h"
+#include "exec/checkpoint_reader.h"
+#include "exec/checkpoint_saver.h"
 #include "exec/data_loader.h"
 #include "exec/gradient_pass.h"
 #include "exec/initial_state.h"
 #include "exec/recorder.h"
+#include "exec/resume.h"
 #include "ir/program_text.h"
+#include "ir/strategy_text.h"
 #include "runtime/interpreter.h"
 #include "runtime/scheduling.h"
 #include "schedule/materialise.h"
@@ -97,6 +105,7 @@ class Session {
 
   Result<std::optional<JobRecord>> Run() {
     HELM_RETURN_IF_ERROR(CheckAgreement());
+    HELM_RETURN_IF_ERROR(CheckBeginning());
     Enter(RankStage::kInitialising);
     if (job_.keep_state) HELM_RETURN_IF_ERROR(WriteGradients());
     HELM_RETURN_IF_ERROR(Train());
@@ -112,6 +121,19 @@ class Session {
   Result<std::vector<std::string>> Exchange(const std::string& text) {
     if (context_.world == nullptr) return std::vector<std::string>{text};
     return context_.world->AllGatherText(text);
+  }
+
+  // All ranks begin with the same state: they may see other files.
+  Status CheckBeginning() {
+    HELM_ASSIGN_OR_RETURN(const std::vector<std::string> all, Exchange(job_.checkpoint.resume));
+    for (size_t rank = 1; rank < all.size(); ++rank) {
+      if (all[rank] == all[0]) continue;
+      return InvalidError(
+          fmt::format("error: rank {} would resume from '{}', rank 0 from '{}'\nfix: name one checkpoint: --resume "
+                      "FOLDER/step-...",
+                      rank, all[rank], all[0]));
+    }
+    return OkStatus();
   }
 
   // All ranks run the same program: they may have been started from different files or versions.
@@ -142,15 +164,58 @@ class Session {
     const auto beat = [this] {
       if (context_.progress != nullptr) context_.progress->Beat();
     };
-    HELM_RETURN_IF_ERROR(WriteInitialState(program, rank_, job_.plan.workload.seed, ThreadsToPrepare(), beat, *interpreter));
+    HELM_RETURN_IF_ERROR(WriteFirstState(program, beat, *interpreter));
     return interpreter;
+  }
+
+  // The state before the first step that is run.
+  Status WriteFirstState(const ir::Program& program, const std::function<void()>& beat, runtime::Interpreter& interpreter) {
+    if (job_.checkpoint.resume.empty()) {
+      return WriteInitialState(program, rank_, job_.plan.workload.seed, ThreadsToPrepare(), beat, interpreter);
+    }
+    HELM_ASSIGN_OR_RETURN(CheckpointReader checkpoint, CheckpointReader::Open(job_.checkpoint.resume));
+    return LoadCheckpoint(checkpoint, program, rank_, ir::Describe(job_.plan.strategy), beat, interpreter);
+  }
+
+  // None: the job writes no checkpoints.
+  std::unique_ptr<CheckpointSaver> MakeSaver() {
+    if (job_.checkpoint.folder.empty()) return nullptr;
+    formats::CheckpointIndex content{.model = job_.plan.model,
+                                     .dtype = ir::DataTypeWord(job_.plan.workload),
+                                     .strategy = ir::Describe(job_.plan.strategy),
+                                     .ranks = ir::WorldSize(step_.mesh())};
+    if (rank_ == 0) content.data = loader_.Order();
+    content.stamp = MakeStamp({.seed = job_.plan.workload.seed, .hashes = {{"program", ir::ProgramHash(step_)}}});
+    SaverOptions options{.folder = job_.checkpoint.folder, .keep = job_.checkpoint.keep, .rank = rank_};
+    if (job_.keep_state) options.spared = job_.first_step;
+    options.exchange = [this](const std::string& text) { return Exchange(text); };
+    options.beat = [this] {
+      if (context_.progress != nullptr) context_.progress->Beat();
+    };
+    if (const auto& fault = job_.checkpoint.fault; fault && fault->rank == rank_) {
+      options.reach = [this, fault = *fault](CheckpointMoment moment) {
+        if (moment == fault.moment && saving_ == fault.steps) raise(SIGKILL);
+      };
+    }
+    return std::make_unique<CheckpointSaver>(std::move(options), step_, std::move(content));
+  }
+
+  // After the step of this number, where one is due.
+  Status SaveAfter(int64_t step, const runtime::Interpreter& interpreter) {
+    const int64_t steps = step + 1, every = job_.checkpoint.every;
+    if (saver_ == nullptr || !(steps == AllSteps(job_) || (every > 0 && steps % every == 0))) return OkStatus();
+    Enter(RankStage::kCheckpointing);
+    saving_ = steps;
+    HELM_RETURN_IF_ERROR(saver_->Save(steps, interpreter));
+    Enter(RankStage::kTraining);
+    return OkStatus();
   }
 
   Status WriteGradients() {
     HELM_ASSIGN_OR_RETURN(const ir::Program gradient_pass, GradientPass(program_));
     HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(gradient_pass));
     Enter(RankStage::kGradients);
-    HELM_RETURN_IF_ERROR(feeder_.Feed(0, *interpreter));
+    HELM_RETURN_IF_ERROR(feeder_.Feed(job_.first_step, *interpreter));
     HELM_RETURN_IF_ERROR(interpreter->RunStep().status());
     HELM_ASSIGN_OR_RETURN(const RankState gradients, ReadGradients(gradient_pass, rank_, *interpreter));
     return Write(VerifyKind::kGradient, gradients);
@@ -168,19 +233,22 @@ class Session {
     options.graph = job_.cuda_graph;
     options.memory_history = !job_.memory_snapshot.empty();
     HELM_ASSIGN_OR_RETURN(const auto interpreter, Prepare(program_, options));
+    saver_ = MakeSaver();
     Enter(RankStage::kTraining);
-    for (int64_t step = 0; step < job_.steps; ++step) {
-      if (context_.progress != nullptr) context_.progress->EnterStep(step);
+    for (int64_t step = 0; step < job_.steps; ++step) {  // counted from the first one that is run
+      const int64_t number = job_.first_step + step;
+      if (context_.progress != nullptr) context_.progress->EnterStep(number);
       if (context_.interrupted != nullptr && context_.interrupted->load()) return {StatusCode::kInterrupted, "error: interrupted"};
-      HELM_RETURN_IF_ERROR(feeder_.Feed(step, *interpreter));
+      HELM_RETURN_IF_ERROR(feeder_.Feed(number, *interpreter));
       if (context_.world != nullptr) HELM_RETURN_IF_ERROR(context_.world->Barrier());
       HELM_ASSIGN_OR_RETURN(runtime::StepRecord record, interpreter->RunStep(recorded_.Contains(step)));
-      HELM_RETURN_IF_ERROR(CheckLoss(step, *interpreter));
+      HELM_RETURN_IF_ERROR(CheckLoss(number, *interpreter));
       if (context_.shares_process) record.memory_bytes_peak = Bytes();
       memory_bytes_peak_ = std::max(memory_bytes_peak_, record.memory_bytes_peak);
       makespans_.push_back(record.makespan);
       Keep(step, std::move(record));
-      if (context_.on_step) context_.on_step(step, losses_.back());
+      HELM_RETURN_IF_ERROR(SaveAfter(number, *interpreter));
+      if (context_.on_step) context_.on_step(number, losses_.back());
     }
     if (!job_.memory_snapshot.empty()) HELM_RETURN_IF_ERROR(WriteMemorySnapshot(*interpreter));
     if (!job_.keep_state) return OkStatus();
@@ -278,6 +346,8 @@ class Session {
   const StepRange recorded_;
   const DataLoader loader_;
   const Feeder feeder_;
+  std::unique_ptr<CheckpointSaver> saver_;
+  int64_t saving_ = 0;  // steps of the checkpoint that was begun last
   std::vector<double> losses_;
   std::vector<Duration> makespans_;                 // by step, of this rank
   std::map<int64_t, runtime::StepRecord> records_;  // by step, the last ones

@@ -6,9 +6,10 @@
 namespace helm::exec {
 namespace {
 
-Status WriteTokens(const std::string& path, int64_t steps, const DataLoader& loader, const ir::Workload& workload) {
+Status WriteTokens(const std::string& path, const StateDump& dump, const DataLoader& loader, const ir::Workload& workload) {
   Batch all;
-  for (int64_t step = 0; step < steps; ++step) {
+  const auto steps = static_cast<int64_t>(dump.losses.size());
+  for (int64_t step = dump.first_step; step < dump.first_step + steps; ++step) {
     const Batch batch = loader.Load(step);
     all.tokens.insert(all.tokens.end(), batch.tokens.begin(), batch.tokens.end());
     all.labels.insert(all.labels.end(), batch.labels.begin(), batch.labels.end());
@@ -25,7 +26,7 @@ Status WriteTokens(const std::string& path, int64_t steps, const DataLoader& loa
 Status WriteStateDump(const std::string& folder, const StateDump& dump, const DataLoader& loader, const ir::Plan& plan) {
   HELM_RETURN_IF_ERROR(MakeFolders(folder));
   HELM_RETURN_IF_ERROR(formats::WriteSafetensors(ToTensorFile(dump.initial), folder + "/initial.safetensors"));
-  HELM_RETURN_IF_ERROR(WriteTokens(folder + "/tokens.safetensors", static_cast<int64_t>(dump.losses.size()), loader, plan.workload));
+  HELM_RETURN_IF_ERROR(WriteTokens(folder + "/tokens.safetensors", dump, loader, plan.workload));
   HELM_RETURN_IF_ERROR(formats::WriteSafetensors(ToTensorFile(dump.gradients), folder + "/gradients.safetensors"));
   HELM_RETURN_IF_ERROR(formats::WriteSafetensors(ToTensorFile(dump.updated), folder + "/updated.safetensors"));
   return WriteJsonFile(folder + "/loss.json", nlohmann::ordered_json(dump.losses));

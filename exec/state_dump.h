@@ -2,6 +2,7 @@
 // first step, parameters after the last step, unsplit and under Hugging Face names, and the losses.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -16,7 +17,8 @@ struct StateDump {
   UnsplitState initial;
   UnsplitState gradients;
   UnsplitState updated;
-  std::vector<double> losses;  // by step
+  int64_t first_step = 0;      // that was run
+  std::vector<double> losses;  // by step, from it on
 };
 
 // Makes the folder when it is missing; replaces files of an earlier dump, each atomically.

@@ -78,6 +78,9 @@ nlohmann::ordered_json PaceJson(const std::optional<report::Pace>& pace) {
 std::string ExecText(const exec::RunResult& result, const Result<planner::Evaluation>& predicted, bool colour) {
   std::string text = fmt::format("ran            {}, {} steps ({} of them warm-up) on {}\n", result.timeline.plan, result.losses.size(),
                                  result.warm_up_steps, result.data);
+  if (!result.resumed_from.empty())
+    text += fmt::format("resumed        {} steps behind it, from {}\n", result.first_step, result.resumed_from);
+  if (!result.checkpoint.empty()) text += fmt::format("checkpoint     {}\n", result.checkpoint);
   text += fmt::format("loss           {}\n", Losses(result.losses));
   const bool counted = result.memory_bytes_peak.count() > 0;
   text += fmt::format("measured       step {} (median), {}\n", FormatDuration(result.step_time),
@@ -112,6 +115,9 @@ nlohmann::ordered_json ExecJson(const exec::RunResult& result, const Result<plan
   }
   json["pace"] = PaceJson(PaceOfRun(result, predicted));
   json["steps"] = result.losses.size();
+  json["first_step"] = result.first_step;
+  if (!result.resumed_from.empty()) json["resumed_from"] = result.resumed_from;
+  if (!result.checkpoint.empty()) json["checkpoint"] = result.checkpoint;
   json["warm_up_steps"] = result.warm_up_steps;
   json["data"] = result.data;
   json["losses"] = result.losses;

@@ -113,11 +113,22 @@ int main(int argc, char** argv) {
   CLI::App app("Runs a plan and compares it with its prediction.", "helm-exec");
   helm::Arguments arguments;
   app.add_option("plan", arguments.plan, "plan that helm-plan wrote")->required();
-  app.add_option("--steps", arguments.run.steps, "training steps")->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  app.add_option("--steps", arguments.run.steps, "training steps; of a resumed training, with those behind it")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
   app.add_flag("--verify", arguments.run.verify, "also run the unsplit model and compare losses, gradients and parameters (exit 7)");
   app.add_option("--dump-state", arguments.run.dump_state,
                  "write initial state, tokens, gradients and updated parameters into this folder");
   app.add_option("--data", arguments.run.data, "token shard or a folder of them (docs/formats/token_shard.md)");
+  auto* checkpoint = app.add_option("--checkpoint", arguments.run.checkpoint.folder,
+                                    "write checkpoints into this folder (docs/formats/checkpoint.md), the last one after the last step");
+  app.add_option("--checkpoint-every", arguments.run.checkpoint.every, "also after each so many steps")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->needs(checkpoint);
+  app.add_option("--checkpoint-keep", arguments.run.checkpoint.keep, "complete checkpoints to keep; older ones are removed (default 2)")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
+      ->needs(checkpoint);
+  app.add_option("--resume", arguments.run.checkpoint.resume,
+                 "go on from this checkpoint, or from the newest complete one in this folder; the strategy may be another");
   app.add_option("--timeout", arguments.timeout_s, "seconds without progress of a rank after which the run ends")
       ->check(CLI::Range(1.0, 1e6));
   app.add_flag("--in-process", arguments.run.in_process,

@@ -24,3 +24,9 @@ $ helm-exec $TMP/plan.yaml --memory-snapshot $TMP/snapshot.pickle --steps 8
 $TMP/plan.yaml: error: --memory-snapshot is for plans that run on a GPU, and this one runs on a CPU
 fix: leave it out
 [exit 2]
+$ helm-exec $TMP/plan.yaml --resume $TMP --steps 2
+$TMP: error: there is no complete checkpoint in this folder (a folder step-00000001 with a file model.safetensors.index.json)
+fix: leave out --resume to begin with the first step
+[exit 2]
+$ helm-exec $TMP/plan.yaml --checkpoint-every 2 > /dev/null 2>&1
+[exit 2]
