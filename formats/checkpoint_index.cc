@@ -16,7 +16,7 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr int64_t kSchemaVersion = 1;
-constexpr int64_t kElementsMost = int64_t{1} << 60;  // of a tensor; so that sums of them and of their bytes fit 64 bits
+constexpr int64_t kElementsMost = int64_t{1} << 40;  // of a tensor; so that the bytes of a million of them fit 64 bits
 constexpr const char* kContentHash = "content_hash";
 
 Json ToJson(const IndexedTensor& tensor) {
@@ -77,7 +77,7 @@ Result<ir::Shape> ReadShape(const Json& object, const char* key, const std::stri
   ir::Shape shape;
   for (const Json& size : *list) {
     if (!size.is_number_integer() || size.get<int64_t>() < 0 || size.get<int64_t>() > kElementsMost) {
-      return InvalidError(fmt::format("{}: error: '{}' holds {}; allowed: whole numbers from 0 to 2^60", context, key, size.dump()));
+      return InvalidError(fmt::format("{}: error: '{}' holds {}; allowed: whole numbers from 0 to 2^40", context, key, size.dump()));
     }
     shape.push_back(size.get<int64_t>());
   }
@@ -88,7 +88,7 @@ Status CheckElements(const ir::Shape& shape, const std::string& context) {
   int64_t count = 1;
   for (const int64_t size : shape) {
     if (size < 1 || count > kElementsMost / size) {
-      return InvalidError(fmt::format("{}: error: the shape [{}] has no elements, or more than 2^60", context, fmt::join(shape, ", ")));
+      return InvalidError(fmt::format("{}: error: the shape [{}] has no elements, or more than 2^40", context, fmt::join(shape, ", ")));
     }
     count *= size;
   }

@@ -83,6 +83,9 @@ TEST(CheckpointIndex, RefusesPiecesThatDoNotMakeTheTensor) {
   EXPECT_THAT(ErrorAfter([&](Json& document) { pieces_of_w(document)[1]["offset"] = {1, 2}; }),
               HasSubstr("a piece [3, 2] at [1, 2] does not lie in the tensor [3, 4]"));
   EXPECT_THAT(ErrorAfter([&](Json& document) { pieces_of_w(document)[1]["shape"] = {3, 0}; }), HasSubstr("has no elements"));
+  // So many that their bytes would not fit a number.
+  EXPECT_THAT(ErrorAfter([&](Json& document) { document["tensors"]["w"]["shape"] = {int64_t{1} << 40, 2}; }),
+              HasSubstr("or more than 2^40"));
   EXPECT_THAT(ErrorAfter([&](Json& document) { pieces_of_w(document)[1]["file"] = "../b.safetensors"; }),
               HasSubstr("'../b.safetensors' is not the name of a file beside the index"));
   EXPECT_THAT(ErrorAfter([](Json& document) { document["tensors"]["w"]["dtype"] = "f64"; }), HasSubstr("dtype 'f64'"));
