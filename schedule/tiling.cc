@@ -68,8 +68,7 @@ class Tiler {
     if (fate == Fate::kOnce || IsViewOfJoined(id)) return Once(id);
     can_be_joined_[id.index()] = CanBeJoined(id);
     if (!joined_.empty() && joined_[id.index()] && can_be_joined_[id.index()]) return Joined(id);
-    if (fate == Fate::kAccumulate) return Accumulate(id);
-    for (size_t k = 0; k < tiles_; ++k) HELM_RETURN_IF_ERROR(EachTile(id, k));
+    for (size_t k = 0; k < tiles_; ++k) HELM_RETURN_IF_ERROR(fate == Fate::kAccumulate ? Accumulate(id, k) : EachTile(id, k));
     return OkStatus();
   }
 
@@ -128,22 +127,56 @@ class Tiler {
 
   // One kernel for each tile. What the ops of it make that has no rows, each tile makes for itself.
   Status Region(size_t begin, size_t end) {
-    bool any = false;
+    std::vector<Fate> fates;
     for (size_t i = begin; i < end; ++i) {
       HELM_ASSIGN_OR_RETURN(const Fate fate, decisions_.Decide(OpId(i)));
-      if (fate == Fate::kAccumulate) return Refuse(OpId(i), "adds to a sum inside a fused kernel");
-      any = any || fate == Fate::kEachTile;
+      fates.push_back(fate);
     }
-    for (size_t i = begin; any && i < end; ++i) {
-      for (const TensorId result : in_.ops[i].results) {
-        if (result.valid() && PartOf(result) == Part::kWhole && !in_.storage(in_.tensor(result).storage).persistent &&
-            in_.ops[i].kind == ir::OpKind::kCompute) {
-          decisions_.SetPart(result, Part::kOwn);
-        }
+    if (std::ranges::all_of(fates, [](Fate fate) { return fate == Fate::kOnce; })) {
+      return RegionOnce(begin, end);
+    }
+    HELM_RETURN_IF_ERROR(OwnResults(begin, end, fates));
+    HELM_RETURN_IF_ERROR(SliceBefore(begin, end));
+    for (size_t k = 0; k < tiles_; ++k) {
+      for (size_t i = begin; i < end; ++i) {
+        HELM_RETURN_IF_ERROR(fates[i - begin] == Fate::kAccumulate ? Accumulate(OpId(i), k) : EachTile(OpId(i), k));
       }
     }
-    for (size_t k = 0; k < (any ? tiles_ : 1); ++k) {
-      for (size_t i = begin; i < end; ++i) HELM_RETURN_IF_ERROR(any ? EachTile(OpId(i), k) : Once(OpId(i)));
+    return OkStatus();
+  }
+
+  // One kernel, which is in the last tile that any of its ops needs.
+  Status RegionOnce(size_t begin, size_t end) {
+    int32_t tile = 0;
+    for (size_t i = begin; i < end; ++i) {
+      HELM_RETURN_IF_ERROR(Once(OpId(i)));
+      tile = std::max(tile, out_.ops.back().tile);
+    }
+    for (size_t i = begin; i < end; ++i) out_.ops[ops_[i].back().index()].tile = tile;
+    return OkStatus();
+  }
+
+  // The views of the tiles' rows that the ops of a region read, which would come between them.
+  Status SliceBefore(size_t begin, size_t end) {
+    for (size_t i = begin; i < end; ++i) {
+      for (const TensorId of : ir::TensorArguments(in_.ops[i])) {
+        const OpId producer = in_.tensor(of).producer;
+        if (producer.valid() && producer.index() >= begin) continue;
+        const bool sliced = PartOf(of) == Part::kSplit || decisions_.IsSliced(OpId(i), of);
+        if (sliced && tensors_[of.index()].empty()) HELM_RETURN_IF_ERROR(Slice(OpId(i), of));
+      }
+    }
+    return OkStatus();
+  }
+
+  Status OwnResults(size_t begin, size_t end, const std::vector<Fate>& fates) {
+    for (size_t i = begin; i < end; ++i) {
+      if (decisions_.IsOnWholeSequence(OpId(i))) return Refuse(OpId(i), "works on whole sequences in one kernel with ops that do not");
+      if (fates[i - begin] == Fate::kAccumulate || in_.ops[i].kind != ir::OpKind::kCompute) continue;
+      for (const TensorId result : in_.ops[i].results) {
+        const bool whole = result.valid() && PartOf(result) == Part::kWhole;
+        if (whole && !in_.storage(in_.tensor(result).storage).persistent) decisions_.SetPart(result, Part::kOwn);
+      }
     }
     return OkStatus();
   }
@@ -364,32 +397,34 @@ class Tiler {
     return tile;
   }
 
-  // The partial results of the tiles, each added to those before.
-  Status Accumulate(OpId id) {
-    const ir::Op& op = in_.op(id);
-    const TensorId result = ir::WrittenTensors(in_, op)[0];
-    TensorId newest;
-    for (const TensorId argument : ir::TensorArguments(op)) {
-      if (!SameStorage(argument, result)) continue;
-      HELM_ASSIGN_OR_RETURN(newest, Whole(id, argument));
+  // The partial result of a tile, added to those of the tiles before.
+  Status Accumulate(OpId id, size_t k) {
+    ir::Op part = in_.op(id);
+    const TensorId result = ir::WrittenTensors(in_, part)[0];
+    HELM_ASSIGN_OR_RETURN(const TensorId newest, SumBefore(id, result, k));
+    part.tile = static_cast<int32_t>(k);
+    if (part.region >= 0) part.region += static_cast<int32_t>(k) * regions_;
+    HELM_RETURN_IF_ERROR(
+        MapTensors(part.arguments, [&](TensorId t) { return SameStorage(t, result) ? Result<TensorId>(newest) : Read(id, t, k); }));
+    if (k > 0) HELM_RETURN_IF_ERROR(AddInstead(id, k, newest, part));
+    TensorId version = result;  // of the last one: what others know
+    if (k + 1 < tiles_) {
+      ir::Tensor tensor = in_.tensor(result);
+      tensor.name += fmt::format(".sum{}", k);
+      version = NewTensor(std::move(tensor));
     }
-    for (size_t k = 0; k < tiles_; ++k) {
-      ir::Op part = op;
-      part.tile = static_cast<int32_t>(k);
-      HELM_RETURN_IF_ERROR(
-          MapTensors(part.arguments, [&](TensorId t) { return SameStorage(t, result) ? Result<TensorId>(newest) : Read(id, t, k); }));
-      if (k > 0) HELM_RETURN_IF_ERROR(AddInstead(id, k, newest, part));
-      TensorId version = result;  // of the last one: what others know
-      if (k + 1 < tiles_) {
-        ir::Tensor tensor = in_.tensor(result);
-        tensor.name += fmt::format(".sum{}", k);
-        version = NewTensor(std::move(tensor));
-      }
-      part.results = {version};
-      newest = version;
-      ops_[id.index()].push_back(Push(std::move(part), id));
-    }
+    part.results = {version};
+    ops_[id.index()].push_back(Push(std::move(part), id));
     return OkStatus();
+  }
+
+  // What op `id` adds to in tile k.
+  Result<TensorId> SumBefore(OpId id, TensorId result, size_t k) const {
+    if (k > 0) return out_.op(ops_[id.index()].back()).results[0];
+    for (const TensorId argument : ir::TensorArguments(in_.op(id))) {
+      if (SameStorage(argument, result)) return Whole(id, argument);
+    }
+    return Refuse(id, "writes into a sum that it does not read");
   }
 
   // The op that adds to a sum what this one would write in its place.
@@ -405,6 +440,7 @@ class Tiler {
       part.arguments = {sum, arguments[1]};
     } else if (target == "aten.sum.IntList_out") {
       ir::Op fresh = PlaceOf(id, k);
+      fresh.region = part.region;
       fresh.target = "aten.sum.dim_IntList";
       fresh.arguments = {part.arguments.begin(), part.arguments.end() - 1};
       const TensorId value = FreshLike(out_.tensor(sum), fmt::format("{}.part{}", in_.tensor(in_.op(id).results[0]).name, k));

@@ -117,7 +117,7 @@ Result<Fate> TileDecisions::DecideFate(OpId id) {
   const bool own = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kOwn; });
   const bool alike = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kAlike; });
   if (!rows && !own) return alike ? DecideAlike(id) : Fate::kOnce;
-  if (one_sequence_ && whole_sequence_.ops[id.index()]) return DecideWholeSequence(id);
+  if (IsOnWholeSequence(id)) return DecideWholeSequence(id);
   if (op.kind == ir::OpKind::kView) return DecideView(id);
   if (op.kind == ir::OpKind::kCollectiveStart) return DecideCollective(id, own);
   return own && !rows ? DecideOwn(id) : DecideRows(id);

@@ -51,6 +51,7 @@ class TileDecisions {
     joined_.insert(in_.tensor(id).storage);
   }
   bool IsJoined(ir::TensorId id) const { return joined_.contains(in_.tensor(id).storage); }
+  bool IsOnWholeSequence(ir::OpId id) const { return one_sequence_ && whole_sequence_.ops[id.index()]; }
   // Rows of the tiles that ops on whole sequences need put together.
   bool IsPutTogether(ir::TensorId id) const { return whole_sequence_.joined.contains(id) && PartOf(id) == Part::kRows; }
   const std::set<ir::TensorId>& PutTogether() const { return whole_sequence_.joined; }

@@ -178,6 +178,8 @@ Lowered RandomLowered() {
   workload.global_batch = strategy.data * strategy.micro_batch * *rc::gen::element<int64_t>(1, 3);
   workload.dtype = *rc::gen::element(ir::DataType::kFloat32, ir::DataType::kBFloat16);
   ir::Software software;
+  software.gradient_accumulation_fusion = *rc::gen::arbitrary<bool>();
+  software.fused.rope = *rc::gen::arbitrary<bool>();
   software.flash_attention = strategy.micro_batch == 1 || *rc::gen::arbitrary<bool>();
   const ir::DeviceKind device =
       workload.dtype == ir::DataType::kBFloat16 && *rc::gen::arbitrary<bool>() ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu;
