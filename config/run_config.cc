@@ -42,10 +42,20 @@ void TakeDegrees(ir::Strategy& strategy, std::set<std::string>& given) {
   if (given.insert("virtual_pipeline").second) strategy.virtual_pipeline = ir::StagesOf(strategy.schedule_rows) / rows;
 }
 
+// Shards and copies say how many data-parallel ranks there are, and that parameters are what is sharded.
+void TakeSharding(ir::Strategy& strategy, std::set<std::string>& given) {
+  const int64_t ranks = strategy.fsdp_shard * strategy.fsdp_replicate;
+  if (given.insert("zero").second) strategy.zero = 3;
+  if (given.contains("data") || ranks % strategy.context != 0) return;
+  strategy.data = ranks / strategy.context;
+  given.insert({"data", "context"});
+}
+
 // The schedule of a pipeline that names none.
 ir::Strategy ReadStrategy(const YamlValue& value, const std::string& folder, RunConfig& config, Diagnostics& diagnostics) {
   ir::Strategy strategy = ir::ReadStrategy(value, &config.strategy_given, diagnostics, &folder);
   if (strategy.schedule == "csv") TakeDegrees(strategy, config.strategy_given);
+  if (strategy.fsdp_shard > 0) TakeSharding(strategy, config.strategy_given);
   if (strategy.pipeline > 1 && !config.strategy_given.contains("schedule"))
     strategy.schedule = strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
   if (model::IsFolded(strategy) && !config.strategy_given.contains("virtual_pipeline")) strategy.virtual_pipeline = 2;

@@ -5,6 +5,8 @@
 // Invariant of a RunConfig that was read: degrees that were given are possible on the cluster and for the model; defaults are applied.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -27,8 +29,24 @@ struct ForbiddenStrategy {
   bool operator==(const ForbiddenStrategy&) const = default;
 };
 
-// The search minimises the step time; other objectives are refused when the configuration is read.
+// What a search looks for: the fastest step on the whole cluster; or, of the best plans of its parts (planner/size_search.h), that with the
+// most tokens a second and GPU, with the least cost, or with the fewest GPUs that meet a deadline.
+enum class Objective : uint8_t { kStepTime, kTokensPerSecondPerGpu, kCost, kGpus };
+
+// How often runs fail, and what that costs them.
+struct Failures {
+  double mtbf_gpu_hours = 0;  // GPU hours between two failures, whatever fails
+  double checkpoint_s = 0;    // that training stands still for a checkpoint
+  double restart_s = 0;       // from a failure until training goes on from the last checkpoint
+  bool operator==(const Failures&) const = default;
+};
+
 struct SearchOptions {
+  Objective objective = Objective::kStepTime;
+  double tokens = 0;              // of the whole run; 0: not given, as the next two
+  double deadline_days = 0;       // of the whole run
+  double price_per_gpu_hour = 0;  // in any currency
+  std::optional<Failures> failures;
   double memory_fraction = 0.94;  // of the device's memory that a plan may fill
   double time_limit_s = 60.0;
   std::vector<ForbiddenStrategy> forbid;

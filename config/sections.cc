@@ -29,13 +29,6 @@ std::optional<std::string> ReadWord(MappingReader& reader, const char* key, cons
   return ReadChoice(*value, fmt::format("'{}'", key), reader.diagnostics(), allowed);
 }
 
-// A key whose every value is for a later version, except the one that says "not used".
-void RefuseKey(MappingReader& reader, const char* key, const std::string& what) {
-  if (const YamlValue* value = reader.Value(key)) {
-    Unsupported(value->where, fmt::format("'{}' ({})", key, what), fmt::format("fix: remove '{}'", key), reader.diagnostics());
-  }
-}
-
 std::optional<ir::OptimizerKind> ReadOptimizerKind(const YamlValue& value, Diagnostics& diagnostics) {
   for (const char* later : {"sgd", "adagrad", "adafactor", "lion", "muon", "shampoo"}) {
     if (!value.is_scalar() || value.text != later) continue;
@@ -105,6 +98,33 @@ std::string ValueOf(const ir::Strategy& strategy, const std::string& key) {
   return strategy.overlap;
 }
 
+// Beside what it needs.
+Objective ReadObjective(MappingReader& reader, const SearchOptions& search) {
+  const std::string word = reader.Choice("objective", {"step_time", "tokens_per_s_per_gpu", "cost", "gpus"}).value_or("step_time");
+  const auto needs = [&](bool given, const char* key, const char* why) {
+    if (!given)
+      reader.Error("objective", fmt::format("'objective: {}' needs '{}': {}", word, key, why), {fmt::format("fix: add '{}'", key)});
+  };
+  if (word == "tokens_per_s_per_gpu") return Objective::kTokensPerSecondPerGpu;
+  if (word == "cost") {
+    needs(search.price_per_gpu_hour > 0, "price_per_gpu_hour", "what a GPU costs");
+    return Objective::kCost;
+  }
+  if (word != "gpus") return Objective::kStepTime;
+  needs(search.tokens > 0, "tokens", "of the whole run");
+  needs(search.deadline_days > 0, "deadline_days", "the fewest GPUs are wanted that meet it");
+  return Objective::kGpus;
+}
+
+Failures ReadFailures(const YamlValue& value, Diagnostics& diagnostics) {
+  Failures failures;
+  MappingReader reader(value, "'failures'", diagnostics);
+  failures.mtbf_gpu_hours = reader.RequireDouble("mtbf_gpu_hours", kPositiveNumber);
+  failures.checkpoint_s = reader.RequireDouble("checkpoint_s", kNotNegativeNumber);
+  failures.restart_s = reader.RequireDouble("restart_s", kNotNegativeNumber);
+  return failures;
+}
+
 }  // namespace
 
 void Unsupported(const Location& where, const std::string& what, const std::string& fix, Diagnostics& diagnostics) {
@@ -144,7 +164,14 @@ ir::Software ReadSoftware(const YamlValue* value, bool local, const FrameworkCon
 SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics) {
   SearchOptions search;
   MappingReader reader(value, "the search", diagnostics);
-  ReadWord(reader, "objective", {"step_time"}, {"cost", "memory", "throughput", "tokens_per_s_per_gpu"});
+  reader.Read("tokens", search.tokens, kPositiveNumber);
+  reader.Read("deadline_days", search.deadline_days, kPositiveNumber);
+  reader.Read("price_per_gpu_hour", search.price_per_gpu_hour, kPositiveNumber);
+  if (const YamlValue* failures = reader.Value("failures")) search.failures = ReadFailures(*failures, diagnostics);
+  search.objective = ReadObjective(reader, search);
+  if (search.deadline_days > 0 && search.tokens == 0 && search.objective != Objective::kGpus) {
+    reader.Error("deadline_days", "'deadline_days' needs 'tokens', of the whole run", {"fix: add 'tokens'"});
+  }
   reader.Read("memory_fraction", search.memory_fraction, {0.0, 1.0, true});
   reader.Read("time_limit_s", search.time_limit_s, kPositiveNumber);
   if (const YamlValue* forbid = reader.Value("forbid")) {
@@ -152,7 +179,6 @@ SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics) {
       reader.Error("forbid", "'forbid' must be a list of mappings", {"fix: write [{tensor: 8}, {sequence_parallel: true}]"});
     for (const YamlValue& item : forbid->items) search.forbid.push_back(ReadForbidden(item, diagnostics));
   }
-  RefuseKey(reader, "price_per_gpu_hour", "plans by cost");
   return search;
 }
 

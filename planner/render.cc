@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "ir/strategy_text.h"
 #include "model/supported.h"
+#include "planner/training_run.h"
 
 namespace helm::planner {
 namespace {
@@ -121,11 +122,13 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
                       config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
                       config.workload.sequence_length, ir::Name(config.workload.dtype));
   text += ModelDiffers(config.model.notes, !options.explain);
-  text += fmt::format("cluster        {}; software {}\n", config.cluster.name, config.software.framework);
+  const std::string part = options.parts == nullptr ? "" : fmt::format(", {} of its GPUs", config.cluster.devices_used);
+  text += fmt::format("cluster        {}{}; software {}\n", config.cluster.name, part, config.software.framework);
   text +=
       NotModelledBriefly(model::UnmodelledSwitches(config.model, config.workload, config.software, result.best.plan.strategy), options) +
       Form(result.best_not_written_out_because);
   text += ToText(result.best.prediction);
+  text += ToText(config, TrainingRunOf(config, result.best.prediction));
   text += fmt::format("searched       {} simulated ({} written out), {} slower by their bound, {} dropped, {:.2f} s{}\n",
                       result.ranked.size() + result.unfit.size(), WrittenOut(result), result.bounded.size(), result.pruned.size(),
                       result.search_time_s,
@@ -137,15 +140,18 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
     text += RunnersUp(result, kRunnersUpShown);
   }
   text += Ties(result);
-  text += Pareto(result);
+  if (options.parts != nullptr) text += ToText(config, *options.parts);
+  if (options.parts == nullptr || options.explain) text += Pareto(result);
   if (!options.plan_path.empty()) text += Next(config, options);
   return text;
 }
 
-nlohmann::ordered_json RenderJson(const SearchResult& result) {
+nlohmann::ordered_json RenderJson(const config::RunConfig& config, const SearchResult& result, const std::vector<ClusterPart>* parts) {
   nlohmann::ordered_json json;
   json["schema_version"] = kSchemaVersion;
   json["best"] = CandidateJson(result.ranked.front());
+  json["run"] = ToJson(config, TrainingRunOf(config, result.best.prediction));
+  if (parts != nullptr) json["parts"] = ToJson(config, *parts);
   json["runners_up"] = nlohmann::ordered_json::array();
   for (size_t i = 1; i < result.ranked.size(); ++i) {
     json["runners_up"].push_back(CandidateJson(result.ranked[i]));

@@ -361,10 +361,15 @@ Status NothingYet(const config::RunConfig& config, const SearchResult& result) {
     return {StatusCode::kInterrupted,
             fmt::format("{}: error: interrupted before a plan was found that fits; nothing was written", config.path)};
   }
-  return InfeasibleError(fmt::format(
-      "{}: error: no plan was found within the time limit of {:g} s: {} strategies were simulated to the end, none of them fits\n"
-      "  fix: give it longer (--time-limit, search.time_limit_s), or fix more of `strategy`",
-      config.path, config.search.time_limit_s, result.unfit.size()));
+  std::string message = fmt::format(
+      "{}: error: no plan was found within the time limit of {:g} s: {} strategies were simulated to the end, none of them fits\n",
+      config.path, config.search.time_limit_s, result.unfit.size());
+  const auto peak = [](const Candidate& candidate) { return candidate.prediction.memory_bytes_peak; };
+  if (const auto closest = std::ranges::min_element(result.unfit, {}, peak); closest != result.unfit.end()) {
+    message += fmt::format("  closest so far: {}, which needs {} of {} per rank\n", ir::Describe(closest->strategy),
+                           FormatBytes(peak(*closest)), FormatBytes(MemoryCapacity(config.cluster, config.search.memory_fraction)));
+  }
+  return InfeasibleError(message + "  fix: give it longer (--time-limit, search.time_limit_s), or fix more of `strategy`");
 }
 
 // Among candidates pruned by their bound the one that is missing least, as if it had been simulated at its bound.

@@ -1,6 +1,9 @@
 // helm-plan: searches the space of a run configuration and writes the best plan.
 #include <algorithm>
+#include <optional>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
@@ -12,6 +15,7 @@
 #include "exporter/exporter.h"
 #include "planner/render.h"
 #include "planner/search.h"
+#include "planner/size_search.h"
 #include "tools/command_line.h"
 #include "tools/outputs.h"
 #include "tools/plan_questions.h"
@@ -41,12 +45,22 @@ std::string TrainerOf(const Arguments& arguments, const ir::Plan& plan) {
   return !trainer.empty() && exporter::Export(trainer, plan).ok() ? trainer : "";
 }
 
-void Print(const Arguments& arguments, const config::RunConfig& config, const planner::SearchResult& result) {
+// What is found: on how many devices, and, where that was searched too, the best plan of each number.
+struct Found {
+  config::RunConfig config;
+  planner::SearchResult result;
+  std::optional<std::vector<planner::ClusterPart>> parts;
+};
+
+void Print(const Arguments& arguments, const Found& found) {
+  const planner::SearchResult& result = found.result;
+  const std::vector<planner::ClusterPart>* parts = found.parts ? &*found.parts : nullptr;
   if (arguments.json) {
-    tools::PrintJson(planner::RenderJson(result));
+    tools::PrintJson(planner::RenderJson(found.config, result, parts));
   } else {
     tools::PrintResult(planner::RenderText(
-        config, result, {.plan_path = arguments.out, .trainer = TrainerOf(arguments, result.best.plan), .explain = arguments.explain}));
+        found.config, result,
+        {.plan_path = arguments.out, .trainer = TrainerOf(arguments, result.best.plan), .parts = parts, .explain = arguments.explain}));
     if (arguments.explain) tools::PrintResult(tools::HiddenText(result.best.simulation.timeline));
   }
 }
@@ -97,6 +111,22 @@ Result<nlohmann::ordered_json> StampOf(const Arguments& arguments, const config:
   return MakeStamp(stamp);
 }
 
+// By the configuration's objective.
+Result<Found> FindPlan(const Arguments& arguments, const config::RunConfig& config, const planner::SearchRun& run) {
+  bool quiet = false;  // it is warned once of what nobody measured
+  const auto estimators = [&](const cluster::Cluster& cluster) {
+    return tools::MakeEstimatorFactory(cluster,
+                                       {config.cost_tables, arguments.require_measured, config.software, std::exchange(quiet, true)});
+  };
+  if (config.search.objective == config::Objective::kStepTime) {
+    HELM_ASSIGN_OR_RETURN(const auto make_estimator, estimators(config.cluster));
+    HELM_ASSIGN_OR_RETURN(planner::SearchResult result, planner::Search(config, make_estimator, run));
+    return Found{config, std::move(result), std::nullopt};
+  }
+  HELM_ASSIGN_OR_RETURN(planner::SizeSearch sizes, planner::SearchSizes(config, estimators, run));
+  return Found{std::move(sizes.config), std::move(sizes.chosen), std::move(sizes.parts)};
+}
+
 Status Run(const Arguments& arguments) {
   if (!arguments.trainer.empty() && tools::IsPlan(arguments.config.path)) return ExportPlan(arguments);
   HELM_ASSIGN_OR_RETURN(config::RunConfig config, tools::ReadConfig(arguments.config));
@@ -107,8 +137,6 @@ Status Run(const Arguments& arguments) {
   inputs.push_back(arguments.config.path);
   HELM_RETURN_IF_ERROR(tools::CheckOutputs(outputs, inputs));
   if (arguments.time_limit_s > 0) config.search.time_limit_s = arguments.time_limit_s;
-  HELM_ASSIGN_OR_RETURN(const auto make_estimator,
-                        tools::MakeEstimatorFactory(config.cluster, {config.cost_tables, arguments.require_measured, config.software}));
   tools::Progress progress("searching");
   planner::SearchRun run;
   run.threads = arguments.threads;
@@ -116,7 +144,8 @@ Status Run(const Arguments& arguments) {
   if (!arguments.trainer.empty()) run.expressible = ExpressibleBy(arguments.trainer, config);
   run.interrupted = tools::WatchInterrupt();
   run.progress = [&](int64_t done, int64_t total) { progress.Update(done, total, ""); };
-  HELM_ASSIGN_OR_RETURN(planner::SearchResult result, planner::Search(config, make_estimator, run));
+  HELM_ASSIGN_OR_RETURN(const Found found, FindPlan(arguments, config, run));
+  const planner::SearchResult& result = found.result;
   progress.Clear();
 
   ir::Plan plan = result.best.plan;
@@ -133,7 +162,7 @@ Status Run(const Arguments& arguments) {
     if (!result.complete) tools::PrintNote("the search was stopped early: this is the best plan so far (--time-limit)");
     HELM_RETURN_IF_ERROR(WriteExport(arguments, plan));
   }
-  if (arguments.trainer.empty() || !arguments.export_file.empty()) Print(arguments, config, result);
+  if (arguments.trainer.empty() || !arguments.export_file.empty()) Print(arguments, found);
   if (!result.interrupted) return OkStatus();
   return {StatusCode::kInterrupted, fmt::format("error: interrupted; {} holds the best plan so far", arguments.out)};
 }

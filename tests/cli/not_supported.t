@@ -8,10 +8,10 @@ not_supported.yaml:11:12: error: not supported by this version: 'overlap: strand
    11 |   overlap: strands
       |            ^
   allowed: none, serial, async_tp, helix, lattice, bucketed, auto
-not_supported.yaml:15:21: error: not supported by this version: 'objective: cost'
+not_supported.yaml:15:21: error: 'objective: cost' needs 'price_per_gpu_hour': what a GPU costs
    15 | search: {objective: cost}
       |                     ^
-  allowed: step_time
+  fix: add 'price_per_gpu_hour'
 [exit 2]
 $ helm-plan mixed_cluster.yaml
 mixed_cluster.yaml:2:11: error: not supported by this version: a cluster of several kinds of nodes ('groups')

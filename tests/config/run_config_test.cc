@@ -157,16 +157,44 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
             "runs/f.yaml:3:88: error: not supported by this version: 'optimizer: sgd'\n  allowed: adamw, adam\n");
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: mxfp8}"),
             "runs/f.yaml:3:57: error: not supported by this version: 'dtype: mxfp8'\n  allowed: fp32, bf16, fp16, fp8\n");
-  EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload + "search: {objective: cost, price_per_gpu_hour: 2.5}\n"),
-            "runs/f.yaml:4:21: error: not supported by this version: 'objective: cost'\n  allowed: step_time\n"
-            "runs/f.yaml:4:47: error: not supported by this version: 'price_per_gpu_hour' (plans by cost)\n  fix: remove "
-            "'price_per_gpu_hour'\n");
   const std::string alibi = "model: {family: gpt, layers: 2, hidden: 64, heads: 4, vocab: 100, position: alibi}\n";
   EXPECT_NE(Brief(alibi + kCluster + kWorkload).find("error: not supported by this version: 'position: alibi' with flash kernels"),
             std::string::npos);
   EXPECT_TRUE(Parse(alibi + kCluster + kWorkload + "software: {flash_attention: false}\n").ok());
   EXPECT_EQ(Brief(std::string(kModel) + kCluster + kWorkload + "software: {flash_attention: false, compile: true}\n"),
             "runs/f.yaml:4:45: error: not supported by this version: 'compile: true' with HELM's own executor\n  allowed: false\n");
+}
+
+TEST(RunConfig, ObjectivesNeedWhatTheyMeasure) {
+  const std::string text = std::string(kModel) + kCluster + kWorkload;
+  const auto config = Parse(text +
+                            "search: {objective: gpus, tokens: 15e12, deadline_days: 60, price_per_gpu_hour: 2.5, "
+                            "failures: {mtbf_gpu_hours: 50000, checkpoint_s: 60, restart_s: 600}}\n");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->search.objective, Objective::kGpus);
+  EXPECT_EQ(config->search.tokens, 15e12);
+  EXPECT_EQ(config->search.deadline_days, 60);
+  EXPECT_EQ(config->search.price_per_gpu_hour, 2.5);
+  EXPECT_EQ(config->search.failures, (Failures{50000, 60, 600}));
+  EXPECT_TRUE(Parse(text + "search: {price_per_gpu_hour: 2.5}\n").ok());
+  EXPECT_EQ(Brief(text + "search: {objective: cost}\n"),
+            "runs/f.yaml:4:21: error: 'objective: cost' needs 'price_per_gpu_hour': what a GPU costs\n  fix: add 'price_per_gpu_hour'\n");
+  EXPECT_NE(Brief(text + "search: {objective: gpus}\n").find("needs 'deadline_days'"), std::string::npos);
+  EXPECT_NE(Brief(text + "search: {deadline_days: 3}\n").find("'deadline_days' needs 'tokens'"), std::string::npos);
+  EXPECT_NE(Brief(text + "search: {objective: speed}\n").find("step_time, tokens_per_s_per_gpu, cost, gpus"), std::string::npos);
+}
+
+// Eight shards in two copies are 16 data-parallel ranks with sharded parameters.
+TEST(RunConfig, ShardsSayHowManyDataParallelRanksThereAre) {
+  const std::string cluster =
+      "cluster: {gpu: h100-sxm-80gb, nodes: 2, gpus_per_node: 8, intra_node: {kind: nvswitch, gbytes_per_s: 450}, "
+      "inter_node: {nics: 8, gbits_per_s: 400, fabric: infiniband, latency_us: 5}}\n";
+  const std::string workload = "workload: {global_batch: 16, sequence_length: 64, dtype: bf16}\n";
+  const auto config = Parse(kModel + cluster + workload + "strategy: {fsdp: {shard: 8, replicate: 2}}\n");
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(config->strategy.data, 16);
+  EXPECT_EQ(config->strategy.zero, 3);
+  EXPECT_TRUE(config->strategy_given.contains("data"));
 }
 
 TEST(RunConfig, TheFrameworkSetsSwitchesThatTheConfigurationMayChange) {
@@ -206,9 +234,10 @@ TEST(RunConfig, StagesFollowOneAnother) {
 }
 
 TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
-  EXPECT_EQ(BriefStrategy("{overlap: helxi}"),
-            "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, async_tp, helix, lattice, "
-            "bucketed, auto\n");
+  EXPECT_EQ(
+      BriefStrategy("{overlap: helxi}"),
+      "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, async_tp, helix, lattice, "
+      "bucketed, auto\n");
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: float32}"),
