@@ -107,7 +107,8 @@ Result<HostCosts> AnalyticEstimator::EstimateHost() const {
   const Duration dispatch = Duration::Microseconds(kDispatchUs);
   if (cluster_.device.is_cpu) return HostCosts{dispatch, dispatch, dispatch, Source::kAnalytic};
   if (host_ == HostThread::kPython) {
-    return HostCosts{Duration::Microseconds(python_kernel_us_), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic, true};
+    return HostCosts{Duration::Microseconds(python_kernel_us_), Duration::Microseconds(kNcclEnqueueUs),
+                     dispatch + Duration::Microseconds(kCudaLaunchUs), Source::kAnalytic, true};
   }
   return HostCosts{dispatch + Duration::Microseconds(kCudaLaunchUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic};
 }

@@ -18,14 +18,13 @@ constexpr size_t kCoordinates = 4;
 constexpr double kBackwardFlops = 2.5;
 // Backward is as efficient as forward with so many times the heads, but for FittedConstants::attention_backward.
 constexpr int64_t kBackwardHeads = 2;
-// FlashAttention-2 on H100 against the native kernels of its rows: 370 of 530 TFLOP/s at 16384 tokens (arXiv 2407.08608, figure 5; the
-// rows), and 0.74 fitted over 46 training runs (docs/cost_model.md).
-constexpr double kFlash2OnHopper = 0.72;
 // FlashAttention in Triton: FlashAttention-2 is 1.3 to 1.5 times as fast forward and about twice as fast backward on A100 (arXiv
 // 2307.08691, section 4.1). With the 2.5 times the FLOPs of backward that is 1.83 together, which is also what the runs of llm-foundry on
 // A100 show (docs/cost_model.md).
 constexpr double kTritonForward = 1 / 1.4;
 constexpr double kTritonBackward = 1 / 2.0;
+// ... where FlashAttention-2 is so fast against the rows of Hopper: 46 training runs with Triton's kernel (docs/cost_model.md).
+constexpr double kTritonBaseOnHopper = 0.72;
 
 // Kernels exist for head sizes that are multiples of 32 up to 128, of 64 above; others are padded up (FlashAttention-2, README).
 int64_t PaddedHeadSize(int64_t size) {
@@ -43,10 +42,10 @@ double LevelAt64(const std::string& architecture, AttentionKernel kernel) {
   return 0.93;
 }
 constexpr double kLevelAt256 = 0.6;
-constexpr double kTableHeadSize = 128;
+constexpr int64_t kTableHeadSize = 128;
 
 double HeadSizeLevel(const std::string& architecture, AttentionKernel kernel, int64_t size) {
-  const double octaves = std::log2(static_cast<double>(size) / kTableHeadSize);
+  const double octaves = std::log2(static_cast<double>(size) / static_cast<double>(kTableHeadSize));
   if (octaves <= 0) return std::pow(LevelAt64(architecture, kernel), -octaves);
   return size <= 192 ? 1.0 : kLevelAt256;
 }
@@ -69,11 +68,11 @@ AttentionModel::AttentionModel(const KernelTable& table, cluster::Device device,
       backward_(constants.attention_backward),
       own_table_(table.device == device_.name),
       architecture_(table.architecture),
-      flash2_level_(table.architecture == "hopper" ? kFlash2OnHopper : 1.0),
       low_(kCoordinates, std::numeric_limits<double>::infinity()),
       high_(kCoordinates, -std::numeric_limits<double>::infinity()) {
   const auto peak = table.peak.find("bf16");
   HELM_CHECK(peak != table.peak.end() && !table.attention_forward.empty(), "a table with attention of bf16");
+  table_peak_ = peak->second.value();
   const double level = std::lerp(1.0, table.attention_level, constants.attention_level);
   for (const AttentionRow& row : table.attention_forward) {
     const double efficiency = level * CausalFlops(row) / (static_cast<double>(row.nanoseconds) * 1e-9) / peak->second.value();
@@ -85,23 +84,39 @@ AttentionModel::AttentionModel(const KernelTable& table, cluster::Device device,
   }
 }
 
+double AttentionModel::OfRows(std::vector<double> query) const {
+  for (size_t i = 0; i < kCoordinates; ++i) query[i] = std::clamp(query[i], low_[i], high_[i]);
+  const auto log_efficiency = InterpolateScattered(points_, query);
+  HELM_CHECK(log_efficiency.has_value(), "a query inside the box has neighbours");
+  return std::exp(*log_efficiency);
+}
+
 double AttentionModel::Efficiency(const AttentionShape& shape) const {
   const int64_t heads = shape.batch * shape.heads * (shape.backward ? kBackwardHeads : 1);
   const int64_t size = PaddedHeadSize(std::max(shape.head_size, shape.value_size));
-  std::vector<double> query = Coordinates(shape.key_length, heads, shape.heads / std::max<int64_t>(shape.kv_heads, 1), size);
-  for (size_t i = 0; i < kCoordinates; ++i) query[i] = std::clamp(query[i], low_[i], high_[i]);
   // Sizes inside the measured range are interpolated; where a table has one size only, the others follow what is known of the kernels.
   const bool one_size = low_.back() == high_.back();
   const double level = one_size ? HeadSizeLevel(architecture_, shape.kernel, size) : 1.0;
-  const auto log_efficiency = InterpolateScattered(points_, query);
-  HELM_CHECK(log_efficiency.has_value(), "a query inside the box has neighbours");
-  return std::exp(*log_efficiency) * level * (shape.backward ? backward_ : 1.0) * KernelLevel(shape);
+  const auto published = PublishedOf(shape);
+  // The published kernels hide the loads of keys and values, which sharing these saves the rows.
+  const int64_t sharing = published ? 1 : shape.heads / std::max<int64_t>(shape.kv_heads, 1);
+  double efficiency = OfRows(Coordinates(shape.key_length, heads, sharing, size));
+  if (published) {
+    const double rows = OfRows(Coordinates(published->length, published->heads, 1, kTableHeadSize));
+    efficiency *= published->flops_per_second / table_peak_ / rows * device_.sustained_clock;
+  }
+  return efficiency * level * (shape.backward ? backward_ : 1.0) * TritonLevel(shape);
 }
 
-double AttentionModel::KernelLevel(const AttentionShape& shape) const {
-  if (shape.kernel == AttentionKernel::kNative) return 1.0;
-  if (shape.kernel == AttentionKernel::kFlash2) return flash2_level_;
-  return flash2_level_ * (shape.backward ? kTritonBackward : kTritonForward);
+// Nothing is published of Triton's kernel on Hopper.
+std::optional<TrainingAttention> AttentionModel::PublishedOf(const AttentionShape& shape) const {
+  if (shape.kernel == AttentionKernel::kTriton) return std::nullopt;
+  return PublishedTrainingAttention(architecture_, shape.kernel == AttentionKernel::kNative, shape.causal, shape.key_length);
+}
+
+double AttentionModel::TritonLevel(const AttentionShape& shape) const {
+  if (shape.kernel != AttentionKernel::kTriton) return 1.0;
+  return (architecture_ == "hopper" ? kTritonBaseOnHopper : 1.0) * (shape.backward ? kTritonBackward : kTritonForward);
 }
 
 Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {

@@ -1,11 +1,13 @@
 // AttentionModel: the time of fused (flash) attention on a GPU from the measured attention kernels of a kernel table.
 //
 // The efficiency (FLOPs at the peak rate / measured time, causal work counted half) is interpolated between measured rows in the logarithms
-// of length, batch x heads, sharing of key-value heads, and head size; outside the measured box it keeps the value of the edge.
-// Not for attention that writes its score matrix: that is products and a softmax (cost/product_model.h, cost/memory_model.h).
+// of length, batch x heads, sharing of key-value heads, and head size; outside the measured box it keeps the value of the edge. Where the
+// rate of kernels that train is published (cost/training_attention.h), the rows only say how it depends on heads and their sharing. Not for
+// attention that writes its score matrix: that is products and a softmax (cost/product_model.h, cost/memory_model.h).
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +16,7 @@
 #include "cost/fitted_constants.h"
 #include "cost/interpolation.h"
 #include "cost/kernel_table.h"
+#include "cost/training_attention.h"
 
 namespace helm::cost {
 
@@ -42,14 +45,16 @@ class AttentionModel {
   bool own_table() const { return own_table_; }
 
  private:
+  double OfRows(std::vector<double> coordinates) const;
   double Efficiency(const AttentionShape& shape) const;
-  double KernelLevel(const AttentionShape& shape) const;  // against the rows
+  std::optional<TrainingAttention> PublishedOf(const AttentionShape& shape) const;
+  double TritonLevel(const AttentionShape& shape) const;  // of FlashAttention in Triton, against the rows; else 1
 
   cluster::Device device_;
   double backward_;  // FittedConstants::attention_backward
   bool own_table_ = false;
   std::string architecture_;            // of the table
-  double flash2_level_ = 1.0;           // its efficiency against the rows'
+  double table_peak_ = 0;               // FLOP/s
   std::vector<ScatteredPoint> points_;  // logarithms of length, batch x heads, heads / kv_heads, head size
   std::vector<double> low_, high_;      // the box of the points
 };

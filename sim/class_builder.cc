@@ -94,7 +94,8 @@ uint32_t ClassBuilder::Add(ir::OpId op, TaskKind kind, size_t stream, size_t res
 uint32_t ClassBuilder::Launch(const ir::Op& op, ir::OpId id) {
   const bool follows = !costs_.follows.empty() && costs_.follows[id.index()];
   const bool no_kernel = op.kind == ir::OpKind::kView || op.target == "aten.new_empty";
-  Duration duration = follows || (costs_.host.for_each_kernel && no_kernel) ? Duration() : costs_.host.per_op;
+  const bool in_between = costs_.host.for_each_kernel && (no_kernel || op.kind == ir::OpKind::kWait);
+  Duration duration = follows || in_between ? Duration() : costs_.host.per_op;
   // Where per_op was measured it is what the host thread does besides the call.
   const bool without_call = costs_.host.source == cost::Source::kMeasured;
   if (op.kind == ir::OpKind::kCompute && !follows && without_call) duration += costs_.ops[id.index()].launch.value_or(costs_.host.per_call);

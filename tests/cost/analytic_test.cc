@@ -61,6 +61,8 @@ TEST(Analytic, HostCostsDependOnWhoLaunches) {
   EXPECT_DOUBLE_EQ(AnalyticEstimator(Gpus()).EstimateHost()->per_op.microseconds(), 4.8);
   EXPECT_DOUBLE_EQ(AnalyticEstimator(Gpus(), HostThread::kPython).EstimateHost()->per_op.microseconds(), 46);
   EXPECT_TRUE(AnalyticEstimator(Gpus(), HostThread::kPython).EstimateHost()->for_each_kernel);
+  // Waiting for a collective: the dispatcher and one call of CUDA, 0.8 + 4.
+  EXPECT_DOUBLE_EQ(AnalyticEstimator(Gpus(), HostThread::kPython).EstimateHost()->per_wait.microseconds(), 4.8);
   EXPECT_FALSE(AnalyticEstimator(Gpus()).EstimateHost()->for_each_kernel);
   EXPECT_EQ(HostThreadOf({.framework = "helm"}), HostThread::kInterpreter);
   EXPECT_EQ(HostThreadOf({.framework = "nanotron"}), HostThread::kPython);

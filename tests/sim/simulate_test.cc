@@ -276,6 +276,12 @@ TEST(Simulate, AViewIsPartOfTheWayToAKernel) {
   EXPECT_EQ(MustSimulate(ProgramFromText(kViews), prices).makespan, Ps(3 + 10));
 }
 
+// ... and neither does a wait: only its own price of 4. Launches at 0, 1 + 2, 1, 4, 1.
+TEST(Simulate, AWaitIsPartOfTheWayToAKernel) {
+  const Simulation simulation = MustSimulate(ProgramFromText(Overlapped("cuda")), Prices().LaunchKernelsOnly());
+  EXPECT_THAT(Drawn(simulation.timeline), testing::IsSupersetOf({"host #2 4..5", "host #3 5..9", "host #4 9..10"}));
+}
+
 TEST(Simulate, DistinctSignatureIsAskedForOnce) {
   const FakeEstimator prices = Prices();
   MustSimulate(ProgramFromText(Overlapped("cuda")), prices);
