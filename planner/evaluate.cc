@@ -63,13 +63,14 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   evaluation.written_out_because = std::move(step.not_composed_because);
   evaluation.not_written_out_because = std::move(step.not_written_out_because);
   evaluation.not_modelled = model::UnmodelledSwitches(model, plan.workload, plan.software, plan.strategy);
-  AddToPeaks(CublasWorkspace(cluster.device), evaluation.simulation);
+  const Bytes workspaces = CublasWorkspaces(cluster.device, plan.software);
+  AddToPeaks(workspaces, evaluation.simulation);
   evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, plan.memory_fraction);
   const size_t fullest = evaluation.simulation.peak.rank_class;
   evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, fullest);
   const bool too_large = !evaluation.not_written_out_because.empty() && ReplaysWholeStep(plan);
   if (options.replay_allocator && !cluster.device.is_cpu && !too_large) {
-    HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, model, prices, CublasWorkspace(cluster.device)));
+    HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, model, prices, workspaces));
     evaluation.prediction.memory_bytes_reserved = evaluation.reserved_of_class[fullest];
     evaluation.prediction.outside = OutsideMemoryOf(evaluation.step, fullest, cluster);
     for (ir::RankSummary& rank : evaluation.simulation.timeline.ranks) {

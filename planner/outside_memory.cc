@@ -67,11 +67,17 @@ OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, c
   return memory;
 }
 
-// c10/cuda: CUBLAS_WORKSPACE_CONFIG's default, :4096:2:16:8 in KiB, and eight buffers of 4096 KiB from Hopper on.
-Bytes CublasWorkspace(const cluster::Device& device) {
+// ATen/cuda/CublasHandlePool.cpp: CUBLAS_WORKSPACE_CONFIG's default, :4096:2:16:8 in KiB, and eight buffers of 4096 KiB from Hopper on, for
+// each handle; a thread has a handle of its own, and autograd's engine runs backward in a thread of its own
+// (torch/csrc/autograd/engine.cpp), HELM's executor does not. transformer_engine/pytorch/module/base.py, get_cublas_workspace_size_bytes:
+// 32 MiB from Hopper on, else 4, once.
+Bytes CublasWorkspaces(const cluster::Device& device, const ir::Software& software) {
   if (device.is_cpu) return Bytes();
   const bool recent = device.architecture == "hopper" || device.architecture == "blackwell";
-  return Bytes(recent ? 32 * kMebibyte : 8 * kMebibyte + 128 * 1024);
+  const bool own_executor = software.framework.empty() || software.framework == "helm";
+  const int64_t threads = own_executor ? 1 : 2;
+  const int64_t of_transformer_engine = (recent ? 32 : 4) * kMebibyte;
+  return Bytes(threads * (recent ? 32 * kMebibyte : 8 * kMebibyte + 128 * 1024) + (software.fused.norm_linear ? of_transformer_engine : 0));
 }
 
 }  // namespace helm::planner

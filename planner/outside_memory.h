@@ -9,6 +9,7 @@
 
 #include "cluster/cluster.h"
 #include "core/units.h"
+#include "ir/software.h"
 #include "ir/step_programs.h"
 
 namespace helm::planner {
@@ -22,7 +23,8 @@ struct OutsideMemory {
 // Of a rank of the class.
 OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, const cluster::Cluster& cluster);
 
-// The workspaces that PyTorch allocates for cuBLAS with its first matrix product and keeps: allocated memory, on every GPU.
-Bytes CublasWorkspace(const cluster::Device& device);
+// The workspaces that PyTorch allocates for cuBLAS with the first matrix product of a thread and keeps, and Transformer Engine's own:
+// allocated memory, on every GPU.
+Bytes CublasWorkspaces(const cluster::Device& device, const ir::Software& software);
 
 }  // namespace helm::planner

@@ -45,13 +45,23 @@ TEST(OutsideMemory, ACpuHasNone) {
   cluster::Cluster cpu = Gpus(8);
   cpu.device.is_cpu = true;
   EXPECT_EQ(OutsideMemoryOf(TwoReductions(2), 0, cpu).total().count(), 0);
-  EXPECT_EQ(CublasWorkspace(cpu.device).count(), 0);
+  EXPECT_EQ(CublasWorkspaces(cpu.device, {}).count(), 0);
 }
 
-// 2 x 4096 KiB and 8 x 16 KiB; eight buffers of 4096 KiB from Hopper on.
-TEST(OutsideMemory, CublasKeepsItsWorkspace) {
-  EXPECT_EQ(CublasWorkspace({.architecture = "ampere"}).count(), 8519680);
-  EXPECT_EQ(CublasWorkspace({.architecture = "hopper"}).count(), 32 * kMebibyte);
+// 2 x 4096 KiB and 8 x 16 KiB; eight buffers of 4096 KiB from Hopper on. Autograd's thread has as much of its own.
+TEST(OutsideMemory, CublasKeepsItsWorkspaces) {
+  const cluster::Device ampere = {.architecture = "ampere"}, hopper = {.architecture = "hopper"};
+  EXPECT_EQ(CublasWorkspaces(ampere, {.framework = "helm"}).count(), 8519680);
+  EXPECT_EQ(CublasWorkspaces(hopper, {.framework = "helm"}).count(), 32 * kMebibyte);
+  EXPECT_EQ(CublasWorkspaces(ampere, {.framework = "nanotron"}).count(), 2 * 8519680);
+  EXPECT_EQ(CublasWorkspaces(hopper, {.framework = "nanotron"}).count(), 64 * kMebibyte);
+}
+
+// 4 MiB, from Hopper on 32, beside those of PyTorch's two threads.
+TEST(OutsideMemory, TransformerEngineKeepsItsOwnWorkspace) {
+  const ir::Software software = {.framework = "megatron-core", .fused = {.norm_linear = true}};
+  EXPECT_EQ(CublasWorkspaces({.architecture = "ampere"}, software).count(), 2 * 8519680 + 4 * kMebibyte);
+  EXPECT_EQ(CublasWorkspaces({.architecture = "hopper"}, software).count(), 96 * kMebibyte);
 }
 
 }  // namespace
