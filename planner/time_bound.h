@@ -15,7 +15,7 @@
 namespace helm::planner {
 
 struct TimeBound {
-  Duration step;       // of a step whose communication is where the lowering puts it: not of one with tiles (ir::IsTiled)
+  Duration step;       // of a step whose communication is where the lowering puts it; with passes (strategy.overlap) that of computing
   Duration computing;  // were all communication hidden: of any
 };
 
