@@ -61,7 +61,7 @@ class Gradients {
   void WriteValue(ParameterIndex index, ir::TensorId value);
 
   // As if it had been written once more: of a layer that an excerpt leaves out.
-  void Skip(ParameterIndex index) { Written(index, Target(index)); }
+  void Skip(ParameterIndex index) { Scattered(index) ? scattered_.Skip(index) : Written(index, Target(index)); }
 
   // Begins the reductions of what has become complete and is to be scattered.
   void ReduceComplete() { scattered_.ReduceComplete(); }

@@ -516,6 +516,10 @@ void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards, const std:
 
 }  // namespace
 
+bool IsOfOneLayer(const ParameterPlan& plan, size_t bucket) {
+  return !plan.root_buckets.empty() && std::ranges::find(plan.root_buckets, bucket) == plan.root_buckets.end();
+}
+
 Sharding ShardingOf(const ir::Strategy& strategy) {
   if (ir::DataShards(strategy) == 1) return {};
   const bool parameters = ir::ShardsParameters(strategy);

@@ -109,6 +109,9 @@ struct ParameterPlan {
   std::vector<size_t> root_buckets;   // the others, ascending
 };
 
+// Whether a bucket is gathered for one layer alone.
+bool IsOfOneLayer(const ParameterPlan& plan, size_t bucket);
+
 // How far buckets are sharded over the data-parallel ranks: optimizer state, then gradients, then parameters.
 struct Sharding {
   bool optimizer_state = false;

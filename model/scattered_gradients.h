@@ -30,6 +30,9 @@ class ScatteredGradients {
 
   // Adds to the gradient. `value` is of the parameter's size, and nobody else's: later values are added in place.
   void Add(ParameterIndex index, ir::TensorId value);
+  // As if it had been added to: of a layer that an excerpt leaves out (model/layer_excerpt.h). What that layer would have left for others
+  // to read is a tensor that nothing in the program makes.
+  void Skip(ParameterIndex index);
   // Begins the reductions of the buckets that have become complete.
   void ReduceComplete();
   // Ends the reductions of a bucket: this rank's shard of its gradients, fp32. REQUIRES: all were reduced.
@@ -41,6 +44,12 @@ class ScatteredGradients {
     Pending pending;
   };
 
+  // One more of its gradients was written. True when that completes the bucket.
+  bool Count(ParameterIndex index);
+  ir::TensorId LeftOut(ir::Shape shape, ir::DataType dtype, ir::StorageRole role);
+  ir::TensorId SumLeftOut(const Bucket& bucket);
+  void FillLeftOut(const Bucket& bucket);
+  void Reset(size_t bucket);
   ir::TensorId Flat(const Bucket& bucket);
   void Reduce(size_t bucket);
   void EndScatters();
@@ -58,6 +67,8 @@ class ScatteredGradients {
   std::vector<Scatter> scattering_;                  // under way
   std::vector<std::optional<Pending>> over_copies_;  // by bucket
   std::vector<ir::TensorId> sums_;                   // by bucket: the shard
+  std::vector<bool> skipped_;                        // by parameter: a layer that is left out has written it
+  int64_t left_out_ = 0;                             // tensors that nothing makes
 };
 
 }  // namespace helm::model

@@ -25,7 +25,7 @@ bool IsBackward(ActionKind kind) { return kind == ActionKind::kFullBackward || k
 StageLowering::StageLowering(Step& step, const ir::Software& software, const LayerExcerpt& excerpt)
     : step_(step),
       excerpt_(excerpt),
-      gathers_(step, software),
+      gathers_(step, software, excerpt),
       chunks_(ChunksOfStage(step.model, step.strategy, step.stage)),
       chunk_count_(step.strategy.pipeline * step.strategy.virtual_pipeline) {}
 
@@ -115,7 +115,7 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
   ProgramBuilder& b = step_.b;
   Saved& saved = saved_[{chunk.index, micro_batch}];
   b.At(Phase::kForward, -1, micro_batch);
-  gathers_.BeginForward(chunk);
+  gathers_.BeginForward(chunk, micro_batch);
   TensorId rows;
   if (chunk.embedding) {
     gathers_.FinishRoot();
@@ -128,9 +128,9 @@ void StageLowering::Forward(const Chunk& chunk, int32_t micro_batch) {
   for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) {
     if (LeavesOut(layer, micro_batch)) continue;
     b.At(Phase::kForward, static_cast<int32_t>(layer), micro_batch);
-    gathers_.BeforeForward(chunk, layer);
+    gathers_.BeforeForward(layer);
     rows = BlockForward(step_, layer, micro_batch, rows, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)]);
-    gathers_.AfterForward(chunk, layer);
+    gathers_.AfterForward(layer);
   }
   if (chunk.head) rows = HeadForward(step_, micro_batch, rows, saved.loss);
   saved.output = rows;
@@ -156,7 +156,7 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
   HELM_CHECK(!saved.blocks.empty() || chunk.layer_begin == chunk.layer_end, "a schedule runs forward before backward");
   step_.postponed = postpone ? &saved.weight_gradients : nullptr;
   step_.b.At(Phase::kInputGradient, -1, micro_batch);
-  gathers_.BeginBackward(chunk);
+  gathers_.BeginBackward(chunk, micro_batch);
   if (chunk.head) gathers_.FinishRoot();
   TensorId gradient = chunk.loss ? LossBackward(step_, micro_batch, saved.loss)
                                  : Take({static_cast<int32_t>(chunk.index), ActionKind::kFullBackward, micro_batch, {}});
@@ -169,9 +169,9 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
       continue;
     }
     step_.b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
-    gathers_.BeforeBackward(chunk, layer);
+    gathers_.BeforeBackward(layer);
     gradient = BlockBackward(step_, layer, micro_batch, saved.blocks[static_cast<size_t>(layer - chunk.layer_begin)], gradient);
-    gathers_.AfterBackward(chunk, layer);
+    gathers_.AfterBackward(layer);
     step_.gradients.ReduceComplete();
   }
   if (chunk.embedding) {

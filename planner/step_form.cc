@@ -44,9 +44,9 @@ class StepSimulator {
  private:
   // Fills in the number of operators, unless the step cannot be composed.
   Status Compose() {
-    if (model::ShardingOf(plan_.strategy).gradients) {
-      // Reductions and gathers cross the borders of actions; composition is not held against the written-out step for them.
-      result_.not_composed_because = "gradients or parameters are sharded";
+    if (model::ShardingOf(plan_.strategy).gradients && plan_.strategy.pipeline > 1) {
+      // What a stage has gathered stays from the first of its actions that needs it to the last.
+      result_.not_composed_because = "gradients or parameters are sharded in a pipeline";
       return OkStatus();
     }
     if (!std::ranges::all_of(plan_.strategy.schedule_rows, ir::Ascends)) {

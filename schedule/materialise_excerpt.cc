@@ -9,13 +9,16 @@
 #include "ir/schedule_check.h"
 #include "model/chunks.h"
 #include "model/lower.h"
+#include "model/parameter_plan.h"
 #include "schedule/pass.h"
 #include "schedule/pipeline_schedule.h"
 
 namespace helm::schedule {
 namespace {
 
-constexpr int32_t kMicroBatchesTold = 3;
+// The first overwrites gradients, the last starts their reductions. Where each reduces its own, a micro-batch ends what the one before has
+// begun, and the first has begun something else than the others: then two do not stand for others.
+int32_t MicroBatchesTold(const ir::Strategy& strategy) { return model::ShardingOf(strategy).gradients ? 4 : 3; }
 
 // What a chunk does, but for the numbers of its layers.
 struct ChunkWork {
@@ -49,12 +52,12 @@ std::vector<ChunkWork> WorkOf(const model::ModelSpec& model, const std::vector<m
   return work;
 }
 
-// The actions of the first, the second and the last micro-batch, numbered 0, 1 and 2.
-ir::Schedule Shortened(const ir::Schedule& schedule, int64_t micro_batches) {
+// The actions of the first `told - 1` and the last micro-batch, numbered from 0.
+ir::Schedule Shortened(const ir::Schedule& schedule, int64_t micro_batches, int32_t told) {
   ir::Schedule shortened;
   for (ir::Action action : schedule) {
-    if (action.micro_batch > 1 && action.micro_batch + 1 < micro_batches) continue;
-    action.micro_batch = std::min(action.micro_batch, kMicroBatchesTold - 1);
+    if (action.micro_batch > told - 2 && action.micro_batch + 1 < micro_batches) continue;
+    action.micro_batch = std::min(action.micro_batch, told - 1);
     shortened.push_back(std::move(action));
   }
   return shortened;
@@ -83,14 +86,16 @@ class ExcerptMaker {
     HELM_RETURN_IF_ERROR(model::CheckStrategy(model_, plan_.workload, strategy));
     excerpt_.micro_batches = MicroBatches(plan_.workload, strategy);
     HELM_ASSIGN_OR_RETURN(excerpt_.schedules, PipelineSchedules(strategy, excerpt_.micro_batches));
-    const bool shorten = excerpt_.micro_batches > kMicroBatchesTold && std::ranges::all_of(excerpt_.schedules, ir::Ascends);
-    excerpt_.micro_batches_written = shorten ? kMicroBatchesTold : excerpt_.micro_batches;
+    const int32_t told = MicroBatchesTold(strategy);
+    const bool shorten = excerpt_.micro_batches > told && std::ranges::all_of(excerpt_.schedules, ir::Ascends);
+    excerpt_.micro_batches_written = shorten ? told : excerpt_.micro_batches;
     const size_t stages = excerpt_.schedules.size();
     excerpt_.programs.classes.resize(stages);
     excerpt_.layers.resize(stages);
+    excerpt_.left_out_storages.resize(stages);
     for (size_t stage = 0; stage < stages; ++stage) {
       chunks_.push_back(model::ChunksOfStage(model_, strategy, static_cast<int64_t>(stage)));
-      written_.push_back(shorten ? Shortened(excerpt_.schedules[stage], excerpt_.micro_batches) : excerpt_.schedules[stage]);
+      written_.push_back(shorten ? Shortened(excerpt_.schedules[stage], excerpt_.micro_batches, told) : excerpt_.schedules[stage]);
       works_.push_back({WorkOf(model_, chunks_.back(), strategy), {}});
       for (const ir::Action& action : written_.back()) {
         works_.back().actions.insert({action.stage / strategy.pipeline, action.kind, action.micro_batch});
@@ -113,6 +118,10 @@ class ExcerptMaker {
     HELM_ASSIGN_OR_RETURN(ir::Program program, model::LowerStage(model_, plan_.workload, plan_.software, strategy, device_, schedule,
                                                                  coordinate, layers, cancellation_));
     HELM_ASSIGN_OR_RETURN(excerpt_.programs.classes[stage], ApplyOverlap(strategy, std::move(program)));
+    const std::vector<ir::Storage>& storages = excerpt_.programs.classes[stage].storages;
+    for (size_t i = 0; i < storages.size(); ++i) {
+      if (storages[i].name.starts_with(model::kLeftOutStorages)) excerpt_.left_out_storages[stage].emplace_back(i);
+    }
     for (const ir::Action& action : schedule) {
       const bool in_last = action.micro_batch + 1 == excerpt_.micro_batches_written;
       excerpt_.layers[stage].push_back(TurnsOf(action, chunks_[stage], layers, in_last));

@@ -78,7 +78,7 @@ class ClassWalk {
         prices_(std::move(prices)),
         runner_(stage.layout),
         ports_(stage.layout.kinds.size(), 0),
-        open_(stage.open_slots, 0) {}
+        past_(stage.layout, stage.open_slots) {}
 
   // As far as it goes until something is waited for that has not begun. False when it could go nowhere.
   Result<bool> Advance(const Cancellation& cancellation) {
@@ -125,9 +125,11 @@ class ClassWalk {
   Status Run(const Element& element) {
     switch (element.kind) {
       case Element::Kind::kPiece:
-        runner_.Run(stage_.pieces[element.index], 0, ports_, open_, idle_);
+        HELM_RETURN_IF_ERROR(CheckKnown(stage_.pieces[element.index].awaited));
+        runner_.Run(stage_.pieces[element.index], ports_, past_, idle_);
         break;
       case Element::Kind::kRepeated:
+        HELM_RETURN_IF_ERROR(CheckKnown(stage_.repeated[element.index].awaited));
         Repeat(stage_.repeated[element.index]);
         break;
       case Element::Kind::kPost:
@@ -138,9 +140,19 @@ class ClassWalk {
     return OkStatus();
   }
 
+  Status CheckKnown(const std::vector<Piece::Awaited>& awaited) const {
+    const bool known = std::ranges::all_of(awaited, [this](const Piece::Awaited& of) { return past_.Knows(of); });
+    return known ? OkStatus() : UnavailableError("a collective is waited for that no earlier action starts");
+  }
+
   void Repeat(const RepeatedPiece& piece) {
     const int64_t before = ports_[stage_.layout.compute];
-    piece.matrix.Apply(ports_);
+    times_.assign(piece.matrix.size(), kNever);
+    std::ranges::copy(ports_, times_.begin());
+    for (size_t i = 0; i < piece.awaited.size(); ++i) times_[ports_.size() + i] = past_.EndOf(piece.awaited[i]);
+    piece.matrix.Apply(times_);
+    std::copy_n(times_.begin(), ports_.size(), ports_.begin());
+    for (size_t i = 0; i < piece.ended.size(); ++i) past_.ended[piece.ended[i]].push_back(times_[ports_.size() + i]);
     const int64_t idle = ports_[stage_.layout.compute] - before - piece.busy;
     const int64_t communication = std::min(idle, piece.idle.communication);
     idle_.communication += communication;
@@ -174,7 +186,7 @@ class ClassWalk {
     compute = end;
     // What contends was found as if nobody had to wait: a collective that has all of it to itself now would end sooner.
     const bool in_action = micro_batches_[action_] >= 0;
-    if (stage_.contends && in_action && begun > launched && std::ranges::any_of(open_, [&](int64_t ends) { return ends > launched; }))
+    if (stage_.contends && in_action && begun > launched && std::ranges::any_of(past_.open, [&](int64_t ends) { return ends > launched; }))
       return UnavailableError("a reduction of gradients runs on while another stage is waited for");
     return OkStatus();
   }
@@ -186,7 +198,8 @@ class ClassWalk {
   std::vector<cost::Estimate> prices_;  // by post
   PieceRunner runner_;
   std::vector<int64_t> ports_;
-  std::vector<int64_t> open_;
+  std::vector<int64_t> times_;  // of a repeated piece: of the ports and what is awaited
+  Past past_;
   Idle idle_;
   int64_t bubble_ = 0;
   std::array<int64_t, 3> posted_by_source_{};

@@ -1,6 +1,7 @@
 #include "sim/op_places.h"
 
 #include <algorithm>
+#include <map>
 
 namespace helm::sim {
 namespace {
@@ -19,6 +20,18 @@ std::vector<size_t> FirstOps(const std::vector<int32_t>& action_of, size_t actio
   return first;
 }
 
+// In one action, whose layers end one after the other: what lies behind the end of one of them is of the next one, unless it is of none.
+void KeepTogether(std::vector<int32_t>& layer, size_t first, size_t end) {
+  std::map<int32_t, size_t> last;
+  for (size_t i = first; i < end; ++i) last[layer[i]] = i;
+  int32_t next = -1;
+  for (size_t i = end; i-- > first;) {
+    if (layer[i] < 0) continue;
+    if (last.at(layer[i]) == i) next = layer[i];
+    layer[i] = next;
+  }
+}
+
 }  // namespace
 
 OpPlaces PlacesOf(const ir::Program& program) {
@@ -32,6 +45,7 @@ OpPlaces PlacesOf(const ir::Program& program) {
     places.layer.push_back(moved ? places.layer[start] : op.layer);
   }
   places.first = FirstOps(places.action, program.schedule.size());
+  for (size_t part = 0; part + 1 < places.first.size(); ++part) KeepTogether(places.layer, places.first[part], places.first[part + 1]);
   return places;
 }
 

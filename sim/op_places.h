@@ -1,7 +1,8 @@
 // OpPlaces: to which action of its schedule and to which layer each op of a program belongs, and where the actions begin.
 //
-// As each op says, but for a wait that a pass has moved right behind its start, which belongs where that does. Ops of no action within an
-// action belong to it.
+// As each op says, but for a wait that a pass has moved right behind its start, which belongs where that does, and for the gather of
+// another layer's parameters between two ops of a layer, which belongs to the layer it lies in. Ops of no action within an action belong to
+// it.
 #pragma once
 
 #include <cstddef>

@@ -21,10 +21,10 @@ bool HasRoot(const Piece& piece) {
 
 }  // namespace
 
-int64_t PieceRunner::FinishOf(int32_t predecessor, std::span<const int64_t> ports, const std::vector<int64_t>& open) const {
+int64_t PieceRunner::FinishOf(int32_t predecessor, std::span<const int64_t> ports) const {
   if (predecessor >= 0) return finish_[static_cast<size_t>(predecessor)];
   const auto port = static_cast<size_t>(-1 - predecessor);
-  return port < ports.size() ? ports[port] : open[port - ports.size()];
+  return port < ports.size() ? ports[port] : awaited_[port - ports.size()];
 }
 
 PortKind PieceRunner::KindOf(const Piece& piece, int32_t predecessor) const {
@@ -37,7 +37,15 @@ PortKind PieceRunner::KindOf(const Piece& piece, int32_t predecessor) const {
   return port < layout_.kinds.size() ? layout_.kinds[port] : PortKind::kCommunication;
 }
 
-void PieceRunner::Run(const Piece& piece, int64_t origin, std::span<int64_t> ports, std::vector<int64_t>& open, Idle& idle) {
+void PieceRunner::Run(const Piece& piece, std::span<int64_t> ports, Past& past, Idle& idle) {
+  awaited_.clear();
+  for (const Piece::Awaited& awaited : piece.awaited) awaited_.push_back(past.EndOf(awaited));
+  RunTasks(piece, 0, ports, idle);
+  for (const Piece::Opened& opened : piece.opened) past.open[opened.slot] = finish_[opened.task];
+  for (const Piece::Leaving& ended : piece.ended) past.ended[ended.port].push_back(finish_[ended.task]);
+}
+
+void PieceRunner::RunTasks(const Piece& piece, int64_t origin, std::span<int64_t> ports, Idle& idle) {
   finish_.resize(piece.durations.size());
   int64_t idle_from = ports[layout_.compute];
   uint32_t next = 0;
@@ -47,7 +55,7 @@ void PieceRunner::Run(const Piece& piece, int64_t origin, std::span<int64_t> por
     int64_t communicated = idle_from;
     for (; next < piece.predecessor_ends[task]; ++next) {
       const int32_t before = piece.predecessors[next];
-      const int64_t finish = FinishOf(before, ports, open);
+      const int64_t finish = FinishOf(before, ports);
       start = std::max(start, finish);
       if (!piece.on_compute[task]) continue;
       const PortKind kind = KindOf(piece, before);
@@ -62,20 +70,22 @@ void PieceRunner::Run(const Piece& piece, int64_t origin, std::span<int64_t> por
     idle_from = finish_[task];
   }
   for (const Piece::Leaving& leaving : piece.leaving) ports[leaving.port] = finish_[leaving.task];
-  for (const Piece::Opened& opened : piece.opened) open[opened.slot] = finish_[opened.task];
 }
 
 std::optional<MaxPlusMatrix> PieceRunner::MatrixOf(const Piece& piece, Idle& idle) {
-  if (piece.ends_open || !piece.opened.empty() || HasRoot(piece)) return std::nullopt;
-  const size_t size = layout_.kinds.size();
+  const size_t count = layout_.kinds.size(), size = count + std::max(piece.awaited.size(), piece.ended.size());
+  const bool slots = !piece.opened.empty() || std::ranges::any_of(piece.awaited, [](const auto& awaited) { return awaited.slot >= 0; });
+  if (slots || HasRoot(piece) || size > MaxPlusMatrix::kSizeMax) return std::nullopt;
   MaxPlusMatrix matrix(size);
-  std::vector<int64_t> open;
-  for (size_t in = 0; in < size; ++in) {
-    std::vector<int64_t> ports(size, kNever);
-    ports[in] = 0;
+  const auto set = [&matrix](size_t out, size_t in, int64_t time) { matrix.At(out, in) = time < kNever / 2 ? kNever : time; };
+  for (size_t in = 0; in < count + piece.awaited.size(); ++in) {
+    std::vector<int64_t> ports(count, kNever);
+    awaited_.assign(piece.awaited.size(), kNever);
+    (in < count ? ports[in] : awaited_[in - count]) = 0;
     Idle alone;
-    Run(piece, kNever, ports, open, alone);
-    for (size_t out = 0; out < size; ++out) matrix.At(out, in) = ports[out] < kNever / 2 ? kNever : ports[out];
+    RunTasks(piece, kNever, ports, alone);
+    for (size_t out = 0; out < count; ++out) set(out, in, ports[out]);
+    for (size_t i = 0; i < piece.ended.size(); ++i) set(count + i, in, finish_[piece.ended[i].task]);
     if (in == layout_.compute) idle = alone;
   }
   return matrix;
@@ -83,7 +93,7 @@ std::optional<MaxPlusMatrix> PieceRunner::MatrixOf(const Piece& piece, Idle& idl
 
 PieceCutter::PieceCutter(const ir::Program& program, const StepGraph& graph, size_t rank_class, const std::vector<bool>& is_external,
                          bool shares_cores)
-    : program_(program), graph_(graph), is_external_(is_external) {
+    : program_(program), graph_(graph), is_external_(is_external), in_turn_(graph.classes.size() == 1) {
   MakeLayout(graph.classes[rank_class], shares_cores);
   IndexTasks(graph.classes[rank_class]);
 }
@@ -105,6 +115,8 @@ void PieceCutter::MakeLayout(const ClassTasks& tasks, bool shares_cores) {
   }
   if (shares_cores) layout_.cores = add(PortKind::kCommunication);
   last_on_.assign(tasks.tasks_by_resource.size(), kNone);
+  passed_.assign(layout_.kinds.size(), 0);
+  counted_back_.assign(layout_.kinds.size(), false);
 }
 
 void PieceCutter::IndexTasks(const ClassTasks& tasks) {
@@ -153,15 +165,20 @@ Result<Piece> PieceCutter::Cut(size_t first, size_t end, std::vector<Piece>& pie
       if (task == kNone || is_external_[task] || (work && EndsExternal(ir::OpId(op)))) continue;
       HELM_RETURN_IF_ERROR(AddTask(task, piece, pieces));
       local_[task] = static_cast<int32_t>(tasks.size());
-      home_[task] = {pieces.size(), static_cast<uint32_t>(tasks.size()), -1};
+      home_[task] = {pieces.size(), static_cast<uint32_t>(tasks.size()), -1, 0};
       tasks.push_back(task);
     }
   }
   std::vector<int64_t> last(layout_.kinds.size(), -1);  // by port
   for (size_t i = 0; i < tasks.size(); ++i) {
     const auto resource = static_cast<size_t>(resource_of_[tasks[i]]);
+    const auto port = static_cast<size_t>(layout_.port_of_resource[resource]);
     last_on_[resource] = tasks[i];
-    last[static_cast<size_t>(layout_.port_of_resource[resource])] = static_cast<int64_t>(i);
+    last[port] = static_cast<int64_t>(i);
+    if (piece.kinds[i] == TaskKind::kCollective) {
+      home_[tasks[i]].number = passed_[port]++;
+      piece.ended.push_back({port, static_cast<uint32_t>(i)});
+    }
     if (layout_.cores >= 0 && piece.kinds[i] == TaskKind::kCollective) last[static_cast<size_t>(layout_.cores)] = static_cast<int64_t>(i);
     local_[tasks[i]] = -1;
   }
@@ -197,11 +214,12 @@ Result<int32_t> PieceCutter::PortCode(uint32_t task, uint32_t before, Piece& pie
   if (layout_.cores >= 0 && on_cores && graph_.tasks[before].kind == TaskKind::kCollective) return code_of(layout_.cores);
   const bool collective = !is_external_[before] && graph_.tasks[before].kind == TaskKind::kCollective;
   // Other actions may run in between when the whole step is composed: then this collective, not the last of its stream.
-  if (collective && kind == TaskKind::kWait && !InOneAction(task, before)) return code_of(OpenPort(before, piece, pieces));
+  const bool by_slot = !in_turn_ && !InOneAction(task, before);
+  if (collective && kind == TaskKind::kWait && by_slot) return code_of(Await(task, before, piece, pieces));
   const auto resource = static_cast<size_t>(resource_of_[before]);
   if (!is_external_[before] && last_on_[resource] == before) return code_of(layout_.port_of_resource[resource]);
   if (IsCovered(graph_.graph.PredecessorsOf(task), before)) return kCovered;
-  if (collective) return code_of(OpenPort(before, piece, pieces));
+  if (collective) return code_of(Await(task, before, piece, pieces));
   return UnavailableError(fmt::format("{} waits for {}, which neither a stream's order nor a wait says",
                                       Describe(program_, graph_.tasks[task].op), Describe(program_, graph_.tasks[before].op)));
 }
@@ -211,14 +229,33 @@ bool PieceCutter::InOneAction(uint32_t a, uint32_t b) const {
   return action >= 0 && program_.op(graph_.tasks[b].op).action == action;
 }
 
-int32_t PieceCutter::OpenPort(uint32_t collective, Piece& piece, std::vector<Piece>& pieces) {
-  piece.ends_open = true;
+int32_t PieceCutter::Await(uint32_t task, uint32_t collective, Piece& piece, std::vector<Piece>& pieces) {
+  Piece::Awaited awaited;
+  if (in_turn_ || InOneAction(task, collective)) {
+    awaited.port = static_cast<size_t>(layout_.port_of_resource[static_cast<size_t>(resource_of_[collective])]);
+    awaited.back = passed_[awaited.port] - 1 - home_[collective].number;
+    counted_back_[awaited.port] = true;
+  } else {
+    awaited.slot = SlotOf(collective, pieces);
+  }
+  auto known = std::ranges::find(piece.awaited, awaited);
+  if (known == piece.awaited.end()) known = piece.awaited.insert(known, awaited);
+  return static_cast<int32_t>(layout_.kinds.size()) + static_cast<int32_t>(known - piece.awaited.begin());
+}
+
+int32_t PieceCutter::SlotOf(uint32_t collective, std::vector<Piece>& pieces) {
   Home& home = home_[collective];
   if (home.slot < 0) {
     home.slot = static_cast<int32_t>(slots_++);
     pieces[home.piece].opened.push_back({home.task, static_cast<size_t>(home.slot)});
   }
-  return static_cast<int32_t>(layout_.kinds.size()) + home.slot;
+  return home.slot;
+}
+
+void PieceCutter::FinishPieces(std::vector<Piece>& pieces) const {
+  for (Piece& piece : pieces) {
+    std::erase_if(piece.ended, [this](const Piece::Leaving& ended) { return !counted_back_[ended.port]; });
+  }
 }
 
 bool PieceCutter::LiesBehind(std::span<const uint32_t> all, uint32_t before) const {

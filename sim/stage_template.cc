@@ -69,7 +69,7 @@ class TemplateBuilder {
         costs_(costs),
         shares_cores_(shares_cores),
         graph_(graph),
-        lifetimes_(ir::ComputeLifetimes(program_)),
+        lifetimes_(LifetimesOf(program_, excerpt.left_out_storages[rank_class])),
         cutter_(program_, graph.graph, rank_class, graph.is_external, shares_cores),
         places_(PlacesOf(program_)) {
     work_of_.resize(program_.ops.size());
@@ -88,7 +88,8 @@ class TemplateBuilder {
       HELM_RETURN_IF_ERROR(
           Cut(begins[i], begins[i + 1], is_action ? excerpt_.layers[rank_class_][i - 1] : std::vector<LayerTurn>(), drafts[i]));
     }
-    // Only now is it known which collectives stay open.
+    // Only now is it known which collectives stay open, and to which ones pieces count back.
+    cutter_.FinishPieces(result_.pieces);
     HELM_ASSIGN_OR_RETURN(result_.before, Finish(drafts.front(), /*runs_once=*/true));
     for (size_t i = 0; i < actions; ++i) {
       HELM_ASSIGN_OR_RETURN(result_.actions.emplace_back(), Finish(drafts[i + 1], RunsOnce(program_.schedule[i])));
@@ -97,8 +98,8 @@ class TemplateBuilder {
     result_.layout = cutter_.layout();
     result_.open_slots = cutter_.open_slots();
     result_.contends = graph_.contends;
-    result_.resident = ResidentBytes(program_);
-    result_.live_after = LiveAfterStep(program_);
+    result_.resident = WithoutLeftOut(ResidentBytes(program_));
+    result_.live_after = WithoutLeftOut(LiveAfterStep(program_));
     result_.input_bytes = InputBytes();
     return std::move(result_);
   }
@@ -121,8 +122,28 @@ class TemplateBuilder {
     size_t turn = 0;
   };
 
+  // What layers that are left out would have made is freed after its last use, as if it were there.
+  static ir::Lifetimes LifetimesOf(const ir::Program& program, const std::vector<ir::StorageId>& left_out) {
+    ir::Lifetimes lifetimes = ir::ComputeLifetimes(program);
+    if (left_out.empty()) return lifetimes;
+    std::vector<size_t> last(program.storages.size(), 0);
+    for (size_t i = 0; i < program.ops.size(); ++i) {
+      for (const ir::TensorId tensor : ir::TensorArguments(program.ops[i])) last[program.tensor(tensor).storage.index()] = i;
+    }
+    for (const ir::StorageId storage : left_out) lifetimes.freed_after[last[storage.index()]].push_back(storage);
+    return lifetimes;
+  }
+
+  // Not resident: it was made in the step.
+  BytesByRole WithoutLeftOut(BytesByRole bytes) const {
+    for (const ir::StorageId storage : excerpt_.left_out_storages[rank_class_]) {
+      bytes[static_cast<size_t>(program_.storage(storage).role)] -= AllocatedBytes(program_, storage);
+    }
+    return bytes;
+  }
+
   bool RunsOnce(const ir::Action& action) const {
-    return excerpt_.micro_batches == excerpt_.micro_batches_written || action.micro_batch != excerpt_.StandIn(1);
+    return excerpt_.micro_batches == excerpt_.micro_batches_written || action.micro_batch != excerpt_.micro_batches_written - 2;
   }
 
   Status Cut(size_t first, size_t end, const std::vector<LayerTurn>& turns, Draft& draft) {
@@ -239,8 +260,14 @@ class TemplateBuilder {
       if (runs_once && part.told_by < 0) {
         flush();
         action.elements.push_back({Element::Kind::kPiece, piece});
+        continue;
+      }
+      HELM_ASSIGN_OR_RETURN(const size_t alone, Alone(piece));
+      if (result_.repeated[alone].awaited.empty() && result_.repeated[alone].ended.empty()) {
+        Merge(result_.repeated[alone], merged);
       } else {
-        HELM_RETURN_IF_ERROR(Merge(piece, merged));
+        flush();
+        action.elements.push_back({Element::Kind::kRepeated, alone});
       }
     }
     flush();
@@ -277,30 +304,34 @@ class TemplateBuilder {
     return totals;
   }
 
-  Status Merge(size_t index, std::optional<RepeatedPiece>& merged) {
-    if (matrices_.size() <= index) matrices_.resize(index + 1);
-    if (!matrices_[index]) {
-      const Piece& piece = result_.pieces[index];
-      Idle idle;
-      auto matrix = PieceRunner(cutter_.layout()).MatrixOf(piece, idle);
-      if (!matrix) {
-        return UnavailableError(
-            fmt::format("{} is repeated, and a collective is open at its end or begin", Describe(program_, ir::OpId(piece.op_first))));
-      }
-      int64_t busy = 0;
-      for (size_t task = 0; task < piece.durations.size(); ++task) busy += piece.on_compute[task] ? piece.durations[task] : 0;
-      matrices_[index] = RepeatedPiece{*std::move(matrix), busy, idle};
+  // The place in result_.repeated of the piece alone.
+  Result<size_t> Alone(size_t index) {
+    if (alone_.size() <= index) alone_.resize(index + 1);
+    if (alone_[index]) return *alone_[index];
+    const Piece& piece = result_.pieces[index];
+    Idle idle;
+    auto matrix = PieceRunner(cutter_.layout()).MatrixOf(piece, idle);
+    if (!matrix) {
+      return UnavailableError(
+          fmt::format("{} is repeated, and a collective is open at its end or begin", Describe(program_, ir::OpId(piece.op_first))));
     }
-    const RepeatedPiece& next = *matrices_[index];
+    int64_t busy = 0;
+    for (size_t task = 0; task < piece.durations.size(); ++task) busy += piece.on_compute[task] ? piece.durations[task] : 0;
+    alone_[index] = result_.repeated.size();
+    RepeatedPiece& repeated = result_.repeated.emplace_back(RepeatedPiece{*std::move(matrix), piece.awaited, {}, busy, idle});
+    for (const Piece::Leaving& ended : piece.ended) repeated.ended.push_back(ended.port);
+    return *alone_[index];
+  }
+
+  void Merge(const RepeatedPiece& next, std::optional<RepeatedPiece>& merged) const {
     if (!merged) {
       merged = next;
-      return OkStatus();
+      return;
     }
     merged->matrix = next.matrix.After(merged->matrix);
     merged->busy += next.busy;
     merged->idle.communication += next.idle.communication;
     merged->idle.host += next.idle.host;
-    return OkStatus();
   }
 
   // Of the inputs of the last micro-batch, which is like the others.
@@ -327,7 +358,7 @@ class TemplateBuilder {
   std::vector<std::vector<ir::OpId>> open_;  // by channel
   int64_t open_collectives_ = 0;
   std::vector<std::optional<ActionTemplate>> accounts_;  // by piece: memory and totals
-  std::vector<std::optional<RepeatedPiece>> matrices_;   // by piece
+  std::vector<std::optional<size_t>> alone_;             // by piece: its place among the repeated ones
 };
 
 }  // namespace

@@ -20,11 +20,13 @@
 
 namespace helm::sim {
 
-// Pieces one after the other, some of them many times: times by arithmetic.
+// Pieces one after the other, some of them many times, or one that waits for collectives of earlier ones: times by arithmetic.
 struct RepeatedPiece {
-  MaxPlusMatrix matrix;
-  int64_t busy = 0;  // of the compute stream
-  Idle idle;         // of it, when nothing but it decides when the pieces start
+  MaxPlusMatrix matrix;                 // as PieceRunner::MatrixOf gives it
+  std::vector<Piece::Awaited> awaited;  // of one piece; none of several
+  std::vector<size_t> ended;            // ports of what has ended behind it; likewise
+  int64_t busy = 0;                     // of the compute stream
+  Idle idle;                            // of it, when nothing but it decides when the pieces start
 };
 
 // What happens in order between this rank and others of a group: messages to or from one peer, or the group's collectives.

@@ -1,11 +1,12 @@
 // StepExcerpt: programs that hold every kind of piece of a step, from which its time and memory follow without writing it out
 // (sim/compose.h).
 //
-// Of many equal micro-batches they hold the first, an inner one and the last, of many equal layers of a chunk one, of rank classes that
-// are alike one. Everything else of the step is as it is in the whole: strategy, mesh, gradient buckets, the order of a class's actions.
-// Made by schedule/materialise_excerpt.h. Not a step: its programs send messages that nobody receives.
+// Of many equal micro-batches they hold the first ones, an inner one and the last, of many equal layers of a chunk one, of rank classes
+// that are alike one. Everything else of the step is as it is in the whole: strategy, mesh, gradient buckets, the order of a class's
+// actions. Made by schedule/materialise_excerpt.h. Not a step: its programs send messages that nobody receives.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
@@ -25,15 +26,19 @@ struct StepExcerpt {
   std::vector<size_t> told_by;  // by class: the class whose program stands for it; itself where it has one
   // By class with a program, by action of that program: its layers.
   std::vector<std::vector<std::vector<LayerTurn>>> layers;
-  int64_t micro_batches_written = 0;  // in the programs' schedules; where there are more in the step, the first, an inner one and the last
+  // By class: storages that stand for what layers that are left out would have made. Persistent in its program, since nothing there makes
+  // them; in truth made by those layers and freed after their last use.
+  std::vector<std::vector<ir::StorageId>> left_out_storages;
+  // In the programs' schedules; where there are more in the step, the first ones, an inner one, which stands for the others, and the last.
+  int64_t micro_batches_written = 0;
 
   std::vector<ir::Schedule> schedules;  // by class: of the whole step; F, B, I and W alone
   int64_t micro_batches = 0;            // of the whole step
 
   // The micro-batch of the excerpt that stands for one of the step.
   int32_t StandIn(int32_t micro_batch) const {
-    if (micro_batches == micro_batches_written || micro_batch == 0) return micro_batch;
-    return static_cast<int32_t>(micro_batch + 1 == micro_batches ? micro_batches_written - 1 : 1);
+    const int64_t behind = micro_batch + 1 == micro_batches ? 1 : 2;
+    return static_cast<int32_t>(std::min<int64_t>(micro_batch, micro_batches_written - behind));
   }
 };
 

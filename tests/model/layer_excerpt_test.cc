@@ -45,12 +45,24 @@ TEST(LayerExcerpt, LayersThatCompleteABucketStandForThemselvesInTheLastMicroBatc
   EXPECT_LT(written, 8);
 }
 
-// A layer whose parameters are gathered ahead is not independent of its neighbours.
-TEST(LayerExcerpt, LeavesOutNothingWhereParametersAreGatheredByLayer) {
+// While a layer computes the next two are gathered: the first two are gathered before any layer, the last two gather nothing.
+TEST(LayerExcerpt, AsManyAtEitherEndAsAreGatheredAheadStandForThemselves) {
+  ir::Software software;
+  software.fsdp_prefetch = 2;
   ir::Strategy strategy;
   strategy.zero = 3;
-  strategy.fsdp_shard = 2;
   strategy.data = 2;
+  const LayerExcerpt excerpt = ExcerptOf(EightLayers(), software, strategy, 0);
+  EXPECT_EQ(excerpt.told_by, (std::vector<int32_t>{0, 1, 2, 2, 2, 2, 6, 7}));
+  EXPECT_EQ(excerpt.told_by_in_last, excerpt.told_by);
+}
+
+// The second copy of a layer's shard is added in the next micro-batch.
+TEST(LayerExcerpt, LeavesOutNothingWhereShardsHaveCopies) {
+  ir::Strategy strategy;
+  strategy.zero = 3;
+  strategy.data = 4;
+  strategy.fsdp_shard = strategy.fsdp_replicate = 2;
   EXPECT_TRUE(ExcerptOf(EightLayers(), {}, strategy, 0).told_by.empty());
 }
 

@@ -21,6 +21,9 @@ namespace {
 int64_t SumOf(const sim::Breakdown& b) { return (b.compute + b.exposed_communication + b.bubble + b.optimizer + b.host).picoseconds(); }
 
 void ExpectSame(const sim::Simulation& composed, const sim::Simulation& whole) {
+  for (size_t c = 0; c < whole.peak_of_class.size(); ++c) {
+    RC_LOG() << "peak " << composed.peak_of_class[c].count() << " of " << whole.peak_of_class[c].count() << "\n";
+  }
   RC_ASSERT(composed.makespan.picoseconds() == whole.makespan.picoseconds());
   RC_ASSERT(composed.peak_of_class == whole.peak_of_class);
   RC_ASSERT(composed.peak.bytes == whole.peak.bytes);
@@ -36,8 +39,8 @@ void ExpectSame(const sim::Simulation& composed, const sim::Simulation& whole) {
   RC_ASSERT(std::abs(composed.shares.interpolated - whole.shares.interpolated) < 1e-9);
 }
 
-RC_GTEST_PROP(Composition, IsTheWrittenOutStep, ()) {
-  const config::RunConfig config = RandomConfig();
+// Composed with prices of no order and written out.
+void ExpectSameAsWrittenOut(const config::RunConfig& config) {
   const ScatteredEstimator estimator = RandomPrices();
   const ir::Plan plan = MakePlan(config, config.strategy);
   const auto step = schedule::Materialise(plan);
@@ -64,9 +67,16 @@ RC_GTEST_PROP(Composition, IsTheWrittenOutStep, ()) {
 
 // What runs beside something else is slowed down in the excerpt as in the step, but for waiting for other stages: within 0.5 % (DESIGN
 // section 5, rule 8).
-RC_GTEST_PROP(Composition, IsNearTheWrittenOutStepWhereKernelsContend, ()) {
-  config::RunConfig config = LargeConfig();
-  if (config.strategy.pipeline > 1) config.strategy.context = 1;  // planner/step_form.cc
+RC_GTEST_PROP(Composition, IsTheWrittenOutStep, ()) { ExpectSameAsWrittenOut(RandomConfig()); }
+
+// One layer gathers the parameters of the next ones, and waits for the reduction of the one before.
+RC_GTEST_PROP(Composition, IsTheWrittenOutStepWhereParametersAreSharded, ()) {
+  config::RunConfig config = RandomConfig();
+  ShardParameters(config);
+  ExpectSameAsWrittenOut(config);
+}
+
+void ExpectNearWrittenOut(const config::RunConfig& config) {
   const ir::Plan plan = MakePlan(config, config.strategy);
   const auto step = schedule::Materialise(plan);
   RC_PRE(step.ok());
@@ -95,6 +105,18 @@ RC_GTEST_PROP(Composition, IsNearTheWrittenOutStepWhereKernelsContend, ()) {
            << 100 * error << " %\n";
   RC_ASSERT(std::abs(error) < 0.005);
   RC_ASSERT(composed->simulation->peak_of_class == whole->peak_of_class);
+}
+
+RC_GTEST_PROP(Composition, IsNearTheWrittenOutStepWhereKernelsContend, ()) {
+  config::RunConfig config = LargeConfig();
+  if (config.strategy.pipeline > 1) config.strategy.context = 1;  // planner/step_form.cc
+  ExpectNearWrittenOut(config);
+}
+
+RC_GTEST_PROP(Composition, IsNearTheWrittenOutStepWhereGathersContend, ()) {
+  config::RunConfig config = LargeConfig();
+  ShardParameters(config);
+  ExpectNearWrittenOut(config);
 }
 
 // 96 layers on 8 stages, 512 micro-batches: what is written is a few layers of three micro-batches of three stages.

@@ -105,6 +105,38 @@ inline config::RunConfig RandomConfig() {
   return config;
 }
 
+// ZeRO-2, ZeRO-3 or FSDP in place of what the configuration has, with one copy of the shards or two, gathered ahead in every way.
+inline void ShardParameters(config::RunConfig& config) {
+  ir::Strategy& strategy = config.strategy;
+  strategy.pipeline = strategy.virtual_pipeline = 1;  // planner/step_form.cc
+  strategy.schedule = "none";
+  config.model.layers = *rc::gen::inRange<int64_t>(1, 13);
+  const int64_t micro_batches = config.workload.global_batch / (strategy.micro_batch * strategy.data);
+  strategy.data = *rc::gen::element<int64_t>(2, 4);
+  strategy.expert = 1;
+  strategy.expert_tensor = config.model.moe.experts > 0 ? strategy.tensor : 1;
+  strategy.zero = *rc::gen::element<int64_t>(2, 3);
+  if (*rc::gen::arbitrary<bool>()) {
+    strategy.fsdp_replicate = *rc::gen::element<int64_t>(1, 1, 2);
+    strategy.fsdp_shard = strategy.data * strategy.context / strategy.fsdp_replicate;
+    if (strategy.fsdp_shard == 1 || strategy.fsdp_shard % strategy.context != 0) {
+      strategy.fsdp_shard = strategy.data * strategy.context;
+      strategy.fsdp_replicate = 1;
+    }
+  }
+  config.workload.global_batch = micro_batches * strategy.micro_batch * strategy.data;
+  config.cluster.devices_used = strategy.world_size();
+  ir::Software& software = config.software;
+  software.fsdp_backward_prefetch = *rc::gen::element(ir::BackwardPrefetch::kPre, ir::BackwardPrefetch::kPost, ir::BackwardPrefetch::kNone);
+  software.fsdp_prefetch = *rc::gen::element<int64_t>(0, 1, 1, 2, 3);
+  software.fsdp_root_kept = *rc::gen::arbitrary<bool>();
+  software.fsdp_last_kept = *rc::gen::arbitrary<bool>();
+  software.fsdp_no_sync = *rc::gen::arbitrary<bool>();
+  software.fsdp_gather_copied = *rc::gen::arbitrary<bool>();
+  software.fsdp_gradient_divided = *rc::gen::arbitrary<bool>();
+  software.gradients_reduced = *rc::gen::element(ir::Precision::kFloat32, ir::Precision::kCompute);
+}
+
 // Prices without any regularity, so that nothing agrees by accident: from the text of the signature. Some from each source, some with
 // workspace.
 class ScatteredEstimator : public cost::Estimator {

@@ -110,7 +110,7 @@ TEST(StepForm, ComposedSaysWhyItIsNot) {
   config.cluster.devices_used = config.cluster.devices_per_node = 4;
   config.strategy.data = 2;
   config.strategy.zero = 2;
-  EXPECT_EQ(Simulated(config, StepForm::kComposed, 0).not_composed_because, "gradients or parameters are sharded");
+  EXPECT_EQ(Simulated(config, StepForm::kComposed, 0).not_composed_because, "gradients or parameters are sharded in a pipeline");
 }
 
 }  // namespace

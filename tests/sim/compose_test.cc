@@ -26,6 +26,7 @@ StepExcerpt WholeStep(ir::Program program) {
   StepExcerpt excerpt;
   excerpt.told_by = {0};
   excerpt.layers.emplace_back(program.schedule.size());
+  excerpt.left_out_storages.resize(1);
   excerpt.schedules = {program.schedule};
   excerpt.micro_batches = excerpt.micro_batches_written = static_cast<int64_t>(program.schedule.size());
   excerpt.programs.classes.push_back(std::move(program));
