@@ -27,6 +27,7 @@ class Checker {
     CheckTensorSplit();
     CheckPipeline();
     CheckSequence();
+    CheckObjective();
   }
 
  private:
@@ -46,6 +47,13 @@ class Checker {
     if (strategy.context > 1) text += fmt::format(" x context {}", strategy.context);
     if (strategy.pipeline > 1) text += fmt::format(" x pipeline {}", strategy.pipeline);
     return text + fmt::format(" = {}", strategy.world_size());
+  }
+
+  void CheckObjective() {
+    if (!config_.cluster.local || config_.search.objective == Objective::kStepTime) return;
+    diagnostics_.Error(Where("search", "objective"),
+                       "'objective' asks for parts of a cluster, and the ranks of one machine share its cores",
+                       {"fix: objective: step_time, or a cluster of GPUs"});
   }
 
   void CheckWorld() {

@@ -99,7 +99,7 @@ std::string ValueOf(const ir::Strategy& strategy, const std::string& key) {
 }
 
 // Beside what it needs.
-Objective ReadObjective(MappingReader& reader, const SearchOptions& search) {
+Objective ReadObjective(MappingReader& reader) {
   const std::string word = reader.Choice("objective", {"step_time", "tokens_per_s_per_gpu", "cost", "gpus"}).value_or("step_time");
   const auto needs = [&](bool given, const char* key, const char* why) {
     if (!given)
@@ -107,12 +107,12 @@ Objective ReadObjective(MappingReader& reader, const SearchOptions& search) {
   };
   if (word == "tokens_per_s_per_gpu") return Objective::kTokensPerSecondPerGpu;
   if (word == "cost") {
-    needs(search.price_per_gpu_hour > 0, "price_per_gpu_hour", "what a GPU costs");
+    needs(reader.Given("price_per_gpu_hour"), "price_per_gpu_hour", "what a GPU costs");
     return Objective::kCost;
   }
   if (word != "gpus") return Objective::kStepTime;
-  needs(search.tokens > 0, "tokens", "of the whole run");
-  needs(search.deadline_days > 0, "deadline_days", "the fewest GPUs are wanted that meet it");
+  needs(reader.Given("tokens"), "tokens", "of the whole run");
+  needs(reader.Given("deadline_days"), "deadline_days", "the fewest GPUs are wanted that meet it");
   return Objective::kGpus;
 }
 
@@ -164,12 +164,12 @@ ir::Software ReadSoftware(const YamlValue* value, bool local, const FrameworkCon
 SearchOptions ReadSearch(const YamlValue& value, Diagnostics& diagnostics) {
   SearchOptions search;
   MappingReader reader(value, "the search", diagnostics);
-  reader.Read("tokens", search.tokens, kPositiveNumber);
+  reader.Read("tokens", search.tokens, {1.0, 1e18});  // so that steps can be counted
   reader.Read("deadline_days", search.deadline_days, kPositiveNumber);
   reader.Read("price_per_gpu_hour", search.price_per_gpu_hour, kPositiveNumber);
   if (const YamlValue* failures = reader.Value("failures")) search.failures = ReadFailures(*failures, diagnostics);
-  search.objective = ReadObjective(reader, search);
-  if (search.deadline_days > 0 && search.tokens == 0 && search.objective != Objective::kGpus) {
+  search.objective = ReadObjective(reader);
+  if (search.deadline_days > 0 && !reader.Given("tokens") && search.objective != Objective::kGpus) {
     reader.Error("deadline_days", "'deadline_days' needs 'tokens', of the whole run", {"fix: add 'tokens'"});
   }
   reader.Read("memory_fraction", search.memory_fraction, {0.0, 1.0, true});

@@ -21,8 +21,11 @@ std::string Reason() { return std::strerror(errno); }
 
 // mkstemp gives the file to its owner alone; a result gets what the umask allows, as any other new file.
 void SetOrdinaryMode(int fd) {
-  const mode_t mask = ::umask(0);
-  ::umask(mask);
+  static const mode_t mask = [] {  // read once: it can only be read by changing it, which other threads would see
+    const mode_t own = ::umask(0);
+    ::umask(own);
+    return own;
+  }();
   ::fchmod(fd, 0666 & ~mask);
 }
 

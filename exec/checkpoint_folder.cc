@@ -21,8 +21,6 @@ constexpr std::string_view kRemoved = ".removed";
 
 std::string NameOf(int64_t step) { return fmt::format("{}{:08}", kName, step); }
 
-bool IsCheckpoint(const std::string& path) { return FileExists(fmt::format("{}/{}", path, formats::kCheckpointIndexFile)); }
-
 // None: the name is not that of a checkpoint.
 std::optional<int64_t> StepOf(const std::string& name) {
   if (!name.starts_with(kName)) return std::nullopt;
@@ -43,6 +41,19 @@ std::vector<std::string> NamesIn(const std::string& folder) {
 
 }  // namespace
 
+bool IsCheckpoint(const std::string& path) { return FileExists(fmt::format("{}/{}", path, formats::kCheckpointIndexFile)); }
+
+Status CheckNoneIsCutShort(const std::string& folder) {
+  for (const std::string& name : NamesIn(folder)) {
+    if (!StepOf(name) || IsCheckpoint(folder + "/" + name)) continue;
+    return InvalidError(fmt::format(
+        "{}/{}: error: this checkpoint has no {}: a copy that was cut short, or not yet done\nfix: complete it, or remove it or "
+        "move it elsewhere",
+        folder, name, formats::kCheckpointIndexFile));
+  }
+  return OkStatus();
+}
+
 std::string CheckpointPath(const std::string& folder, int64_t step) { return folder + "/" + NameOf(step); }
 
 std::string PartialCheckpointPath(const std::string& folder, int64_t step) {
@@ -61,6 +72,7 @@ std::vector<int64_t> CompleteCheckpoints(const std::string& folder) {
 Result<std::string> FindCheckpoint(const std::string& path) {
   if (IsCheckpoint(path)) return path;
   if (!FolderExists(path)) return InvalidError(fmt::format("{}: error: no such folder, so no checkpoint to resume from", path));
+  HELM_RETURN_IF_ERROR(CheckNoneIsCutShort(path));
   const std::vector<int64_t> steps = CompleteCheckpoints(path);
   if (!steps.empty()) return CheckpointPath(path, steps.back());
   return InvalidError(fmt::format(

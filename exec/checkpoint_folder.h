@@ -14,6 +14,12 @@
 
 namespace helm::exec {
 
+// Whether the folder is one, complete: its index is written last.
+bool IsCheckpoint(const std::string& path);
+// An error where a folder in `folder` has the name of a checkpoint and no index: not what a killed run leaves behind, so it is not passed
+// over.
+Status CheckNoneIsCutShort(const std::string& folder);
+
 std::string CheckpointPath(const std::string& folder, int64_t step);
 std::string PartialCheckpointPath(const std::string& folder, int64_t step);
 

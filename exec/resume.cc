@@ -30,7 +30,7 @@ std::string Differences(const ordered_json& plan, const ordered_json& checkpoint
   };
   std::string text;
   for (const std::string& key : keys) {
-    if (key == "name" || value(plan, key) == value(checkpoint, key)) continue;
+    if (key == "name" || key == "notes" || value(plan, key) == value(checkpoint, key)) continue;
     text += fmt::format("{}{} {} (checkpoint: {})", text.empty() ? "" : ", ", key, value(plan, key), value(checkpoint, key));
   }
   return text;

@@ -10,6 +10,7 @@
 
 #include "cluster/cluster.h"
 #include "cluster/gpu_facts.h"
+#include "core/atomic_file.h"
 #include "core/file.h"
 #include "core/stamp.h"
 #include "exec/checkpoint_folder.h"
@@ -111,19 +112,41 @@ Result<CheckpointReader> OpenResumed(const ir::Plan& plan, const RunOptions& opt
                   options.steps, path, checkpoint.index().step, checkpoint.index().step));
 }
 
-// Checkpoints of two trainings in one folder could not be told apart: it has none, or the newest is what training goes on from.
+// What is wrong with checkpoints that are there, up to the newest, beside which a run would write.
+Status RefuseBeside(const CheckpointOptions& checkpoint, const std::string& newest) {
+  std::error_code ignored;
+  if (!checkpoint.resume.empty() && std::filesystem::equivalent(FolderOf(checkpoint.resume), checkpoint.folder, ignored)) {
+    return InvalidError(fmt::format(
+        "{}: error: --checkpoint would write beside checkpoints behind {}, up to {}\nfix: remove the later ones or move them elsewhere, or "
+        "give another folder",
+        checkpoint.folder, checkpoint.resume, newest));
+  }
+  return InvalidError(
+      fmt::format("{}: error: --checkpoint would write beside checkpoints of {}, up to {}\nfix: give another folder, or go on from the "
+                  "newest with --resume {}",
+                  checkpoint.folder, checkpoint.resume.empty() ? "a training" : "another training", newest, checkpoint.folder));
+}
+
+// Checkpoints of two trainings in one folder could not be told apart: it has none, or the newest is what training goes on from. Makes the
+// folder, and finds out now whether it can be written, not after hours of training.
 Status CheckFolder(const CheckpointOptions& checkpoint) {
   if (checkpoint.folder.empty()) return OkStatus();
+  if (IsCheckpoint(checkpoint.folder)) {
+    return InvalidError(
+        fmt::format("{}: error: --checkpoint is itself a checkpoint\nfix: give the folder in which it lies: --checkpoint {}",
+                    checkpoint.folder, FolderOf(checkpoint.folder)));
+  }
+  HELM_RETURN_IF_ERROR(CheckNoneIsCutShort(checkpoint.folder));
   if (checkpoint.keep < 1) return InvalidError(fmt::format("error: --checkpoint-keep is {}; at least 1 is needed", checkpoint.keep));
   const std::vector<int64_t> there = CompleteCheckpoints(checkpoint.folder);
-  if (there.empty()) return OkStatus();
+  if (there.empty()) {
+    HELM_RETURN_IF_ERROR(MakeFolders(checkpoint.folder));
+    return AtomicFile::Create(checkpoint.folder + "/.writable").status();
+  }
   const std::string newest = CheckpointPath(checkpoint.folder, there.back());
   std::error_code ignored;
   if (!checkpoint.resume.empty() && std::filesystem::equivalent(checkpoint.resume, newest, ignored)) return OkStatus();
-  return InvalidError(fmt::format(
-      "{}: error: --checkpoint would write beside checkpoints of {}, up to {}\nfix: give another folder, or go on from the "
-      "newest with --resume {}",
-      checkpoint.folder, checkpoint.resume.empty() ? "a training" : "another training, or later ones", newest, checkpoint.folder));
+  return RefuseBeside(checkpoint, newest);
 }
 
 // Steps and checkpoints of the job.

@@ -13,8 +13,8 @@
 namespace helm::planner {
 namespace {
 
-constexpr int32_t kFirst = 0, kInner = 1, kLast = 2;  // micro-batches of the excerpt
-constexpr int64_t kMicroBatches = 4;                  // of which the second stands for the third
+constexpr int32_t kFirst = 0, kInner = 1, kLast = 2;  // micro-batches of the excerpt, where the second stands for the third
+constexpr int64_t kMicroBatches = 4;                  // sharded gradients: all are written, and the third is an inner one too
 
 ResourceTimes LeastOf(const ResourceTimes& a, const ResourceTimes& b) {
   return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy), std::min(a.gathering, b.gathering)};
@@ -161,13 +161,32 @@ Part& Part::operator+=(const Part& other) {
   return *this;
 }
 
+namespace {
+
+// In a pipeline what is gathered stays for the whole step (model/unit_gathers.h): the root, and the layers too unless zero is 3. It takes
+// its time once, not with each micro-batch; here it is left out.
+void LeaveOutKeptGathers(const ir::Strategy& strategy, PartTimes& times) {
+  std::vector<Part*> kept = {&times.embedding, &times.head};
+  for (Part& layer : times.layer) {
+    if (strategy.zero < 3) kept.push_back(&layer);
+  }
+  for (Part* const part : kept) {
+    for (PassTimes* const pass : {&part->forward, &part->backward}) pass->inner.gathering = pass->any.gathering = 0;
+  }
+}
+
+}  // namespace
+
 Result<const PartTimes*> PartBook::Of(const ir::Strategy& strategy, const Cancellation& cancellation) {
   const ir::Strategy one = OnOneStage(strategy);
-  const Key key{one.data,      one.tensor, one.context,    one.expert,        one.expert_tensor, one.micro_batch, one.sequence_parallel,
-                one.recompute, one.zero,   one.fsdp_shard, one.fsdp_replicate};
+  const bool keeps = strategy.pipeline > 1 && model::ShardingOf(strategy).parameters;
+  const Key key{one.data,          one.tensor,      one.context,           one.expert,
+                one.expert_tensor, one.micro_batch, one.sequence_parallel, one.recompute,
+                one.zero,          one.fsdp_shard,  one.fsdp_replicate,    keeps};
   if (const auto known = times_.find(key); known != times_.end()) return &known->second;
   Result<PartTimes> found = Find(one, cancellation);
   if (!found.ok() && found.status().code() == StatusCode::kInterrupted) return found.status();
+  if (found.ok() && keeps) LeaveOutKeptGathers(strategy, *found);
   return &times_.emplace(key, found.ok() ? *std::move(found) : PartTimes()).first->second;
 }
 

@@ -63,7 +63,7 @@ class PartBook {
 
  private:
   // data, tensor, context, expert, expert_tensor, micro_batch, sequence_parallel, recompute; zero, fsdp_shard, fsdp_replicate
-  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, std::string, int64_t, int64_t, int64_t>;
+  using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, std::string, int64_t, int64_t, int64_t, bool>;
 
   Result<PartTimes> Find(const ir::Strategy& strategy, const Cancellation& cancellation);
 

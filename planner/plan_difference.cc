@@ -90,7 +90,7 @@ std::string TieText(const Prediction& first, const Prediction& second, Compared 
 std::string SideBySide(const NamedPrediction& first, const NamedPrediction& second, Compared compared) {
   const Prediction &a = first.prediction, &b = second.prediction;
   const auto seconds = [](Duration duration) { return duration.seconds(); };
-  std::string text = Line("", first.name, second.name, "second");
+  std::string text = Line("", first.name, second.name, "relative");
   text += Line("step time", FormatDuration(a.step_time), FormatDuration(b.step_time), Relative(seconds(a.step_time), seconds(b.step_time)));
   text +=
       Line("tokens/s per device", fmt::format("{:.0f}", a.tokens_per_second_per_device),

@@ -68,7 +68,7 @@ std::optional<std::pair<double, double>> BandSecondsOf(const Prediction& predict
 }
 
 bool IsTie(const Prediction& first, const Prediction& second, Compared compared) {
-  if (!first.band || !second.band) return false;
+  if (compared == Compared::kOtherWork || !first.band || !second.band) return false;
   const bool published = first.band->kind != cost::kMeasuredRuns && second.band->kind != cost::kMeasuredRuns;
   const bool possible = first.step_time.picoseconds() > 0 && second.step_time.picoseconds() > 0;
   if (compared == Compared::kSameMachine && published && possible) {

@@ -49,8 +49,9 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
 // Low and high end of the band.
 std::optional<std::pair<double, double>> BandSecondsOf(const Prediction& prediction);
 
-// `kSameMachine`: the two differ in the strategy alone, so that most of their errors is common to both.
-enum class Compared : uint8_t { kSameMachine, kDifferent };
+// `kSameMachine`: the two differ in the strategy alone, so that most of their errors is common to both. `kOtherWork`: another model or
+// workload, no rivals.
+enum class Compared : uint8_t { kSameMachine, kDifferent, kOtherWork };
 // True where HELM cannot say which of the two is faster: the predicted ratio is within the error of such ratios (the same machine,
 // published runs), or else the bands overlap. False where there are no bands.
 bool IsTie(const Prediction& first, const Prediction& second, Compared compared = Compared::kSameMachine);

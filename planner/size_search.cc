@@ -1,6 +1,7 @@
 #include "planner/size_search.h"
 
 #include <algorithm>
+#include <chrono>
 #include <limits>
 #include <utility>
 
@@ -46,9 +47,12 @@ class SizeSearcher {
       const bool enough = chosen_ && config_.search.objective == config::Objective::kGpus;
       if (enough || interrupted_) break;
     }
+    if (!chosen_ && interrupted_) {
+      return Status(StatusCode::kInterrupted, "error: interrupted before a plan was found for the objective");
+    }
     if (!chosen_) return NoneChosen();
     for (size_t i = 0; i < parts_.size(); ++i) {
-      if (i != chosen_part_ && parts_[i].best) parts_[i].reason = WhyNotChosen(config_, parts_[i].run, parts_[chosen_part_].run);
+      if (i != chosen_part_ && parts_[i].reason.empty()) parts_[i].reason = WhyNotChosen(config_, parts_[i].run, parts_[chosen_part_].run);
     }
     chosen_->chosen.interrupted = interrupted_;
     chosen_->parts = std::move(parts_);
@@ -59,13 +63,17 @@ class SizeSearcher {
   Status Try(int64_t gpus) {
     config::RunConfig part = config_;
     part.cluster.devices_used = gpus;
-    part.search.time_limit_s /= static_cast<double>(sizes_.size());
+    part.search.time_limit_s = Share();
     HELM_ASSIGN_OR_RETURN(const EstimatorFactory estimators, estimators_(part.cluster));
     auto found = Search(part, estimators, run_);
     if (!found.ok()) return Refused(gpus, found.status());
     const TrainingRun training = TrainingRunOf(part, found->best.prediction);
-    parts_.push_back({gpus, found->ranked.front(), training, ""});
+    parts_.push_back({gpus, found->ranked.front(), training, found->complete, ""});
     interrupted_ = found->interrupted;
+    if (!Progresses(training)) {
+      parts_.back().reason = "makes no progress between failures";
+      return OkStatus();
+    }
     const bool in_time = training.deadline_met.value_or(true);
     if (!in_time || (chosen_ && Figure(part, training) >= Figure(part, parts_[chosen_part_].run))) return OkStatus();
     chosen_part_ = parts_.size() - 1;
@@ -74,20 +82,35 @@ class SizeSearcher {
     return OkStatus();
   }
 
-  // Nothing is possible on so many; the others may do.
+  // Seconds, of those that are left.
+  double Share() const {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begun_;
+    const double left = std::max(config_.search.time_limit_s - passed.count(), 0.01 * config_.search.time_limit_s);
+    return left / static_cast<double>(sizes_.size() - parts_.size());
+  }
+
+  // Nothing was found on so many; the others may do.
   Status Refused(int64_t gpus, const Status& status) {
     interrupted_ = status.code() == StatusCode::kInterrupted;
     if (interrupted_ && chosen_) return OkStatus();
     if (status.code() != StatusCode::kInfeasible && status.code() != StatusCode::kInvalid) return status;
     refusal_ = status;
-    parts_.push_back({gpus, std::nullopt, {}, "no plan is possible"});
+    parts_.push_back({gpus, std::nullopt, {}, true, "no plan was found"});
     return OkStatus();
   }
 
   Status NoneChosen() const {
-    const auto days = [](const ClusterPart& part) { return part.best ? part.run.days : std::numeric_limits<double>::infinity(); };
+    const auto days = [](const ClusterPart& part) {
+      return part.best && Progresses(part.run) ? part.run.days : std::numeric_limits<double>::infinity();
+    };
     const auto fastest = std::ranges::min_element(parts_, {}, days);
     if (fastest == parts_.end() || !fastest->best) return refusal_;
+    if (!Progresses(fastest->run)) {
+      return InfeasibleError(
+          fmt::format("{}: error: a run makes no progress between its failures, on any part of the cluster\n"
+                      "  fix: search.failures: a larger mtbf_gpu_hours, shorter checkpoints and restarts",
+                      config_.path));
+    }
     return InfeasibleError(
         fmt::format("{}: error: no plan trains {:g} tokens within the deadline of {:g} days\n  fastest: {} GPUs take {:.3g} days ({})\n"
                     "  fix: more devices, a later deadline (search.deadline_days), fewer tokens (search.tokens), or a longer search",
@@ -99,6 +122,7 @@ class SizeSearcher {
   const EstimatorsOfCluster& estimators_;
   const SearchRun& run_;
   const std::vector<int64_t> sizes_;
+  const std::chrono::steady_clock::time_point begun_ = std::chrono::steady_clock::now();
   std::vector<ClusterPart> parts_;
   std::optional<SizeSearch> chosen_;
   size_t chosen_part_ = 0;
@@ -131,7 +155,7 @@ std::string ToText(const config::RunConfig& config, const std::vector<ClusterPar
       if (part.run.cost_of_1e9_tokens) text += fmt::format("  {:>10.4g} for 1 G tokens", *part.run.cost_of_1e9_tokens);
       text += "  ";
     }
-    text += (part.reason.empty() ? "chosen" : part.reason) + "\n";
+    text += (part.reason.empty() ? "chosen" : part.reason) + (part.complete ? "" : "; its search was stopped early") + "\n";
   }
   return text;
 }
@@ -144,6 +168,7 @@ nlohmann::ordered_json ToJson(const config::RunConfig& config, const std::vector
       json["strategy"] = ir::ToJson(part.best->strategy);
       json["prediction"] = ToJson(part.best->prediction);
       json["run"] = ToJson(config, part.run);
+      json["complete"] = part.complete;
     }
     if (!part.reason.empty()) json["reason"] = part.reason;
     list.push_back(json);

@@ -23,6 +23,7 @@ struct ClusterPart {
   int64_t gpus = 0;
   std::optional<Candidate> best;  // none: nothing is possible there, or it was not searched any more
   TrainingRun run;                // of the best
+  bool complete = true;           // false: its search was stopped early
   std::string reason;             // why it was not chosen; empty for the one that was
 };
 
@@ -38,8 +39,9 @@ std::vector<int64_t> PartsOf(const cluster::Cluster& cluster);
 using EstimatorsOfCluster = std::function<Result<EstimatorFactory>(const cluster::Cluster&)>;
 
 // By `config.search.objective`; equally good parts: the one with fewer GPUs. Parts that miss `search.deadline_days` are not chosen. Each
-// has an equal share of the time limit. kInfeasible when there is no plan for any part, or none meets the deadline: the message names the
-// fastest. An interrupt ends it with the best so far, kInterrupted when there is none. REQUIRES: an objective other than the step time.
+// has an equal share of the time that is left. kInfeasible when there is no plan for any part, or none meets the deadline: the message
+// names the fastest. An interrupt ends it with the best so far, kInterrupted when there is none. REQUIRES: an objective other than the step
+// time.
 Result<SizeSearch> SearchSizes(const config::RunConfig& config, const EstimatorsOfCluster& estimators, const SearchRun& run);
 
 // A table of the parts.

@@ -136,7 +136,7 @@ Result<std::vector<ir::Strategy>> StageSplits(const config::RunConfig& config, c
   ir::Strategy balanced = strategy;
   balanced.stages = BalancedStages(config, strategy, *times);
   if (SlowestStage(config, balanced, *times) >= SlowestStage(config, strategy, *times)) return std::vector{strategy};
-  return strategy.stages.empty() ? std::vector{strategy, balanced} : std::vector{balanced};
+  return std::vector{strategy, balanced};  // the slower one may be the one that fits
 }
 
 }  // namespace helm::planner

@@ -10,6 +10,7 @@ namespace helm::planner {
 namespace {
 
 constexpr double kSecondsPerDay = 86400, kSecondsPerHour = 3600;
+constexpr double kGoodputLeast = 1e-6;  // a day of training in three thousand years
 
 // 15 T, 3.02 M, 950.
 std::string Short(double number) {
@@ -41,11 +42,17 @@ FailingRun WithFailures(const config::Failures& failures, int64_t gpus) {
   return {mean, interval, interval / all};
 }
 
+bool Progresses(const TrainingRun& run) { return !run.failing || run.failing->goodput >= kGoodputLeast; }
+
 TrainingRun TrainingRunOf(const config::RunConfig& config, const Prediction& prediction) {
   const config::SearchOptions& search = config.search;
   TrainingRun run;
   run.gpus = config.cluster.devices_used;
   if (search.failures) run.failing = WithFailures(*search.failures, run.gpus);
+  if (!Progresses(run)) {
+    if (search.deadline_days > 0) run.deadline_met = false;
+    return run;
+  }
   const double goodput = run.failing ? run.failing->goodput : 1;
   run.tokens_per_s = prediction.tokens_per_second_per_device * static_cast<double>(run.gpus) * goodput;
   if (search.price_per_gpu_hour > 0) {
@@ -66,6 +73,9 @@ double CostOf(const config::RunConfig& config, const TrainingRun& run) { return 
 std::string ToText(const config::RunConfig& config, const TrainingRun& run) {
   if (!IsAskedFor(config.search)) return "";
   std::string text;
+  if (!Progresses(run)) {
+    return fmt::format("failures       one in {}: the run makes no progress between them\n", Minutes(run.failing->failure_interval_s));
+  }
   if (config.search.tokens > 0) {
     text += fmt::format("run            {} tokens: {} steps, {:.3g} days, {} GPU hours", Short(config.search.tokens), run.steps, run.days,
                         Short(GpuHours(run)));
@@ -86,7 +96,7 @@ std::string ToText(const config::RunConfig& config, const TrainingRun& run) {
 
 nlohmann::ordered_json ToJson(const config::RunConfig& config, const TrainingRun& run) {
   nlohmann::ordered_json json = {{"gpus", run.gpus}, {"tokens_per_s", run.tokens_per_s}};
-  if (config.search.tokens > 0) {
+  if (config.search.tokens > 0 && Progresses(run)) {
     json["tokens"] = config.search.tokens;
     json["steps"] = run.steps;
     json["days"] = run.days;
@@ -98,7 +108,7 @@ nlohmann::ordered_json ToJson(const config::RunConfig& config, const TrainingRun
   if (run.failing) {
     json["failures"] = {{"failure_interval_s", run.failing->failure_interval_s},
                         {"checkpoint_interval_s", run.failing->checkpoint_interval_s},
-                        {"goodput", run.failing->goodput}};
+                        {"goodput", Progresses(run) ? run.failing->goodput : 0.0}};
   }
   return json;
 }

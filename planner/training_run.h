@@ -39,6 +39,9 @@ struct TrainingRun {
   std::optional<double> cost_of_1e9_tokens;  // in the unit of the price, where there is one
 };
 
+// Whether it gets anywhere between failures; where not, it has no throughput, days or cost.
+bool Progresses(const TrainingRun& run);
+
 TrainingRun TrainingRunOf(const config::RunConfig& config, const Prediction& prediction);
 
 double GpuHours(const TrainingRun& run);

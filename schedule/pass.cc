@@ -124,6 +124,7 @@ Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software,
   }
   if (strategy.context > 1)
     return InvalidError(what + "is not possible with context parallelism: tiles would send their keys and values one by one");
+  if (model.mla.kv_lora > 0) return InvalidError(what + "is not possible with latent attention: it puts together what tiles have apart");
   if (model.moe.experts > 0) return InvalidError(what + "is not possible with experts: their capacity is that of the whole micro-batch");
   if (software.hidden_dropout > 0 || software.attention_dropout > 0) {
     return InvalidError(what + "is not possible with dropout: tiles would draw other random numbers");

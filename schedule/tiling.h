@@ -10,8 +10,8 @@
 // tile's ops follow those of the tile before, op by op (Op::tile); to put them in a better order is for other passes.
 //
 // Under sequence parallelism a rank holds an equal run of each tile's rows, not of the whole micro-batch's: all that is row by row comes
-// out the same, and a table with a number for each of the rank's rows is refused. What has no rule is refused too, with the op and the
-// reason: nothing is ever computed on part of the batch that needs all of it.
+// out the same; of tables with a number for each of the rank's rows those of positions are known, others are refused. What has no rule is
+// refused too, with the op and the reason: nothing is ever computed on part of the batch that needs all of it.
 #pragma once
 
 #include <cstdint>

@@ -108,6 +108,13 @@ Status Run(const Arguments& arguments) {
 }  // namespace
 }  // namespace helm
 
+namespace {
+
+// An unset variable of a script must not mean a run without checkpoints.
+std::string RefuseEmpty(const std::string& text) { return text.empty() ? "it is empty: give a folder, or leave the option out" : ""; }
+
+}  // namespace
+
 int main(int argc, char** argv) {
   if (helm::exec::IsSpawnedRank()) return helm::exec::RunSpawnedRank();
   CLI::App app("Runs a plan and compares it with its prediction.", "helm-exec");
@@ -120,15 +127,17 @@ int main(int argc, char** argv) {
                  "write initial state, tokens, gradients and updated parameters into this folder");
   app.add_option("--data", arguments.run.data, "token shard or a folder of them (docs/formats/token_shard.md)");
   auto* checkpoint = app.add_option("--checkpoint", arguments.run.checkpoint.folder,
-                                    "write checkpoints into this folder (docs/formats/checkpoint.md), the last one after the last step");
+                                    "write checkpoints into this folder (docs/formats/checkpoint.md), the last one after the last step")
+                         ->check(RefuseEmpty);
   app.add_option("--checkpoint-every", arguments.run.checkpoint.every, "also after each so many steps")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->needs(checkpoint);
-  app.add_option("--checkpoint-keep", arguments.run.checkpoint.keep, "complete checkpoints to keep; older ones are removed (default 2)")
+  app.add_option("--checkpoint-keep", arguments.run.checkpoint.keep, "complete checkpoints to keep; older ones are removed")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40))
       ->needs(checkpoint);
   app.add_option("--resume", arguments.run.checkpoint.resume,
-                 "go on from this checkpoint, or from the newest complete one in this folder; the strategy may be another");
+                 "go on from this checkpoint, or from the newest complete one in this folder; the strategy may be another")
+      ->check(RefuseEmpty);
   app.add_option("--timeout", arguments.timeout_s, "seconds without progress of a rank after which the run ends")
       ->check(CLI::Range(1.0, 1e6));
   app.add_flag("--in-process", arguments.run.in_process,

@@ -62,8 +62,10 @@ Status Compare(const Arguments& arguments, const ir::Plan& first, const ir::Plan
   const bool alike = first.cluster == second.cluster && first.cost_tables == second.cost_tables;
   HELM_ASSIGN_OR_RETURN(const planner::Prediction a, Predict(first, /*quiet=*/false));
   HELM_ASSIGN_OR_RETURN(const planner::Prediction b, Predict(second, alike));
-  const bool same_run = alike && first.model == second.model && first.workload == second.workload && first.software == second.software;
-  const planner::Compared compared = same_run ? planner::Compared::kSameMachine : planner::Compared::kDifferent;
+  const bool same_work = first.model == second.model && first.workload == second.workload;
+  const planner::Compared compared = !same_work                                   ? planner::Compared::kOtherWork
+                                     : alike && first.software == second.software ? planner::Compared::kSameMachine
+                                                                                  : planner::Compared::kDifferent;
   if (arguments.json) {
     PrintJson(planner::DifferenceJson({first, a}, {second, b}, compared));
   } else {

@@ -28,5 +28,12 @@ $ helm-exec $TMP/plan.yaml --resume $TMP --steps 2
 $TMP: error: there is no complete checkpoint in this folder (a folder step-00000001 with a file model.safetensors.index.json)
 fix: leave out --resume to begin with the first step
 [exit 2]
+$ helm-exec $TMP/plan.yaml --steps 2 --resume ""
+helm-exec: error: --resume: it is empty: give a folder, or leave the option out
+  fix: see helm-exec --help
+[exit 2]
+$ helm-exec $TMP/plan.yaml --steps 2 --checkpoint /dev/null/there
+/dev/null/there: error: cannot make this folder: Not a directory
+[exit 2]
 $ helm-exec $TMP/plan.yaml --checkpoint-every 2 > /dev/null 2>&1
 [exit 2]

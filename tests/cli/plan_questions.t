@@ -6,7 +6,7 @@ plan           data 2, tensor 1, zero 1, micro_batch 2
 asked          data 1, tensor 2, micro_batch 2
 why not +N %: TIME more computation
 
-                                   plan          asked     second
+                                   plan          asked   relative
 step time TIME TIME +N %
 tokens/s per device               47386          35280 +N %
 peak memory                    2.21 MiB       1.38 MiB +N %
@@ -33,7 +33,7 @@ $ helm-plan what-if $TMP/plan.yaml --set workload.global_batch=16 | head -3
 nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 workload.global_batch                8 -> 16
 
-                                   plan        what if     second
+                                   plan        what if   relative
 $ helm-plan what-if $TMP/plan.yaml --set strategy.data=1
 error: the strategy uses 1 devices, the cluster has 2
   fix: set degrees of strategy too

@@ -51,7 +51,7 @@ nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is
 strategy.schedule                    zb-h1 -> -
 strategy.schedule.rows               - -> ["0F0,0F1,0I0,0W0,0F2,0I1,0W1,0F3,0I2...
 
-                                  first         second     second
+                                  first         second   relative
 step time                       6.86 ms        6.86 ms          =
 peak memory                    2.01 MiB       2.01 MiB          =
   of                           1.88 GiB       1.88 GiB

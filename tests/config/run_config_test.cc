@@ -166,7 +166,7 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
 }
 
 TEST(RunConfig, ObjectivesNeedWhatTheyMeasure) {
-  const std::string text = std::string(kModel) + kCluster + kWorkload;
+  const std::string text = std::string(kModel) + "cluster: h100-sxm-x8\n" + kWorkload;
   const auto config = Parse(text +
                             "search: {objective: gpus, tokens: 15e12, deadline_days: 60, price_per_gpu_hour: 2.5, "
                             "failures: {mtbf_gpu_hours: 50000, checkpoint_s: 60, restart_s: 600}}\n");
@@ -181,6 +181,11 @@ TEST(RunConfig, ObjectivesNeedWhatTheyMeasure) {
             "runs/f.yaml:4:21: error: 'objective: cost' needs 'price_per_gpu_hour': what a GPU costs\n  fix: add 'price_per_gpu_hour'\n");
   EXPECT_NE(Brief(text + "search: {objective: gpus}\n").find("needs 'deadline_days'"), std::string::npos);
   EXPECT_NE(Brief(text + "search: {deadline_days: 3}\n").find("'deadline_days' needs 'tokens'"), std::string::npos);
+  // A value out of range is there, and no key is asked for.
+  EXPECT_EQ(Brief(text + "search: {objective: cost, price_per_gpu_hour: -1}\n").find("needs"), std::string::npos);
+  EXPECT_NE(Brief(text + "search: {tokens: 1e30}\n").find("'tokens'"), std::string::npos);
+  EXPECT_NE(Brief(std::string(kModel) + kCluster + kWorkload + "search: {objective: tokens_per_s_per_gpu}\n").find("share its cores"),
+            std::string::npos);
   EXPECT_NE(Brief(text + "search: {objective: speed}\n").find("step_time, tokens_per_s_per_gpu, cost, gpus"), std::string::npos);
 }
 

@@ -1,9 +1,7 @@
 // epoll_wait for tests that put more ranks on a machine than it has cores. Gloo's event loop asks again at once when a connection's lock is
 // taken, and the level-triggered event is still there: it spins for its whole time slice, often on the very core that the holder of the
 // lock waits for. Giving the core away after each event halves the time of a run with eight ranks on two cores. An executable's
-// definition takes precedence over libc's, also for the calls of libtorch. Not under ThreadSanitizer, which has to see the call to know
-// what it orders.
-#if !defined(__SANITIZE_THREAD__)
+// definition takes precedence over libc's, also for the calls of libtorch.
 #include <sched.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
@@ -14,4 +12,3 @@ extern "C" int epoll_wait(int epoll, epoll_event* events, int events_max, int ti
   if (ready > 0) sched_yield();
   return ready;
 }
-#endif

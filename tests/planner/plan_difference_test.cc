@@ -67,6 +67,7 @@ TEST(PlanDifference, SaysWhatIsATie) {
   EXPECT_FALSE(IsTie(first, WithBand(160, "hopper")));
   EXPECT_TRUE(IsTie(first, WithBand(140, "hopper"), Compared::kDifferent));
   EXPECT_FALSE(IsTie(first, WithBand(160, "hopper"), Compared::kDifferent));
+  EXPECT_FALSE(IsTie(first, first, Compared::kOtherWork));
   EXPECT_TRUE(IsTie(WithBand(100, "measured"), WithBand(140, "measured")));
   EXPECT_FALSE(IsTie(Takes(100, 0), Takes(100, 0)));  // no bands: nothing is known
   EXPECT_THAT(WhyLost(first, WithBand(101, "hopper")), testing::EndsWith("(a tie)"));

@@ -113,7 +113,7 @@ TEST(SizeSearch, PartsWithoutAPlanAreNotChosen) {
   const auto found = SearchSizes(config, Estimators, {});
   ASSERT_TRUE(found.ok()) << found.status().message();
   EXPECT_EQ(found->config.cluster.devices_used, 4);
-  EXPECT_EQ(found->parts[0].reason, "no plan is possible");
+  EXPECT_EQ(found->parts[0].reason, "no plan was found");
 }
 
 TEST(SizeSearch, ThreadsFindTheSamePart) {
@@ -123,6 +123,18 @@ TEST(SizeSearch, ThreadsFindTheSamePart) {
   ASSERT_TRUE(one.ok() && many.ok());
   EXPECT_EQ(one->chosen.best.plan.program_hash, many->chosen.best.plan.program_hash);
   EXPECT_EQ(one->config.cluster.devices_used, many->config.cluster.devices_used);
+}
+
+// GPUs that fail every 3.6 s, with checkpoints of ten minutes: e^(6000 / 3.6) restarts for each that works.
+TEST(SizeSearch, ARunWithoutProgressIsNoPlan) {
+  config::RunConfig config = EightGpus();
+  config.search.objective = config::Objective::kCost;
+  config.search.price_per_gpu_hour = 2;
+  config.search.failures = config::Failures{0.001, 600, 6000};
+  const auto found = SearchSizes(config, Estimators, {});
+  ASSERT_FALSE(found.ok());
+  EXPECT_EQ(found.status().code(), StatusCode::kInfeasible);
+  EXPECT_NE(found.status().message().find("search.failures"), std::string::npos) << found.status().message();
 }
 
 }  // namespace

@@ -63,6 +63,29 @@ RC_GTEST_PROP(TimeBound, NeverExceedsTheStepOfALargeModel, ()) {
   RC_ASSERT(bound.computing <= step->simulation.makespan);
 }
 
+// A pipeline gathers the embedding's table once a step, and with ZeRO-2 the layers too: sixteen micro-batches do not gather sixteen times.
+TEST(TimeBound, ParametersThatAPipelineKeepsAreGatheredOnce) {
+  for (const int64_t zero : {2, 3}) {
+    config::RunConfig config = SmallConfig(8);
+    RunOnGpus(config.cluster);
+    config.model.layers = 4;
+    config.model.vocab = 65536;
+    config.workload.dtype = ir::DataType::kBFloat16;
+    config.strategy.data = 4;
+    config.strategy.pipeline = 2;
+    config.strategy.schedule = "1f1b";
+    config.strategy.zero = zero;
+    if (zero == 2) config.strategy.fsdp_shard = 4;
+    config.workload.global_batch = 64;
+    const BytesEstimator estimator;
+    const auto step = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, estimator, {.record_timeline = false});
+    ASSERT_TRUE(step.ok()) << step.status().message();
+    const TimeBound bound = BoundOf(config, estimator);
+    EXPECT_LE(bound.step, step->simulation.makespan) << "zero " << zero;
+    EXPECT_LE(bound.computing, step->simulation.makespan) << "zero " << zero;
+  }
+}
+
 // Four stages of four layers, 16 micro-batches: within a fifth, the optimizer and what goes between stages and ranks.
 TEST(TimeBound, IsNearWhatAFullPipelineTakes) {
   config::RunConfig config = SmallConfig(8);
