@@ -1,6 +1,8 @@
 // What a step takes at least, against what it simulates to.
 #include "planner/time_bound.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
@@ -53,10 +55,15 @@ RC_GTEST_PROP(TimeBound, NeverExceedsTheStepOfALargeModel, ()) {
   if (config.strategy.expert == 1 && config.model.moe.experts == 0) config.strategy.zero = *rc::gen::inRange<int64_t>(0, 4);
   const auto estimator = cost::MakeEstimator(config.cluster, {});
   RC_ASSERT(estimator.ok());
-  const auto step = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, **estimator,
-                             {.record_timeline = false, .form = StepForm::kComposed});
+  const ir::Plan plan = MakePlan(config, config.strategy);
+  auto step = Evaluate(plan, config.model, config.cluster, **estimator, {.record_timeline = false, .form = StepForm::kComposed});
   RC_PRE(step.ok());
   const TimeBound bound = BoundOf(config, **estimator);
+  // A composed step where reductions contend is right to 0.5 % (DESIGN section 5, rule 8): the one that is written out decides.
+  if (std::max(bound.step, bound.computing) > step->simulation.makespan) {
+    step = Evaluate(plan, config.model, config.cluster, **estimator, {.record_timeline = false});
+    RC_ASSERT(step.ok());
+  }
   RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << " bound "
            << bound.step.seconds() << " step " << step->simulation.makespan.seconds() << "\n";
   RC_ASSERT(bound.step <= step->simulation.makespan);
