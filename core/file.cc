@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -16,8 +15,6 @@
 namespace helm {
 namespace {
 
-std::string Reason() { return std::strerror(errno); }
-
 // A device, pipe or socket: not something that a new file may take the place of.
 bool IsSpecial(const std::string& path) {
   struct stat info{};
@@ -26,14 +23,8 @@ bool IsSpecial(const std::string& path) {
 
 Status WriteSpecial(const std::string& path, std::string_view content) {
   const FileDescriptor file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open for writing: {}", path, Reason()));
-  while (!content.empty()) {
-    const ssize_t written = ::write(file.get(), content.data(), content.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) return InvalidError(fmt::format("{}: error: cannot write: {}", path, Reason()));
-    content.remove_prefix(static_cast<size_t>(written));
-  }
-  return OkStatus();
+  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open for writing: {}", path, SystemReason()));
+  return WriteAll(file, path, content);
 }
 
 // The file that a link stands for, so that the link stays one; `path` itself where it is none, or leads nowhere.
@@ -48,9 +39,9 @@ std::string BehindLinks(const std::string& path) {
 
 Result<std::string> ReadFile(const std::string& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open: {}", path, Reason()));
+  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open: {}", path, SystemReason()));
   struct stat info{};
-  if (::fstat(file.get(), &info) != 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, Reason()));
+  if (::fstat(file.get(), &info) != 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, SystemReason()));
   if (S_ISDIR(info.st_mode)) return InvalidError(fmt::format("{}: error: this is a folder, a file is needed", path));
   std::string content;
   content.reserve(static_cast<size_t>(info.st_size) + 1);
@@ -58,7 +49,7 @@ Result<std::string> ReadFile(const std::string& path) {
   while (true) {
     const ssize_t count = ::read(file.get(), buffer, sizeof buffer);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, Reason()));
+    if (count < 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, SystemReason()));
     if (count == 0) return content;
     content.append(buffer, static_cast<size_t>(count));
   }

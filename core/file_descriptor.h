@@ -1,10 +1,14 @@
 // FileDescriptor: an open file of the operating system, closed when it goes out of scope. For the readers and writers of core/ and
-// formats/; knows nothing of paths or errors.
+// formats/, with what they have in common; remembers no path.
 #pragma once
 
 #include <unistd.h>
 
+#include <string>
+#include <string_view>
 #include <utility>
+
+#include "core/status.h"
 
 namespace helm {
 
@@ -24,5 +28,11 @@ class FileDescriptor {
  private:
   int number_;
 };
+
+// Why the last call of the operating system failed.
+std::string SystemReason();
+
+// All of the bytes, however many calls it takes. `path` is for the message.
+Status WriteAll(const FileDescriptor& file, const std::string& path, std::string_view bytes);
 
 }  // namespace helm

@@ -3,9 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -14,22 +12,16 @@
 #include "core/file_descriptor.h"
 
 namespace helm {
-namespace {
-
-std::string Reason() { return std::strerror(errno); }
-
-}  // namespace
-
 Status SynchroniseFolder(const std::string& folder) {
   const FileDescriptor handle(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (handle.get() < 0) return InvalidError(fmt::format("{}: error: cannot open the folder: {}", folder, Reason()));
-  if (::fsync(handle.get()) != 0) return InvalidError(fmt::format("{}: error: cannot flush to disk: {}", folder, Reason()));
+  if (handle.get() < 0) return InvalidError(fmt::format("{}: error: cannot open the folder: {}", folder, SystemReason()));
+  if (::fsync(handle.get()) != 0) return InvalidError(fmt::format("{}: error: cannot flush to disk: {}", folder, SystemReason()));
   return OkStatus();
 }
 
 Status RenameFolder(const std::string& from, const std::string& to) {
   if (::rename(from.c_str(), to.c_str()) != 0) {
-    return InvalidError(fmt::format("{}: error: cannot rename it to {}: {}", from, to, Reason()));
+    return InvalidError(fmt::format("{}: error: cannot rename it to {}: {}", from, to, SystemReason()));
   }
   return SynchroniseFolder(FolderOf(to));
 }

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
 #include <utility>
 
 #include <fmt/format.h>
@@ -20,7 +19,7 @@ Status ReadAt(const FileDescriptor& file, size_t offset, std::span<std::byte> in
   while (!into.empty()) {
     const ssize_t count = ::pread(file.get(), into.data(), into.size(), static_cast<off_t>(offset));
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, std::strerror(errno)));
+    if (count < 0) return InvalidError(fmt::format("{}: error: cannot read: {}", path, SystemReason()));
     if (count == 0) return InvalidError(fmt::format("{}: error: the file ends at byte {}: is it cut off?", path, offset));
     offset += static_cast<size_t>(count);
     into = into.subspan(static_cast<size_t>(count));
@@ -32,7 +31,7 @@ Status ReadAt(const FileDescriptor& file, size_t offset, std::span<std::byte> in
 
 Result<SafetensorsReader> SafetensorsReader::Open(const std::string& path) {
   FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open: {}", path, std::strerror(errno)));
+  if (file.get() < 0) return InvalidError(fmt::format("{}: error: cannot open: {}", path, SystemReason()));
   struct stat info{};
   if (::fstat(file.get(), &info) != 0 || !S_ISREG(info.st_mode)) {
     return InvalidError(fmt::format("{}: error: not a file: a tensor file is needed", path));
