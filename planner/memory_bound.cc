@@ -9,16 +9,17 @@
 namespace helm::planner {
 namespace {
 
-// Adam: parameter + fp32 gradient + two fp32 moments, and an fp32 master copy where the parameter is narrower (techniques.md 4.4). ZeRO-1
-// shares moments and master copy, which it then keeps in fp32 too, among the data-parallel ranks; ZeRO-2 keeps no gradients beyond those
-// that backward has just made; sharded parameters are fp32 and their own master copy. Bytes of `parameters` of them, shared by `shards`.
-int64_t ResidentBytes(int64_t parameters, int64_t shards, ir::DataType dtype, const ir::Strategy& strategy) {
+// Adam: parameter + gradient in fp32 or the compute dtype + two fp32 moments, and an fp32 master copy where the parameter is narrower
+// (techniques.md 4.4). ZeRO-1 shares moments and master copy, which it then keeps in fp32 too, among the data-parallel ranks; ZeRO-2 keeps
+// no gradients beyond those that backward has just made; sharded parameters are fp32 and their own master copy. Bytes of `parameters` of
+// them, shared by `shards`.
+int64_t ResidentBytes(int64_t parameters, int64_t shards, ir::DataType dtype, ir::Precision gradients, const ir::Strategy& strategy) {
   model::Sharding sharding = model::ShardingOf(strategy);
   if (shards == 1) sharding = {};
   if (sharding.parameters) return parameters * (4 + 8) / shards;
   const int64_t master = dtype == ir::DataType::kFloat32 && !sharding.optimizer_state ? 0 : 4;
   const int64_t state = parameters * (8 + master);
-  const int64_t gradient = sharding.gradients ? 0 : 4;
+  const int64_t gradient = sharding.gradients ? 0 : gradients == ir::Precision::kCompute ? ir::ElementBytes(dtype) : 4;
   return parameters * (ir::ElementBytes(dtype) + gradient) + (sharding.optimizer_state ? state / shards : state);
 }
 
@@ -69,7 +70,8 @@ int64_t MicroBatchesHeldBy(const ir::Workload& workload, const ir::Strategy& str
   return strategy.schedule == "gpipe" ? micro_batches : std::min(micro_batches, strategy.pipeline - stage);
 }
 
-Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, StagesTaken stages) {
+Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                       const ir::Strategy& strategy, StagesTaken stages) {
   // The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split),
   // rounded down, and for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the
   // tensor group at most.
@@ -77,8 +79,10 @@ Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& worklo
   const int64_t common = (model::ParameterCount(model) - routed) / (strategy.tensor * strategy.pipeline);
   const int64_t experts = routed / (strategy.expert * strategy.expert_tensor * strategy.pipeline);
   const int64_t shards = DataShards(strategy);
-  const int64_t resident =
-      ResidentBytes(common, shards, workload.dtype, strategy) + ResidentBytes(experts, ExpertShards(strategy), workload.dtype, strategy);
+  const auto resident_of = [&](int64_t parameters, int64_t shared_by) {
+    return ResidentBytes(parameters, shared_by, workload.dtype, software.gradients, strategy);
+  };
+  const int64_t resident = resident_of(common, shards) + resident_of(experts, ExpertShards(strategy));
   const int64_t tokens = strategy.micro_batch * workload.sequence_length / strategy.context;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);
   const int64_t layer_inputs = LayerInputsHeld(model, workload, strategy, stages);

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "core/units.h"
+#include "ir/software.h"
 #include "ir/strategy.h"
 #include "model/model_spec.h"
 
@@ -13,8 +14,8 @@ namespace helm::planner {
 
 // With `stages` as the strategy gives them, or whichever of its layers each holds.
 enum class StagesTaken : uint8_t { kAsGiven, kAny };
-Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy,
-                       StagesTaken stages = StagesTaken::kAsGiven);
+Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                       const ir::Strategy& strategy, StagesTaken stages = StagesTaken::kAsGiven);
 
 // Micro-batches whose activations the stage holds at once at least: all in gpipe, else those that follow each other up the stages behind
 // it. REQUIRES: one chunk a stage, in a schedule that has a name.

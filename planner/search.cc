@@ -36,7 +36,8 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
                                         const Expressible& expressible, StagesTaken stages, std::vector<Rejection>& pruned) {
   const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);
   const auto bound_of = [&](const ir::Strategy& strategy) {
-    return MemoryLowerBound(config.model, config.workload, strategy, SplitIsOpen(config, strategy) ? stages : StagesTaken::kAsGiven);
+    return MemoryLowerBound(config.model, config.workload, config.software, strategy,
+                            SplitIsOpen(config, strategy) ? stages : StagesTaken::kAsGiven);
   };
   std::vector<ir::Strategy> kept;
   for (const ir::Strategy& strategy : candidates) {
@@ -377,7 +378,7 @@ void KeepClosestPruned(const config::RunConfig& config, const std::vector<ir::St
   if (!result.unfit.empty()) return;
   for (const ir::Strategy& strategy : candidates) {
     Candidate candidate{strategy, {}, "memory lower bound", ""};
-    candidate.prediction.memory_bytes_peak = MemoryLowerBound(config.model, config.workload, strategy);
+    candidate.prediction.memory_bytes_peak = MemoryLowerBound(config.model, config.workload, config.software, strategy);
     result.unfit.push_back(candidate);
   }
 }

@@ -45,7 +45,7 @@ Result<profiler::WorkList> ListFor(const config::RunConfig& config) {
     }
     // What the search puts in its place when it cannot fit.
     const auto sharded = planner::FullySharded(config, strategy);
-    const bool fits = planner::MemoryLowerBound(config.model, config.workload, strategy) <=
+    const bool fits = planner::MemoryLowerBound(config.model, config.workload, config.software, strategy) <=
                       planner::MemoryCapacity(config.cluster, config.search.memory_fraction);
     if (sharded && !fits) plans.push_back(planner::MakePlan(config, *sharded));
   }

@@ -49,7 +49,7 @@ RC_GTEST_PROP(OwnSchedule, IsTheNamedOneWhenItsRowsAre, ()) {
   RC_ASSERT(composed.ok());
   RC_ASSERT(composed->prediction.step_time == expected->prediction.step_time);
   RC_ASSERT(composed->prediction.memory_bytes_peak == expected->prediction.memory_bytes_peak);
-  RC_ASSERT(MemoryLowerBound(config.model, config.workload, own) <= expected->prediction.memory_bytes_peak);
+  RC_ASSERT(MemoryLowerBound(config.model, config.workload, config.software, own) <= expected->prediction.memory_bytes_peak);
 }
 
 // Micro-batches in another order than their numbers': the step is written out, and all of its work is in it. BytesEstimator's times do not

@@ -367,12 +367,23 @@ TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
           }
         }
         for (const ir::Strategy& strategy : strategies) {
-          const Bytes bound = MemoryLowerBound(config.model, config.workload, strategy);
+          const Bytes bound = MemoryLowerBound(config.model, config.workload, config.software, strategy);
           EXPECT_LE(bound, Priced(config, strategy).memory_bytes_peak) << ir::Describe(strategy) << " tied " << tied;
         }
       }
     }
   }
+}
+
+// Two bytes a parameter less, on each of two tensor-parallel ranks.
+TEST(MemoryBoundTest, GradientsMayBeNarrow) {
+  config::RunConfig config = SmallConfig(2);
+  config.workload.dtype = ir::DataType::kBFloat16;
+  config.strategy.tensor = 2;
+  const auto bound = [&] { return MemoryLowerBound(config.model, config.workload, config.software, config.strategy); };
+  const Bytes wide = bound();
+  config.software.gradients = ir::Precision::kCompute;
+  EXPECT_EQ(wide - bound(), Bytes(model::ParameterCount(config.model) / 2 * 2));
 }
 
 }  // namespace

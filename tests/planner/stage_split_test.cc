@@ -156,7 +156,7 @@ RC_GTEST_PROP(StageSplit, BoundsNeverExceedTheStep, ()) {
   RC_ASSERT(bound.ok());
   RC_ASSERT(bound->step <= step->simulation.makespan);
   for (const StagesTaken stages : {StagesTaken::kAsGiven, StagesTaken::kAny}) {
-    RC_ASSERT(MemoryLowerBound(config.model, config.workload, config.strategy, stages) <= step->simulation.peak.bytes);
+    RC_ASSERT(MemoryLowerBound(config.model, config.workload, config.software, config.strategy, stages) <= step->simulation.peak.bytes);
   }
 }
 
