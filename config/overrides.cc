@@ -33,6 +33,15 @@ YamlEntry& EntryOf(YamlValue& mapping, const std::string& key, const Location& w
   return mapping.entries.emplace_back(YamlEntry{key, where, {}});
 }
 
+// What a preset's name or a file may stand for: keys of it can be replaced (core/preset.h).
+bool IsReference(const std::string& key) { return key == "model" || key == "cluster" || key == "gpu"; }
+
+void NameAsPreset(YamlValue& value, const Location& where) {
+  YamlValue mapping = EmptyMapping(where);
+  mapping.entries.push_back({"preset", value.where, value});
+  value = std::move(mapping);
+}
+
 bool IsKey(const std::string& part) { return !part.empty() && part.find_first_of(" \t[]{}:#,\"'") == std::string::npos; }
 
 }  // namespace
@@ -55,6 +64,7 @@ void ApplyOverride(const std::string& override, YamlValue& document, Diagnostics
   for (size_t i = 0; i + 1 < path.size(); ++i) {
     YamlValue& next = EntryOf(*mapping, path[i], where).value;
     if (next.is_null()) next = EmptyMapping(where);
+    if (next.is_scalar() && IsReference(path[i])) NameAsPreset(next, where);
     if (!next.is_mapping()) {
       const std::string name = Join({path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) + 1}, ".");
       diagnostics.Error(where, fmt::format("'{}' is no mapping in the file, so nothing can be set in it", name),

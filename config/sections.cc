@@ -137,8 +137,7 @@ ir::Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
   if (const auto kind = ReadWord(reader, "kind", {"training"}, {"inference", "serving", "prefill", "decode"})) workload.kind = *kind;
   workload.global_batch = reader.RequireInt64("global_batch", ir::kBatchSizes);
   workload.sequence_length = reader.RequireInt64("sequence_length", ir::kSequenceLengths);
-  if (const auto dtype = reader.Choice("dtype", ir::DataTypeWords())) ir::SetDataType(*dtype, workload);
-  if (!reader.Given("dtype")) reader.RequireValue("dtype");
+  if (const std::string dtype = reader.RequireChoice("dtype", ir::DataTypeWords()); !dtype.empty()) ir::SetDataType(dtype, workload);
   if (const YamlValue* optimizer = reader.Value("optimizer")) workload.optimizer = ReadOptimizer(*optimizer, diagnostics);
   if (const YamlValue* routing = reader.Value("routing")) {
     MappingReader inner(*routing, "'routing'", diagnostics);

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/synonym.h"
 #include "core/text.h"
 
 namespace helm {
@@ -164,7 +165,7 @@ std::optional<std::string> ReadChoice(const YamlValue& value, std::string_view w
   if (value.is_scalar() && std::find(choices.begin(), choices.end(), value.text) != choices.end()) return value.text;
   std::vector<std::string> notes;
   if (value.is_scalar()) {
-    if (const auto meant = DidYouMean(value.text, choices)) notes.push_back(fmt::format("did you mean '{}'?", *meant));
+    if (const auto meant = WhatIsMeant(value.text, choices)) notes.push_back(fmt::format("did you mean '{}'?", *meant));
   }
   notes.push_back(fmt::format("allowed: {}", Join(choices, ", ")));
   if (value.is_scalar()) {
@@ -192,10 +193,13 @@ const YamlValue* MappingReader::Declare(std::string_view key) {
   return value == nullptr || value->is_null() ? nullptr : value;
 }
 
-const YamlValue* MappingReader::DeclareRequired(std::string_view key) {
+const YamlValue* MappingReader::DeclareRequired(std::string_view key, const std::string& note) {
   const YamlValue* value = Declare(key);
   if (value == nullptr && value_.is_mapping()) {
-    diagnostics_.Error(value_.where, fmt::format("{} needs the key '{}'", what_, key), {fmt::format("fix: add `{}: ...`", key)});
+    std::vector<std::string> notes;
+    if (!note.empty()) notes.push_back(note);
+    notes.push_back(fmt::format("fix: add `{}: ...`", key));
+    diagnostics_.Error(value_.where, fmt::format("{} needs the key '{}'", what_, key), std::move(notes));
   }
   return value;
 }
@@ -266,7 +270,7 @@ std::string MappingReader::RequireString(std::string_view key) {
 }
 
 std::string MappingReader::RequireChoice(std::string_view key, const std::vector<std::string>& choices) {
-  const YamlValue* value = DeclareRequired(key);
+  const YamlValue* value = DeclareRequired(key, fmt::format("allowed: {}", Join(choices, ", ")));
   return value == nullptr ? "" : ReadChoice(*value, Quoted(key), diagnostics_, choices).value_or("");
 }
 
@@ -316,7 +320,7 @@ void MappingReader::Finish() {
   for (const YamlEntry& entry : value_.entries) {
     if (std::find(known_.begin(), known_.end(), entry.key) != known_.end()) continue;
     std::vector<std::string> notes;
-    if (const auto meant = DidYouMean(entry.key, known_)) notes.push_back(fmt::format("did you mean '{}'?", *meant));
+    if (const auto meant = WhatIsMeant(entry.key, known_)) notes.push_back(fmt::format("did you mean '{}'?", *meant));
     notes.push_back(fmt::format("allowed: {}", Join(known_, ", ")));
     diagnostics_.Error(entry.key_where, fmt::format("unknown key '{}' in {}", entry.key, what_), std::move(notes));
   }

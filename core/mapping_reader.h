@@ -111,7 +111,7 @@ class MappingReader {
 
  private:
   const YamlValue* Declare(std::string_view key);
-  const YamlValue* DeclareRequired(std::string_view key);
+  const YamlValue* DeclareRequired(std::string_view key, const std::string& note = "");
   std::string Quoted(std::string_view key) const;
 
   const YamlValue& value_;

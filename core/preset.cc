@@ -91,6 +91,40 @@ std::optional<std::string> FileOf(const YamlValue& value, const std::string& wha
   return std::nullopt;
 }
 
+// Mappings key by key, also those that a name stands for, all else whole.
+void Replace(const YamlValue& changes, YamlValue& value) {
+  for (const YamlEntry& change : changes.entries) {
+    YamlValue* const known = value.Find(change.key);
+    if (known == nullptr) {
+      value.entries.push_back(change);
+    } else if (known->is_mapping() && change.value.is_mapping()) {
+      Replace(change.value, *known);
+    } else if (known->is_scalar() && change.value.is_mapping() && change.value.Find("preset") == nullptr) {
+      const YamlEntry preset{"preset", known->where, *known};
+      *known = change.value;
+      known->entries.push_back(preset);
+    } else {
+      *known = change.value;
+    }
+  }
+}
+
+// "h100-sxm-x64 with nodes 2", since it is no longer what the preset's name says.
+std::string NameOf(const std::string& preset, const YamlValue& changes) {
+  std::string text;
+  for (const YamlEntry& change : changes.entries) {
+    text += fmt::format("{}{}{}", text.empty() ? "" : ", ", change.key, change.value.is_scalar() ? " " + change.value.text : "");
+  }
+  return text.empty() ? preset : fmt::format("{} with {}", preset, text);
+}
+
+// File names are relative to the file that says so.
+void ResolvePaths(const std::string& folder, YamlValue& changes) {
+  for (YamlEntry& change : changes.entries) {
+    if (change.value.is_scalar() && HasFileEnding(change.value.text)) change.value.text = ResolvePath(folder, change.value.text);
+  }
+}
+
 }  // namespace
 
 PresetPath MakePresetPath(const char* config_dir, const std::string& executable_folder) {
@@ -127,6 +161,18 @@ std::optional<std::string> FindPreset(const PresetPath& path, const std::string&
 
 std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind,
                                              const PresetPath& path, const std::string& folder, Diagnostics& diagnostics) {
+  if (const YamlValue* preset = value.Find("preset")) {
+    std::optional<LoadedReference> loaded = LoadReference(*preset, what, kind, path, folder, diagnostics);
+    if (!loaded) return std::nullopt;
+    YamlValue changes = value;
+    std::erase_if(changes.entries, [](const YamlEntry& entry) { return entry.key == "preset"; });
+    ResolvePaths(folder, changes);
+    Replace(changes, loaded->value);
+    loaded->changed = loaded->changed || !changes.entries.empty();
+    loaded->name = NameOf(loaded->name, changes);
+    loaded->value.where = value.where;
+    return loaded;
+  }
   if (value.is_mapping()) return LoadedReference{value, "", folder, ""};
   if (!value.is_scalar() || value.text.empty()) {
     diagnostics.Error(value.where, fmt::format("'{}' must be a preset's name, a file, or a mapping", what));

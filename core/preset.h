@@ -1,5 +1,5 @@
 // Presets: how a config names another document: by a preset's name ("llama3-8b": configs/models/llama3-8b.yaml), by a file ("../a.json",
-// relative to the file that says so), or inline.
+// relative to the file that says so), inline, or as one of the first two with some of its keys replaced ({preset: llama3-8b, layers: 4}).
 #pragma once
 
 #include <memory>
@@ -32,15 +32,16 @@ std::vector<std::string> PresetNames(const PresetPath& path, const std::string& 
 std::optional<std::string> FindPreset(const PresetPath& path, const std::string& kind, const std::string& name);  // its file
 
 struct LoadedReference {
-  YamlValue value;     // the document that is meant: a mapping
-  std::string name;    // of the preset or the file, without folder and ending; empty for an inline one
-  std::string folder;  // what relative paths in it are relative to
-  std::string file;    // empty for an inline one
+  YamlValue value;       // the document that is meant: a mapping
+  std::string name;      // of the preset or the file, without folder and ending, and what was replaced; empty for an inline one
+  std::string folder;    // what relative paths in it are relative to
+  std::string file;      // empty for an inline one
+  bool changed = false;  // keys of the file were replaced
 };
 
-// Follows a value that is a mapping (inline) or a text (a preset's name, or a file if it has a '/' or ends in .yaml, .yml or .json). What
-// is wrong is reported at the value, with the presets there are. `what`: "cluster"; `kind`: "clusters"; `folder`: of the file that holds
-// `value`.
+// Follows a value that is a text (a preset's name, or a file if it has a '/' or ends in .yaml, .yml or .json) or a mapping: inline, or with
+// such a text as `preset` and keys that replace its own, mappings key by key. What is wrong is reported at the value, with the presets
+// there are. `what`: "cluster"; `kind`: "clusters"; `folder`: of the file that holds `value`.
 std::optional<LoadedReference> LoadReference(const YamlValue& value, const std::string& what, const std::string& kind,
                                              const PresetPath& path, const std::string& folder, Diagnostics& diagnostics);
 

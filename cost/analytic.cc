@@ -8,6 +8,7 @@
 
 #include "cluster/ring_time.h"
 #include "cost/gpu_collective_model.h"
+#include "cost/missing_number.h"
 #include "cost/signature_tensors.h"
 #include "ir/target.h"
 
@@ -31,10 +32,6 @@ std::optional<ir::DataType> ComputeType(const std::vector<const TensorSignature*
     if (ir::IsFloatingPoint(tensor->dtype)) return tensor->dtype;
   }
   return std::nullopt;
-}
-
-std::string Lacks(const cluster::Device& device, const std::string& what) {
-  return fmt::format("device '{}' of the cluster description has no {}", device.name, what);
 }
 
 // Launching an op through the dispatcher takes 0.8 us (measured, DESIGN section 3); a raw CUDA launch 4 us and more, an NCCL enqueue 10 us
@@ -67,7 +64,7 @@ double AnalyticEstimator::ShareOfDevice() const {
 Result<Estimate> AnalyticEstimator::EstimateOp(const ir::OpSignature& op) const {
   const cluster::Device& device = cluster_.device;
   const auto tensors = TensorsOf(op);
-  if (!device.memory_bandwidth) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), Lacks(device, "memory bandwidth")));
+  if (!device.memory_bandwidth) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), NoMemoryBandwidth(device).message()));
   if (ir::BaseName(op.target) == "new_empty") return Estimate{Duration(), Source::kAnalytic, Bytes()};  // only memory
   const bool region = ir::BaseName(op.target) == "region";  // its arguments are all that is read and all that is written
   const Bytes written = region ? Bytes() : BytesWritten(op);
@@ -78,7 +75,7 @@ Result<Estimate> AnalyticEstimator::EstimateOp(const ir::OpSignature& op) const 
   if (flops.count() > 0) {
     const std::string dtype(ir::Name(ComputeType(tensors).value_or(ir::DataType::kFloat32)));
     const auto peak = device.peak.find(dtype);
-    if (peak == device.peak.end()) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), Lacks(device, "peak rate for " + dtype)));
+    if (peak == device.peak.end()) return UnavailableError(fmt::format("{}: {}", ir::ToText(op), NoPeakRate(device, dtype).message()));
     duration = std::max(duration, TimeFor(flops, FlopsPerSecond::Of(peak->second.value() * ShareOfDevice())));
   }
   return Estimate{duration, Source::kAnalytic, Bytes()};
@@ -97,7 +94,7 @@ Result<Duration> AnalyticEstimator::CpuCollective(const ir::CollectiveSignature&
     return cluster::RingTime(collective.kind, collective.bytes, {collective.ranks, 1, {}, *cluster_.emulated_network});
   }
   if (collective.ranks != collective.ranks_per_node) return UnavailableError("no formula for CPU ranks of several machines");
-  if (!cluster_.device.memory_bandwidth) return UnavailableError(Lacks(cluster_.device, "memory bandwidth"));
+  if (!cluster_.device.memory_bandwidth) return NoMemoryBandwidth(cluster_.device);
   constexpr double kPasses = 4;
   const cluster::Link memory{Duration(), BytesPerSecond::Of(cluster_.device.memory_bandwidth->value() * ShareOfDevice() / kPasses)};
   return cluster::RingTime(collective.kind, collective.bytes, {collective.ranks, collective.ranks_per_node, memory, memory});

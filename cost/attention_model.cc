@@ -1,4 +1,5 @@
 #include "cost/attention_model.h"
+#include "cost/missing_number.h"
 
 #include <algorithm>
 #include <cmath>
@@ -122,7 +123,7 @@ double AttentionModel::TritonLevel(const AttentionShape& shape) const {
 Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {
   const auto peak = device_.peak.find(shape.dtype);
   if (peak == device_.peak.end()) {
-    return UnavailableError(fmt::format("device '{}' of the cluster description has no peak rate for {}", device_.name, shape.dtype));
+    return NoPeakRate(device_, shape.dtype);
   }
   const double scores = static_cast<double>(shape.batch * shape.heads) * static_cast<double>(shape.query_length) *
                         static_cast<double>(shape.key_length) * (shape.causal ? 0.5 : 1.0);

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "cost/analytic.h"
+#include "cost/missing_number.h"
 #include "cost/signature_tensors.h"
 #include "ir/target.h"
 
@@ -138,7 +139,7 @@ Traffic TrafficOf(const ir::OpSignature& op) {
 
 Result<double> TransferSeconds(const cluster::Device& device, Bytes bytes) {
   if (!device.memory_bandwidth) {
-    return UnavailableError(fmt::format("device '{}' of the cluster description has no memory bandwidth", device.name));
+    return NoMemoryBandwidth(device);
   }
   return kKernelSeconds + static_cast<double>(bytes.count()) / (device.memory_bandwidth->value() * kBandwidthShare);
 }
@@ -148,7 +149,7 @@ Result<double> FusedKernelSeconds(const cluster::Device& device, const Traffic& 
   if (flops.count() <= 0) return transfer;
   const auto peak = device.peak.find("f32");
   if (peak == device.peak.end()) {
-    return UnavailableError(fmt::format("device '{}' of the cluster description has no peak rate for f32", device.name));
+    return NoPeakRate(device, "f32");
   }
   return std::max(transfer, kKernelSeconds + flops.count() / peak->second.value());
 }

@@ -1,4 +1,5 @@
 #include "cost/product_model.h"
+#include "cost/missing_number.h"
 
 #include <algorithm>
 #include <array>
@@ -109,7 +110,7 @@ bool RunsOnScalarUnits(const ProductShape& shape) {
 Result<double> ScalarSeconds(const cluster::Device& device, const ProductShape& shape) {
   const auto peak = device.peak.find("f32");
   if (peak == device.peak.end()) {
-    return UnavailableError(fmt::format("device '{}' of the cluster description has no peak rate for f32", device.name));
+    return NoPeakRate(device, "f32");
   }
   return kLaunchSeconds + std::max(FlopsOf(shape) / peak->second.value(), BytesOf(shape) / device.memory_bandwidth->value());
 }
@@ -124,10 +125,10 @@ double IdealProductSeconds(const ProductFacts& facts, const ProductShape& shape)
 Result<double> ProductModel::Seconds(const ProductShape& shape) const {
   const auto peak = device_.peak.find(shape.dtype);
   if (peak == device_.peak.end()) {
-    return UnavailableError(fmt::format("device '{}' of the cluster description has no peak rate for {}", device_.name, shape.dtype));
+    return NoPeakRate(device_, shape.dtype);
   }
   if (!device_.memory_bandwidth) {
-    return UnavailableError(fmt::format("device '{}' of the cluster description has no memory bandwidth", device_.name));
+    return NoMemoryBandwidth(device_);
   }
   if (RunsOnScalarUnits(shape)) return ScalarSeconds(device_, shape);
   const ProductTable* products = TableOf(table_, shape.dtype);

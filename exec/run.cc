@@ -26,6 +26,7 @@
 #include "exec/session.h"
 #include "ir/program_text.h"
 #include "ir/strategy_text.h"
+#include "schedule/executable.h"
 #include "schedule/materialise.h"
 
 namespace helm::exec {
@@ -39,44 +40,6 @@ struct Request {
   Job job;                   // of the plan itself
   std::string program_hash;  // of the plan as it was given
 };
-
-// Without a capacity a token always finds its experts, so their numbers of tokens are known only in the step.
-Status CheckFixedShapes(const model::ModelSpec& model, const std::string& plan_path) {
-  if (model.moe.experts == 0 || model.moe.capacity_factor > 0) return OkStatus();
-  return InvalidError(
-      fmt::format("{}: error: the model's experts take any number of tokens, and helm-exec runs programs of fixed shapes only (dimensions "
-                  "bound in the step are not supported by this version); the plan can be simulated\nfix: give the model a capacity, such "
-                  "as moe: {{capacity_factor: 1.25}}; tokens beyond it are dropped",
-                  plan_path));
-}
-
-// Sequence and context parallelism route the parts of a sequence apart, so capacity and balancing loss are not those of the unsplit model.
-Status CheckVerifiable(const model::ModelSpec& model, const ir::Plan& plan, const std::string& plan_path) {
-  if (plan.workload.quantization != ir::Quantization::kNone) {
-    return InvalidError(
-        fmt::format("{}: error: --verify has no bound for dtype {}: split and unsplit products round differently\nfix: verify the same "
-                    "strategy with dtype: bf16",
-                    plan_path, ir::DataTypeWord(plan.workload)));
-  }
-  const model::MixtureOfExperts& moe = model.moe;
-  const ir::Strategy& strategy = plan.strategy;
-  if (moe.experts == 0 || (!strategy.sequence_parallel && strategy.context == 1)) return OkStatus();
-  const double all = static_cast<double>(moe.experts) / static_cast<double>(moe.top_k);
-  if (moe.capacity_factor >= all && moe.aux_loss == 0) return OkStatus();
-  return InvalidError(
-      fmt::format("{}: error: --verify compares with the unsplit model, and with sequence_parallel or context each rank drops and "
-                  "balances tokens by itself\nfix: verify without them, or with moe: {{capacity_factor: {}, aux_loss: 0}}",
-                  plan_path, all));
-}
-
-Status CheckRunnable(const ir::Plan& plan, const std::string& plan_path) {
-  if (plan.software.attention_dropout == 0 && plan.software.hidden_dropout == 0) return OkStatus();
-  return InvalidError(
-      fmt::format("{}: error: the plan's software drops activations (attention_dropout {}, hidden_dropout {}); masks are simulated, not "
-                  "run: they would "
-                  "depend on how the model is split\nfix: make the plan with attention_dropout: 0 and hidden_dropout: 0",
-                  plan_path, plan.software.attention_dropout, plan.software.hidden_dropout));
-}
 
 Status CheckGpuOptions(const ir::Plan& plan, const cluster::Device& device, const RunOptions& options) {
   const std::string_view option = options.cuda_graph ? "--cuda-graph" : options.memory_snapshot.empty() ? "" : "--memory-snapshot";
@@ -166,12 +129,11 @@ Status PrepareSteps(const ir::Plan& plan, const RunOptions& options, const DataL
 // Checks what can be checked before any process starts. The plan's hash is checked on the plan as it is; comparisons then change AdamW's
 // epsilon.
 Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
-  HELM_RETURN_IF_ERROR(CheckRunnable(plan, options.plan_path));
   if (options.steps < 1) return InvalidError(fmt::format("error: --steps is {}; at least 1 is needed", options.steps));
   HELM_ASSIGN_OR_RETURN(schedule::PlanParts parts, schedule::ReadParts(plan));
-  HELM_RETURN_IF_ERROR(CheckFixedShapes(parts.model, options.plan_path));
+  HELM_RETURN_IF_ERROR(schedule::CheckExecutable(plan, parts.model, options.plan_path));
   HELM_RETURN_IF_ERROR(CheckGpuOptions(plan, parts.cluster.device, options));
-  if (options.verify) HELM_RETURN_IF_ERROR(CheckVerifiable(parts.model, plan, options.plan_path));
+  if (options.verify) HELM_RETURN_IF_ERROR(schedule::CheckVerifiable(plan, parts.model, options.plan_path));
   HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
   HELM_ASSIGN_OR_RETURN(const DataLoader loader, DataLoader::Open(options.data, parts.model.vocab, plan.workload));
   Request request{options, std::move(parts), {}, ir::ProgramHash(step)};

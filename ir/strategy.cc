@@ -1,5 +1,7 @@
 #include "ir/strategy.h"
 
+#include <algorithm>
+
 #include "ir/sharding.h"
 
 namespace helm::ir {
@@ -25,6 +27,21 @@ std::string DescribeRecompute(const Strategy& strategy) {
   return layers > 0 ? text + " in " + std::to_string(layers) + (layers > 1 ? " layers" : " layer") : text;
 }
 
+// " 0 1x126 0": a run of more than four alike by its length.
+std::string DescribeLayers(const std::vector<Stage>& stages) {
+  constexpr auto kRunWritten = 4;
+  std::string text;
+  for (auto first = stages.begin(); first != stages.end();) {
+    const int64_t layers = first->layers();
+    const auto last = std::find_if(first, stages.end(), [layers](const Stage& stage) { return stage.layers() != layers; });
+    const auto run = last - first;
+    for (auto i = run > kRunWritten ? run - 1 : 0; i < run; ++i) text += " " + std::to_string(layers);
+    if (run > kRunWritten) text += "x" + std::to_string(run);
+    first = last;
+  }
+  return text;
+}
+
 }  // namespace
 
 std::string Describe(const Strategy& strategy) {
@@ -45,10 +62,7 @@ std::string Describe(const Strategy& strategy) {
   AppendUnless(text, "schedule", strategy.schedule, usual.schedule);
   AppendUnless(text, "overlap", strategy.overlap, usual.overlap);
   if (IsTiled(strategy)) AppendUnless(text, "overlap_tiles", strategy.overlap_tiles, usual.overlap_tiles);
-  if (!strategy.stages.empty()) {
-    text += ", stages of";
-    for (const Stage& stage : strategy.stages) text += " " + std::to_string(stage.layers());
-  }
+  if (!strategy.stages.empty()) text += ", stages of" + DescribeLayers(strategy.stages);
   AppendUnless(text, "head_stage", strategy.head_stage, usual.head_stage);
   return text;
 }

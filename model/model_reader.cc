@@ -164,6 +164,11 @@ std::optional<ModelSpec> ReadInlineModel(const YamlValue& value, const std::stri
 std::optional<ModelSpec> ReadModel(const YamlValue& value, const ModelContext& context, Diagnostics& diagnostics) {
   const std::optional<LoadedReference> reference = LoadReference(value, "model", "models", context.presets, context.folder, diagnostics);
   if (!reference) return std::nullopt;
+  if (IsHuggingFaceConfig(reference->value) && reference->changed) {
+    diagnostics.Error(value.where, "a config.json has other keys than a model of HELM's, so none of its can be replaced here",
+                      {"fix: change them in a copy of the file"});
+    return std::nullopt;
+  }
   if (IsHuggingFaceConfig(reference->value)) return ReadHuggingFaceConfig(reference->value, reference->name, diagnostics);
   return ReadInlineModel(reference->value, reference->name, diagnostics);
 }

@@ -70,23 +70,26 @@ int64_t MicroBatchesHeldBy(const ir::Workload& workload, const ir::Strategy& str
   return strategy.schedule == "gpipe" ? micro_batches : std::min(micro_batches, strategy.pipeline - stage);
 }
 
-Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
-                       const ir::Strategy& strategy, StagesTaken stages) {
-  // The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split),
-  // rounded down, and for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the
-  // tensor group at most.
+// The rank with the most holds at least the mean over the stages: its share of all parameters (norms and biases are not even split),
+// rounded down.
+Bytes StateLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                      const ir::Strategy& strategy) {
   const int64_t routed = model::RoutedParameterCount(model);
   const int64_t common = (model::ParameterCount(model) - routed) / (strategy.tensor * strategy.pipeline);
   const int64_t experts = routed / (strategy.expert * strategy.expert_tensor * strategy.pipeline);
-  const int64_t shards = DataShards(strategy);
   const auto resident_of = [&](int64_t parameters, int64_t shared_by) {
     return ResidentBytes(parameters, shared_by, workload.dtype, software.gradients, strategy);
   };
-  const int64_t resident = resident_of(common, shards) + resident_of(experts, ExpertShards(strategy));
+  return Bytes(resident_of(common, DataShards(strategy)) + resident_of(experts, ExpertShards(strategy)));
+}
+
+// And for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the tensor group at most.
+Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                       const ir::Strategy& strategy, StagesTaken stages) {
   const int64_t tokens = strategy.micro_batch * workload.sequence_length / strategy.context;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);
   const int64_t layer_inputs = LayerInputsHeld(model, workload, strategy, stages);
-  return Bytes(resident + layer_inputs * (tokens / strategy.tensor) * row_bytes);
+  return StateLowerBound(model, workload, software, strategy) + Bytes(layer_inputs * (tokens / strategy.tensor) * row_bytes);
 }
 
 }  // namespace helm::planner

@@ -17,6 +17,10 @@ enum class StagesTaken : uint8_t { kAsGiven, kAny };
 Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                        const ir::Strategy& strategy, StagesTaken stages = StagesTaken::kAsGiven);
 
+// Of these parameters, gradients and optimizer state alone.
+Bytes StateLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                      const ir::Strategy& strategy);
+
 // Micro-batches whose activations the stage holds at once at least: all in gpipe, else those that follow each other up the stages behind
 // it. REQUIRES: one chunk a stage, in a schedule that has a name.
 int64_t MicroBatchesHeldBy(const ir::Workload& workload, const ir::Strategy& strategy, int64_t stage);

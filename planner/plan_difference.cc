@@ -16,14 +16,14 @@ using Json = nlohmann::ordered_json;
 
 struct Part {
   const char* name;
-  const char* more;  // as a reason
+  const char* what;  // as a reason: more of it, or less
   Duration sim::Breakdown::* time;
 };
-constexpr Part kParts[] = {{"compute", "more computation", &sim::Breakdown::compute},
-                           {"exposed communication", "more exposed communication", &sim::Breakdown::exposed_communication},
-                           {"bubble", "more bubble", &sim::Breakdown::bubble},
-                           {"optimizer", "more time in the optimizer", &sim::Breakdown::optimizer},
-                           {"launching", "more launching", &sim::Breakdown::host}};
+constexpr Part kParts[] = {{"compute", "computation", &sim::Breakdown::compute},
+                           {"exposed communication", "exposed communication", &sim::Breakdown::exposed_communication},
+                           {"bubble", "bubble", &sim::Breakdown::bubble},
+                           {"optimizer", "time in the optimizer", &sim::Breakdown::optimizer},
+                           {"launching", "launching", &sim::Breakdown::host}};
 
 // Lists too are values here.
 void Flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& leaves) {
@@ -52,11 +52,15 @@ std::string Line(const std::string& what, const std::string& first, const std::s
 
 std::string WhyLost(const Prediction& best, const Prediction& other) {
   const auto extra = [&](const Part& part) { return other.breakdown.*part.time - best.breakdown.*part.time; };
-  const Part& largest =
-      *std::max_element(std::begin(kParts), std::end(kParts), [&](const Part& a, const Part& b) { return extra(a) < extra(b); });
+  const auto [least, most] =
+      std::minmax_element(std::begin(kParts), std::end(kParts), [&](const Part& a, const Part& b) { return extra(a) < extra(b); });
   const double slower = other.step_time.seconds() / best.step_time.seconds() - 1;
-  const char* tie = IsTie(best, other) ? " (a tie)" : "";
-  return fmt::format("{:+.1f} %: {} {}{}", 100 * slower, FormatDuration(extra(largest)), largest.more, tie);
+  std::string text = fmt::format("{:+.1f} %: {} more {}", 100 * slower, FormatDuration(extra(*most)), most->what);
+  // What is told is the larger part of what there is to tell.
+  constexpr double kSavingTold = 0.2;
+  if (-extra(*least).seconds() > kSavingTold * extra(*most).seconds())
+    text += fmt::format(", {} less {}", FormatDuration(Duration() - extra(*least)), least->what);
+  return text + (IsTie(best, other) ? " (a tie)" : "");
 }
 
 std::vector<Decision> DifferentDecisions(const ir::Plan& first, const ir::Plan& second) {

@@ -46,6 +46,7 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
   prediction.step_time = simulation.makespan;
   prediction.memory_bytes_peak = simulation.peak.bytes;
   prediction.memory_bytes_capacity = MemoryCapacity(cluster, memory_fraction);
+  prediction.memory_bytes_device = MemoryCapacity(cluster, 1);
   prediction.fits = prediction.memory_bytes_peak <= prediction.memory_bytes_capacity;
   prediction.peak = simulation.peak;
   prediction.breakdown = simulation.breakdown;
@@ -77,18 +78,33 @@ bool IsTie(const Prediction& first, const Prediction& second, Compared compared)
   return first.band->low <= second.band->high && second.band->low <= first.band->high;
 }
 
+std::optional<Bytes> MemoryTaken(const Prediction& prediction) {
+  if (!prediction.memory_bytes_reserved) return std::nullopt;
+  return *prediction.memory_bytes_reserved + prediction.outside.total();
+}
+
+bool ReservesTooMuch(const Prediction& prediction) {
+  const std::optional<Bytes> taken = MemoryTaken(prediction);
+  return taken && *taken > prediction.memory_bytes_device;
+}
+
 nlohmann::ordered_json MemoryJson(const Prediction& prediction, nlohmann::ordered_json by_category) {
   // Reserved memory and memory outside the allocator are not modelled on a CPU: null, not a copy of what is allocated.
   nlohmann::ordered_json reserved;
   nlohmann::ordered_json total;
   if (prediction.memory_bytes_reserved) {
     reserved = prediction.memory_bytes_reserved->count();
-    total = (*prediction.memory_bytes_reserved + prediction.outside.total()).count();
+    total = MemoryTaken(prediction)->count();
     by_category["cuda_context"] = prediction.outside.cuda_context.count();
     by_category["nccl_buffers"] = prediction.outside.nccl_buffers.count();
   }
-  return {{"allocated_bytes", prediction.memory_bytes_peak.count()},    {"reserved_bytes", reserved}, {"total_bytes", total},
-          {"capacity_bytes", prediction.memory_bytes_capacity.count()}, {"by_category", by_category}, {"rank", prediction.rank_of_peak}};
+  return {{"allocated_bytes", prediction.memory_bytes_peak.count()},
+          {"reserved_bytes", reserved},
+          {"total_bytes", total},
+          {"capacity_bytes", prediction.memory_bytes_capacity.count()},
+          {"device_bytes", prediction.memory_bytes_device.count()},
+          {"by_category", by_category},
+          {"rank", prediction.rank_of_peak}};
 }
 
 nlohmann::ordered_json ToJson(const Prediction& prediction) {
@@ -125,6 +141,21 @@ ir::PlanPrediction Summary(const Prediction& prediction) {
           prediction.sources.interpolated, prediction.sources.analytic};
 }
 
+namespace {
+
+std::string ReservedText(const Prediction& prediction) {
+  const std::optional<Bytes> taken = MemoryTaken(prediction);
+  if (!taken) return "";
+  std::string text = fmt::format("               {} reserved by the allocator, and outside it {} CUDA context, {} NCCL buffers\n",
+                                 FormatBytes(*prediction.memory_bytes_reserved), FormatBytes(prediction.outside.cuda_context),
+                                 FormatBytes(prediction.outside.nccl_buffers));
+  if (!ReservesTooMuch(prediction)) return text;
+  return text + fmt::format("               MAY RUN OUT: together {} of the device's {}; a lower search.memory_fraction leaves room\n",
+                            FormatBytes(*taken), FormatBytes(prediction.memory_bytes_device));
+}
+
+}  // namespace
+
 std::string ToText(const Prediction& prediction) {
   const Duration step = prediction.step_time;
   const sim::Breakdown& breakdown = prediction.breakdown;
@@ -140,11 +171,7 @@ std::string ToText(const Prediction& prediction) {
   }
   text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
                       FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");
-  if (prediction.memory_bytes_reserved) {
-    text += fmt::format("               {} reserved by the allocator, and outside it {} CUDA context, {} NCCL buffers\n",
-                        FormatBytes(*prediction.memory_bytes_reserved), FormatBytes(prediction.outside.cuda_context),
-                        FormatBytes(prediction.outside.nccl_buffers));
-  }
+  text += ReservedText(prediction);
   text += fmt::format("time goes to   compute {}, exposed communication {}, ", Share(breakdown.compute, step),
                       Share(breakdown.exposed_communication, step));
   if (breakdown.bubble.picoseconds() > 0) text += fmt::format("bubble {}, ", Share(breakdown.bubble, step));

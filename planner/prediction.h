@@ -33,7 +33,8 @@ struct Prediction {
   Bytes memory_bytes_peak;                        // allocated, of one rank
   std::optional<Bytes> memory_bytes_reserved;     // by the caching allocator, of the same rank; none where it was not replayed
   OutsideMemory outside;                          // the allocator, of the same rank
-  Bytes memory_bytes_capacity;                    // that one rank may use
+  Bytes memory_bytes_capacity;                    // that one rank may allocate
+  Bytes memory_bytes_device;                      // that one rank has
   int64_t rank_of_peak = 0;                       // the first with that peak
   sim::MemoryPeak peak;
   sim::Breakdown breakdown;
@@ -55,6 +56,12 @@ enum class Compared : uint8_t { kSameMachine, kDifferent, kOtherWork };
 // True where HELM cannot say which of the two is faster: the predicted ratio is within the error of such ratios (the same machine,
 // published runs), or else the bands overlap. False where there are no bands.
 bool IsTie(const Prediction& first, const Prediction& second, Compared compared = Compared::kSameMachine);
+
+// Reserved and outside the allocator; none where it was not replayed.
+std::optional<Bytes> MemoryTaken(const Prediction& prediction);
+// True where that is more than the device has: the allocator has to give back what it keeps for later and ask again, which is slow, or
+// cannot for fragmentation and the run ends.
+bool ReservesTooMuch(const Prediction& prediction);
 
 nlohmann::ordered_json ToJson(const Prediction& prediction);
 // For the plan file.

@@ -8,6 +8,7 @@
 #include "ir/strategy_text.h"
 #include "model/supported.h"
 #include "planner/training_run.h"
+#include "schedule/executable.h"
 
 namespace helm::planner {
 namespace {
@@ -18,9 +19,10 @@ constexpr size_t kParetoShown = 4;
 constexpr size_t kNotModelledShown = 2;
 constexpr size_t kNotesShown = 2;
 
-std::string Row(const Candidate& candidate) {
-  return fmt::format("{:<46} {:>10}  {:>10}", ir::Describe(candidate.strategy), FormatDuration(candidate.prediction.step_time),
-                     FormatBytes(candidate.prediction.memory_bytes_peak));
+std::string Row(const Candidate& candidate, const std::string& reason = "") {
+  return fmt::format("  {:>10}  {:>10}  {}{}\n", FormatDuration(candidate.prediction.step_time),
+                     FormatBytes(candidate.prediction.memory_bytes_peak), ir::Describe(candidate.strategy),
+                     reason.empty() ? "" : ": " + reason);
 }
 
 // Of the simulated candidates, how many were not, or not only, composed of templates.
@@ -33,23 +35,35 @@ std::string RunnersUp(const SearchResult& result, size_t count) {
   if (result.ranked.size() < 2) return "";
   std::string text = "runners-up\n";
   for (size_t i = 1; i < std::min(result.ranked.size(), count + 1); ++i) {
-    text += fmt::format("  {}  {}\n", Row(result.ranked[i]), result.ranked[i].reason);
+    text += Row(result.ranked[i], result.ranked[i].reason);
   }
   return text;
 }
 
-// How many of the others HELM cannot tell from the best: measuring them is what decides.
+// How many of the others HELM cannot tell from the best: measuring them is what decides, or the memory that they leave.
 std::string Ties(const SearchResult& result) {
+  constexpr double kSmallerTold = 0.9;  // of the best one's memory, and less
   const Prediction& best = result.ranked.front().prediction;
-  const auto tied = [&](const Candidate& candidate) { return IsTie(best, candidate.prediction); };
-  const auto ties = std::count_if(result.ranked.begin() + 1, result.ranked.end(), tied);
-  return ties == 0 ? ""
-                   : fmt::format("ties           {} of the others are within the error of predicted ratios: a tie with the best\n", ties);
+  int64_t ties = 0;
+  const Candidate* smallest = &result.ranked.front();
+  for (const Candidate& candidate : result.ranked) {
+    if (&candidate == &result.ranked.front() || !IsTie(best, candidate.prediction)) continue;
+    ++ties;
+    if (candidate.prediction.memory_bytes_peak < smallest->prediction.memory_bytes_peak) smallest = &candidate;
+  }
+  if (ties == 0) return "";
+  std::string text = fmt::format("ties           {} of the others are within the error of predicted ratios: a tie with the best\n", ties);
+  const Bytes least = smallest->prediction.memory_bytes_peak;
+  if (static_cast<double>(least.count()) < kSmallerTold * static_cast<double>(best.memory_bytes_peak.count())) {
+    text += fmt::format("               one takes {} less memory: {}\n", FormatBytes(best.memory_bytes_peak - least),
+                        ir::Describe(smallest->strategy));
+  }
+  return text;
 }
 
 std::string Pareto(const SearchResult& result) {
   std::string text = "time against memory (no other plan that was simulated is both faster and smaller)\n";
-  for (size_t i = 0; i < std::min(result.pareto.size(), kParetoShown); ++i) text += "  " + Row(result.ranked[result.pareto[i]]) + "\n";
+  for (size_t i = 0; i < std::min(result.pareto.size(), kParetoShown); ++i) text += Row(result.ranked[result.pareto[i]]);
   return text;
 }
 
@@ -66,7 +80,7 @@ std::string Unsimulated(const std::string& title, const std::vector<Rejection>& 
 std::string Everything(const SearchResult& result) {
   std::string text = RunnersUp(result, result.ranked.size());
   if (!result.unfit.empty()) text += "do not fit\n";
-  for (const Candidate& candidate : result.unfit) text += "  " + Row(candidate) + "\n";
+  for (const Candidate& candidate : result.unfit) text += Row(candidate, candidate.reason);
   return text + Unsimulated("slower by their lower bound", result.bounded) + Unsimulated("dropped without simulation", result.pruned);
 }
 
@@ -94,13 +108,18 @@ std::string NotModelledBriefly(const std::vector<std::string>& switches, const R
          fmt::format("not modelled   {} switches more of the framework: --explain names them\n", switches.size() - shown.size());
 }
 
-// The command to type next.
-std::string Next(const config::RunConfig& config, const RenderOptions& options) {
-  const std::string& plan = options.plan_path;
-  if (config.cluster.local) return fmt::format("next           helm-exec {} --verify\n", plan);
-  const std::string there = fmt::format("on the cluster: torchrun, mpirun or srun with helm-exec {} (docs/execution.md)", plan);
-  if (options.trainer.empty()) return "next           " + there + "\n";
-  return fmt::format("next           helm-plan {} --export {} (docs/export.md), or {}\n", plan, options.trainer, there);
+// The commands to type next, of those that take the plan.
+std::string Next(const config::RunConfig& config, const ir::Plan& plan, const RenderOptions& options) {
+  const std::string& path = options.plan_path;
+  const bool runs = schedule::CheckExecutable(plan, config.model, path).ok();
+  const bool verifies = runs && schedule::CheckVerifiable(plan, config.model, path).ok();
+  std::vector<std::string> commands;
+  if (!options.trainer.empty()) commands.push_back(fmt::format("helm-plan {} --export {} (docs/export.md)", path, options.trainer));
+  if (runs && config.cluster.local) commands.push_back(fmt::format("helm-exec {}{}", path, verifies ? " --verify" : ""));
+  if (runs && !config.cluster.local)
+    commands.push_back(fmt::format("on the cluster: torchrun, mpirun or srun with helm-exec {} (docs/execution.md)", path));
+  if (commands.empty()) commands.push_back(fmt::format("helm-sim {} --chrome-trace step.json (helm-exec cannot run this plan)", path));
+  return fmt::format("next           {}\n", Join(commands, ", or "));
 }
 
 // How the numbers were found, where that is not the usual way.
@@ -142,7 +161,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   text += Ties(result);
   if (options.parts != nullptr) text += ToText(config, *options.parts);
   if (options.parts == nullptr || options.explain) text += Pareto(result);
-  if (!options.plan_path.empty()) text += Next(config, options);
+  if (!options.plan_path.empty()) text += Next(config, result.best.plan, options);
   return text;
 }
 

@@ -14,7 +14,7 @@ namespace helm::planner {
 
 struct RenderOptions {
   std::string plan_path;                            // where the plan was written; empty: nowhere
-  std::string trainer;                              // an export that takes the plan (exporter/exporter.h); empty: none is known
+  std::string trainer;                              // an export that takes the plan (exporter/exporter.h) and was not made; empty: none
   const std::vector<ClusterPart>* parts = nullptr;  // where the parts of the cluster were searched too (planner/size_search.h)
   bool explain = false;                             // also every rejected and losing candidate
 };

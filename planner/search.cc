@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <chrono>
 #include <deque>
+#include <iterator>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -15,6 +16,7 @@
 #include "core/text.h"
 #include "planner/fewest_layers.h"
 #include "planner/memory_bound.h"
+#include "planner/no_plan.h"
 #include "planner/part_times.h"
 #include "planner/plan_difference.h"
 #include "planner/stage_split.h"
@@ -337,52 +339,6 @@ std::vector<size_t> ParetoFront(const std::vector<Candidate>& ranked) {
   return front;
 }
 
-Status NothingFits(const config::RunConfig& config, const SearchResult& result) {
-  const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);
-  std::string message = fmt::format("{}: error: no feasible plan\n", config.path);
-  if (!result.unfit.empty()) {
-    const Candidate& closest = result.unfit.front();
-    message += fmt::format("  closest: {}\n  memory binds: needs {} per rank, {} more than the {} it may use\n",
-                           ir::Describe(closest.strategy), FormatBytes(closest.prediction.memory_bytes_peak),
-                           FormatBytes(closest.prediction.memory_bytes_peak - capacity), FormatBytes(capacity));
-    message += "  fix: use more devices, a smaller micro-batch or batch, or a shorter sequence";
-  } else if (!result.pruned.empty()) {
-    message += fmt::format("  none of {} strategies is possible; for example {}: {}\n", result.pruned.size(),
-                           ir::Describe(result.pruned.front().strategy), result.pruned.front().reason);
-    message += "  fix: relax what `strategy` fixes, or change the number of devices";
-  } else {
-    message += "  `strategy` and `search.forbid` leave no candidate";
-  }
-  return InfeasibleError(message);
-}
-
-// The search was cut short before a plan was found that fits.
-Status NothingYet(const config::RunConfig& config, const SearchResult& result) {
-  if (result.interrupted) {
-    return {StatusCode::kInterrupted,
-            fmt::format("{}: error: interrupted before a plan was found that fits; nothing was written", config.path)};
-  }
-  std::string message = fmt::format(
-      "{}: error: no plan was found within the time limit of {:g} s: {} strategies were simulated to the end, none of them fits\n",
-      config.path, config.search.time_limit_s, result.unfit.size());
-  const auto peak = [](const Candidate& candidate) { return candidate.prediction.memory_bytes_peak; };
-  if (const auto closest = std::ranges::min_element(result.unfit, {}, peak); closest != result.unfit.end()) {
-    message += fmt::format("  closest so far: {}, which needs {} of {} per rank\n", ir::Describe(closest->strategy),
-                           FormatBytes(peak(*closest)), FormatBytes(MemoryCapacity(config.cluster, config.search.memory_fraction)));
-  }
-  return InfeasibleError(message + "  fix: give it longer (--time-limit, search.time_limit_s), or fix more of `strategy`");
-}
-
-// Among candidates pruned by their bound the one that is missing least, as if it had been simulated at its bound.
-void KeepClosestPruned(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, SearchResult& result) {
-  if (!result.unfit.empty()) return;
-  for (const ir::Strategy& strategy : candidates) {
-    Candidate candidate{strategy, {}, "memory lower bound", ""};
-    candidate.prediction.memory_bytes_peak = MemoryLowerBound(config.model, config.workload, config.software, strategy);
-    result.unfit.push_back(candidate);
-  }
-}
-
 void Rank(SearchResult& result) {
   std::stable_sort(result.ranked.begin(), result.ranked.end(), Faster);
   std::stable_sort(result.unfit.begin(), result.unfit.end(),
@@ -501,10 +457,35 @@ Evaluation Found(const config::RunConfig& config, const SearchResult& result) {
   return found;
 }
 
-// The best plan as it is reported: written out, with its timeline and its program's hash.
+// Sets aside the fastest plans whose allocator reserves more than the device has, up to the first that does not; where none of so many is
+// one, the fastest stays.
+constexpr size_t kReplayedMost = 32;
+
+Status SetAsideWhatReservesTooMuch(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation,
+                                   SearchResult& result) {
+  for (size_t i = 0; i < std::min(kReplayedMost, result.ranked.size()); ++i) {
+    Candidate& candidate = result.ranked[i];
+    const EvaluateOptions options{
+        .record_timeline = false, .form = StepForm::kComposed, .replay_allocator = true, .cancellation = cancellation};
+    HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
+                          Evaluate(MakePlan(config, candidate.strategy), config.model, config.cluster, prices, options));
+    if (!ReservesTooMuch(evaluation.prediction)) {
+      std::move(result.ranked.begin(), result.ranked.begin() + static_cast<std::ptrdiff_t>(i), std::back_inserter(result.unfit));
+      result.ranked.erase(result.ranked.begin(), result.ranked.begin() + static_cast<std::ptrdiff_t>(i));
+      Rank(result);
+      return OkStatus();
+    }
+    candidate.reason = fmt::format("reserved and outside the allocator it takes {}", FormatBytes(*MemoryTaken(evaluation.prediction)));
+  }
+  Rank(result);
+  return OkStatus();
+}
+
+// The best plan as it is reported: written out, with its timeline and its program's hash, its allocator replayed.
 Status Report(const config::RunConfig& config, sim::PriceBook& prices, StepForm form, const Cancellation& cancellation,
               SearchResult& result) {
-  auto written_out = Evaluate(result.best.plan, config.model, config.cluster, prices, {.form = form, .cancellation = cancellation});
+  const EvaluateOptions options{.form = form, .replay_allocator = true, .cancellation = cancellation};
+  auto written_out = Evaluate(result.best.plan, config.model, config.cluster, prices, options);
   if (!written_out.ok()) return written_out.status();
   result.best = std::move(written_out).value();
   result.best_not_written_out_because = result.best.not_written_out_because;
@@ -567,9 +548,8 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   }
   result.complete = simulator.decided();
   if (result.ranked.empty() && !result.complete) return NothingYet(config, result);
-  if (result.ranked.empty()) KeepClosestPruned(config, space.candidates, result);
   Rank(result);
-  if (result.ranked.empty()) return NothingFits(config, result);
+  if (result.ranked.empty()) return NothingFits(config, space.candidates, result);
 
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   sim::PriceBook prices = MakePriceBook(*estimator, config.cluster);
@@ -578,6 +558,7 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   const Status leaders = result.complete ? WriteOutLeaders(config, prices, cancellation, result) : OkStatus();
   HELM_RETURN_IF_ERROR(UnlessInterrupted(leaders));
   Rank(result);
+  HELM_RETURN_IF_ERROR(UnlessInterrupted(SetAsideWhatReservesTooMuch(config, prices, LastMoment(run, deadline), result)));
   result.best = Found(config, result);
   result.best_not_written_out_because = "there was no time left";
   const StepForm form = run.timeline ? StepForm::kWrittenOut : StepForm::kBySize;

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 #include <string>
+#include <string_view>
 #include <tuple>
 
 #include <fmt/format.h>
@@ -76,6 +77,30 @@ std::vector<int64_t> FirstOfGroups(const ir::Program& program, const std::vector
 
 bool IsPricedCollective(const ir::Op& op) { return op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv"; }
 
+// "signature: reason". A reason that many have is told once, with the first of them.
+std::vector<std::string> ByReason(const std::vector<std::string>& failures) {
+  constexpr size_t kEachTold = 3;
+  constexpr std::string_view kBetween = ": ";
+  const auto reason_of = [&](const std::string& failure) {
+    const size_t end = failure.rfind(kBetween);
+    return end == std::string::npos ? failure : failure.substr(end + kBetween.size());
+  };
+  std::map<std::string, size_t> count;
+  for (const std::string& failure : failures) ++count[reason_of(failure)];
+  std::vector<std::string> lines;
+  std::set<std::string> told;
+  for (const std::string& failure : failures) {
+    const std::string reason = reason_of(failure);
+    if (count[reason] <= kEachTold) {
+      lines.push_back(failure);
+    } else if (told.insert(reason).second) {
+      lines.push_back(
+          fmt::format("{}, for {} of them; the first is {}", reason, count[reason], failure.substr(0, failure.rfind(kBetween))));
+    }
+  }
+  return lines;
+}
+
 // Looks prices up for the ops of one rank; keeps each refusal once, in the order of the programs.
 class Pricer {
  public:
@@ -102,7 +127,7 @@ class Pricer {
     if (failures_.empty()) return OkStatus();
     return UnavailableError(
         fmt::format("error: {} of the costs that program '{}' needs are not known; helm-profile measures them into a cost table:\n  {}",
-                    failures_.size(), name, fmt::join(failures_, "\n  ")));
+                    failures_.size(), name, fmt::join(ByReason(failures_), "\n  ")));
   }
 
  private:

@@ -38,10 +38,10 @@ struct Arguments {
   bool require_measured = false;
 };
 
-// The trainer that can be told the plan: of --export, or of the plan's framework.
+// The trainer that can yet be told the plan: that of its framework.
 std::string TrainerOf(const Arguments& arguments, const ir::Plan& plan) {
-  const std::string trainer =
-      arguments.trainer.empty() ? exporter::TrainerOfFramework(plan.software.framework).value_or("") : arguments.trainer;
+  if (!arguments.trainer.empty()) return "";
+  const std::string trainer = exporter::TrainerOfFramework(plan.software.framework).value_or("");
   return !trainer.empty() && exporter::Export(trainer, plan).ok() ? trainer : "";
 }
 

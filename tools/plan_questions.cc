@@ -7,7 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cluster/cluster_reader.h"
-#include "config/overrides.h"
+#include "config/plan_overrides.h"
 #include "core/text.h"
 #include "ir/strategy_text.h"
 #include "model/lower.h"
@@ -21,6 +21,8 @@
 
 namespace helm::tools {
 namespace {
+
+constexpr std::string_view kStrategy = "strategy.";
 
 struct Arguments {
   std::string plan;
@@ -83,21 +85,9 @@ Status Diff(const Arguments& arguments) {
 // The plan with keys of it replaced, read again so that every value is checked.
 Result<ir::Plan> WithOverrides(const ir::Plan& plan, const std::string& path, const std::vector<std::string>& overrides) {
   HELM_ASSIGN_OR_RETURN(YamlValue document, ParseYaml(ir::ToYaml(plan), path));
-  Diagnostics diagnostics;
-  for (const std::string& override : overrides) config::ApplyOverride(override, document, diagnostics);
-  HELM_RETURN_IF_ERROR(diagnostics.ToStatus());
+  HELM_ASSIGN_OR_RETURN(const config::ConfigContext context, Context());
+  HELM_RETURN_IF_ERROR(config::OverridePlan(overrides, context, document));
   return ir::ParsePlanTree(document);
-}
-
-Status WhatIf(const Arguments& arguments) {
-  HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ReadPlan(arguments.plan, arguments));
-  HELM_ASSIGN_OR_RETURN(const ir::Plan other, WithOverrides(plan, arguments.plan, arguments.overrides));
-  HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(other));
-  if (other.strategy.world_size() != parts.cluster.devices_used) {
-    return InvalidError(fmt::format("error: the strategy uses {} devices, the cluster has {}\n  fix: set degrees of strategy too",
-                                    other.strategy.world_size(), parts.cluster.devices_used));
-  }
-  return Compare(arguments, plan, other, "plan", "what if");
 }
 
 // What follows from the keys that were asked for: the schedule from the pipeline, data from what is left of the devices.
@@ -117,11 +107,29 @@ void FollowUp(const std::vector<std::string>& keys, int64_t devices, ir::Strateg
   if (strategy.data == 1 && !asked("zero")) strategy.zero = 0;
 }
 
+Status WhatIf(const Arguments& arguments) {
+  HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ReadPlan(arguments.plan, arguments));
+  HELM_ASSIGN_OR_RETURN(ir::Plan other, WithOverrides(plan, arguments.plan, arguments.overrides));
+  HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(other));
+  std::vector<std::string> keys;
+  for (const std::string& override : arguments.overrides) {
+    if (override.starts_with(kStrategy)) keys.push_back(override.substr(kStrategy.size(), override.find('=') - kStrategy.size()));
+  }
+  if (!other.strategy.stages.empty() && other.strategy.stages.back().layer_end != parts.model.layers) other.strategy.stages.clear();
+  const int64_t devices = parts.cluster.devices_used;
+  if (other.strategy.world_size() != devices) FollowUp(keys, devices, other.strategy);
+  if (other.strategy.world_size() != devices) {
+    return InvalidError(fmt::format("error: the strategy uses {} devices, the cluster has {}\n  fix: set degrees of strategy too",
+                                    other.strategy.world_size(), devices));
+  }
+  return Compare(arguments, plan, other, "plan", "what if");
+}
+
 // "tensor=8,pipeline=1" over the plan's strategy.
 Result<ir::Plan> WithStrategy(const ir::Plan& plan, const Arguments& arguments, int64_t devices) {
   std::vector<std::string> overrides, keys;
   for (const std::string& item : Split(arguments.other, ',')) {
-    overrides.push_back("strategy." + std::string(Trim(item)));
+    overrides.push_back(std::string(kStrategy) + std::string(Trim(item)));
     keys.emplace_back(Trim(item.substr(0, item.find('='))));
   }
   HELM_ASSIGN_OR_RETURN(ir::Plan other, WithOverrides(plan, arguments.plan, overrides));
@@ -137,7 +145,8 @@ Status CheckPossible(const ir::Plan& other, const schedule::PlanParts& parts) {
   return schedule::PipelineSchedules(other.strategy, MicroBatches(other.workload, other.strategy)).status();
 }
 
-std::string WhyNotChosen(const planner::Prediction& best, const planner::Prediction& other) {
+std::string WhyNotChosen(const ir::Plan& plan, const ir::Plan& asked, const planner::Prediction& best, const planner::Prediction& other) {
+  if (asked.strategy == plan.strategy) return "it is the plan";
   if (!other.fits) {
     return fmt::format("it does not fit: it needs {} of {} per rank", FormatBytes(other.memory_bytes_peak),
                        FormatBytes(other.memory_bytes_capacity));
@@ -157,7 +166,7 @@ Status WhyNot(const Arguments& arguments) {
   if (possible.ok()) {
     HELM_ASSIGN_OR_RETURN(const planner::Prediction best, Predict(plan, /*quiet=*/false));
     HELM_ASSIGN_OR_RETURN(const planner::Prediction found, Predict(other, /*quiet=*/true));
-    why = WhyNotChosen(best, found);
+    why = WhyNotChosen(plan, other, best, found);
     table = "\n" + planner::SideBySide({"plan", best}, {"asked", found}, planner::Compared::kSameMachine);
     json.update(planner::DifferenceJson({plan, best}, {other, found}, planner::Compared::kSameMachine));
   } else {

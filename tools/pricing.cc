@@ -41,11 +41,14 @@ std::vector<std::string> AbsolutePaths(const std::vector<std::string>& paths) {
   return absolute;
 }
 
+Result<config::ConfigContext> Context() {
+  HELM_ASSIGN_OR_RETURN(auto machine, cluster::ReadMachineFacts());
+  return config::ConfigContext{MakePresetPath(std::getenv("HELM_CONFIG_DIR"), ExecutableFolder()), std::move(machine)};
+}
+
 Result<config::RunConfig> ReadConfig(const ConfigArguments& arguments) {
-  HELM_ASSIGN_OR_RETURN(const auto machine, cluster::ReadMachineFacts());
-  HELM_ASSIGN_OR_RETURN(config::RunConfig config,
-                        config::ReadRunConfig(arguments.path, arguments.overrides,
-                                              {MakePresetPath(std::getenv("HELM_CONFIG_DIR"), ExecutableFolder()), machine}));
+  HELM_ASSIGN_OR_RETURN(const config::ConfigContext context, Context());
+  HELM_ASSIGN_OR_RETURN(config::RunConfig config, config::ReadRunConfig(arguments.path, arguments.overrides, context));
   config.cost_tables.insert(config.cost_tables.end(), arguments.cost_tables.begin(), arguments.cost_tables.end());
   return config;
 }

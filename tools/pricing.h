@@ -36,4 +36,7 @@ struct ConfigArguments {
 };
 Result<config::RunConfig> ReadConfig(const ConfigArguments& arguments);
 
+// Where presets are, and what this machine has.
+Result<config::ConfigContext> Context();
+
 }  // namespace helm::tools

@@ -3,6 +3,7 @@ $ helm-sim bad_words.yaml
 bad_words.yaml:3:57: error: 'dtype' cannot be 'float32'
     3 | workload: {global_batch: 8, sequence_length: 64, dtype: float32, optimizer: adamm}
       |                                                         ^
+  did you mean 'fp32'?
   allowed: fp32, bf16, fp16, fp8, mxfp8, nvfp4
 bad_words.yaml:3:77: error: the optimizer cannot be 'adamm'
     3 | workload: {global_batch: 8, sequence_length: 64, dtype: float32, optimizer: adamm}

@@ -14,5 +14,6 @@ hub.yaml:1:8: error: model file 'meta-llama/Llama-3.1-8B' does not exist
 hub.yaml:3:11: error: the workload needs the key 'dtype'
     3 | workload: {global_batch: 8, sequence_length: 2048}
       |           ^
+  allowed: fp32, bf16, fp16, fp8, mxfp8, nvfp4
   fix: add `dtype: ...`
 [exit 2]

@@ -13,8 +13,8 @@ $ helm-sim good.yaml --set strategy.tensor
   fix: write a key of the configuration, for example --set strategy.tensor=2
 [exit 2]
 $ helm-sim good.yaml --set cluster.local=4
---set cluster.local=4: error: 'cluster' is no mapping in the file, so nothing can be set in it
-  fix: write 'cluster' inline in the file, or set it as a whole: --set 'cluster={...}'
+good.yaml: error: the strategy (data 2, tensor 1, micro_batch 2) uses 2 of the cluster's 4 devices
+  fix: give degrees whose product is 4 (data x tensor x context x pipeline), or another number of devices
 [exit 2]
 $ helm-sim good.yaml --set 'strategy={data: 2'
 --set strategy={data: 2:1:1: error: this '{' is not closed

@@ -138,7 +138,8 @@ TEST(RunConfig, RequiredKeysAreAllNamed) {
   EXPECT_EQ(BriefWorkload("{}"),
             "runs/f.yaml:3:11: error: the workload needs the key 'global_batch'\n  fix: add `global_batch: ...`\n"
             "runs/f.yaml:3:11: error: the workload needs the key 'sequence_length'\n  fix: add `sequence_length: ...`\n"
-            "runs/f.yaml:3:11: error: the workload needs the key 'dtype'\n  fix: add `dtype: ...`\n");
+            "runs/f.yaml:3:11: error: the workload needs the key 'dtype'\n  allowed: fp32, bf16, fp16, fp8, mxfp8, nvfp4\n"
+            "  fix: add `dtype: ...`\n");
   EXPECT_EQ(Brief("- 1\n"), "runs/f.yaml:1:1: error: a run configuration must be a mapping (`key: value` lines)\n");
 }
 
@@ -245,8 +246,9 @@ TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
       "bucketed, auto\n");
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
-  EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: float32}"),
-            "runs/f.yaml:3:57: error: 'dtype' cannot be 'float32'\n  allowed: fp32, bf16, fp16, fp8, mxfp8, nvfp4\n");
+  EXPECT_EQ(
+      BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: float32}"),
+      "runs/f.yaml:3:57: error: 'dtype' cannot be 'float32'\n  did you mean 'fp32'?\n  allowed: fp32, bf16, fp16, fp8, mxfp8, nvfp4\n");
 }
 
 // The search decides, as where nothing is given.

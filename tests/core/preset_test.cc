@@ -52,5 +52,40 @@ TEST(Preset, TellsANameOfTheHubFromAFile) {
   EXPECT_THAT(NotesFor("models/none.yaml"), testing::Contains("  fix: paths are relative to the file that names them"));
 }
 
+std::optional<LoadedReference> Load(const std::string& text, Diagnostics& diagnostics) {
+  const auto document = ParseYaml(text, "test.yaml");
+  return LoadReference(document->entries.front().value, "cluster", "clusters", {{"configs"}}, "here", diagnostics);
+}
+
+// Keys are replaced one by one, also in mappings and in what a name of the preset's stands for; the rest is the preset's.
+TEST(Preset, KeysOfOneCanBeReplaced) {
+  Diagnostics diagnostics;
+  const std::string text = "cluster: {preset: h100-sxm-x64, nodes: 2, inter_node: {latency_us: 9.0}, gpu: {memory_gib: 40}}";
+  const auto plain = Load("cluster: h100-sxm-x64", diagnostics), changed = Load(text, diagnostics);
+  ASSERT_TRUE(plain && changed) << diagnostics.ToStatus().message();
+  nlohmann::ordered_json expected = ToJson(plain->value);
+  expected["nodes"] = 2;
+  expected["inter_node"]["latency_us"] = 9.0;
+  expected["gpu"] = {{"memory_gib", 40}, {"preset", expected["gpu"]}};
+  EXPECT_EQ(nlohmann::json(ToJson(changed->value)), nlohmann::json(expected));
+  EXPECT_EQ(changed->name, "h100-sxm-x64 with nodes 2, inter_node, gpu");
+  EXPECT_EQ(changed->folder, plain->folder);
+  EXPECT_TRUE(changed->changed);
+  EXPECT_FALSE(plain->changed);
+}
+
+TEST(Preset, FilesAreRelativeToTheFileThatReplaces) {
+  Diagnostics diagnostics;
+  const auto changed = Load("cluster: {preset: h100-sxm-x64, gpu: mine.yaml}", diagnostics);
+  ASSERT_TRUE(changed) << diagnostics.ToStatus().message();
+  EXPECT_EQ(changed->value.Find("gpu")->text, "here/mine.yaml");
+}
+
+TEST(Preset, WhatIsReplacedMustExist) {
+  Diagnostics diagnostics;
+  EXPECT_FALSE(Load("cluster: {preset: h100-sxm-x65, nodes: 2}", diagnostics));
+  EXPECT_THAT(diagnostics.ToStatus().message(), testing::HasSubstr("there is no cluster preset 'h100-sxm-x65'"));
+}
+
 }  // namespace
 }  // namespace helm

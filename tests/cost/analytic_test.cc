@@ -164,16 +164,16 @@ TEST_P(MissingNumbers, AreNamed) {
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, MissingNumbers,
-    testing::Values(MissingCase{"PeakRate", Gpus(), "aten.mm(bf16[8,8], bf16[8,8])",
-                                "device 'test gpu' of the cluster description has no peak rate for bf16"},
-                    MissingCase{"MemoryBandwidth", Without([](auto& cluster) { cluster.device.memory_bandwidth.reset(); }),
-                                "aten.neg(f32[8])", "device 'test gpu' of the cluster description has no memory bandwidth"},
-                    MissingCase{"IntraNode", Without([](auto& cluster) { cluster.intra_node.reset(); }),
-                                "all_reduce f32 ranks=2 per_node=2 bytes=8", "the cluster description has no intra_node link"},
-                    MissingCase{"InterNode", Without([](auto& cluster) { cluster.inter_node.reset(); }),
-                                "all_reduce f32 ranks=2 per_node=1 bytes=8", "the cluster description has no inter_node link"},
-                    MissingCase{"CpuMachines", Cpu(2), "all_reduce f32 ranks=4 per_node=2 bytes=8",
-                                "no formula for CPU ranks of several machines"}),
+    testing::Values(
+        MissingCase{"PeakRate", Gpus(), "aten.mm(bf16[8,8], bf16[8,8])",
+                    "device 'test gpu' of the cluster description has no peak rate for bf16 (peak_tflops)"},
+        MissingCase{"MemoryBandwidth", Without([](auto& cluster) { cluster.device.memory_bandwidth.reset(); }), "aten.neg(f32[8])",
+                    "device 'test gpu' of the cluster description has no memory bandwidth (memory_gbytes_per_s)"},
+        MissingCase{"IntraNode", Without([](auto& cluster) { cluster.intra_node.reset(); }), "all_reduce f32 ranks=2 per_node=2 bytes=8",
+                    "the cluster description has no intra_node link"},
+        MissingCase{"InterNode", Without([](auto& cluster) { cluster.inter_node.reset(); }), "all_reduce f32 ranks=2 per_node=1 bytes=8",
+                    "the cluster description has no inter_node link"},
+        MissingCase{"CpuMachines", Cpu(2), "all_reduce f32 ranks=4 per_node=2 bytes=8", "no formula for CPU ranks of several machines"}),
     [](const auto& info) { return info.param.name; });
 
 }  // namespace

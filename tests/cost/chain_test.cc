@@ -64,9 +64,10 @@ TEST(Chain, RemembersWhatItWasAskedAndWhy) {
   for (const char* key : {"aten.neg(f32[2000])", "aten.neg(f32[1000])", "aten.neg(f32[2000])", "aten.mm(f32[8,8], f32[8,8])"}) {
     (void)Ask(*chain, key);
   }
-  const Coverage expected{{{"aten.neg(f32[1000])", Source::kMeasured}, {"aten.neg(f32[2000])", Source::kInterpolated}},
-                          {{"aten.mm(f32[8,8], f32[8,8])",
-                            "aten.mm(f32[8,8], f32[8,8]): device 'test cpu' of the cluster description has no peak rate for f32"}}};
+  const Coverage expected{
+      {{"aten.neg(f32[1000])", Source::kMeasured}, {"aten.neg(f32[2000])", Source::kInterpolated}},
+      {{"aten.mm(f32[8,8], f32[8,8])",
+        "aten.mm(f32[8,8], f32[8,8]): device 'test cpu' of the cluster description has no peak rate for f32 (peak_tflops)"}}};
   EXPECT_EQ(chain->coverage(), expected);
   EXPECT_EQ(chain->coverage().Count(Source::kInterpolated), 1);
 }

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "core/text.h"
 #include "support/fake_estimator.h"
 #include "support/program_from_text.h"
 
@@ -298,6 +299,25 @@ TEST(Simulate, AllMissingPricesAreListed) {
   EXPECT_EQ(simulation.status().message(),
             "error: 2 of the costs that program 'overlapped' needs are not known; helm-profile measures them into a cost table:\n"
             "  aten.relu: no price\n  all_reduce: no price");
+}
+
+TEST(Simulate, AReasonThatManyHaveIsToldOnce) {
+  const auto simulation = Simulate({{ProgramFromText(R"(helm-program/1
+program four device=cpu
+mesh tensor=1
+storage x: 40 bytes input persistent
+tensor %x: f32[10] @x
+input x = %x
+#0 %a: f32[10] = aten.relu(%x) {phase=forward}
+#1 %b: f32[10] = aten.neg(%a) {phase=forward}
+#2 %c: f32[10] = aten.exp(%b) {phase=forward}
+#3 %d: f32[10] = aten.tanh(%c) {phase=forward}
+output d = %d
+)")}},
+                                   FakeEstimator(), {});
+  ASSERT_FALSE(simulation.ok());
+  EXPECT_THAT(Split(simulation.status().message(), '\n'),
+              testing::ElementsAre(testing::HasSubstr("4 of the costs"), "  no price, for 4 of them; the first is aten.relu"));
 }
 
 // 100 measured + 1000 interpolated + 2 x 10 analytic of 1120.

@@ -1,0 +1,80 @@
+#include "config/plan_overrides.h"
+
+#include <algorithm>
+#include <string_view>
+
+#include "cluster/cluster_reader.h"
+#include "config/framework.h"
+#include "config/overrides.h"
+#include "ir/software_text.h"
+#include "model/model_reader.h"
+
+namespace helm::config {
+namespace {
+
+constexpr std::string_view kFramework = "software.framework=";
+constexpr const char* kFolder = ".";
+constexpr const char* kFile = "--set";  // named where what was read back is wrong
+
+bool IsReference(const YamlValue& value) { return value.is_scalar() || value.Find("preset") != nullptr; }
+
+bool Sets(const std::vector<std::string>& overrides, std::string_view key) {
+  return std::ranges::any_of(overrides, [key](const std::string& override) {
+    return override.starts_with(key) && (override.size() > key.size() && (override[key.size()] == '=' || override[key.size()] == '.'));
+  });
+}
+
+void Forget(const char* key, YamlValue& mapping) {
+  std::erase_if(mapping.entries, [key](const YamlEntry& entry) { return entry.key == key; });
+}
+
+// With all its switches, in place of those that the plan has.
+void SetFramework(const std::vector<std::string>& overrides, const ConfigContext& context, YamlValue& document, Diagnostics& diagnostics) {
+  const auto named = std::ranges::find_if(overrides, [](const std::string& override) { return override.starts_with(kFramework); });
+  YamlValue* const software = document.Find("software");
+  if (named == overrides.end() || software == nullptr) return;
+  ApplyOverride(*named, document, diagnostics);
+  const YamlValue* framework = document.Find("software")->Find("framework");
+  if (framework == nullptr) return;
+  const auto switches = ReadFramework(*framework, {context.presets, kFolder}, diagnostics);
+  if (switches) *software = FromJson(ToJson(*switches), kFile);
+}
+
+void ForgetWhatFollows(const std::vector<std::string>& overrides, YamlValue& cluster) {
+  const bool nodes = Sets(overrides, "cluster.nodes") || Sets(overrides, "cluster.gpus_per_node");
+  if (nodes && !Sets(overrides, "cluster.gpus")) Forget("gpus", cluster);
+  const bool other = nodes || Sets(overrides, "cluster.gpus") || Sets(overrides, "cluster.gpu");
+  if (other && !Sets(overrides, "cluster.name")) Forget("name", cluster);
+}
+
+void WriteOutModel(const ConfigContext& context, YamlValue& document, Diagnostics& diagnostics) {
+  YamlValue* const model = document.Find("model");
+  if (model == nullptr || !IsReference(*model)) return;
+  if (const auto read = model::ReadModel(*model, {context.presets, kFolder}, diagnostics)) *model = FromJson(ToJson(*read), kFile);
+}
+
+void WriteOutCluster(const ConfigContext& context, YamlValue& document, Diagnostics& diagnostics) {
+  YamlValue* const cluster = document.Find("cluster");
+  if (cluster == nullptr) return;
+  const YamlValue* gpu = cluster->Find("gpu");
+  if (!IsReference(*cluster) && (gpu == nullptr || !IsReference(*gpu))) return;
+  const auto read = cluster::ReadCluster(*cluster, {context.presets, kFolder, context.machine}, diagnostics);
+  if (read) *cluster = FromJson(ToJson(*read), kFile);
+}
+
+}  // namespace
+
+Status OverridePlan(const std::vector<std::string>& overrides, const ConfigContext& context, YamlValue& document) {
+  Diagnostics diagnostics;
+  SetFramework(overrides, context, document, diagnostics);
+  for (const std::string& override : overrides) {
+    if (!override.starts_with(kFramework)) ApplyOverride(override, document, diagnostics);
+  }
+  HELM_RETURN_IF_ERROR(diagnostics.ToStatus());
+  if (YamlValue* cluster = document.Find("cluster")) ForgetWhatFollows(overrides, *cluster);
+  WriteOutModel(context, document, diagnostics);
+  WriteOutCluster(context, document, diagnostics);
+  return diagnostics.ToStatus();
+}
+
+}  // namespace helm::config

@@ -1,0 +1,92 @@
+// What the allocator keeps and what lies outside it decides whether a plan runs.
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <memory>
+#include <optional>
+
+#include "core/text.h"
+#include "planner/search.h"
+#include "planner_fixture.h"
+#include "random_config.h"
+
+namespace helm::planner {
+namespace {
+
+config::RunConfig OnFourGpus() {
+  config::RunConfig config = SmallConfig(4);
+  RunOnGpus(config.cluster);
+  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};  // for the passes
+  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  config.workload.dtype = ir::DataType::kBFloat16;
+  config.search.forbid = {{{{"pipeline", "2"}}}, {{{"pipeline", "4"}}}, {{{"overlap", "helix"}}}, {{{"overlap", "lattice"}}}};
+  return config;
+}
+
+// Groups of four are far slower than two groups of two, which take more of NCCL's buffers.
+class SlowLargeGroups final : public BytesEstimator {
+ public:
+  Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override {
+    HELM_ASSIGN_OR_RETURN(cost::Estimate estimate, BytesEstimator::EstimateCollective(collective));
+    if (collective.ranks > 2) estimate.duration = Duration::Picoseconds(100 * estimate.duration.picoseconds());
+    return estimate;
+  }
+};
+
+EstimatorFactory Prices() {
+  return []() -> Result<std::unique_ptr<cost::Estimator>> { return std::unique_ptr<cost::Estimator>(new SlowLargeGroups()); };
+}
+
+Bytes TakenBy(const config::RunConfig& config, const ir::Strategy& strategy) {
+  const auto evaluation = Evaluate(MakePlan(config, strategy), config.model, config.cluster, SlowLargeGroups(), {.replay_allocator = true});
+  EXPECT_TRUE(evaluation.ok()) << evaluation.status().message();
+  return *MemoryTaken(evaluation->prediction);
+}
+
+TEST(ReservesTooMuch, ComparesWithWhatTheDeviceHas) {
+  Prediction prediction;
+  prediction.memory_bytes_device = Bytes(100);
+  EXPECT_FALSE(ReservesTooMuch(prediction));  // it was not replayed
+  prediction.memory_bytes_reserved = Bytes(70);
+  prediction.outside = {Bytes(20), Bytes(10)};
+  EXPECT_FALSE(ReservesTooMuch(prediction));
+  prediction.outside.nccl_buffers = Bytes(11);
+  EXPECT_TRUE(ReservesTooMuch(prediction));
+  EXPECT_THAT(ToText(prediction), testing::HasSubstr("MAY RUN OUT: together 101 B of the device's 100 B;"));
+}
+
+// A device that has just what the smallest of the slower plans takes, NCCL's buffers for one group among it, and not what the fastest does.
+TEST(ReservesTooMuch, TheSearchTakesTheFastestPlanThatDoesNot) {
+  config::RunConfig config = OnFourGpus();
+  const auto roomy = Search(config, Prices(), {});
+  ASSERT_TRUE(roomy.ok()) << roomy.status().message();
+  const Bytes of_fastest = TakenBy(config, roomy->best.plan.strategy);
+  std::optional<Bytes> least;
+  for (const Candidate& candidate : roomy->ranked) {
+    const Bytes taken = TakenBy(config, candidate.strategy);
+    if (!least || taken < *least) least = taken;
+  }
+  ASSERT_LT(*least, of_fastest);
+  config.cluster.device.memory = *least;
+  const auto tight = Search(config, Prices(), {});
+  ASSERT_TRUE(tight.ok()) << tight.status().message();
+  EXPECT_FALSE(ReservesTooMuch(tight->best.prediction));
+  EXPECT_EQ(tight->best.plan.strategy, tight->ranked.front().strategy);
+  const auto aside = std::ranges::find(tight->unfit, roomy->best.plan.strategy, &Candidate::strategy);
+  ASSERT_NE(aside, tight->unfit.end());
+  EXPECT_EQ(aside->reason, "reserved and outside the allocator it takes " + FormatBytes(of_fastest));
+}
+
+// None of the plans: the fastest stays, and its prediction tells.
+TEST(ReservesTooMuch, TheFastestStaysWhereAllDo) {
+  config::RunConfig config = OnFourGpus();
+  config.cluster.device.memory = Bytes::Gibibytes(0.5);  // less than a CUDA context takes
+  const auto result = Search(config, Prices(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_TRUE(ReservesTooMuch(result->best.prediction));
+  EXPECT_EQ(result->best.plan.strategy, Search(OnFourGpus(), Prices(), {})->best.plan.strategy);
+}
+
+}  // namespace
+}  // namespace helm::planner
