@@ -55,6 +55,9 @@ TensorSignature SignatureOf(const Program& program, TensorId tensor);
 // (matrix products, attention; 0 for others). Source: techniques.md 4.6; causal attention counts the half that is computed.
 Bytes BytesRead(const OpSignature& signature);
 Flops FlopsOf(const OpSignature& signature);
+// Pairs of a query and a key that meet in one head of a flash kernel. Causal: the last query sees the last key (FlashAttention-2 from
+// version 2.1 on), and of the square at the end one half counts, as everywhere in HELM.
+double ScoresOf(int64_t queries, int64_t keys, bool causal);
 bool IsFusedAttention(const OpSignature& signature);  // forward or backward of scaled_dot_product_attention as one kernel
 
 // A collective as the cost tables know it: kind ("all_reduce", ...), reduce dtype, bytes (see CollectiveBytes), and where its group lies:

@@ -63,12 +63,18 @@ double AttentionFlops(const OpSignature& op, const AttentionOp& attention) {
   const TensorSignature* value = TensorAt(op, attention.query_at + 2);
   if (query == nullptr || key == nullptr || value == nullptr) return 0;
   if (query->shape.size() != 4 || key->shape.size() != 4 || value->shape.size() != 4) return 0;
-  const double scores = static_cast<double>(query->shape[0] * query->shape[1]) * static_cast<double>(query->shape[2] * key->shape[2]);
-  const double full = 2.0 * scores * static_cast<double>(query->shape[3] + value->shape[3]) * attention.factor;
-  return BoolAt(op, attention.causal_at) ? full / 2 : full;
+  const double scores = ScoresOf(query->shape[2], key->shape[2], BoolAt(op, attention.causal_at));
+  const double all = static_cast<double>(query->shape[0] * query->shape[1]) * scores;
+  return 2.0 * all * static_cast<double>(query->shape[3] + value->shape[3]) * attention.factor;
 }
 
 }  // namespace
+
+double ScoresOf(int64_t queries, int64_t keys, bool causal) {
+  const auto q = static_cast<double>(queries), k = static_cast<double>(keys);
+  if (!causal) return q * k;
+  return queries <= keys ? q * (k - q / 2) : k * k / 2;
+}
 
 Flops FlopsOf(const OpSignature& signature) {
   const std::string base = BaseName(signature.target);

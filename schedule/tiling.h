@@ -5,7 +5,8 @@
 //     %g = mm.out(%dy.t, %x, %gradient)   ->   mm.out of tile 0, then addmm_ of tile 1: a sum over the batch becomes a sum of partial ones
 //
 // It begins at the program's inputs (dimension 0 is the batch, of one sequence dimension 1 its positions) and at messages from other
-// stages, and follows the rows through every op. Where rows are positions, attention is not tiled (schedule/whole_sequence.h).
+// stages, and follows the rows through every op. Where rows are positions, attention is tiled by
+// its queries (schedule/query_tiles.h).
 // The batch must be the outermost dimension in memory, as the lowering writes all activations. Ops that do not see the batch stay one. A
 // tile's ops follow those of the tile before, op by op (Op::tile); to put them in a better order is for other passes.
 //

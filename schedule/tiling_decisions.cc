@@ -12,6 +12,35 @@ namespace helm::schedule {
 using ir::OpId;
 using ir::TensorId;
 
+namespace {
+
+// Whether the micro-batch is one sequence, so that the rows of its tensors are positions. By its attention, and without any by its inputs.
+bool IsOneSequence(const ir::Program& program) {
+  bool any = false;
+  for (const ir::Op& op : program.ops) {
+    if (!IsAttention(op.target)) continue;
+    any = true;
+    if (program.tensor(ir::TensorArguments(op)[0]).shape.front() != 1) return false;
+  }
+  if (any) return true;
+  return std::ranges::any_of(program.inputs, [&](const auto& input) {
+    const ir::Tensor& tensor = program.tensor(input.second);
+    return program.storage(tensor.storage).role == ir::StorageRole::kInput && tensor.shape.size() == 2 && tensor.shape[0] == 1;
+  });
+}
+
+}  // namespace
+
+TileDecisions::TileDecisions(const ir::Program& program, int64_t tiles)
+    : in_(program), tiles_(tiles), one_sequence_(IsOneSequence(program)), parts_(program.storages.size(), Part::kWhole) {
+  each_tile_.resize(program.ops.size());
+}
+
+int64_t TileDecisions::RowDimensionOf(TensorId id) const {
+  const auto known = row_dimensions_.find(id);
+  return known != row_dimensions_.end() ? known->second : RowDimension(in_.tensor(id));
+}
+
 Status TileDecisions::SplitInputs() {
   for (const auto& [name, tensor] : in_.inputs) {
     const ir::Tensor& input = in_.tensor(tensor);
@@ -28,6 +57,9 @@ Status TileDecisions::SplitInputs() {
       count *= static_cast<size_t>(input.shape[d]);
       if (!one_sequence_ || count > 1) row_counts_.insert(static_cast<int64_t>(count));
     }
+  }
+  for (const ir::Op& op : in_.ops) {
+    if (one_sequence_ && HasQueryTiles(op)) row_counts_.insert(in_.tensor(ir::TensorArguments(op)[0]).shape[2]);
   }
   const bool receives = std::ranges::any_of(in_.ops, [](const ir::Op& op) { return op.target == "c10d.recv"; });
   if (row_counts_.empty() && !receives) return InvalidError("error: tile: the program has no input whose batch could be split");
@@ -117,30 +149,9 @@ Result<Fate> TileDecisions::DecideFate(OpId id) {
   const bool own = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kOwn; });
   const bool alike = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kAlike; });
   if (!rows && !own) return alike ? DecideAlike(id) : Fate::kOnce;
-  if (IsOnWholeSequence(id)) return DecideWholeSequence(id);
   if (op.kind == ir::OpKind::kView) return DecideView(id);
   if (op.kind == ir::OpKind::kCollectiveStart) return DecideCollective(id, own);
   return own && !rows ? DecideOwn(id) : DecideRows(id);
-}
-
-// Of results with rows each tile reads its own.
-Result<Fate> TileDecisions::DecideWholeSequence(OpId id) {
-  const ir::Op& op = in_.op(id);
-  const TileRule rule = RuleOf(op.target);
-  const std::vector<TensorId> arguments = ir::TensorArguments(op);
-  const bool of_input = PartOf(arguments[0]) == Part::kSplit && !IsJoined(arguments[0]);
-  if (rule == TileRule::kFactory && of_input) return Fate::kOnce;  // a table
-  for (const TensorId argument : arguments) {
-    if (PartOf(argument) == Part::kOwn || PartOf(argument) == Part::kAlike) {
-      return Refuse(id, fmt::format("works on whole sequences, and '{}' is not of one", in_.tensor(argument).name));
-    }
-  }
-  for (size_t i = 0; i < op.results.size(); ++i) {
-    const TensorId result = op.results[i];
-    if (!result.valid() || (i > 0 && rule == TileRule::kRowsAndSums) || in_.storage(in_.tensor(result).storage).persistent) continue;
-    SetJoined(result);
-  }
-  return Fate::kOnce;
 }
 
 Result<Fate> TileDecisions::DecideView(OpId id) {
@@ -148,7 +159,7 @@ Result<Fate> TileDecisions::DecideView(OpId id) {
   if (op.target == "aten.slice.Tensor" && HasRows(op.results[0])) {
     const TensorId from = ir::TensorArguments(op)[0];
     const auto* dimension = std::get_if<int64_t>(&op.arguments[1]);
-    if (dimension == nullptr || *dimension == RowDimension(in_.tensor(from))) return Refuse(id, "takes some of the rows");
+    if (dimension == nullptr || *dimension == RowDimensionOf(from)) return Refuse(id, "takes some of the rows");
   }
   return CheckRows(id);
 }
@@ -158,7 +169,7 @@ Result<Fate> TileDecisions::CheckRows(OpId id) const {
   for (const TensorId result : in_.op(id).results) {
     if (!result.valid() || !HasRows(result)) continue;
     const ir::Tensor& tensor = in_.tensor(result);
-    const int64_t d = RowDimension(tensor);
+    const int64_t d = RowDimensionOf(result);
     if (d < 0 || tensor.shape[static_cast<size_t>(d)] % tiles_ != 0) {
       return Refuse(id, fmt::format("the rows of its result '{}' are not a multiple of {}", tensor.name, tiles_));
     }
@@ -173,7 +184,7 @@ Result<Fate> TileDecisions::DecideCollective(OpId id, bool own) {
     return Refuse(id, "there is no rule for it");
   }
   const TensorId from = ir::TensorArguments(op)[0];
-  if (op.target != "c10d.all_reduce" && RowDimension(in_.tensor(from)) != 0) return Refuse(id, "moves another dimension than the rows");
+  if (op.target != "c10d.all_reduce" && RowDimensionOf(from) != 0) return Refuse(id, "moves another dimension than the rows");
   if (ir::TensorArguments(op).size() > 1) return Refuse(id, "gathers into a tensor of its own");
   for (const TensorId result : op.results) {
     if (!SameStorage(result, from)) SetPart(result, Part::kRows);
@@ -201,9 +212,7 @@ Result<Fate> TileDecisions::DecideOwn(OpId id) {
 
 Result<Fate> TileDecisions::DecideRows(OpId id) {
   const ir::Op& op = in_.op(id);
-  if (IsAttention(op.target) && RowDimension(in_.tensor(ir::TensorArguments(op)[0])) != 0) {
-    return Refuse(id, "its batch is not what tiles split");
-  }
+  if (IsAttention(op.target)) return DecideAttention(id);
   switch (RuleOf(op.target)) {
     case TileRule::kElements:
     case TileRule::kLinear:
@@ -230,6 +239,24 @@ Result<Fate> TileDecisions::DecideRows(OpId id) {
   return Refuse(id, "there is no rule for it on part of the batch");
 }
 
+// Of whole sequences a tile's attention is its own; of one sequence that of its queries.
+Result<Fate> TileDecisions::DecideAttention(OpId id) {
+  const ir::Op& op = in_.op(id);
+  if (!one_sequence_) {
+    if (RowDimensionOf(ir::TensorArguments(op)[0]) != 0) return Refuse(id, "its batch is not what tiles split");
+    return ResultsAre(id, Part::kRows, Part::kRows);
+  }
+  if (!HasQueryTiles(op)) return Refuse(id, "of one sequence only causal flash attention can be split, by its queries");
+  const bool backward = IsAttentionBackward(op);
+  for (size_t i = 0; i < op.results.size(); ++i) {
+    if (!op.results[i].valid()) continue;
+    SetPart(op.results[i], backward && i > 0 ? Part::kPrefix : Part::kRows);
+    if (!backward && i == 1) row_dimensions_[op.results[i]] = 2;  // logarithms of sums, [sequences, heads, positions]
+  }
+  HELM_RETURN_IF_ERROR(CheckRows(id).status());
+  return Fate::kQueryTiles;
+}
+
 // The parts of new results; of ones that an argument held already they must be the same, but sums go into a whole one.
 Result<Fate> TileDecisions::ResultsAre(OpId id, Part first, Part rest) {
   const ir::Op& op = in_.op(id);
@@ -252,8 +279,8 @@ Result<Fate> TileDecisions::ResultsAre(OpId id, Part first, Part rest) {
 
 // The dimensions that a reduction names hold that of the rows. None named: all.
 bool TileDecisions::ReducesRows(const ir::Op& op) const {
-  const ir::Tensor& from = in_.tensor(ir::TensorArguments(op)[0]);
-  const int64_t rank = static_cast<int64_t>(from.shape.size()), rows = RowDimension(from);
+  const TensorId from = ir::TensorArguments(op)[0];
+  const int64_t rank = static_cast<int64_t>(in_.tensor(from).shape.size()), rows = RowDimensionOf(from);
   const auto is_rows = [&](int64_t d) { return (d < 0 ? d + rank : d) == rows; };
   if (op.arguments.size() < 2) return true;
   if (const auto* one = std::get_if<int64_t>(&op.arguments[1])) return is_rows(*one);
@@ -264,13 +291,13 @@ bool TileDecisions::ReducesRows(const ir::Op& op) const {
 Result<Fate> TileDecisions::DecideElements(OpId id) {
   const ir::Op& op = in_.op(id);
   HELM_ASSIGN_OR_RETURN(const Fate fate, ResultsAre(id, Part::kRows, Part::kRows));
-  const ir::Tensor& result = in_.tensor(op.results[0]);
-  const int64_t from_right = static_cast<int64_t>(result.shape.size()) - RowDimension(result);
+  const TensorId result = op.results[0];
+  const int64_t from_right = static_cast<int64_t>(in_.tensor(result).shape.size()) - RowDimensionOf(result);
   for (const TensorId argument : ir::TensorArguments(op)) {
     const ir::Tensor& tensor = in_.tensor(argument);
     const int64_t d = static_cast<int64_t>(tensor.shape.size()) - from_right;  // the dimension that lies over the result's rows
     if (HasRows(argument) || PartOf(argument) == Part::kAlike) {
-      if (RowDimension(tensor) != d) return Refuse(id, fmt::format("the rows of '{}' are not those of its result", tensor.name));
+      if (RowDimensionOf(argument) != d) return Refuse(id, fmt::format("the rows of '{}' are not those of its result", tensor.name));
     } else if (PartOf(argument) == Part::kOwn) {
       return Refuse(id, fmt::format("reads '{}', of which each tile has a part only", tensor.name));
     } else if (d >= 0 && tensor.shape[static_cast<size_t>(d)] != 1) {
@@ -283,7 +310,7 @@ Result<Fate> TileDecisions::DecideElements(OpId id) {
 // A whole tensor of which each tile reads its rows: a table with one for each token.
 Status TileDecisions::NeedRows(OpId id, TensorId argument) {
   const ir::Tensor& tensor = in_.tensor(argument);
-  const int64_t d = RowDimension(tensor);
+  const int64_t d = RowDimensionOf(argument);
   const int64_t rows = d < 0 ? 0 : tensor.shape[static_cast<size_t>(d)];
   if (!row_counts_.contains(rows) || rows % tiles_ != 0) {
     return Refuse(id,
@@ -301,7 +328,7 @@ Result<Fate> TileDecisions::DecideProduct(OpId id) {
   const TensorId a = arguments[first], b = arguments[first + 1];
   const int64_t inner_a = static_cast<int64_t>(in_.tensor(a).shape.size()) - 1;
   const int64_t inner_b = static_cast<int64_t>(in_.tensor(b).shape.size()) - 2;
-  const int64_t rows_a = HasRows(a) ? RowDimension(in_.tensor(a)) : -1, rows_b = HasRows(b) ? RowDimension(in_.tensor(b)) : -1;
+  const int64_t rows_a = HasRows(a) ? RowDimensionOf(a) : -1, rows_b = HasRows(b) ? RowDimensionOf(b) : -1;
   if (rows_a == inner_a && rows_b == inner_b) return ResultsAre(id, Part::kOwn, Part::kOwn);
   const bool batched = rows_a >= 0 && rows_a == rows_b && rows_a < inner_b;
   const bool left = rows_a >= 0 && rows_a < inner_a && rows_b < 0;
@@ -315,7 +342,7 @@ Result<Fate> TileDecisions::DecideFactory(OpId id) {
   const TensorId like = ir::TensorArguments(op)[0];
   if (PartOf(like) == Part::kSplit && !IsJoined(like)) return Fate::kOnce;
   const ir::Tensor& result = in_.tensor(op.results[0]);
-  if (result.shape.empty() || RowDimension(result) != 0 || result.shape[0] % tiles_ != 0) {
+  if (result.shape.empty() || RowDimensionOf(op.results[0]) != 0 || result.shape[0] % tiles_ != 0) {
     return Refuse(id, "it is not clear whether what it makes has rows of the batch");
   }
   return ResultsAre(id, Part::kRows, Part::kRows);

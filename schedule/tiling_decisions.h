@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <set>
 #include <string>
 #include <utility>
@@ -10,7 +11,6 @@
 
 #include "core/status.h"
 #include "ir/program.h"
-#include "schedule/whole_sequence.h"
 
 namespace helm::schedule {
 
@@ -18,22 +18,20 @@ namespace helm::schedule {
 enum class Part : uint8_t {
   kWhole,  // one for all tiles
   kRows,   // each tile has one of its own, with its rows
+  kPrefix,  // each tile has one of its own, with its rows behind those of the tiles before (schedule/query_tiles.h)
   kSplit,  // one for all, in which each tile has its rows: inputs and messages
   kOwn,    // each tile has one of the same size: a partial sum, or a number of the tile's own
   kAlike,  // one for all, with the rows of one tile: they are the same in each (numbers of rows, modulo the length of a sequence)
 };
 
-// What becomes of an op: it stays one, each tile has one, or each tile has one that adds to the sum of those before.
-enum class Fate : uint8_t { kOnce, kEachTile, kAccumulate };
+// What becomes of an op: it stays one, each tile has one, each tile has one that adds to the sum of those before, or attention that each
+// tile's queries have with the keys up to them.
+enum class Fate : uint8_t { kOnce, kEachTile, kAccumulate, kQueryTiles };
 
 class TileDecisions {
  public:
   // REQUIRES: `program` outlives this.
-  TileDecisions(const ir::Program& program, int64_t tiles)
-      : in_(program), tiles_(tiles), one_sequence_(IsOneSequence(program)), parts_(program.storages.size(), Part::kWhole) {
-    each_tile_.resize(program.ops.size());
-    if (one_sequence_) whole_sequence_ = WholeSequenceOf(program);
-  }
+  TileDecisions(const ir::Program& program, int64_t tiles);
 
   // Finds the batch in the program's inputs; before all others.
   Status SplitInputs();
@@ -51,11 +49,11 @@ class TileDecisions {
     joined_.insert(in_.tensor(id).storage);
   }
   bool IsJoined(ir::TensorId id) const { return joined_.contains(in_.tensor(id).storage); }
-  bool IsOnWholeSequence(ir::OpId id) const { return one_sequence_ && whole_sequence_.ops[id.index()]; }
-  // Rows of the tiles that ops on whole sequences need put together.
-  bool IsPutTogether(ir::TensorId id) const { return whole_sequence_.joined.contains(id) && PartOf(id) == Part::kRows; }
-  const std::set<ir::TensorId>& PutTogether() const { return whole_sequence_.joined; }
-  bool HasRows(ir::TensorId id) const { return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit; }
+  bool HasRows(ir::TensorId id) const {
+    return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit || PartOf(id) == Part::kPrefix;
+  }
+  // Of a tensor that has rows: the dimension that holds them, which is the outermost in memory but for a few. -1: it has none.
+  int64_t RowDimensionOf(ir::TensorId id) const;
   // The op adds the number of this rank's first row; what it adds for a tile.
   bool AddsFirstRow(ir::OpId id) const { return first_rows_.contains(id); }
   ir::RankExpression FirstRow(ir::OpId id, int64_t tile) const;
@@ -69,12 +67,12 @@ class TileDecisions {
   int64_t TokensOf(const ir::RankExpression& first) const;
   Result<Fate> DecideAlike(ir::OpId id);
   Result<Fate> DecideFate(ir::OpId id);
-  Result<Fate> DecideWholeSequence(ir::OpId id);
   Result<Fate> DecideView(ir::OpId id);
   Result<Fate> CheckRows(ir::OpId id) const;
   Result<Fate> DecideCollective(ir::OpId id, bool own);
   Result<Fate> DecideOwn(ir::OpId id);
   Result<Fate> DecideRows(ir::OpId id);
+  Result<Fate> DecideAttention(ir::OpId id);
   Result<Fate> ResultsAre(ir::OpId id, Part first, Part rest);
   Result<Fate> DecideElements(ir::OpId id);
   Result<Fate> DecideProduct(ir::OpId id);
@@ -86,7 +84,7 @@ class TileDecisions {
   const ir::Program& in_;
   const int64_t tiles_;
   const bool one_sequence_;       // the rows are positions of one sequence, not sequences
-  WholeSequence whole_sequence_;  // nothing where the rows are sequences
+  std::map<ir::TensorId, int64_t> row_dimensions_;  // where it is not the outermost
   std::vector<Part> parts_;       // by storage
   std::vector<bool> each_tile_;   // by op
   std::set<int64_t> row_counts_;  // of the inputs: sequences, and tokens

@@ -74,6 +74,13 @@ constexpr Named kRules[] = {
     {"new_zeros", TileRule::kFactory},
 };
 
+constexpr std::array<AttentionArguments, 4> kAttention = {{
+    {"aten._scaled_dot_product_flash_attention", 0, 4},
+    {"aten._scaled_dot_product_flash_attention_backward", 1, 11, -1, 8, true},
+    {"aten._scaled_dot_product_flash_attention_for_cpu", 0, 4, 5},
+    {"aten._scaled_dot_product_flash_attention_for_cpu_backward", 1, 7, 8, -1, true},
+}};
+
 constexpr std::array<std::string_view, 5> kShapeSecond = {"view", "as_strided", "new_empty", "new_ones", "new_zeros"};
 
 }  // namespace
@@ -86,6 +93,23 @@ TileRule RuleOf(std::string_view target) {
 }
 
 bool IsAttention(std::string_view target) { return target.starts_with("aten._scaled_dot_product_"); }
+
+const AttentionArguments* AttentionArgumentsOf(std::string_view target) {
+  const auto* found = std::ranges::find(kAttention, target, &AttentionArguments::target);
+  return found == kAttention.end() ? nullptr : found;
+}
+
+bool HasQueryTiles(const ir::Op& op) {
+  const AttentionArguments* known = AttentionArgumentsOf(op.target);
+  if (known == nullptr || op.arguments.size() <= known->causal) return false;
+  const auto* causal = std::get_if<bool>(&op.arguments[known->causal]);
+  return causal != nullptr && *causal;
+}
+
+bool IsAttentionBackward(const ir::Op& op) {
+  const AttentionArguments* known = AttentionArgumentsOf(op.target);
+  return known != nullptr && known->backward;
+}
 
 int64_t RowDimension(const ir::Tensor& tensor) {
   int64_t rows = -1, widest = 0;

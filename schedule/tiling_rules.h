@@ -28,6 +28,20 @@ TileRule RuleOf(std::string_view target);
 // Of queries to keys and values in one kernel, forward or backward.
 bool IsAttention(std::string_view target);
 
+// Where a flash kernel has its arguments: the query, behind which are key and value; whether it is causal; the CPU's a mask, CUDA's
+// backward the numbers of queries and of keys. -1: it has none.
+struct AttentionArguments {
+  std::string_view target;
+  size_t query = 0, causal = 0;
+  int mask = -1, lengths = -1;
+  bool backward = false;
+};
+const AttentionArguments* AttentionArgumentsOf(std::string_view target);  // null: of another op
+
+// Whether the op is attention that can be split by its queries: a causal flash kernel. Whether it is one of backward.
+bool HasQueryTiles(const ir::Op& op);
+bool IsAttentionBackward(const ir::Op& op);
+
 // The dimension of the rows in a tensor that has them: the outermost in memory. -1 where there is none.
 int64_t RowDimension(const ir::Tensor& tensor);
 

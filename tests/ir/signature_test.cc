@@ -127,6 +127,10 @@ TEST(Flops, OfProductsAndAttention) {
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_for_cpu(" + qkv + ", 0.0, false)"), full);
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_for_cpu(" + qkv + ", 0.0, true)"), full / 2);
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention(" + qkv + ", 0.0, true, false)"), full / 2);
+  // Four queries behind twelve keys that all of them see: 4 x 12 pairs and half of 4 x 4. Four such tiles are the whole, 16 x 16 / 2.
+  EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention(f32[2,3,4,8], f32[2,3,16,8], f32[2,3,16,8], 0.0, true)"),
+            full / 256 * (4 * 12 + 8));
+  EXPECT_EQ(ScoresOf(4, 4, true) + ScoresOf(4, 8, true) + ScoresOf(4, 12, true) + ScoresOf(4, 16, true), ScoresOf(16, 16, true));
   EXPECT_EQ(FlopsOfText("aten._scaled_dot_product_flash_attention_for_cpu_backward(f32[2,3,16,8], " + qkv +
                         ", f32[2,3,16,8], f32[2,3,16], 0.0, true)"),
             full / 2 * 2.5);

@@ -4,6 +4,11 @@
 #include <rapidcheck/gtest.h>
 
 #include <algorithm>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <fmt/format.h>
 
 #include "ir/verify.h"
 #include "model/lower.h"
@@ -99,38 +104,88 @@ TEST(Tile, SaysWhyItRefuses) {
             std::string::npos);
 }
 
-// One sequence of four positions: products of each tile's positions, put together for attention, which is there once, also backward; each
-// tile takes its rows of what comes out.
-TEST(Tile, SplitsOneSequenceButItsAttention) {
-  const auto tiled = Tile(test::ProgramFromText(R"(helm-program/1
+// One sequence of `positions`: a product that makes query, key and value at once, attention, its gradients, and products of these.
+Result<ir::Program> OneSequence(int64_t positions, int64_t tiles) {
+  constexpr std::string_view kText = R"(helm-program/1
 program p device=cpu
 mesh tensor=1
 storage w: 64 bytes parameter persistent
-storage x: 32 bytes input persistent
+storage x: {1} bytes input persistent
 tensor %w: f32[4,4] @w
-tensor %x: i64[1,4] @x
+tensor %x: i64[1,{0}] @x
 input x = %x
-#0 %ids: i64[4] @x = view aten.view(%x, [4])
-#1 %e: f32[4,4] = aten.embedding(%w, %ids)
-#2 %y: f32[4,4] = aten.mm(%e, %w)
-#3 %h: f32[1,4,2,2] @y = view aten.view(%y, [1, 4, 2, 2])
-#4 %q: f32[1,2,4,2]{16,2,4,1} @y = view aten.transpose.int(%h, 1, 2)
-#5 %o: f32[1,2,4,2]{16,2,4,1}, %l: f32[1,2,4] = aten._scaled_dot_product_flash_attention_for_cpu(%q, %q, %q, 0.0, true)
-#6 %t: f32[1,4,2,2] @o = view aten.transpose.int(%o, 1, 2)
-#7 %r: f32[4,4] @o = view aten.view(%t, [4, 4])
-#8 %z: f32[4,4] = aten.mm(%r, %w)
+#0 %ids: i64[{0}] @x = view aten.view(%x, [{0}])
+#1 %e: f32[{0},4] = aten.embedding(%w, %ids)
+#2 %y: f32[{0},4] = aten.mm(%e, %w)
+#3 %h: f32[1,{0},2,2] @y = view aten.view(%y, [1, {0}, 2, 2])
+#4 %q: f32[1,2,{0},2]{{{2},2,4,1}} @y = view aten.transpose.int(%h, 1, 2)
+#5 %o: f32[1,2,{0},2]{{{2},2,4,1}}, %l: f32[1,2,{0}] = aten._scaled_dot_product_flash_attention_for_cpu(%q, %q, %q, 0.0, true)
+#6 %dq: f32[1,2,{0},2]{{{2},2,4,1}}, %dk: f32[1,2,{0},2]{{{2},2,4,1}}, %dv: f32[1,2,{0},2]{{{2},2,4,1}} = )"
+                                     R"(aten._scaled_dot_product_flash_attention_for_cpu_backward(%o, %q, %q, %q, %o, %l, 0.0, true)
+#7 %t: f32[1,{0},2,2] @dk = view aten.transpose.int(%dk, 1, 2)
+#8 %r: f32[{0},4] @dk = view aten.view(%t, [{0}, 4])
+#9 %z: f32[{0},4] = aten.mm(%r, %w)
+#10 %tv: f32[1,{0},2,2] @dv = view aten.transpose.int(%dv, 1, 2)
+#11 %rv: f32[{0},4] @dv = view aten.view(%tv, [{0}, 4])
+#12 %zv: f32[{0},4] = aten.mm(%rv, %w)
+#13 %tq: f32[1,{0},2,2] @dq = view aten.transpose.int(%dq, 1, 2)
+#14 %rq: f32[{0},4] @dq = view aten.view(%tq, [{0}, 4])
+#15 %zq: f32[{0},4] = aten.mm(%rq, %w)
 output z = %z
-)"),
-                          2);
+output zv = %zv
+output zq = %zq
+)";
+  return Tile(test::ProgramFromText(fmt::format(kText, positions, 8 * positions, 4 * positions)), tiles);
+}
+
+std::vector<const ir::Op*> OpsNamed(const ir::Program& program, std::string_view target) {
+  std::vector<const ir::Op*> ops;
+  for (const ir::Op& op : program.ops) {
+    if (op.target == target) ops.push_back(&op);
+  }
+  return ops;
+}
+
+const ir::Shape& ShapeOf(const ir::Program& program, const ir::Op& op, size_t argument) {
+  return program.tensor(std::get<ir::TensorId>(op.arguments[argument])).shape;
+}
+
+// Six positions in three tiles: each has two queries, and keys of 2, 4 and 6 positions. On the CPU the first tile is causal by itself, the
+// others come with a mask of [queries, keys], made once for forward and backward of an action.
+TEST(Tile, SplitsAttentionByItsQueries) {
+  const auto tiled = OneSequence(6, 3);
   ASSERT_TRUE(tiled.ok()) << tiled.status().message();
   EXPECT_EQ(ir::Verify(*tiled).message(), "");
-  EXPECT_EQ(OpsOf(*tiled),
-            "aten.slice.Tensor:0 aten.slice.Tensor:1 aten.view:0 aten.view:1 aten.embedding:0 aten.embedding:1 aten.mm:0 aten.mm:1 "
-            "aten.cat:1 aten.view:1 aten.transpose.int:1 aten._scaled_dot_product_flash_attention_for_cpu:1 aten.transpose.int:1 "
-            "aten.view:1 aten.slice.Tensor:0 aten.slice.Tensor:1 aten.mm:0 aten.mm:1 aten.cat:1 ");
-  EXPECT_EQ(tiled->tensor(tiled->ops[6].results[0]).shape, (ir::Shape{2, 4}));  // of a product
-  EXPECT_EQ(tiled->tensor(tiled->ops[8].results[0]).shape, (ir::Shape{4, 4}));  // of both together
-  EXPECT_EQ(tiled->tensor(tiled->ops[15].results[0]).offset, 8);                // the second tile's rows of what attention makes
+  const auto forward = OpsNamed(*tiled, "aten._scaled_dot_product_flash_attention_for_cpu");
+  ASSERT_EQ(forward.size(), 3U);
+  for (size_t k = 0; k < 3; ++k) {
+    const auto keys = static_cast<int64_t>(2 * (k + 1));
+    EXPECT_EQ(forward[k]->tile, static_cast<int32_t>(k));
+    EXPECT_EQ(ShapeOf(*tiled, *forward[k], 0), (ir::Shape{1, 2, 2, 2}));
+    EXPECT_EQ(ShapeOf(*tiled, *forward[k], 1), (ir::Shape{1, 2, keys, 2}));
+    EXPECT_EQ(ShapeOf(*tiled, *forward[k], 2), (ir::Shape{1, 2, keys, 2}));
+    EXPECT_EQ(std::get<bool>(forward[k]->arguments[4]), k == 0);
+    EXPECT_EQ(tiled->tensor(forward[k]->results[1]).shape, (ir::Shape{1, 2, 2}));
+    if (k > 0) {
+      EXPECT_EQ(ShapeOf(*tiled, *forward[k], 5), (ir::Shape{2, keys}));
+    }
+  }
+  EXPECT_EQ(OpsNamed(*tiled, "aten.triu_").size(), 2U);
+}
+
+// The gradients of a prefix are partial: those of tile j are the sum of what the tiles from j on have, so of three tiles 2 and 1 sums for
+// the first and the second, of keys and of values. The last tile comes first, which needs no other.
+TEST(Tile, AddsUpTheGradientsOfKeys) {
+  const auto tiled = OneSequence(6, 3);
+  ASSERT_TRUE(tiled.ok()) << tiled.status().message();
+  const auto backward = OpsNamed(*tiled, "aten._scaled_dot_product_flash_attention_for_cpu_backward");
+  ASSERT_EQ(backward.size(), 3U);
+  for (size_t i = 0; i < 3; ++i) {
+    EXPECT_EQ(backward[i]->tile, static_cast<int32_t>(2 - i));
+    EXPECT_EQ(tiled->tensor(backward[i]->results[0]).shape, (ir::Shape{1, 2, 2, 2}));
+    EXPECT_EQ(tiled->tensor(backward[i]->results[1]).shape, (ir::Shape{1, 2, static_cast<int64_t>(6 - 2 * i), 2}));
+  }
+  EXPECT_EQ(OpsNamed(*tiled, "aten.add_.Tensor").size(), 6U);
 }
 
 // --- programs of the lowering ---
