@@ -144,7 +144,7 @@ void Consider(const config::RunConfig& config, const Expressible& expressible, c
     space.rejected.push_back({strategy, "search.forbid"});
   } else if (Status status = model::CheckStrategy(config.model, config.workload, strategy); !status.ok()) {
     space.rejected.push_back({strategy, status.message()});
-  } else if (Status overlap = schedule::CheckOverlap(config.model, config.software, strategy); !overlap.ok()) {
+  } else if (Status overlap = schedule::CheckOverlap(config.model, config.workload, config.software, strategy); !overlap.ok()) {
     space.rejected.push_back({strategy, overlap.message()});
   } else if (const auto schedules = schedule::PipelineSchedules(strategy, MicroBatches(config.workload, strategy)); !schedules.ok()) {
     space.rejected.push_back({strategy, schedules.status().message()});
@@ -239,14 +239,14 @@ std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::S
 Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
   Space variants;
   const bool shares_cores = config.cluster.device.is_cpu && !config.cluster.emulated_network;
-  const bool hides = !shares_cores && config.software.framework == "helm" && strategy.tensor > 1;
+  const bool hides = !shares_cores && config.software.framework == "helm" && (strategy.tensor > 1 || strategy.expert > 1);
   if (Given(config, "overlap") || strategy.overlap != "none" || !hides) return variants;
   for (const char* overlap : {"helix", "lattice"}) {
     ir::Strategy variant = strategy;
     variant.overlap = overlap;
     if (config::Forbidden(config.search, variant)) {
       variants.rejected.push_back({variant, "search.forbid"});
-    } else if (Status status = schedule::CheckOverlap(config.model, config.software, variant); !status.ok()) {
+    } else if (Status status = schedule::CheckOverlap(config.model, config.workload, config.software, variant); !status.ok()) {
       variants.rejected.push_back({variant, status.message()});
     } else if (Status refusal = WhyInexpressible(expressible, variant); !refusal.ok()) {
       variants.rejected.push_back({variant, refusal.message()});
@@ -261,7 +261,7 @@ std::optional<ir::Strategy> WithMoreTiles(const config::RunConfig& config, const
   if (!ir::IsTiled(strategy) || Given(config, "overlap") || Given(config, "overlap_tiles")) return std::nullopt;
   ir::Strategy more = strategy;
   more.overlap_tiles *= 2;
-  if (!schedule::CheckOverlap(config.model, config.software, more).ok()) return std::nullopt;
+  if (!schedule::CheckOverlap(config.model, config.workload, config.software, more).ok()) return std::nullopt;
   return more;
 }
 
@@ -276,7 +276,7 @@ Status CheckFixedStrategy(const config::RunConfig& config) {
   if (Status status = model::CheckStrategy(config.model, config.workload, config.strategy); !status.ok()) {
     return InvalidError(fmt::format("{}: {}", config.path, status.message()));
   }
-  if (Status status = schedule::CheckOverlap(config.model, config.software, config.strategy); !status.ok()) {
+  if (Status status = schedule::CheckOverlap(config.model, config.workload, config.software, config.strategy); !status.ok()) {
     return InvalidError(fmt::format("{}: {}", config.path, status.message()));
   }
   return schedule::PipelineSchedules(config.strategy, MicroBatches(config.workload, config.strategy)).status();

@@ -43,8 +43,14 @@ Status CheckVerifiable(const ir::Plan& plan, const model::ModelSpec& model, cons
   }
   const model::MixtureOfExperts& moe = model.moe;
   const ir::Strategy& strategy = plan.strategy;
-  if (moe.experts == 0 || (!strategy.sequence_parallel && strategy.context == 1)) return OkStatus();
   const double all = static_cast<double>(moe.experts) / static_cast<double>(moe.top_k);
+  if (moe.experts > 0 && ir::IsTiled(strategy) && moe.capacity_factor < all) {
+    return InvalidError(
+        fmt::format("{}: error: --verify compares with the unsplit model, and with overlap {} each tile drops tokens by itself\nfix: verify "
+                    "with overlap: none, or with moe: {{capacity_factor: {}}}",
+                    plan_path, strategy.overlap, all));
+  }
+  if (moe.experts == 0 || (!strategy.sequence_parallel && strategy.context == 1)) return OkStatus();
   if (moe.capacity_factor >= all && moe.aux_loss == 0) return OkStatus();
   return InvalidError(
       fmt::format("{}: error: --verify compares with the unsplit model, and with sequence_parallel or context each rank drops and "

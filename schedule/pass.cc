@@ -7,7 +7,9 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "ir/strategy_text.h"
 #include "ir/verify.h"
+#include "model/lower.h"
 #include "schedule/bucketing.h"
 #include "schedule/early_starts.h"
 #include "schedule/lattice_pass.h"
@@ -105,7 +107,30 @@ Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, c
                                   nearest ? fmt::format("; did you mean '{}'?", *nearest) : "", Join(PassNames(), ", ")));
 }
 
-Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy) {
+namespace {
+
+// A tile has its share of each expert's slots.
+Status CheckExperts(const std::string& what, const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                    const ir::Strategy& strategy) {
+  if (model.moe.experts == 0) return OkStatus();
+  const int64_t tokens = strategy.micro_batch * workload.sequence_length / (strategy.sequence_parallel ? strategy.tensor : 1);
+  const int64_t capacity = model::ExpertCapacity(model.moe, tokens, workload.routing_imbalance);
+  if (capacity % strategy.overlap_tiles != 0) {
+    return InvalidError(
+        fmt::format("{}splits the {} slots that an expert has for a rank's tokens of a micro-batch, which {} tiles do not divide\n  fix: "
+                    "another moe.capacity_factor, micro_batch or overlap_tiles",
+                    what, capacity, strategy.overlap_tiles));
+  }
+  if (!software.expert_grouped_gemm && model.moe.experts > strategy.expert) {
+    return InvalidError(what + "is not possible with experts that are computed one by one\n  fix: software.expert_grouped_gemm: true");
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
+Status CheckOverlap(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                    const ir::Strategy& strategy) {
   if (!ir::IsTiled(strategy)) return OkStatus();
   const std::string what = fmt::format("error: strategy.overlap {} ", strategy.overlap);
   if (strategy.micro_batch > 1 && strategy.micro_batch % strategy.overlap_tiles != 0) {
@@ -125,7 +150,11 @@ Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software,
   if (strategy.context > 1)
     return InvalidError(what + "is not possible with context parallelism: tiles would send their keys and values one by one");
   if (model.mla.kv_lora > 0) return InvalidError(what + "is not possible with latent attention: it puts together what tiles have apart");
-  if (model.moe.experts > 0) return InvalidError(what + "is not possible with experts: their capacity is that of the whole micro-batch");
+  if (workload.quantization != ir::Quantization::kNone) {
+    return InvalidError(fmt::format("{}is not possible with workload.dtype {}: the largest magnitude that scales a tensor is not that of a tile", what,
+                                    ir::DataTypeWord(workload)));
+  }
+  HELM_RETURN_IF_ERROR(CheckExperts(what, model, workload, software, strategy));
   if (software.hidden_dropout > 0 || software.attention_dropout > 0) {
     return InvalidError(what + "is not possible with dropout: tiles would draw other random numbers");
   }

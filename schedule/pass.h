@@ -42,7 +42,8 @@ Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, c
 
 // Whether the passes of the overlap word can rewrite what such a strategy lowers to: kInvalid, with the reason, where not. What this does
 // not foresee, a pass refuses by itself.
-Status CheckOverlap(const model::ModelSpec& model, const ir::Software& software, const ir::Strategy& strategy);
+Status CheckOverlap(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
+                    const ir::Strategy& strategy);
 
 // The passes that a strategy's overlap word stands for: none for `none`.
 std::vector<std::string> PassesOf(const ir::Strategy& strategy);

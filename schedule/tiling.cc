@@ -85,16 +85,19 @@ class Tiler {
   bool CanBeJoined(OpId id) const {
     const ir::Op& op = in_.op(id);
     if (op.kind != ir::OpKind::kCompute || op.region >= 0) return false;
+    if (RuleOf(op.target) == TileRule::kFactory && PartOf(op.results[0]) == Part::kOwn) return false;  // each tile counts into its own
     for (const TensorId argument : ir::TensorArguments(op)) {
-      if (PartOf(argument) == Part::kOwn || PartOf(argument) == Part::kAlike) return false;
+      if (PartOf(argument) == Part::kOwn || PartOf(argument) == Part::kAlike || decisions_.IsInner(argument)) return false;
       if (writer_.HasWhole(argument)) continue;
       // What is put together is contiguous, and operators lay out their results by their operands.
       const ir::Tensor& tensor = in_.tensor(argument);
       if (!HasRows(argument) || decisions_.RowDimensionOf(argument) != 0 || tensor.strides != ir::ContiguousStrides(tensor.shape)) return false;
     }
     // A tile's collective may write its rows while another tile takes its own apart.
-    const auto moved = [&](TensorId result) { return result.valid() && moved_.contains(in_.tensor(result).storage); };
-    if (std::ranges::any_of(op.results, moved)) return false;
+    const auto apart = [&](TensorId result) {
+      return result.valid() && (moved_.contains(in_.tensor(result).storage) || decisions_.IsInner(result));
+    };
+    if (std::ranges::any_of(op.results, apart)) return false;
     return std::ranges::none_of(ir::WrittenTensors(in_, op), [&](TensorId written) { return HasRows(written); });
   }
 
@@ -164,7 +167,7 @@ class Tiler {
       if (fates[i - begin] == Fate::kAccumulate || in_.ops[i].kind != ir::OpKind::kCompute) continue;
       for (const TensorId result : in_.ops[i].results) {
         const bool whole = result.valid() && PartOf(result) == Part::kWhole;
-        if (whole && !in_.storage(in_.tensor(result).storage).persistent) decisions_.SetPart(result, Part::kOwn);
+        if (whole && !in_.storage(in_.tensor(result).storage).persistent) decisions_.SetOwnCopy(result);
       }
     }
     return OkStatus();
@@ -195,7 +198,10 @@ class Tiler {
         if (PartOf(argument) == Part::kWhole) HELM_RETURN_IF_ERROR(decisions_.NeedRows(id, argument));
       }
     }
-    HELM_RETURN_IF_ERROR(MapTensors(op.arguments, [&](TensorId t) { return writer_.Read(id, t, k); }));
+    HELM_RETURN_IF_ERROR(MapTensors(op.arguments, [&](TensorId t) -> Result<TensorId> {
+      if (decisions_.NeedsSum(id, t)) HELM_RETURN_IF_ERROR(writer_.JoinSums(id, t));
+      return writer_.Read(id, t, k);
+    }));
     for (Argument& argument : op.arguments) {
       if (auto* start = std::get_if<OpId>(&argument)) *start = ops_[start->index()][k];
     }
@@ -208,9 +214,10 @@ class Tiler {
     return OkStatus();
   }
 
-  // The shape, and of as_strided strides and offset, in the arguments.
+  // The shape, of as_strided strides and offset, and how many of the largest are taken, in the arguments.
   void SetShapes(OpId id, size_t k, std::vector<Argument>& arguments) {
     const ir::Op& op = in_.op(id);
+    if (op.target == "aten.topk") arguments[1] = writer_.PartTensor(op.results[0], k).shape.back();
     const int at = ShapeArgument(op.target);
     if (at < 0) return;
     const ir::Tensor tensor = writer_.PartTensor(op.results[0], k);

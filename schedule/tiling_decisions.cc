@@ -14,6 +14,8 @@ using ir::TensorId;
 
 namespace {
 
+constexpr int64_t kUnclear = -1, kNoRows = -2;
+
 // Whether the micro-batch is one sequence, so that the rows of its tensors are positions. By its attention, and without any by its inputs.
 bool IsOneSequence(const ir::Program& program) {
   bool any = false;
@@ -38,7 +40,25 @@ TileDecisions::TileDecisions(const ir::Program& program, int64_t tiles)
 
 int64_t TileDecisions::RowDimensionOf(TensorId id) const {
   const auto known = row_dimensions_.find(id);
-  return known != row_dimensions_.end() ? known->second : RowDimension(in_.tensor(id));
+  if (known != row_dimensions_.end()) return known->second;
+  if (IsInner(id)) return DimensionOfView(ir::TensorArguments(in_.op(in_.tensor(id).producer))[0], id);
+  return RowDimension(in_.tensor(id));
+}
+
+bool TileDecisions::IsInner(TensorId id) const {
+  if (row_dimensions_.contains(id)) return true;
+  const OpId producer = in_.tensor(id).producer;
+  return producer.valid() && in_.op(producer).kind == ir::OpKind::kView && IsInner(ir::TensorArguments(in_.op(producer))[0]);
+}
+
+// The dimension in which one steps from row to row.
+int64_t TileDecisions::DimensionOfView(TensorId of, TensorId view) const {
+  const int64_t step = in_.tensor(of).strides[static_cast<size_t>(RowDimensionOf(of))];
+  const ir::Tensor& tensor = in_.tensor(view);
+  for (size_t d = 0; d < tensor.shape.size(); ++d) {
+    if (tensor.shape[d] > 1 && tensor.strides[d] <= step && step < tensor.strides[d] * tensor.shape[d]) return static_cast<int64_t>(d);
+  }
+  return -1;
 }
 
 Status TileDecisions::SplitInputs() {
@@ -150,6 +170,7 @@ Result<Fate> TileDecisions::DecideFate(OpId id) {
   const bool alike = std::ranges::any_of(arguments, [&](TensorId t) { return PartOf(t) == Part::kAlike; });
   if (!rows && !own) return alike ? DecideAlike(id) : Fate::kOnce;
   if (op.kind == ir::OpKind::kView) return DecideView(id);
+  FollowInner(op);
   if (op.kind == ir::OpKind::kCollectiveStart) return DecideCollective(id, own);
   return own && !rows ? DecideOwn(id) : DecideRows(id);
 }
@@ -180,16 +201,54 @@ Result<Fate> TileDecisions::CheckRows(OpId id) const {
 Result<Fate> TileDecisions::DecideCollective(OpId id, bool own) {
   const ir::Op& op = in_.op(id);
   if (ir::IsPointToPoint(op) || own) return Fate::kOnce;  // of all rows, or of the sum
-  if (op.target != "c10d.all_gather" && op.target != "c10d.reduce_scatter" && op.target != "c10d.all_reduce") {
+  const TensorId from = ir::TensorArguments(op)[0];
+  // To the ranks of the experts go the slots of each; rows would come in another order.
+  const bool slots = op.target == "c10d.all_to_all" && IsInner(from);
+  if (!slots && op.target != "c10d.all_gather" && op.target != "c10d.reduce_scatter" && op.target != "c10d.all_reduce") {
     return Refuse(id, "there is no rule for it");
   }
-  const TensorId from = ir::TensorArguments(op)[0];
   if (op.target != "c10d.all_reduce" && RowDimensionOf(from) != 0) return Refuse(id, "moves another dimension than the rows");
   if (ir::TensorArguments(op).size() > 1) return Refuse(id, "gathers into a tensor of its own");
   for (const TensorId result : op.results) {
     if (!SameStorage(result, from)) SetPart(result, Part::kRows);
   }
   return CheckRows(id);
+}
+
+// Where the results of an op have the slots of experts, or rows inside another dimension, that its arguments have.
+void TileDecisions::FollowInner(const ir::Op& op) {
+  const int64_t dimension = InnerOfResults(op);
+  for (const TensorId result : op.results) {
+    if (dimension >= 0 && result.valid()) row_dimensions_[result] = dimension;
+  }
+}
+
+// -1: they have none.
+int64_t TileDecisions::InnerOfResults(const ir::Op& op) const {
+  const std::vector<TensorId> arguments = ir::TensorArguments(op);
+  const TensorId first = arguments[0];
+  const std::string name = ir::BaseName(op.target);
+  const auto rank = [&](TensorId id) { return static_cast<int64_t>(in_.tensor(id).shape.size()); };
+  // Rows that become slots: so many of them for each expert, and row numbers in them.
+  if (name == "topk") return IsInner(first) || RowDimensionOf(first) + 1 == rank(first) ? RowDimensionOf(first) : -1;
+  if (name == "index_select") return IsInner(arguments[1]) ? std::get<int64_t>(op.arguments[1]) : -1;
+  if (name == "index_add" || name == "scatter" || name == "scatter_add") return IsInner(first) ? RowDimensionOf(first) : -1;
+  if (name == "gather" || RuleOf(op.target) == TileRule::kFactory || IsAttention(op.target)) return -1;
+  const auto inner = std::ranges::find_if(arguments, [&](TensorId id) { return IsInner(id); });
+  if (inner == arguments.end()) return -1;
+  if (name == "sum") {
+    const auto* keep = op.arguments.size() > 2 ? std::get_if<bool>(&op.arguments[2]) : nullptr;
+    const auto* over = op.arguments.size() > 1 ? std::get_if<std::vector<int64_t>>(&op.arguments[1]) : nullptr;
+    if (ReducesRows(op) || over == nullptr) return -1;
+    const int64_t rows = RowDimensionOf(first);
+    const auto before = std::ranges::count_if(*over, [&](int64_t d) { return (d < 0 ? d + rank(first) : d) < rows; });
+    return keep != nullptr && *keep ? rows : rows - before;
+  }
+  if (RuleOf(op.target) == TileRule::kProduct) {
+    const bool rows = *inner == first && RowDimensionOf(first) + 1 < rank(first);
+    return rows ? RowDimensionOf(first) : -1;  // over the rows it is a sum
+  }
+  return rank(op.results[0]) - (rank(*inner) - RowDimensionOf(*inner));
 }
 
 // Only sums and numbers of the tiles' own among the arguments, no rows.
@@ -219,6 +278,7 @@ Result<Fate> TileDecisions::DecideRows(OpId id) {
     case TileRule::kCopy:
       return DecideElements(id);
     case TileRule::kRows:
+      if (IsFirst(op)) return ResultsAre(id, Part::kOwn, Part::kOwn);  // counts
       return ResultsAre(id, Part::kRows, Part::kRows);
     case TileRule::kReduction:
       return ReducesRows(op) ? ResultsAre(id, Part::kOwn, Part::kOwn) : ResultsAre(id, Part::kRows, Part::kRows);
@@ -299,7 +359,7 @@ Result<Fate> TileDecisions::DecideElements(OpId id) {
     if (HasRows(argument) || PartOf(argument) == Part::kAlike) {
       if (RowDimensionOf(argument) != d) return Refuse(id, fmt::format("the rows of '{}' are not those of its result", tensor.name));
     } else if (PartOf(argument) == Part::kOwn) {
-      return Refuse(id, fmt::format("reads '{}', of which each tile has a part only", tensor.name));
+      HELM_RETURN_IF_ERROR(NeedSum(id, argument));
     } else if (d >= 0 && tensor.shape[static_cast<size_t>(d)] != 1) {
       HELM_RETURN_IF_ERROR(NeedRows(id, argument));
     }
@@ -336,16 +396,65 @@ Result<Fate> TileDecisions::DecideProduct(OpId id) {
   return Refuse(id, "the rows of the batch are no rows of the product");
 }
 
+Status TileDecisions::NeedSum(OpId id, TensorId argument) {
+  if (copies_.contains(in_.tensor(argument).storage) || in_.op(id).region >= 0) {
+    return Refuse(id, fmt::format("reads '{}', of which each tile has a part only", in_.tensor(argument).name));
+  }
+  summed_.insert({id, argument});
+  return OkStatus();
+}
+
 // Of an input all tiles share it: tables are made like one. Of an activation it is one itself where its rows can be divided.
 Result<Fate> TileDecisions::DecideFactory(OpId id) {
   const ir::Op& op = in_.op(id);
-  const TensorId like = ir::TensorArguments(op)[0];
+  const TensorId like = ir::TensorArguments(op)[0], made = op.results[0];
   if (PartOf(like) == Part::kSplit && !IsJoined(like)) return Fate::kOnce;
-  const ir::Tensor& result = in_.tensor(op.results[0]);
-  if (result.shape.empty() || RowDimensionOf(op.results[0]) != 0 || result.shape[0] % tiles_ != 0) {
+  const int64_t rows = RowsOfFactory(op);
+  if (rows == kNoRows) return ResultsAre(id, Part::kOwn, Part::kOwn);
+  const ir::Tensor& result = in_.tensor(made);
+  if (rows < 0 || result.shape[static_cast<size_t>(rows)] % tiles_ != 0) {
     return Refuse(id, "it is not clear whether what it makes has rows of the batch");
   }
+  if (rows != RowDimension(result)) row_dimensions_[made] = rows;
   return ResultsAre(id, Part::kRows, Part::kRows);
+}
+
+// The dimension with the rows of a new tensor, by what is written into it, or as in the tensor that it is like; kUnclear, kNoRows.
+int64_t TileDecisions::RowsOfFactory(const ir::Op& op) const {
+  const TensorId like = ir::TensorArguments(op)[0], made = op.results[0];
+  const ir::Tensor& result = in_.tensor(made);
+  const auto begin = in_.ops.begin() + static_cast<std::ptrdiff_t>(result.producer.index()) + 1;
+  const auto writer = std::find_if(begin, in_.ops.end(), [&](const ir::Op& other) {
+    const std::vector<TensorId> arguments = ir::TensorArguments(other);
+    return other.kind == ir::OpKind::kCompute && !arguments.empty() && arguments[0] == made;
+  });
+  if (writer != in_.ops.end()) {
+    if (const int64_t rows = RowsByWriter(*writer, made); rows != kUnclear) return rows;
+  }
+  const ir::Shape& of_like = in_.tensor(like).shape;
+  const int64_t same = RowDimensionOf(like);
+  if (of_like.size() == result.shape.size() && same >= 0) {
+    const auto d = static_cast<size_t>(same);
+    if (of_like[d] == result.shape[d]) return same;
+  }
+  const int64_t outermost = RowDimension(result);
+  const bool known = outermost == 0 || (outermost > 0 && row_counts_.contains(result.shape[static_cast<size_t>(outermost)]));
+  return known && !IsInner(like) ? outermost : kUnclear;
+}
+
+int64_t TileDecisions::RowsByWriter(const ir::Op& writer, TensorId made) const {
+  const std::string name = ir::BaseName(writer.target);
+  const std::vector<TensorId> arguments = ir::TensorArguments(writer);
+  if (name == "index_add") return std::get<int64_t>(writer.arguments[1]);
+  if (name == "scatter" || name == "scatter_add") {
+    const TensorId index = arguments[1];
+    if (!HasRows(index)) return kUnclear;
+    // Along the rows an index of slots says which row; of rows it says something else, and what is written are sums over them.
+    const bool along = RowDimensionOf(index) == std::get<int64_t>(writer.arguments[1]);
+    return along && !IsInner(index) ? kNoRows : RowDimensionOf(index);
+  }
+  const bool copied = name == "copy" && in_.tensor(arguments[1]).shape.size() == in_.tensor(made).shape.size();
+  return copied && IsInner(arguments[1]) ? RowDimensionOf(arguments[1]) : kUnclear;
 }
 
 }  // namespace helm::schedule

@@ -52,12 +52,21 @@ class TileDecisions {
   bool HasRows(ir::TensorId id) const {
     return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit || PartOf(id) == Part::kPrefix;
   }
-  // Of a tensor that has rows: the dimension that holds them, which is the outermost in memory but for a few. -1: it has none.
+  // Of a tensor that has rows: the dimension that holds them, which is the outermost in memory but for inner ones. -1: it has none.
   int64_t RowDimensionOf(ir::TensorId id) const;
+  // Whether the tile's rows, or slots of experts, lie inside another dimension: a tensor of its own for each tile, never parts of one.
+  bool IsInner(ir::TensorId id) const;
   // The op adds the number of this rank's first row; what it adds for a tile.
   bool AddsFirstRow(ir::OpId id) const { return first_rows_.contains(id); }
   ir::RankExpression FirstRow(ir::OpId id, int64_t tile) const;
   bool IsSliced(ir::OpId id, ir::TensorId argument) const { return sliced_.contains({id, argument}); }
+  // Every tile's op needs the sum of the tiles' partial ones.
+  bool NeedsSum(ir::OpId id, ir::TensorId argument) const { return summed_.contains({id, argument}); }
+  // What each tile makes for itself in a kernel, the same in all: no part of a sum.
+  void SetOwnCopy(ir::TensorId id) {
+    SetPart(id, Part::kOwn);
+    copies_.insert(in_.tensor(id).storage);
+  }
   bool SameStorage(ir::TensorId a, ir::TensorId b) const { return in_.tensor(a).storage == in_.tensor(b).storage; }
   Status Refuse(ir::OpId id, const std::string& why) const;
 
@@ -77,6 +86,12 @@ class TileDecisions {
   Result<Fate> DecideElements(ir::OpId id);
   Result<Fate> DecideProduct(ir::OpId id);
   Result<Fate> DecideFactory(ir::OpId id);
+  Status NeedSum(ir::OpId id, ir::TensorId argument);
+  int64_t RowsOfFactory(const ir::Op& op) const;
+  int64_t RowsByWriter(const ir::Op& writer, ir::TensorId made) const;
+  int64_t DimensionOfView(ir::TensorId of, ir::TensorId view) const;
+  void FollowInner(const ir::Op& op);
+  int64_t InnerOfResults(const ir::Op& op) const;
   bool ReducesRows(const ir::Op& op) const;
   bool IsFirst(const ir::Op& op) const { return PartOf(ir::TensorArguments(op).front()) == Part::kOwn; }
   std::vector<ir::TensorId> Others(const ir::Op& op, const std::vector<ir::TensorId>& written) const;
@@ -84,7 +99,8 @@ class TileDecisions {
   const ir::Program& in_;
   const int64_t tiles_;
   const bool one_sequence_;       // the rows are positions of one sequence, not sequences
-  std::map<ir::TensorId, int64_t> row_dimensions_;  // where it is not the outermost
+  std::map<ir::TensorId, int64_t> row_dimensions_;  // of inner rows, but for views
+  std::set<ir::StorageId> copies_;
   std::vector<Part> parts_;       // by storage
   std::vector<bool> each_tile_;   // by op
   std::set<int64_t> row_counts_;  // of the inputs: sequences, and tokens
@@ -92,6 +108,7 @@ class TileDecisions {
   std::set<ir::OpId> counts_rows_;  // makes and counts the rows, of which each tile has its own (of one sequence)
   std::set<ir::StorageId> joined_;
   std::set<std::pair<ir::OpId, ir::TensorId>> sliced_;  // an op reads, of a tensor that is whole, its tile's rows
+  std::set<std::pair<ir::OpId, ir::TensorId>> summed_;
 };
 
 }  // namespace helm::schedule

@@ -213,6 +213,15 @@ struct Lowered {
   ir::StepPrograms step;
 };
 
+// Four experts, two for a token, whose slots drop some tokens or none; with the loss that balances them.
+model::ModelSpec WithExperts(model::ModelSpec model) {
+  model.family = model::Family::kMoe;
+  model.moe = {.experts = 4, .top_k = 2, .ffn = 24, .shared_ffn = 16, .dense_layers = 1};
+  model.moe.capacity_factor = *rc::gen::element(1.0, 2.0);
+  model.moe.aux_loss = *rc::gen::element(0.0, 0.01);
+  return model;
+}
+
 // A strategy that tiles can be made of, with all that it changes in the program, and its programs.
 Lowered RandomLowered() {
   const bool llama = *rc::gen::arbitrary<bool>();
@@ -224,6 +233,12 @@ Lowered RandomLowered() {
   strategy.zero = strategy.data > 1 ? *rc::gen::element<int64_t>(0, 1, 3) : 0;
   strategy.micro_batch = *rc::gen::element<int64_t>(1, 2, 4);
   strategy.recompute = *rc::gen::element<std::string>("none", "selective", "full");
+  const bool experts = llama && strategy.zero < 3 && *rc::gen::arbitrary<bool>();
+  if (experts) {
+    strategy.expert = *rc::gen::element<int64_t>(1, strategy.data);
+    const bool over_tensor = strategy.sequence_parallel && *rc::gen::arbitrary<bool>();
+    (over_tensor ? strategy.expert : strategy.expert_tensor) *= strategy.tensor;
+  }
   if (strategy.zero == 0 && *rc::gen::arbitrary<bool>()) {
     strategy.pipeline = 3;
     strategy.schedule = *rc::gen::element<std::string>("1f1b", "gpipe", "zb-h1");
@@ -238,11 +253,13 @@ Lowered RandomLowered() {
   software.flash_attention = strategy.micro_batch == 1 || *rc::gen::arbitrary<bool>();
   const ir::DeviceKind device =
       workload.dtype == ir::DataType::kBFloat16 && *rc::gen::arbitrary<bool>() ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu;
+  const model::ModelSpec model = experts ? WithExperts(SmallModel(llama)) : SmallModel(llama);
+  RC_ASSERT(CheckOverlap(model, workload, software, strategy).ok());
   const auto schedules = PipelineSchedules(strategy, MicroBatches(workload, strategy));
   RC_ASSERT(schedules.ok());
   for (size_t stage = 0; stage < schedules->size(); ++stage) {
     auto program =
-        model::LowerStage(SmallModel(llama), workload, software, strategy, device, (*schedules)[stage], static_cast<int64_t>(stage));
+        model::LowerStage(model, workload, software, strategy, device, (*schedules)[stage], static_cast<int64_t>(stage));
     if (!program.ok()) RC_FAIL(program.status().message());
     lowered.step.classes.push_back(std::move(program).value());
   }

@@ -297,6 +297,11 @@ TEST_F(Parity, SerialOverlapComputesTheSame) {
   EXPECT_TRUE(result->passed()) << Describe(parity, *result);
 }
 
+model::ModelSpec Balanced(model::ModelSpec model) {
+  model.moe.aux_loss = 0.05;
+  return model;
+}
+
 ParityCase Overlapped(const std::string& overlap, int64_t tiles, const model::ModelSpec& model, const PlanSettings& settings) {
   ParityCase parity = MakeCase(model, settings);
   parity.name += " " + overlap + " " + std::to_string(tiles);
@@ -327,6 +332,11 @@ TEST_F(Parity, TilesComputeTheSame) {
       Overlapped("helix", 2, PaddedModel(), Recompute("full", Zero(Split(2, 2, true, 1, 4)))),
       Overlapped("lattice", 2, Qwen2Model(), Recompute("selective", Pipeline(2, "zb-h1", Split(1, 2, true, 1, 4)))),
       Overlapped("bucketed", 2, LlamaModel(), Split(1, 2, true, 1, 2)),
+      // Experts: each tile has its share of their slots, and the balancing loss counts all tiles.
+      Overlapped("helix", 2, MoeModel(), Experts(2, 1, Zero(Split(2, 1, false, 2, 8)))),
+      Overlapped("lattice", 2, MoeModel(), Experts(4, 1, Recompute("full", Split(2, 2, true, 2, 8)))),
+      Overlapped("lattice", 2, Balanced(MoeModel()), Experts(2, 2, Split(2, 2, false, 2, 4, "bf16"))),
+      Overlapped("bucketed", 2, MoeModel(), Experts(2, 1, Split(2, 1, false, 1, 2))),
       Overlapped("async_tp", 2, LlamaModel(), Split(2, 2, true, 1, 4)),
       Overlapped("async_tp", 4, Qwen2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 4, 16, "bf16"))),
   };
