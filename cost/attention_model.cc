@@ -126,8 +126,7 @@ Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {
   if (peak == device_.peak.end()) {
     return NoPeakRate(device_, shape.dtype);
   }
-  const double scores =
-      static_cast<double>(shape.batch * shape.heads) * ir::ScoresOf(shape.query_length, shape.key_length, shape.causal);
+  const double scores = static_cast<double>(shape.batch * shape.heads) * ir::ScoresOf(shape.query_length, shape.key_length, shape.causal);
   const double sizes = static_cast<double>(PaddedHeadSize(shape.head_size) + PaddedHeadSize(shape.value_size));
   const double flops = 2.0 * scores * sizes * (shape.backward ? kBackwardFlops : 1.0);
   return kLaunchSeconds + flops / (peak->second.value() * Efficiency(shape));

@@ -12,6 +12,7 @@
 #include "model/lower.h"
 #include "schedule/bucketing.h"
 #include "schedule/early_starts.h"
+#include "schedule/forward_only.h"
 #include "schedule/lattice_pass.h"
 #include "schedule/round_robin.h"
 #include "schedule/serial.h"
@@ -23,6 +24,10 @@ namespace {
 constexpr int64_t kTilesMost = 64;
 
 Result<ir::Program> RunSerial(const ir::Program& program, int64_t /*value*/, const PassContext& /*context*/) { return MakeSerial(program); }
+
+Result<ir::Program> RunForwardOnly(const ir::Program& program, int64_t /*value*/, const PassContext& /*context*/) {
+  return ForwardOnly(program);
+}
 
 Result<ir::Program> RunTile(const ir::Program& program, int64_t tiles, const PassContext& /*context*/) { return Tile(program, tiles); }
 
@@ -62,7 +67,8 @@ struct NamedPass {
 
 constexpr NamedPass kPasses[] = {{"serial", RunSerial, 0},           {"tile", RunTile, kTilesUsual},
                                  {"bucket", RunBucket, kTilesUsual}, {"early_starts", RunEarlyStarts, 0},
-                                 {"round_robin", RunRoundRobin, 0},  {"lattice", RunLattice, 0}};
+                                 {"round_robin", RunRoundRobin, 0},  {"lattice", RunLattice, 0},
+                                 {"forward_only", RunForwardOnly, 0}};
 
 Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
   const std::optional<std::string_view> given = SplitPass(spec).value;
@@ -149,10 +155,15 @@ Status CheckOverlap(const model::ModelSpec& model, const ir::Workload& workload,
   }
   if (strategy.context > 1)
     return InvalidError(what + "is not possible with context parallelism: tiles would send their keys and values one by one");
-  if (model.mla.kv_lora > 0) return InvalidError(what + "is not possible with latent attention: it puts together what tiles have apart");
+  if (model.mla.kv_lora > 0 && strategy.micro_batch == 1) {
+    return InvalidError(what +
+                        "cannot split the one sequence of micro_batch 1 with latent attention, whose kernels take the first query to "
+                        "see the first key only\n  fix: a larger micro_batch");
+  }
   if (workload.quantization != ir::Quantization::kNone) {
-    return InvalidError(fmt::format("{}is not possible with workload.dtype {}: the largest magnitude that scales a tensor is not that of a tile", what,
-                                    ir::DataTypeWord(workload)));
+    return InvalidError(
+        fmt::format("{}is not possible with workload.dtype {}: the largest magnitude that scales a tensor is not that of a tile", what,
+                    ir::DataTypeWord(workload)));
   }
   HELM_RETURN_IF_ERROR(CheckExperts(what, model, workload, software, strategy));
   if (software.hidden_dropout > 0 || software.attention_dropout > 0) {

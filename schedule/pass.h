@@ -6,6 +6,7 @@
 //   bucket[=2]    the same, but on all rows at once what is cheaper so (schedule/bucketing.h); needs prices
 //   round_robin   segments of the tiles in turn (schedule/round_robin.h)
 //   lattice       the fastest interleaving of the tiles (schedule/lattice_pass.h); needs prices
+//   forward_only  of a step what a prefill computes (schedule/forward_only.h): not a rewrite of the same work, and in no plan
 #pragma once
 
 #include <optional>

@@ -1,5 +1,5 @@
-// Query tiles: causal attention of one sequence whose positions are split into tiles (techniques.md 1.3). The queries of a tile see the keys
-// and values of its own positions and of all tiles before it, so each tile has an attention of its own, over that prefix:
+// Query tiles: causal attention of one sequence whose positions are split into tiles (techniques.md 1.3). The queries of a tile see the
+// keys and values of its own positions and of all tiles before it, so each tile has an attention of its own, over that prefix:
 //
 //     forward    tile k:  attention(q.k, cat(k.0 .. k.k), cat(v.0 .. v.k))
 //     backward   tile k:  gradients of q.k, and a partial one of the keys and values of tiles 0 .. k; those of tile j are the sums of the

@@ -91,7 +91,8 @@ class Tiler {
       if (writer_.HasWhole(argument)) continue;
       // What is put together is contiguous, and operators lay out their results by their operands.
       const ir::Tensor& tensor = in_.tensor(argument);
-      if (!HasRows(argument) || decisions_.RowDimensionOf(argument) != 0 || tensor.strides != ir::ContiguousStrides(tensor.shape)) return false;
+      if (!HasRows(argument) || decisions_.RowDimensionOf(argument) != 0 || tensor.strides != ir::ContiguousStrides(tensor.shape))
+        return false;
     }
     // A tile's collective may write its rows while another tile takes its own apart.
     const auto apart = [&](TensorId result) {
@@ -311,7 +312,8 @@ class Tiler {
       fresh.region = part.region;
       fresh.target = "aten.sum.dim_IntList";
       fresh.arguments = {part.arguments.begin(), part.arguments.end() - 1};
-      const TensorId value = writer_.FreshLike(writer_.out().tensor(sum), fmt::format("{}.part{}", in_.tensor(in_.op(id).results[0]).name, k));
+      const TensorId value =
+          writer_.FreshLike(writer_.out().tensor(sum), fmt::format("{}.part{}", in_.tensor(in_.op(id).results[0]).name, k));
       fresh.results = {value};
       writer_.Push(std::move(fresh));
       part.target = "aten.add_.Tensor";
@@ -330,7 +332,7 @@ class Tiler {
       if (!producer.valid() || producer.index() < begin || producer.index() >= end) continue;
       if (PartOf(of) == Part::kOwn) HELM_RETURN_IF_ERROR(writer_.JoinSums(producer, of));
       if (HasRows(of) && !writer_.HasWhole(of)) {
-        HELM_ASSIGN_OR_RETURN(tensor, writer_.JoinRows(producer, of));
+        HELM_ASSIGN_OR_RETURN(tensor, writer_.AllRows(producer, of));
       } else {
         HELM_ASSIGN_OR_RETURN(tensor, writer_.Whole(producer, of));
       }

@@ -284,6 +284,9 @@ Result<Fate> TileDecisions::DecideRows(OpId id) {
       return ReducesRows(op) ? ResultsAre(id, Part::kOwn, Part::kOwn) : ResultsAre(id, Part::kRows, Part::kRows);
     case TileRule::kScan:
       if (ReducesRows(op)) return Refuse(id, "goes over the rows, and of parts of them its result cannot be put together");
+      if (std::ranges::any_of(ir::TensorArguments(op), [&](TensorId t) { return !HasRows(t); })) {
+        return Refuse(id, "puts together what has rows of the batch and what has none");
+      }
       return ResultsAre(id, Part::kRows, Part::kRows);
     case TileRule::kProduct:
       return DecideProduct(id);

@@ -16,12 +16,12 @@ namespace helm::schedule {
 
 // What of a storage a tile has.
 enum class Part : uint8_t {
-  kWhole,  // one for all tiles
-  kRows,   // each tile has one of its own, with its rows
+  kWhole,   // one for all tiles
+  kRows,    // each tile has one of its own, with its rows
   kPrefix,  // each tile has one of its own, with its rows behind those of the tiles before (schedule/query_tiles.h)
-  kSplit,  // one for all, in which each tile has its rows: inputs and messages
-  kOwn,    // each tile has one of the same size: a partial sum, or a number of the tile's own
-  kAlike,  // one for all, with the rows of one tile: they are the same in each (numbers of rows, modulo the length of a sequence)
+  kSplit,   // one for all, in which each tile has its rows: inputs and messages
+  kOwn,     // each tile has one of the same size: a partial sum, or a number of the tile's own
+  kAlike,   // one for all, with the rows of one tile: they are the same in each (numbers of rows, modulo the length of a sequence)
 };
 
 // What becomes of an op: it stays one, each tile has one, each tile has one that adds to the sum of those before, or attention that each
@@ -49,9 +49,7 @@ class TileDecisions {
     joined_.insert(in_.tensor(id).storage);
   }
   bool IsJoined(ir::TensorId id) const { return joined_.contains(in_.tensor(id).storage); }
-  bool HasRows(ir::TensorId id) const {
-    return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit || PartOf(id) == Part::kPrefix;
-  }
+  bool HasRows(ir::TensorId id) const { return PartOf(id) == Part::kRows || PartOf(id) == Part::kSplit || PartOf(id) == Part::kPrefix; }
   // Of a tensor that has rows: the dimension that holds them, which is the outermost in memory but for inner ones. -1: it has none.
   int64_t RowDimensionOf(ir::TensorId id) const;
   // Whether the tile's rows, or slots of experts, lie inside another dimension: a tensor of its own for each tile, never parts of one.
@@ -98,7 +96,7 @@ class TileDecisions {
 
   const ir::Program& in_;
   const int64_t tiles_;
-  const bool one_sequence_;       // the rows are positions of one sequence, not sequences
+  const bool one_sequence_;                         // the rows are positions of one sequence, not sequences
   std::map<ir::TensorId, int64_t> row_dimensions_;  // of inner rows, but for views
   std::set<ir::StorageId> copies_;
   std::vector<Part> parts_;       // by storage

@@ -63,6 +63,7 @@ constexpr Named kRules[] = {
     {"mean", TileRule::kScan},
     {"amax", TileRule::kScan},
     {"cumsum", TileRule::kScan},
+    {"cat", TileRule::kScan},
     {"_softmax", TileRule::kScan},
     {"_softmax_backward_data", TileRule::kRows},
     {"mm", TileRule::kProduct},

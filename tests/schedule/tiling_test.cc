@@ -1,5 +1,6 @@
 #include "schedule/tiling.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
 
@@ -222,6 +223,14 @@ model::ModelSpec WithExperts(model::ModelSpec model) {
   return model;
 }
 
+// Latent attention, whose keys and values come from a narrow projection.
+model::ModelSpec WithLatentAttention(model::ModelSpec model) {
+  model.kv_heads = model.heads;
+  model.mla = {.q_lora = 12, .kv_lora = 16, .qk_nope = 4, .qk_rope = 4, .v = 4};
+  model.head_dim = 8;
+  return model;
+}
+
 // A strategy that tiles can be made of, with all that it changes in the program, and its programs.
 Lowered RandomLowered() {
   const bool llama = *rc::gen::arbitrary<bool>();
@@ -253,13 +262,15 @@ Lowered RandomLowered() {
   software.flash_attention = strategy.micro_batch == 1 || *rc::gen::arbitrary<bool>();
   const ir::DeviceKind device =
       workload.dtype == ir::DataType::kBFloat16 && *rc::gen::arbitrary<bool>() ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu;
-  const model::ModelSpec model = experts ? WithExperts(SmallModel(llama)) : SmallModel(llama);
+  const bool latent = llama && strategy.micro_batch > 1 && *rc::gen::arbitrary<bool>();
+  if (latent) software.flash_attention = true;
+  model::ModelSpec model = experts ? WithExperts(SmallModel(llama)) : SmallModel(llama);
+  if (latent) model = WithLatentAttention(std::move(model));
   RC_ASSERT(CheckOverlap(model, workload, software, strategy).ok());
   const auto schedules = PipelineSchedules(strategy, MicroBatches(workload, strategy));
   RC_ASSERT(schedules.ok());
   for (size_t stage = 0; stage < schedules->size(); ++stage) {
-    auto program =
-        model::LowerStage(model, workload, software, strategy, device, (*schedules)[stage], static_cast<int64_t>(stage));
+    auto program = model::LowerStage(model, workload, software, strategy, device, (*schedules)[stage], static_cast<int64_t>(stage));
     if (!program.ok()) RC_FAIL(program.status().message());
     lowered.step.classes.push_back(std::move(program).value());
   }
@@ -307,6 +318,34 @@ RC_GTEST_PROP(TileProperty, AnyOpsMayBeDoneOnAllRows, ()) {
   RC_ASSERT(joined_ops > 0);
   const Status together = ir::VerifyStep(step);
   if (!together.ok()) RC_FAIL(together.message());
+}
+
+// Refused before anything is lowered, so that a search leaves such candidates out. 2 x 15 tokens to two of four experts: 15 slots each.
+TEST(CheckOverlap, SaysWhyItRefuses) {
+  model::ModelSpec model = SmallModel(true);
+  ir::Workload workload;
+  workload.sequence_length = 15;
+  workload.dtype = ir::DataType::kBFloat16;
+  ir::Strategy strategy;
+  strategy.overlap = "lattice";
+  strategy.micro_batch = 2;
+  ir::Software software;
+  const auto refusal = [&] { return CheckOverlap(model, workload, software, strategy).message(); };
+  EXPECT_EQ(refusal(), "");
+  workload.quantization = ir::Quantization::kFp8;
+  EXPECT_THAT(refusal(), testing::HasSubstr("is not possible with workload.dtype fp8"));
+  workload.quantization = ir::Quantization::kNone;
+  model.moe = {.experts = 4, .top_k = 2, .ffn = 24, .capacity_factor = 1.0};
+  EXPECT_THAT(refusal(), testing::HasSubstr("splits the 15 slots that an expert has for a rank's tokens"));
+  workload.sequence_length = 16;
+  EXPECT_EQ(refusal(), "");
+  software.expert_grouped_gemm = false;
+  EXPECT_THAT(refusal(), testing::HasSubstr("experts that are computed one by one"));
+  software.expert_grouped_gemm = true;
+  model.mla.kv_lora = 16;
+  EXPECT_EQ(refusal(), "");
+  strategy.micro_batch = 1;
+  EXPECT_THAT(refusal(), testing::HasSubstr("cannot split the one sequence of micro_batch 1 with latent attention"));
 }
 
 // Round robin keeps the order in each tile and every op.
