@@ -81,6 +81,13 @@ Result<std::string> FindCheckpoint(const std::string& path) {
       path, NameOf(1), formats::kCheckpointIndexFile));
 }
 
+Result<FileLock> LockFolder(const std::string& folder) {
+  HELM_ASSIGN_OR_RETURN(std::optional<FileLock> lock, FileLock::TryTake(folder));
+  if (lock) return *std::move(lock);
+  return InvalidError(fmt::format(
+      "{}: error: another run writes its checkpoints there\nfix: wait until it has ended, or give --checkpoint another folder", folder));
+}
+
 Status RemoveInterrupted(const std::string& folder) {
   for (const std::string& name : NamesIn(folder)) {
     if (!name.starts_with('.')) continue;

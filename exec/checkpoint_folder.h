@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "core/file_lock.h"
 #include "core/status.h"
 
 namespace helm::exec {
@@ -28,6 +29,10 @@ std::vector<int64_t> CompleteCheckpoints(const std::string& folder);
 
 // `path` is a checkpoint, or a folder of them, whose newest is taken. The path of the checkpoint.
 Result<std::string> FindCheckpoint(const std::string& path);
+
+// Keeps the folder for one run: two would remove each other's half-written checkpoints. An error while another run has it. REQUIRES: it
+// exists.
+Result<FileLock> LockFolder(const std::string& folder);
 
 // What killed processes left half-written or half-removed.
 Status RemoveInterrupted(const std::string& folder);

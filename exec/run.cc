@@ -353,6 +353,11 @@ Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
   HELM_ASSIGN_OR_RETURN(const std::optional<LaunchEnvironment> environment,
                         ReadLaunchEnvironment([](const char* name) { return static_cast<const char*>(std::getenv(name)); }));
   HELM_RETURN_IF_ERROR(CheckOptions(request, environment));
+  std::optional<FileLock> lock;  // until all is written
+  if (!options.checkpoint.folder.empty() && (!environment || environment->rank == 0)) {
+    HELM_ASSIGN_OR_RETURN(FileLock taken, LockFolder(options.checkpoint.folder));
+    lock.emplace(std::move(taken));
+  }
   if (environment) return RunAsLaunchedRank(std::move(request), *environment);
   if (options.in_process) return RunAsThreads(std::move(request));
   return RunAsParent(std::move(request));

@@ -25,6 +25,11 @@ std::string Minutes(double seconds) {
   return seconds < kSecondsPerHour ? fmt::format("{:.1f} min", seconds / 60) : fmt::format("{:.1f} h", seconds / kSecondsPerHour);
 }
 
+const char* HowMet(const TrainingRun& run, double deadline_days) {
+  if (!*run.deadline_met) return "MISSED";
+  return run.days_band && run.days_band->second > deadline_days ? "met, but not at the slow end of the band" : "met";
+}
+
 bool IsAskedFor(const config::SearchOptions& search) {
   return search.tokens > 0 || search.price_per_gpu_hour > 0 || search.failures.has_value();
 }
@@ -61,7 +66,9 @@ TrainingRun TrainingRunOf(const config::RunConfig& config, const Prediction& pre
   if (search.tokens == 0) return run;
   const auto tokens_of_step = static_cast<double>(config.workload.global_batch * config.workload.sequence_length);
   run.steps = static_cast<int64_t>(std::ceil(search.tokens / tokens_of_step));
-  run.days = static_cast<double>(run.steps) * prediction.step_time.seconds() / goodput / kSecondsPerDay;
+  const auto days_of = [&](double step_s) { return static_cast<double>(run.steps) * step_s / goodput / kSecondsPerDay; };
+  run.days = days_of(prediction.step_time.seconds());
+  if (const auto band = BandSecondsOf(prediction)) run.days_band = {days_of(band->first), days_of(band->second)};
   if (search.deadline_days > 0) run.deadline_met = run.days <= search.deadline_days;
   return run;
 }
@@ -77,11 +84,12 @@ std::string ToText(const config::RunConfig& config, const TrainingRun& run) {
     return fmt::format("failures       one in {}: the run makes no progress between them\n", Minutes(run.failing->failure_interval_s));
   }
   if (config.search.tokens > 0) {
-    text += fmt::format("run            {} tokens: {} steps, {:.3g} days, {} GPU hours", Short(config.search.tokens), run.steps, run.days,
+    text += fmt::format("run            {} tokens: {} steps, {:.3g} days{}, {} GPU hours", Short(config.search.tokens), run.steps, run.days,
+                        run.days_band ? fmt::format(" ({:.3g} to {:.3g} by the band)", run.days_band->first, run.days_band->second) : "",
                         Short(GpuHours(run)));
     if (run.cost_of_1e9_tokens) text += fmt::format(", cost {}", Short(CostOf(config, run)));
     if (run.deadline_met) {
-      text += fmt::format("; the deadline of {:g} days is {}", config.search.deadline_days, *run.deadline_met ? "met" : "MISSED");
+      text += fmt::format("; the deadline of {:g} days is {}", config.search.deadline_days, HowMet(run, config.search.deadline_days));
     }
     text += "\n";
   } else if (run.cost_of_1e9_tokens) {
@@ -100,6 +108,7 @@ nlohmann::ordered_json ToJson(const config::RunConfig& config, const TrainingRun
     json["tokens"] = config.search.tokens;
     json["steps"] = run.steps;
     json["days"] = run.days;
+    if (run.days_band) json["days_band"] = {run.days_band->first, run.days_band->second};
     json["gpu_hours"] = GpuHours(run);
     if (run.cost_of_1e9_tokens) json["cost"] = CostOf(config, run);
   }

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include <nlohmann/json.hpp>
 
@@ -35,8 +36,9 @@ struct TrainingRun {
   double tokens_per_s = 0;            // of all GPUs, of all time
   int64_t steps = 0;                  // these and the days: 0 where the configuration says no tokens
   double days = 0;
-  std::optional<bool> deadline_met;          // where there is one
-  std::optional<double> cost_of_1e9_tokens;  // in the unit of the price, where there is one
+  std::optional<std::pair<double, double>> days_band;  // by the ends of the step's band
+  std::optional<bool> deadline_met;                    // where there is one
+  std::optional<double> cost_of_1e9_tokens;            // in the unit of the price, where there is one
 };
 
 // Whether it gets anywhere between failures; where not, it has no throughput, days or cost.

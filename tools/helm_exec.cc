@@ -6,6 +6,7 @@
 
 #include "cluster/cluster_reader.h"
 #include "core/text.h"
+#include "exec/checkpoint_folder.h"
 #include "exec/run.h"
 #include "planner/evaluate.h"
 #include "report/compare.h"
@@ -81,6 +82,15 @@ Status Report(const ir::Plan& plan, const Arguments& arguments, const exec::RunR
   return predicted.ok() ? tools::CheckTolerance(plan.tolerance, result, *predicted) : OkStatus();
 }
 
+// How a training that ended early goes on; empty: nothing was saved.
+std::string HowToResume(const exec::CheckpointOptions& checkpoint) {
+  if (checkpoint.folder.empty()) return "";
+  const std::vector<int64_t> steps = exec::CompleteCheckpoints(checkpoint.folder);
+  return steps.empty() ? ""
+                       : fmt::format("the newest complete checkpoint is that of step {}: go on from it with --checkpoint {} --resume {}",
+                                     steps.back(), checkpoint.folder, checkpoint.folder);
+}
+
 Status Run(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ir::ReadPlan(arguments.plan));
   std::vector<std::string> outputs = tools::PathsOf(arguments.outputs);
@@ -94,6 +104,8 @@ Status Run(const Arguments& arguments) {
     const Status failure = run.status();
     const bool full = failure.code() == StatusCode::kUnavailable && failure.message().find("out of memory") != std::string::npos;
     if (full) tools::PrintNote(SimulatedPeak(plan, arguments));
+    if (const std::string how = HowToResume(arguments.run.checkpoint); failure.code() != StatusCode::kInvalid && !how.empty())
+      tools::PrintNote(how);
     return failure;
   }
   exec::RunResult& result = *run;

@@ -140,8 +140,8 @@ mode = "full"
 0F0,0F1,0I0,0W0,0F2,0I1,0W1,0F3,0I2,0W2,0I3,0W3
 1F0,1I0,1F1,1I1,1W0,1F2,1I2,1W1,1F3,1I3,1W2,1W3
 # Of a search: the best plan that the trainer can be told, unless what is fixed stands in the way. A plan that the framework's own export would refuse is not suggested to it.
-$ helm-plan export.yaml --set 'strategy={pipeline: 1}' --export torchtitan --export-file $TMP/best.toml --out $TMP/best.yaml 2> /dev/null | grep -o 'next.*torchtitan'
-next           helm-plan $TMP/best.yaml --export torchtitan
+$ helm-plan export.yaml --set 'strategy={pipeline: 1}' --export torchtitan --export-file $TMP/best.toml --out $TMP/best.yaml 2> /dev/null | grep -o 'next.*srun'
+next           on the cluster: torchrun, mpirun or srun
 $ grep -e shard_degree -e reshard $TMP/best.toml
 data_parallel_shard_degree = 16
 fsdp_reshard_after_forward = "always"

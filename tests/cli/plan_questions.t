@@ -51,3 +51,31 @@ $ helm-plan diff $TMP/plan.yaml
 helm-plan diff: error: other is required
   fix: see helm-plan diff --help
 [exit 2]
+$ helm-plan why-not $TMP/plan.yaml data=2 2> $TMP/out | grep 'why not'
+why not        it is the plan
+$ helm-plan why-not $TMP/plan.yaml tp=2
+--set strategy.tp=2: error: unknown key 'tp' in the strategy
+  did you mean 'tensor'?
+  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, overlap_tiles, stages, head_stage, fsdp
+[exit 2]
+$ helm-plan what-if $TMP/plan.yaml --set software.framework=torchtitan --set model.layers=4 2> $TMP/out | grep -E '^(model|software.framework)'
+model.layers                         2 -> 4
+software.framework                   helm -> torchtitan
+$ helm-plan what-if $TMP/plan.yaml --set cluster=h100-sxm-x64 --set cluster.gpus=4 --set workload.dtype=bf16 2> $TMP/out | grep -E '^(cluster.(gpu.name|gpus|name|nodes)|strategy)'
+cluster.gpu.name                     - -> h100-sxm-80gb
+cluster.gpus                         - -> 4
+cluster.gpus_per_node                - -> 8
+cluster.name                         local-2 -> h100-sxm-x64 with gpus 4
+cluster.nodes                        - -> 8
+strategy.data                        2 -> 4
+$ helm-plan what-if $TMP/plan.yaml --set cluster.gpu=h1000
+--set cluster.gpu=h1000: error: 'gpu' and 'cpu' exclude each other
+  fix: remove one of the two
+--set cluster.gpu=h1000: error: there is no gpu preset 'h1000'
+  allowed: a100-pcie-40gb, a100-pcie-80gb, a100-sxm-40gb, a100-sxm-80gb, a40, a800-sxm-80gb, b200-sxm-180gb, b300-sxm-288gb, gb200-186gb, gb300-288gb, h100-pcie-80gb, h100-sxm-80gb, h100-sxm-96gb-500w, h200-sxm-141gb, h800-sxm-80gb, l40s, mi300x
+  fix: give a preset's name, a file (with its ending), or an inline mapping
+$TMP/plan.yaml:27:3: error: 'local' is 2 GPUs, so the cluster needs the key 'intra_node'
+   27 |   name: local-2
+      |   ^
+  fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)
+[exit 2]

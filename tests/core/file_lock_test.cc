@@ -53,6 +53,19 @@ TEST_F(FileLockTest, ALockThatWasLeftIsTaken) {
   EXPECT_FALSE(FileExists(folder_ / ".table.lock"));
 }
 
+// flock is of the open file, so another one of the same process is kept away like another process.
+TEST_F(FileLockTest, OneThatIsHeldCanBePassedOver) {
+  const std::string path = folder_ / "checkpoints";
+  {
+    const auto first = FileLock::TryTake(path);
+    ASSERT_TRUE(first.ok() && *first);
+    const auto second = FileLock::TryTake(path);
+    ASSERT_TRUE(second.ok()) << second.status().message();
+    EXPECT_FALSE(*second);
+  }
+  EXPECT_TRUE(FileLock::TryTake(path).value());
+}
+
 TEST_F(FileLockTest, SaysWhyThereCanBeNone) {
   const auto lock = FileLock::Take(folder_ / "none" / "table");
   ASSERT_FALSE(lock.ok());

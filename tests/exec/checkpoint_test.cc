@@ -218,5 +218,16 @@ TEST(CheckpointFolder, OnlyCompleteOnesCount) {
   EXPECT_TRUE(FolderExists(path + "/something else"));
 }
 
+TEST(CheckpointFolder, OneRunWritesThere) {
+  const auto folder = PrivateFolder::Make();
+  ASSERT_TRUE(folder.ok());
+  {
+    const auto first = LockFolder((*folder)->path());
+    ASSERT_TRUE(first.ok()) << first.status().message();
+    EXPECT_THAT(LockFolder((*folder)->path()).status().message(), HasSubstr("another run writes its checkpoints there"));
+  }
+  EXPECT_TRUE(LockFolder((*folder)->path()).ok());
+}
+
 }  // namespace
 }  // namespace helm::exec

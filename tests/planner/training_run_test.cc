@@ -3,6 +3,7 @@
 
 #include <cmath>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "planner_fixture.h"
@@ -84,6 +85,21 @@ TEST(TrainingRun, IsStepsDaysAndMoney) {
   EXPECT_EQ(run.deadline_met, true);
   config.search.deadline_days = 21.0 / 86400;
   EXPECT_EQ(TrainingRunOf(config, TwoSeconds()).deadline_met, false);
+}
+
+// 11 steps of 1.5 to 3 s are 16.5 to 33 s: a deadline of 22 s is met by what is predicted, one of 33 s by all of the band.
+TEST(TrainingRun, ADeadlineMayBeMissedAtTheSlowEndOfTheBand) {
+  config::RunConfig config = FourGpus();
+  Prediction prediction = TwoSeconds();
+  prediction.band = StepTimeBand{Duration::Seconds(1.5), Duration::Seconds(3), "hopper", 100, 3};
+  config.search.deadline_days = 22.0 / 86400;
+  const TrainingRun run = TrainingRunOf(config, prediction);
+  ASSERT_TRUE(run.days_band.has_value());
+  EXPECT_DOUBLE_EQ(run.days_band->first, 16.5 / 86400);
+  EXPECT_DOUBLE_EQ(run.days_band->second, 33.0 / 86400);
+  EXPECT_THAT(ToText(config, run), testing::HasSubstr("days is met, but not at the slow end of the band"));
+  config.search.deadline_days = 33.1 / 86400;
+  EXPECT_THAT(ToText(config, TrainingRunOf(config, prediction)), testing::HasSubstr("days is met\n"));
 }
 
 // Half of the time lost is twice the time and the money.
