@@ -17,7 +17,8 @@ constexpr int32_t kFirst = 0, kInner = 1, kLast = 2;  // micro-batches of the ex
 constexpr int64_t kMicroBatches = 4;                  // sharded gradients: all are written, and the third is an inner one too
 
 ResourceTimes LeastOf(const ResourceTimes& a, const ResourceTimes& b) {
-  return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy), std::min(a.gathering, b.gathering)};
+  return {std::min(a.compute, b.compute), std::min(a.host, b.host), std::min(a.busy, b.busy), std::min(a.gathering, b.gathering),
+          std::min(a.scattering, b.scattering)};
 }
 
 // One rank that has one layer of each kind. What data-parallel ranks do for their gradients is the same for two as for many, until the last
@@ -48,10 +49,11 @@ ir::Strategy WithWholeParameters(ir::Strategy strategy) {
   return strategy;
 }
 
-model::ModelSpec OneLayerOfEachKind(model::ModelSpec model) {
+// First the dense ones.
+model::ModelSpec LayersOfEachKind(model::ModelSpec model, int64_t each) {
   const bool both = model.moe.experts > 0 && model::HasDenseLayers(model);
-  model.layers = both ? 2 : 1;
-  model.moe.dense_layers = both ? 1 : 0;
+  model.layers = both ? 2 * each : each;
+  model.moe.dense_layers = both ? each : 0;
   model.moe.layer_freq = 1;
   return model;
 }
@@ -66,23 +68,40 @@ class PieceTimes {
     }
   }
 
-  // No pieces: only what it takes to gather parameters.
+  // No pieces: only what it takes to gather parameters and to reduce gradients into shards, and what is computing.
   PieceTimes(const ir::Program& program, const sim::TaskCosts& costs)
       : program_(program), stage_(kNoTemplate), places_(sim::PlacesOf(program)), runner_(stage_.layout) {
     for (size_t op = 0; op < program.ops.size(); ++op) {
-      if (program.ops[op].target != "c10d.all_gather" || program.group(program.ops[op].group).name != "data") continue;
-      if (ResourceTimes* const times = Of(op)) times->gathering += costs.ops[op].duration.picoseconds();
+      const ir::Op& of = program.ops[op];
+      const bool gathers = of.target == "c10d.all_gather", scatters = of.target == "c10d.reduce_scatter";
+      const bool by_links = (gathers || scatters) && program.group(of.group).name == "data";
+      if (!by_links && (of.kind != ir::OpKind::kCompute || costs.follows[op])) continue;
+      ResourceTimes* const times = Of(op);
+      if (times != nullptr)
+        (gathers ? times->gathering : scatters ? times->scattering : times->busy) += costs.ops[op].duration.picoseconds();
     }
   }
 
+  // Of the first layer of each kind.
   PartTimes Sum(const model::ModelSpec& model) const {
     PartTimes times;
-    for (int64_t layer = 0; layer < model.layers; ++layer) {
+    for (int64_t layer = model.layers - 1; layer >= 0; --layer) {
       times.layer[model::HasExperts(model, layer) ? 1 : 0] = PartOf(static_cast<int32_t>(layer), static_cast<int32_t>(layer));
     }
     times.embedding = PartOf(kBefore, kBehind);
     times.head = PartOf(kBehind, kBefore);
     return times;
+  }
+
+  // What the links do in the backward pass of the layer in the last micro-batch, which reduces gradients in any case.
+  int64_t ScatteredInLast(int64_t layer) const {
+    const auto found = by_part_.find({ir::ActionKind::kFullBackward, kLast, static_cast<int32_t>(layer)});
+    return found == by_part_.end() ? 0 : found->second.scattering;
+  }
+  // What both passes of the layer gather.
+  int64_t Gathered(int64_t layer) const {
+    const Part part = PartOf(static_cast<int32_t>(layer), static_cast<int32_t>(layer));
+    return part.forward.any.gathering + part.backward.any.gathering;
   }
 
  private:
@@ -146,6 +165,7 @@ ResourceTimes& ResourceTimes::operator+=(const ResourceTimes& other) {
   host += other.host;
   busy += other.busy;
   gathering += other.gathering;
+  scattering += other.scattering;
   return *this;
 }
 
@@ -164,15 +184,35 @@ Part& Part::operator+=(const Part& other) {
 namespace {
 
 // In a pipeline what is gathered stays for the whole step (model/unit_gathers.h): the root, and the layers too unless zero is 3. It takes
-// its time once, not with each micro-batch; here it is left out.
-void LeaveOutKeptGathers(const ir::Strategy& strategy, PartTimes& times) {
-  std::vector<Part*> kept = {&times.embedding, &times.head};
-  for (Part& layer : times.layer) {
-    if (strategy.zero < 3) kept.push_back(&layer);
+// its time once, not with each micro-batch; here it is left out. Gradients are reduced with the last micro-batch alone (model/lower.cc).
+void LeaveOutWhatPipelinesKeep(const ir::Strategy& strategy, PartTimes& times) {
+  std::vector<Part*> parts = {&times.embedding, &times.head};
+  for (Part& layer : times.layer) parts.push_back(&layer);
+  for (Part* const part : parts) {
+    const bool is_layer = part != &times.embedding && part != &times.head;
+    for (PassTimes* const pass : {&part->forward, &part->backward}) {
+      pass->inner.scattering = pass->any.scattering = 0;
+      if (!is_layer || strategy.zero < 3) pass->inner.gathering = pass->any.gathering = 0;
+    }
   }
-  for (Part* const part : kept) {
-    for (PassTimes* const pass : {&part->forward, &part->backward}) pass->inner.gathering = pass->any.gathering = 0;
-  }
+  times.kept_of_last = {};  // a pipeline keeps none
+}
+
+// The time of computing as with whole parameters, but for kernels that are not needed where parameters are sharded (gradients of the
+// micro-batches are not always added up): without them no path is shorter by more than they take.
+void TakeComputing(const Part& whole, Part& sharded) {
+  const auto take = [](const ResourceTimes& from, ResourceTimes& to) {
+    const int64_t spared = std::max<int64_t>(0, from.busy - to.busy);
+    to.compute = std::max<int64_t>(0, from.compute - spared);
+    to.host = from.host;
+    to.busy = from.busy - spared;
+  };
+  const auto take_both = [&take](const PassTimes& from, PassTimes& to) {
+    take(from.inner, to.inner);
+    take(from.any, to.any);
+  };
+  take_both(whole.forward, sharded.forward);
+  take_both(whole.backward, sharded.backward);
 }
 
 }  // namespace
@@ -186,13 +226,16 @@ Result<const PartTimes*> PartBook::Of(const ir::Strategy& strategy, const Cancel
   if (const auto known = times_.find(key); known != times_.end()) return &known->second;
   Result<PartTimes> found = Find(one, cancellation);
   if (!found.ok() && found.status().code() == StatusCode::kInterrupted) return found.status();
-  if (found.ok() && keeps) LeaveOutKeptGathers(strategy, *found);
+  if (found.ok() && keeps) LeaveOutWhatPipelinesKeep(strategy, *found);
+  if (found.ok() && !keeps) found->scattered_once = {};
   return &times_.emplace(key, found.ok() ? *std::move(found) : PartTimes()).first->second;
 }
 
 Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellation& cancellation) {
   const ir::DeviceKind device = config_.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
-  const model::ModelSpec model = OneLayerOfEachKind(config_.model);
+  const bool sharded = model::ShardingOf(strategy).parameters;
+  // What the last layer gathers may not be what others do.
+  const model::ModelSpec model = LayersOfEachKind(config_.model, sharded ? 2 : 1);
   ir::Plan plan;
   plan.workload = config_.workload;
   plan.workload.global_batch = kMicroBatches * strategy.micro_batch * strategy.data;
@@ -201,12 +244,18 @@ Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellatio
   HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,
                         schedule::MaterialiseExcerpt(plan, model, device, schedule::LayersLeftOut::kMost, cancellation));
   HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(excerpt.programs, prices_, cancellation));
-  if (model::ShardingOf(strategy).parameters) {
+  if (sharded) {
     HELM_ASSIGN_OR_RETURN(const PartTimes* whole, Of(WithWholeParameters(strategy), cancellation));
-    PartTimes times = PieceTimes(excerpt.programs.classes[0], costs[0]).Sum(model);
-    for (size_t kind = 0; kind < times.layer.size(); ++kind) times.layer[kind] += whole->layer[kind];
-    times.embedding += whole->embedding;
-    times.head += whole->head;
+    const PieceTimes pieces(excerpt.programs.classes[0], costs[0]);
+    PartTimes times = pieces.Sum(model);
+    for (int64_t layer = model.layers - 1; layer >= 0; --layer) {
+      times.scattered_once[model::HasExperts(model, layer) ? 1 : 0] = pieces.ScatteredInLast(layer);
+    }
+    const int64_t last = model.layers - 1, before = last - 1;  // of one kind
+    times.kept_of_last[model::HasExperts(model, last) ? 1 : 0] = std::max<int64_t>(0, pieces.Gathered(before) - pieces.Gathered(last));
+    for (size_t kind = 0; kind < times.layer.size(); ++kind) TakeComputing(whole->layer[kind], times.layer[kind]);
+    TakeComputing(whole->embedding, times.embedding);
+    TakeComputing(whole->head, times.head);
     return times;
   }
   sim::SimulationOptions options = SimulationOptionsFor(config_.cluster);

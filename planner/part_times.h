@@ -23,9 +23,10 @@
 namespace helm::planner {
 
 // Picoseconds from the end of what a resource did before to the end of what it does for the part. `busy` is what of the compute stream's is
-// computing; `gathering` what the data-parallel ranks' links do to gather parameters.
+// computing; `gathering` what the data-parallel ranks' links do to gather parameters, `scattering` what they do to reduce gradients into
+// shards.
 struct ResourceTimes {
-  int64_t compute = 0, host = 0, busy = 0, gathering = 0;
+  int64_t compute = 0, host = 0, busy = 0, gathering = 0, scattering = 0;
 
   ResourceTimes& operator+=(const ResourceTimes& other);
   bool operator==(const ResourceTimes&) const = default;
@@ -48,6 +49,11 @@ struct PartTimes {
   std::array<Part, 2> layer;  // dense; with experts
   Part embedding;
   Part head;  // with the loss
+  // By kind of layer, picoseconds. Of the model's last layer: what its passes do not gather since it is kept between them
+  // (`fsdp_last_kept`).
+  std::array<int64_t, 2> kept_of_last{};
+  // What is reduced into shards once, with the last micro-batch, however many there are.
+  std::array<int64_t, 2> scattered_once{};
 };
 
 // What parts were found to take. Not safe for concurrent use; references stay valid. `config` and `prices` outlive it.

@@ -20,8 +20,8 @@ constexpr size_t kNotModelledShown = 2;
 constexpr size_t kNotesShown = 2;
 
 std::string Row(const Candidate& candidate, const std::string& reason = "") {
-  return fmt::format("  {:>10}  {:>10}  {}{}\n", FormatDuration(candidate.prediction.step_time),
-                     FormatBytes(candidate.prediction.memory_bytes_peak), ir::Describe(candidate.strategy),
+  const std::string time = (candidate.alone ? ">= " : "") + FormatDuration(candidate.prediction.step_time);
+  return fmt::format("  {:>10}  {:>10}  {}{}\n", time, FormatBytes(candidate.prediction.memory_bytes_peak), ir::Describe(candidate.strategy),
                      reason.empty() ? "" : ": " + reason);
 }
 

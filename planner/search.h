@@ -1,8 +1,9 @@
 // Search: finds the best strategy of a space, and says why the others lost.
 //
-// Every candidate is either dropped by the memory lower bound, left out because its time lower bound is longer than the fastest step found,
-// or simulated, so the best is the best of the space and its time is the proven lower bound of it. The result does not depend on the number
-// of threads: which candidates are simulated is decided between batches of a fixed size, and they are merged in the order of the space.
+// Every candidate is either dropped by the memory lower bound, left out because its time lower bound (planner/time_bound.h) or its step
+// without the ops slowing each other down (planner/candidate_price.h) is longer than the fastest step found, or simulated, so the best is
+// the best of the space and its time is the proven lower bound of it. The result does not depend on the number of threads: which candidates
+// are simulated is decided between batches of a fixed size, and they are merged in the order of the space.
 #pragma once
 
 #include <atomic>
@@ -24,13 +25,14 @@ struct Candidate {
   Prediction prediction;
   std::string reason;               // why it lost; empty for the best
   std::string written_out_because;  // why it was not composed of templates; empty: it was
+  bool alone = false;               // priced as if no op slowed another down: the step takes at least so long; its memory is right
 };
 
 struct SearchResult {
   Evaluation best;                           // with programs, hash and timeline where it was written out; else as it was found
   std::string best_not_written_out_because;  // empty: it was
   std::vector<Candidate> ranked;             // all that fit, fastest first; the first is the best
-  std::vector<Candidate> unfit;              // simulated, but over the memory capacity; smallest first
+  std::vector<Candidate> unfit;              // simulated, maybe `alone`, but over the memory capacity; smallest first
   std::vector<Rejection> pruned;             // dropped unsimulated
   std::vector<Rejection> bounded;            // left out: they cannot be as fast as the best
   std::vector<size_t> pareto;                // indices into ranked: no other of those is both faster and smaller

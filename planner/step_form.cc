@@ -32,6 +32,7 @@ class StepSimulator {
   Result<SimulatedStep> Run(StepForm form) {
     if (form == StepForm::kWrittenOut) return WriteOut();
     HELM_RETURN_IF_ERROR(Compose());
+    if (form == StepForm::kTemplates && !composed_ops_) return UnavailableError(result_.not_composed_because);
     if (form == StepForm::kBySize) {
       HELM_ASSIGN_OR_RETURN(const bool large, IsLarge());
       if (!large) return WriteOut();

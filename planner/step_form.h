@@ -21,6 +21,7 @@ inline constexpr int64_t kOpsWrittenOutMost = 1'000'000;
 enum class StepForm : uint8_t {
   kWrittenOut,  // every operator
   kComposed,    // of templates (sim/compose.h); where they do not apply written out, but for many micro-batches (planner/steady_state.h)
+  kTemplates,   // of templates or not at all: kUnavailable where they do not apply
   kBySize,      // written out up to kOpsWrittenOutMost operators, else composed
 };
 

@@ -21,7 +21,17 @@ ResourceTimes OfAll(const PassTimes& pass, int64_t micro_batches) {
   const int64_t inner = std::max<int64_t>(0, micro_batches - 2), others = micro_batches - inner;
   const auto sum = [&](int64_t a, int64_t b) { return inner * a + others * b; };
   return {sum(pass.inner.compute, pass.any.compute), sum(pass.inner.host, pass.any.host), sum(pass.inner.busy, pass.any.busy),
-          sum(pass.inner.gathering, pass.any.gathering)};
+          sum(pass.inner.gathering, pass.any.gathering), sum(pass.inner.scattering, pass.any.scattering)};
+}
+
+// What does not come with every layer of every micro-batch.
+void AddOnce(const model::ModelSpec& model, const model::Chunk& chunk, const PartTimes& times, int64_t micro_batches,
+             ResourceTimes& of_stage) {
+  for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) {
+    const size_t kind = model::HasExperts(model, layer) ? 1 : 0;
+    of_stage.scattering += times.scattered_once[kind];
+    if (layer + 1 == model.layers) of_stage.gathering -= micro_batches * times.kept_of_last[kind];
+  }
 }
 
 // Whether each stage's last action is the backward pass of its first chunk.
@@ -43,12 +53,13 @@ Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Stra
     ResourceTimes& of_stage = work[static_cast<size_t>(model::StageOfChunk(strategy, chunk.index))];
     of_stage += OfAll(part.forward, micro_batches);
     of_stage += OfAll(part.backward, micro_batches);
+    AddOnce(config.model, chunk, *times, micro_batches, of_stage);
   }
   int64_t step = 0, computing = 0;
   ResourceTimes around;  // on the way to the stage's first chunk, and back
   for (size_t stage = 0; stage < work.size(); ++stage) {
     const ResourceTimes& of_stage = work[stage];
-    step = std::max({step, around.compute + of_stage.compute, of_stage.host, of_stage.gathering});
+    step = std::max({step, around.compute + of_stage.compute, of_stage.host, of_stage.gathering + of_stage.scattering});
     computing = std::max({computing, around.busy + of_stage.busy, of_stage.gathering});
     around += chunks[stage].forward.any;
     if (EndsWithBackward(strategy)) around += chunks[stage].backward.any;

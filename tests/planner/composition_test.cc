@@ -77,6 +77,19 @@ RC_GTEST_PROP(Composition, IsTheWrittenOutStepWhereParametersAreSharded, ()) {
   ExpectSameAsWrittenOut(config);
 }
 
+// As the search prices first (planner/candidate_price.h): its time is a lower bound, its memory that of the step.
+void ExpectBoundWhereNothingContends(const config::RunConfig& config, sim::PriceBook& prices, const sim::Simulation& whole) {
+  const auto alone = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, prices,
+                              {.record_timeline = false, .form = StepForm::kTemplates, .engine = sim::Engine::kStatic});
+  if (alone.status().code() == StatusCode::kUnavailable) return;
+  RC_ASSERT(alone.status().message() == "");
+  RC_ASSERT(alone->simulation.makespan <= whole.makespan);
+  const Bytes workspaces = alone->simulation.peak_of_class[0] - whole.peak_of_class[0];  // of libraries: in every class
+  for (size_t c = 0; c < whole.peak_of_class.size(); ++c) {
+    RC_ASSERT(alone->simulation.peak_of_class[c] == whole.peak_of_class[c] + workspaces);
+  }
+}
+
 void ExpectNearWrittenOut(const config::RunConfig& config) {
   const ir::Plan plan = MakePlan(config, config.strategy);
   const auto step = schedule::Materialise(plan);
@@ -95,6 +108,7 @@ void ExpectNearWrittenOut(const config::RunConfig& config) {
   const auto composed = sim::ComposeStep(*excerpt, prices, options);
   RC_ASSERT(composed.status().message() == "");
   if (!whole.ok()) return;
+  ExpectBoundWhereNothingContends(config, prices, *whole);
   // Refused only where a stage has something to wait for when the first reductions run: another chunk, or a stage with more work than its
   // own.
   const bool unequal = config.strategy.pipeline > 1 && config.model.moe.experts > 0 && model::HasDenseLayers(config.model);

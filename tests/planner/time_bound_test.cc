@@ -35,6 +35,30 @@ RC_GTEST_PROP(TimeBound, NeverExceedsTheStep, ()) {
   RC_ASSERT(bound.computing <= whole->simulation.makespan);
 }
 
+// What is gathered, and reduced into shards, takes the links' time: with one stage for every micro-batch, in a pipeline partly once a step.
+RC_GTEST_PROP(TimeBound, NeverExceedsTheStepWhereParametersAreSharded, ()) {
+  config::RunConfig config = LargeConfig();
+  ShardParameters(config);
+  ir::Strategy& strategy = config.strategy;
+  if (strategy.fsdp_shard == 0) strategy.zero = 3;  // with zero 2 alone parameters are whole
+  strategy.pipeline = *rc::gen::element<int64_t>(1, 2);
+  if (strategy.pipeline > 1) {
+    strategy.schedule = "1f1b";
+    config.model.layers *= 2;
+  }
+  config.cluster.devices_used = strategy.world_size();
+  const auto estimator = cost::MakeEstimator(config.cluster, {});
+  RC_ASSERT(estimator.ok());
+  const auto whole = Evaluate(MakePlan(config, strategy), config.model, config.cluster, **estimator, {.record_timeline = false});
+  RC_PRE(whole.ok());
+  const TimeBound bound = BoundOf(config, **estimator);
+  RC_LOG() << ir::Describe(strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << " shards "
+           << strategy.fsdp_shard << " copies " << strategy.fsdp_replicate << " bound " << bound.step.picoseconds() << " computing "
+           << bound.computing.picoseconds() << " step " << whole->simulation.makespan.picoseconds() << "\n";
+  RC_ASSERT(bound.step <= whole->simulation.makespan);
+  RC_ASSERT(bound.computing <= whole->simulation.makespan);
+}
+
 // `serial` starts collectives elsewhere than the lowering does, which can also make a step shorter: random steps with sequence parallelism
 // did (8 layers, data 2 x tensor 2, ZeRO-1). Only what computes is sure.
 TEST(TimeBound, OfStepsWithPassesIsThatOfComputing) {

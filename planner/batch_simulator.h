@@ -1,0 +1,112 @@
+// BatchSimulator: simulates the candidates of a search, the most promising first, several at a time, until a lower bound says that no other
+// can be the fastest.
+//
+// In turns: a batch of candidates is priced as if no op slowed another down (planner/candidate_price.h), each with its fallbacks until one
+// fits; then those that may be the fastest are priced to the end, the fastest of them first, until the others cannot be. Which candidates a
+// batch has is decided between batches of a fixed size, and slot i belongs to candidate i: neither depends on the number of threads.
+#pragma once
+
+#include <atomic>
+#include <deque>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <vector>
+
+#include "config/run_config.h"
+#include "core/cancellation.h"
+#include "core/status.h"
+#include "planner/memory_bound.h"
+#include "planner/part_times.h"
+#include "planner/search.h"
+
+namespace helm::planner {
+
+// Of a step composed of templates, at most, as a share of the step written out (DESIGN section 5, rule 8).
+inline constexpr double kTemplateErrorMax = 0.005;
+
+// Drops the candidates whose memory lower bound exceeds the capacity; where it would not with sharded parameters, that takes their place.
+std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates,
+                                        const Expressible& expressible, StagesTaken stages, std::vector<Rejection>& pruned);
+
+class BatchSimulator {
+ public:
+  // All but the candidates outlive it.
+  BatchSimulator(const config::RunConfig& config, std::vector<ir::Strategy> candidates, const SearchRun& run,
+                 const Cancellation& cancellation);
+
+  Status Run(const EstimatorFactory& make_estimator);
+
+  // Of a candidate: it and, where it does not fit, what was tried in its place.
+  struct Outcome {
+    std::vector<Candidate> simulated;  // empty: it was not looked at
+    std::vector<Rejection> bounded;
+  };
+  // Those that fit and are `alone` are slower than the fastest, unless the simulation was cut short.
+  const std::vector<Outcome>& outcomes() const { return outcomes_; }
+  // Those whose stages need more memory than there is, as they were split.
+  const std::vector<Rejection>& pruned() const { return pruned_; }
+  // Whether each candidate was simulated or left out.
+  bool decided() const { return decided_; }
+  // The candidates that were left out because their steps take longer than the fastest one found; in the order of the space.
+  std::vector<Rejection> Bounded() const;
+
+ private:
+  static constexpr size_t kBatchFirst = 4, kBatch = 16, kBatchToTheEnd = 2;
+  static constexpr size_t kAll = std::numeric_limits<size_t>::max();
+
+  // What one thread remembers.
+  struct Worker {
+    Worker(std::unique_ptr<cost::Estimator> its_estimator, const config::RunConfig& config);
+
+    std::unique_ptr<cost::Estimator> estimator;
+    sim::PriceBook prices;
+    PartBook parts;
+  };
+  struct Task {
+    size_t candidate = 0;
+    size_t simulated = kAll;  // this one of its outcome, to the end; kAll: the candidate and its fallbacks
+  };
+
+  Result<Duration> BoundOf(const ir::Strategy& strategy, PartBook& parts) const;
+  Status SplitStages(Worker& worker);
+  Status FindBounds(Worker& worker);
+  Status AddSharded(Worker& worker);
+  bool IsHopeful(Duration bound) const;
+  Status FillBatch(Worker& worker);
+  std::vector<Task> Undecided() const;
+  void SortByUsualOrders();
+  void DropHopeless();
+  void KeepFastest();
+  Status RunBatch(std::deque<Worker>& workers);
+  void Work(Worker& worker);
+  void Fail(size_t place, const Status& status);
+  Status Do(const Task& task, Worker& worker, Outcome& outcome) const;
+  Status PriceUntilOneFits(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const;
+
+  const config::RunConfig& config_;
+  std::vector<ir::Strategy> candidates_;
+  std::vector<Rejection> pruned_;
+  const SearchRun& run_;
+  const Cancellation& cancellation_;
+  std::vector<Duration> bounds_;   // by candidate
+  std::vector<size_t> order_;      // candidates that may yet be the fastest, the most promising first
+  std::vector<size_t> hopeless_;   // those that may not
+  std::vector<Outcome> outcomes_;  // by candidate
+  bool sorted_by_usual_ = false;
+  bool decided_ = false;
+  std::optional<Candidate> fastest_;  // of the batches so far
+  size_t next_ = 0;                   // of those in order_ that were in no batch
+  size_t sharded_next_ = 0;           // of those in order_ whose sharded form was not thought of
+  std::vector<Task> batch_;
+
+  std::atomic<bool> failed_ = false;
+  std::mutex mutex_;
+  size_t begun_ = 0;  // of the batch
+  int64_t done_ = 0;
+  size_t error_place_ = std::numeric_limits<size_t>::max();
+  Status error_;
+};
+
+}  // namespace helm::planner
