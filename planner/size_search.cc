@@ -14,6 +14,8 @@
 namespace helm::planner {
 namespace {
 
+constexpr int64_t kBetween = 3;  // parts that are tried between two
+
 // What is to be least.
 double Figure(const config::RunConfig& config, const TrainingRun& run) {
   switch (config.search.objective) {
@@ -44,9 +46,9 @@ class SizeSearcher {
   Result<SizeSearch> Run() {
     for (const int64_t gpus : sizes_) {
       HELM_RETURN_IF_ERROR(Try(gpus));
-      const bool enough = chosen_ && config_.search.objective == config::Objective::kGpus;
-      if (enough || interrupted_) break;
+      if (Enough() || interrupted_) break;
     }
+    if (Enough() && !interrupted_) HELM_RETURN_IF_ERROR(TryFewer());
     if (!chosen_ && interrupted_) {
       return Status(StatusCode::kInterrupted, "error: interrupted before a plan was found for the objective");
     }
@@ -60,6 +62,22 @@ class SizeSearcher {
   }
 
  private:
+  bool Enough() const { return chosen_ && config_.search.objective == config::Objective::kGpus; }
+
+  // Between the part that was chosen and the one before, up to the first that meets the deadline too.
+  Status TryFewer() {
+    if (parts_.size() < 2) return OkStatus();
+    const int64_t more = parts_[chosen_part_].gpus, fewer = parts_[chosen_part_ - 1].gpus;
+    for (const int64_t gpus : PartsBetween(config_.cluster, fewer, more)) {
+      HELM_RETURN_IF_ERROR(Try(gpus));
+      if (chosen_->config.cluster.devices_used != more || interrupted_) break;
+    }
+    const int64_t chosen = chosen_->config.cluster.devices_used;
+    std::ranges::sort(parts_, {}, &ClusterPart::gpus);
+    chosen_part_ = static_cast<size_t>(std::ranges::find(parts_, chosen, &ClusterPart::gpus) - parts_.begin());
+    return OkStatus();
+  }
+
   Status Try(int64_t gpus) {
     config::RunConfig part = config_;
     part.cluster.devices_used = gpus;
@@ -86,7 +104,8 @@ class SizeSearcher {
   double Share() const {
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - begun_;
     const double left = std::max(config_.search.time_limit_s - passed.count(), 0.01 * config_.search.time_limit_s);
-    return left / static_cast<double>(sizes_.size() - parts_.size());
+    const size_t planned = sizes_.size() + (config_.search.objective == config::Objective::kGpus ? kBetween : 0);
+    return left / static_cast<double>(planned - parts_.size());
   }
 
   // Nothing was found on so many; the others may do.
@@ -137,6 +156,14 @@ std::vector<int64_t> PartsOf(const cluster::Cluster& cluster) {
   for (int64_t devices = 1; devices < std::min(cluster.devices_used, cluster.devices_per_node); devices *= 2) parts.push_back(devices);
   for (int64_t devices = cluster.devices_per_node; devices < cluster.devices_used; devices *= 2) parts.push_back(devices);
   parts.push_back(cluster.devices_used);
+  return parts;
+}
+
+std::vector<int64_t> PartsBetween(const cluster::Cluster& cluster, int64_t fewer, int64_t more) {
+  const int64_t unit = fewer >= cluster.devices_per_node ? cluster.devices_per_node : 1;
+  const int64_t units = (more - fewer) / unit, step = (units + kBetween) / (kBetween + 1) * unit;
+  std::vector<int64_t> parts;
+  for (int64_t devices = fewer + step; devices < more; devices += step) parts.push_back(devices);
   return parts;
 }
 

@@ -2,8 +2,9 @@
 // for a deadline.
 //
 // Each part is searched for its fastest plan (planner/search.h): on so many GPUs that plan is the best by every objective. Parts are the
-// powers of two of a node's devices, the powers of two of nodes, and all; how many GPUs are best between them is not asked. `search.forbid`
-// and what `strategy` fixes hold for all. The result depends on the configuration alone, as long as no time limit cuts a search short.
+// powers of two of a node's devices, the powers of two of nodes, and all; where the fewest GPUs are wanted, also those between the last
+// part that misses the deadline and the first that meets it, in up to four steps. `search.forbid` and what `strategy` fixes hold for all.
+// The result depends on the configuration alone, as long as no time limit cuts a search short.
 #pragma once
 
 #include <functional>
@@ -35,6 +36,8 @@ struct SizeSearch {
 
 // Devices of the parts that are searched, fewest first.
 std::vector<int64_t> PartsOf(const cluster::Cluster& cluster);
+// Devices between two such parts, fewest first: at most three numbers, of whole nodes where there are several.
+std::vector<int64_t> PartsBetween(const cluster::Cluster& cluster, int64_t fewer, int64_t more);
 
 using EstimatorsOfCluster = std::function<Result<EstimatorFactory>(const cluster::Cluster&)>;
 

@@ -77,19 +77,53 @@ TEST(SizeSearch, CostCountsFailures) {
   EXPECT_LE(failing->config.cluster.devices_used, calm->config.cluster.devices_used);
 }
 
-// As many GPUs as the deadline needs, and no part beyond them is searched.
+// 4 steps of two nodes between 8 and 16; 1 GPU at a time inside a node; nothing between neighbours.
+TEST(SizeSearch, PartsBetweenAreOfWholeNodes) {
+  cluster::Cluster cluster = EightGpus().cluster;
+  EXPECT_THAT(PartsBetween(cluster, 4, 8), testing::ElementsAre(5, 6, 7));
+  EXPECT_THAT(PartsBetween(cluster, 1, 2), testing::ElementsAre());
+  EXPECT_THAT(PartsBetween(cluster, 64, 128), testing::ElementsAre(80, 96, 112));
+  EXPECT_THAT(PartsBetween(cluster, 8, 16), testing::ElementsAre());
+  EXPECT_THAT(PartsBetween(cluster, 16, 32), testing::ElementsAre(24));
+  EXPECT_THAT(PartsBetween(cluster, 64, 104), testing::ElementsAre(80, 96));  // 5 nodes in steps of two
+}
+
+// As many GPUs as the deadline needs: each smaller part misses it, and those between the last that does and the next are searched too.
 TEST(SizeSearch, FindsTheFewestGpusForADeadline) {
   config::RunConfig config = EightGpus();
   config.search.objective = config::Objective::kGpus;
+  config.workload.global_batch = 24;  // so that three and six GPUs share it
+  config.search.tokens = 288e6;
   for (const TrainingRun& run : Runs(config)) {
     config.search.deadline_days = run.days;
     const auto found = SearchSizes(config, Estimators, {});
     ASSERT_TRUE(found.ok()) << found.status().message();
     EXPECT_LE(found->config.cluster.devices_used, run.gpus);
-    EXPECT_EQ(found->parts.back().gpus, found->config.cluster.devices_used);
-    EXPECT_LE(found->parts.back().run.days, run.days);
-    for (size_t i = 0; i + 1 < found->parts.size(); ++i) EXPECT_GT(found->parts[i].run.days, run.days);
+    EXPECT_TRUE(std::ranges::is_sorted(found->parts, {}, &ClusterPart::gpus));
+    for (const ClusterPart& part : found->parts) {
+      const bool fewer = part.gpus < found->config.cluster.devices_used, chosen = part.gpus == found->config.cluster.devices_used;
+      EXPECT_TRUE(!fewer || !part.best || part.run.days > run.days) << part.gpus;
+      EXPECT_TRUE(!chosen || part.run.days <= run.days) << part.gpus;
+    }
   }
+}
+
+// Six GPUs for a deadline that four miss and that six meet with a tenth to spare.
+TEST(SizeSearch, FindsAPartBetweenPowersOfTwo) {
+  config::RunConfig config = EightGpus();
+  config.search.objective = config::Objective::kGpus;
+  config.workload.global_batch = 24;
+  config.search.tokens = 288e6;
+  config::RunConfig six = config;
+  six.cluster.devices_used = 6;
+  const auto of_six = Search(six, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(of_six.ok()) << of_six.status().message();
+  config.search.deadline_days = 1.1 * TrainingRunOf(six, of_six->best.prediction).days;
+  ASSERT_GT(Runs(config)[2].days, config.search.deadline_days);
+  const auto found = SearchSizes(config, Estimators, {});
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  EXPECT_EQ(found->config.cluster.devices_used, 6);
+  EXPECT_EQ(found->parts.back().reason, "more GPUs");
 }
 
 TEST(SizeSearch, ADeadlineThatNoPartMeetsNamesTheFastest) {
