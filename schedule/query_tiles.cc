@@ -163,7 +163,7 @@ Status QueryTiles::Backward(OpId id) {
       prefix.storage = writer_.StorageOf(prefix.storage, k);
       prefix.name += fmt::format(".prefix{}", k);
       if (k == 0) writer_.out().tensors[of.index()] = prefix;
-      kernel.results[i + 1] = prefixes[i][k] = k == 0 ? of : writer_.NewTensor(std::move(prefix));
+      kernel.results[i + 1] = prefixes[i][k] = k == 0 ? of : writer_.NewTensor(prefix);
     }
     writer_.Push(std::move(kernel), id);
     for (size_t i = 0; i < 2; ++i) sums[i][k] = SumOf(id, op.results[i + 1], prefixes[i], k);

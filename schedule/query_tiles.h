@@ -25,8 +25,7 @@ namespace helm::schedule {
 class QueryTiles {
  public:
   // REQUIRES: all outlive this.
-  QueryTiles(const ir::Program& program, TileWriter& writer, TileDecisions& decisions)
-      : in_(program), writer_(writer), decisions_(decisions) {}
+  QueryTiles(const ir::Program& program, TileWriter& writer) : in_(program), writer_(writer) {}
 
   // REQUIRES: HasQueryTiles(op), and its parts are decided: the gradients of key and value Part::kPrefix, all else Part::kRows.
   Status Write(ir::OpId id);
@@ -46,7 +45,6 @@ class QueryTiles {
 
   const ir::Program& in_;
   TileWriter& writer_;
-  TileDecisions& decisions_;
   std::map<std::pair<int32_t, size_t>, ir::TensorId> masks_;  // by action and tile
 };
 

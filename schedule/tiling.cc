@@ -28,7 +28,7 @@ class Tiler {
         tiles_(static_cast<size_t>(tiles)),
         decisions_(program, tiles),
         writer_(program, tiles, decisions_),
-        query_tiles_(program, writer_, decisions_),
+        query_tiles_(program, writer_),
         joined_(joined) {
     ops_.resize(in_.ops.size());
     can_be_joined_.resize(in_.ops.size());
