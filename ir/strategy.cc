@@ -75,11 +75,13 @@ const std::vector<std::string>& RecomputeParts() {
 }
 
 const std::vector<std::string>& OverlapWords() {
-  static const std::vector<std::string> words = {"none", "serial", "async_tp", "helix", "lattice", "bucketed"};
+  static const std::vector<std::string> words = {"none", "serial", "async_tp", "helix", "lattice", "bucketed", "strands"};
   return words;
 }
 
-bool IsTiled(const Strategy& strategy) { return strategy.overlap != "none" && strategy.overlap != "serial"; }
+bool HidesCommunication(const Strategy& strategy) { return strategy.overlap != "none" && strategy.overlap != "serial"; }
+
+bool IsTiled(const Strategy& strategy) { return HidesCommunication(strategy) && strategy.overlap != "strands"; }
 
 std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
   std::vector<MeshDimension> mesh = {{"tensor", strategy.tensor}, {"context", strategy.context}};

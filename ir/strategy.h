@@ -57,7 +57,9 @@ const std::vector<std::string>& RecomputeParts();
 
 // The values of `overlap`.
 const std::vector<std::string>& OverlapWords();
-// Whether the overlap word splits micro-batches into tiles.
+// Whether the overlap word stands for passes that run communication beside computation.
+bool HidesCommunication(const Strategy& strategy);
+// Whether it splits micro-batches into tiles.
 bool IsTiled(const Strategy& strategy);
 
 // "data 2, tensor 4, sequence_parallel, micro_batch 1": what differs from the defaults, with data, tensor and micro_batch always.

@@ -182,10 +182,6 @@ void ReadOverlap(MappingReader& reader, std::set<std::string>* given, Strategy& 
     reader.Error("overlap", "not supported by this version: 'overlap' by kind of parallelism", {allowed});
     return;
   }
-  if (value->is_scalar() && value->text == "strands") {
-    reader.Error("overlap", "not supported by this version: 'overlap: strands'", {allowed});
-    return;
-  }
   const auto word = reader.Choice("overlap", words);
   if (word && *word == kOverlapAuto) {
     given->erase("overlap");

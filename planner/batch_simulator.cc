@@ -90,7 +90,7 @@ std::vector<Rejection> BatchSimulator::Bounded() const {
 // How little a strategy can take; if its communication may yet be hidden, as if all of it were.
 Result<Duration> BatchSimulator::BoundOf(const ir::Strategy& strategy, PartBook& parts) const {
   HELM_ASSIGN_OR_RETURN(const TimeBound bound, TimeLowerBound(config_, strategy, parts, cancellation_));
-  const bool hides = ir::IsTiled(strategy) || !OverlapVariants(config_, strategy, run_.expressible).candidates.empty();
+  const bool hides = ir::HidesCommunication(strategy) || !OverlapVariants(config_, strategy, run_.expressible).candidates.empty();
   return hides ? bound.computing : bound.step;
 }
 

@@ -25,7 +25,7 @@ int64_t MicroBatchesReplayed(const ir::Plan& plan) {
 
 // Whether three micro-batches can tell of the others: parameters that are gathered are so across the borders of actions.
 bool IsTold(const ir::Strategy& strategy) {
-  return !model::ShardingOf(strategy).gradients && !ir::IsTiled(strategy) && std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
+  return !model::ShardingOf(strategy).gradients && !ir::HidesCommunication(strategy) && std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
 }
 
 class Replayer {

@@ -92,16 +92,20 @@ class OverlapTrials {
     HELM_ASSIGN_OR_RETURN(const Candidate variant, PriceToTheEnd(config_, strategy, prices_, cancellation_));
     (variant.prediction.fits ? result_.ranked : result_.unfit).push_back(variant);
     if (variant.prediction.fits && variant.prediction.step_time < best_.prediction.step_time) best_ = variant;
+    const bool fastest_tiled = !tiled_ || variant.prediction.step_time < tiled_->prediction.step_time;
+    if (variant.prediction.fits && ir::IsTiled(strategy) && fastest_tiled) tiled_ = variant;
     return OkStatus();
   }
 
-  // More tiles hide more and compute in smaller pieces: twice as many as long as that makes the best one faster, and their costs are known.
+  // More tiles hide more and compute in smaller pieces: twice as many as long as that makes the fastest tiled one faster, and their costs
+  // are known; not where no passes pay.
   Status TryMoreTiles() {
-    for (auto more = WithMoreTiles(config_, best_.strategy); more; more = WithMoreTiles(config_, best_.strategy)) {
+    if (!tiled_ || !ir::HidesCommunication(best_.strategy)) return OkStatus();
+    for (auto more = WithMoreTiles(config_, tiled_->strategy); more; more = WithMoreTiles(config_, tiled_->strategy)) {
       const Status tried = Try(*more);
       if (tried.code() == StatusCode::kUnavailable) break;
       HELM_RETURN_IF_ERROR(tried);
-      if (best_.strategy != *more) break;
+      if (tiled_->strategy != *more) break;
     }
     return OkStatus();
   }
@@ -112,6 +116,7 @@ class OverlapTrials {
   const Cancellation& cancellation_;
   SearchResult& result_;
   Candidate best_;
+  std::optional<Candidate> tiled_;  // the fastest of those that were tried and fit
 };
 
 Status WriteOutLeaders(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
@@ -233,15 +238,16 @@ Status UnlessInterrupted(const Status& status) { return status.code() == StatusC
 }  // namespace
 
 std::string WhyNotOverlapped(const SearchResult& result) {
-  if (result.ranked.empty() || ir::IsTiled(result.ranked.front().strategy)) return "";
+  if (result.ranked.empty() || ir::HidesCommunication(result.ranked.front().strategy)) return "";
   int64_t fit = 0;
   const Candidate* fastest = nullptr;
   for (const Candidate& candidate : result.ranked) {
-    if (!ir::IsTiled(candidate.strategy)) continue;
+    if (!ir::HidesCommunication(candidate.strategy)) continue;
     ++fit;
     if (fastest == nullptr) fastest = &candidate;
   }
-  const auto unfit = std::ranges::count_if(result.unfit, [](const Candidate& candidate) { return ir::IsTiled(candidate.strategy); });
+  const auto unfit =
+      std::ranges::count_if(result.unfit, [](const Candidate& candidate) { return ir::HidesCommunication(candidate.strategy); });
   if (fit + unfit == 0) return "";
   std::string why = fmt::format("none of {} programs with passes is kept", fit + unfit);
   if (fastest != nullptr) {

@@ -239,11 +239,14 @@ std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::S
 Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
   Space variants;
   const bool shares_cores = config.cluster.device.is_cpu && !config.cluster.emulated_network;
-  const bool hides = !shares_cores && config.software.framework == "helm" && (strategy.tensor > 1 || strategy.expert > 1);
+  const bool hides = !shares_cores && config.software.framework == "helm";
   if (Given(config, "overlap") || strategy.overlap != "none" || !hides) return variants;
-  for (const char* overlap : {"helix", "lattice"}) {
+  for (const char* overlap : {"helix", "lattice", "strands"}) {
     ir::Strategy variant = strategy;
     variant.overlap = overlap;
+    // Inside layers; tiles hide no exchange of context parallelism.
+    const bool exchanges = strategy.tensor > 1 || strategy.expert > 1 || (strategy.context > 1 && !ir::IsTiled(variant));
+    if (!exchanges) continue;
     if (config::Forbidden(config.search, variant)) {
       variants.rejected.push_back({variant, "search.forbid"});
     } else if (Status status = schedule::CheckOverlap(config.model, config.workload, config.software, variant); !status.ok()) {

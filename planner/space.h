@@ -46,7 +46,7 @@ std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const 
 // The same strategy with recomputation, least first: what to try when it does not fit. Empty when the configuration fixes `recompute`.
 std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible = {});
 
-// The same strategy with the passes that hide tensor parallelism's communication: where `overlap` is left to the search, HELM itself runs
+// The same strategy with the passes that hide communication inside layers: where `overlap` is left to the search, HELM itself runs
 // the plan (a framework runs its own order), and ranks do not need for communication the cores that they compute with. Rejected are those
 // that the passes refuse, with their reason.
 Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible = {});

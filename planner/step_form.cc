@@ -55,6 +55,10 @@ class StepSimulator {
       result_.not_composed_because = "its schedule does not run micro-batches in order";
       return OkStatus();
     }
+    if (plan_.strategy.overlap == "strands") {
+      result_.not_composed_because = "a forward and a backward of it run beside each other";
+      return OkStatus();
+    }
     if (ir::IsTiled(plan_.strategy)) {
       result_.not_composed_because = "the tiles of its layers overlap";  // a layer of one with the next of another
       return OkStatus();

@@ -58,10 +58,11 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
   HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
   std::optional<PassPrices> prices;
   PassContext passes;
-  if (strategy.overlap == "lattice" || strategy.overlap == "bucketed") {
+  if (strategy.overlap == "lattice" || strategy.overlap == "bucketed" || strategy.overlap == "strands") {
     HELM_ASSIGN_OR_RETURN(PassPrices made, PricesOf(plan, parts.cluster));
     prices.emplace(std::move(made));
     passes.prices = &prices->book;
+    passes.overlap_losses = cost::OverlapLossesOf(parts.cluster);
   }
   ir::StepPrograms step;
   for (size_t stage = 0; stage < schedules.size(); ++stage) {

@@ -16,6 +16,7 @@
 #include "schedule/lattice_pass.h"
 #include "schedule/round_robin.h"
 #include "schedule/serial.h"
+#include "schedule/strands.h"
 #include "schedule/tiling.h"
 
 namespace helm::schedule {
@@ -59,6 +60,13 @@ Result<ir::Program> RunLattice(const ir::Program& program, int64_t /*value*/, co
   return Lattice(program, *context.prices, {.memory_budget = context.memory_budget, .merges = {}});
 }
 
+Result<ir::Program> RunStrands(const ir::Program& program, int64_t /*value*/, const PassContext& context) {
+  HELM_RETURN_IF_ERROR(CheckPrices("strands", context));
+  HELM_ASSIGN_OR_RETURN(Strands strands, InterleaveStrands(program, *context.prices, context.overlap_losses));
+  if (context.reasons != nullptr) context.reasons->insert(context.reasons->end(), strands.reasons.begin(), strands.reasons.end());
+  return std::move(strands.program);
+}
+
 struct NamedPass {
   const char* name;
   Result<ir::Program> (*run)(const ir::Program&, int64_t, const PassContext&);
@@ -68,7 +76,7 @@ struct NamedPass {
 constexpr NamedPass kPasses[] = {{"serial", RunSerial, 0},           {"tile", RunTile, kTilesUsual},
                                  {"bucket", RunBucket, kTilesUsual}, {"early_starts", RunEarlyStarts, 0},
                                  {"round_robin", RunRoundRobin, 0},  {"lattice", RunLattice, 0},
-                                 {"forward_only", RunForwardOnly, 0}};
+                                 {"strands", RunStrands, 0},         {"forward_only", RunForwardOnly, 0}};
 
 Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
   const std::optional<std::string_view> given = SplitPass(spec).value;
@@ -137,6 +145,7 @@ Status CheckExperts(const std::string& what, const model::ModelSpec& model, cons
 
 Status CheckOverlap(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                     const ir::Strategy& strategy) {
+  if (strategy.overlap == "strands") return CheckStrands(software, strategy);
   if (!ir::IsTiled(strategy)) return OkStatus();
   const std::string what = fmt::format("error: strategy.overlap {} ", strategy.overlap);
   if (strategy.micro_batch > 1 && strategy.micro_batch % strategy.overlap_tiles != 0) {
@@ -178,6 +187,7 @@ std::vector<std::string> PassesOf(const ir::Strategy& strategy) {
   if (strategy.overlap == "async_tp") return {tile, "early_starts"};
   if (strategy.overlap == "helix") return {tile, "round_robin"};
   if (strategy.overlap == "lattice") return {tile, "lattice"};
+  if (strategy.overlap == "strands") return {"strands"};
   if (strategy.overlap == "bucketed") return {fmt::format("bucket={}", strategy.overlap_tiles), "lattice"};
   return {};
 }

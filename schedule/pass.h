@@ -5,6 +5,7 @@
 //   tile[=K]      the batch in K tiles, 2 if not given (schedule/tiling.h)
 //   bucket[=2]    the same, but on all rows at once what is cheaper so (schedule/bucketing.h); needs prices
 //   round_robin   segments of the tiles in turn (schedule/round_robin.h)
+//   strands       a forward beside a backward of another micro-batch (schedule/strands.h); needs prices
 //   lattice       the fastest interleaving of the tiles (schedule/lattice_pass.h); needs prices
 //   forward_only  of a step what a prefill computes (schedule/forward_only.h): not a rewrite of the same work, and in no plan
 #pragma once
@@ -16,6 +17,7 @@
 
 #include "core/status.h"
 #include "core/units.h"
+#include "cost/overlap_model.h"
 #include "ir/program.h"
 #include "ir/strategy.h"
 #include "model/model_spec.h"
@@ -34,6 +36,7 @@ PassSpec SplitPass(std::string_view spec);
 
 struct PassContext {
   sim::PriceBook* prices = nullptr;             // of passes that need durations; null: there are none
+  cost::OverlapLosses overlap_losses;           // of the cluster, likewise
   std::optional<Bytes> memory_budget;           // of what the ops of one action allocate
   std::vector<std::string>* reasons = nullptr;  // what passes have to say of their choices is added; null: nobody listens
 };

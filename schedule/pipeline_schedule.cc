@@ -21,6 +21,7 @@ struct Sizes {
   int64_t stages = 1;
   int64_t virtual_stages = 1;
   int64_t micro_batches = 1;
+  bool paired = false;  // each forward runs beside the backward behind it, op by op (schedule/strands.h)
   std::vector<int64_t> stage_of_chunk;
 };
 
@@ -35,8 +36,11 @@ Schedule GPipe(const Sizes& sizes, int64_t stage) {
   return schedule;
 }
 
+// Of pairs, each takes the place of one action: a micro-batch goes forward and comes back in a pair a stage each, so that twice as many are
+// on their way, and one more, since a micro-batch is not paired with itself.
 Schedule OneForwardOneBackward(const Sizes& sizes, int64_t stage) {
-  const int64_t ahead = std::min(sizes.stages - stage - 1, sizes.micro_batches);
+  const int64_t below = sizes.stages - stage - 1;
+  const int64_t ahead = std::min(sizes.paired ? 2 * below + 1 : below, sizes.micro_batches);
   Schedule schedule;
   for (int64_t i = 0; i < ahead; ++i) schedule.push_back(At(stage, ActionKind::kForward, i));
   for (int64_t i = 0; i < sizes.micro_batches; ++i) {
@@ -57,7 +61,9 @@ Action Interleaved(const Sizes& sizes, int64_t stage, int64_t k, ActionKind kind
 
 Schedule InterleavedOneForwardOneBackward(const Sizes& sizes, int64_t stage) {
   const int64_t total = sizes.micro_batches * sizes.virtual_stages;
-  const int64_t ahead = std::min(2 * (sizes.stages - stage - 1) + (sizes.virtual_stages - 1) * sizes.stages, total);
+  // Of pairs one more, as Megatron-Core does where it runs the exchange of tokens of one micro-batch beside another.
+  const int64_t more = sizes.paired ? 1 : 0;
+  const int64_t ahead = std::min(2 * (sizes.stages - stage - 1) + (sizes.virtual_stages - 1) * sizes.stages + more, total);
   Schedule schedule;
   for (int64_t k = 0; k < ahead; ++k) schedule.push_back(Interleaved(sizes, stage, k, ActionKind::kForward));
   for (int64_t k = 0; k < total; ++k) {
@@ -201,7 +207,8 @@ Result<std::vector<Schedule>> PipelineSchedules(const ir::Strategy& strategy, in
                                     Join(ScheduleNames(), ", ")));
   }
   HELM_RETURN_IF_ERROR(CheckSizes(*found, strategy, micro_batches));
-  return found->make({strategy.pipeline, strategy.virtual_pipeline, micro_batches, StagesOfChunks(strategy)});
+  return found->make(
+      {strategy.pipeline, strategy.virtual_pipeline, micro_batches, strategy.overlap == "strands", StagesOfChunks(strategy)});
 }
 
 std::vector<int64_t> StagesOfChunks(const ir::Strategy& strategy) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "core/check.h"
 #include "ir/graph.h"
@@ -15,7 +16,8 @@ struct Place {
 };
 
 bool StaysWith(const ir::Op& before, const ir::Op& op) {
-  return before.tile == op.tile && ((op.region >= 0 && op.region == before.region) || (op.batch >= 0 && op.batch == before.batch));
+  return before.tile == op.tile && before.strand == op.strand &&
+         ((op.region >= 0 && op.region == before.region) || (op.batch >= 0 && op.batch == before.batch));
 }
 
 class SpanMaker {
@@ -40,10 +42,10 @@ class SpanMaker {
     const ir::Op& op = program_.ops[i];
     if (i == 0 || op.action != program_.ops[i - 1].action) {
       spans_.emplace_back();
-      stream_of_tile_.clear();
+      stream_of_.clear();
     }
     Span& span = spans_.back();
-    const size_t stream = stream_of_tile_.try_emplace(op.tile, span.streams.size()).first->second;
+    const size_t stream = stream_of_.try_emplace({op.tile, op.strand}, span.streams.size()).first->second;
     if (stream == span.streams.size()) span.streams.emplace_back();
     std::vector<Item>& items = span.streams[stream];
     const bool starts_span = span.program_order.empty();
@@ -63,8 +65,8 @@ class SpanMaker {
 
   const ir::Program& program_;
   std::vector<Span> spans_;
-  std::map<int32_t, size_t> stream_of_tile_;  // of the span that is being made
-  std::vector<Place> places_;                 // by op
+  std::map<std::pair<int32_t, int32_t>, size_t> stream_of_;  // by tile and strand, of the span that is being made
+  std::vector<Place> places_;                                // by op
 };
 
 }  // namespace

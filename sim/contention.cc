@@ -21,13 +21,6 @@ namespace {
 // Kinds of task on a device.
 enum Kind : uint32_t { kProduct, kMemoryBound, kInside, kNetwork, kKinds };
 
-// Bound by multiprocessors, not by memory.
-bool IsProduct(std::string_view target) {
-  static constexpr std::array<std::string_view, 6> kBases = {"mm", "addmm", "bmm", "baddbmm", "matmul", "_grouped_mm"};
-  const std::string base = ir::BaseName(std::string(target));
-  return std::ranges::find(kBases, base) != kBases.end() || base.starts_with("_scaled_dot_product") || base.starts_with("_scaled_mm");
-}
-
 // Over several classes: both ends would have to slow down together.
 bool IsAcrossClasses(const ir::StepPrograms& step, const ir::Program& program, const ir::Op& op) {
   const auto& dimensions = program.group(op.group).dimensions;
@@ -130,6 +123,12 @@ bool Overlap(const std::vector<std::pair<int64_t, int64_t>>& a, const std::vecto
 }
 
 }  // namespace
+
+bool IsProduct(std::string_view target) {
+  static constexpr std::array<std::string_view, 6> kBases = {"mm", "addmm", "bmm", "baddbmm", "matmul", "_grouped_mm"};
+  const std::string base = ir::BaseName(std::string(target));
+  return std::ranges::find(kBases, base) != kBases.end() || base.starts_with("_scaled_dot_product") || base.starts_with("_scaled_mm");
+}
 
 bool AnyOverlap(const ir::StepPrograms& step, const StepGraph& step_graph, const std::vector<int64_t>& finish) {
   for (const ClassTasks& of_class : step_graph.classes) {

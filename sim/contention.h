@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string_view>
 
 #include "core/status.h"
 #include "ir/step_programs.h"
@@ -20,6 +21,9 @@
 namespace helm::sim {
 
 inline constexpr int64_t kLatencyBytes = int64_t{1} << 20;
+
+// Whether a kernel is bound by multiprocessors (matrix products, attention), not by memory. `target`: of an op.
+bool IsProduct(std::string_view target);
 
 // Whether, in the times that the static engine finds, any two tasks that take from each other overlap. Without that contention changes
 // nothing. `finish`: of LongestPath.

@@ -145,7 +145,6 @@ TEST(RunConfig, RequiredKeysAreAllNamed) {
 
 TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
   const std::vector<std::pair<std::string, std::string>> cases = {
-      {"{overlap: strands}", "'overlap: strands'"},
       {"{overlap: {tensor: helix}}", "'overlap' by kind of parallelism"},
   };
   for (const auto& [strategy, what] : cases) {
@@ -243,7 +242,7 @@ TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
   EXPECT_EQ(
       BriefStrategy("{overlap: helxi}"),
       "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, async_tp, helix, lattice, "
-      "bucketed, auto\n");
+      "bucketed, strands, auto\n");
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
   EXPECT_EQ(

@@ -298,7 +298,7 @@ TEST(SearchTest, TriesPassesThatHideCommunication) {
   for (const Candidate& candidate : result->ranked) {
     words.push_back(fmt::format("{} {}", candidate.strategy.overlap, candidate.strategy.overlap_tiles));
   }
-  EXPECT_THAT(words, testing::UnorderedElementsAre("none 2", "helix 2", "lattice 2", testing::AnyOf("helix 4", "lattice 4")));
+  EXPECT_THAT(words, testing::UnorderedElementsAre("none 2", "helix 2", "lattice 2", "strands 2", testing::AnyOf("helix 4", "lattice 4")));
   EXPECT_NE(words.front(), "none 2");
   EXPECT_EQ(WhyNotOverlapped(*result), "");
   const auto as_lowered =
@@ -307,14 +307,14 @@ TEST(SearchTest, TriesPassesThatHideCommunication) {
   EXPECT_NE(as_lowered->reason.find("more exposed communication"), std::string::npos) << as_lowered->reason;
   EXPECT_EQ(result->best.prediction.step_time, Priced(config, result->best.plan.strategy).step_time);
   // Not where it is said, where another framework runs the plan, or where a micro-batch cannot be halved. One sequence can, by positions,
-  // unless attention is not one kernel.
+  // unless attention is not one kernel; strands are not cut.
   config.software.framework = "megatron-core";
   EXPECT_EQ(Search(config, BytesEstimatorFactory(), {})->ranked.size(), 1U);
   config.software.framework = "helm";
   config.strategy.micro_batch = 1;
   EXPECT_GE(Search(config, BytesEstimatorFactory(), {})->ranked.size(), 3U);
   config.software.flash_attention = false;
-  EXPECT_EQ(Search(config, BytesEstimatorFactory(), {})->ranked.size(), 1U);
+  EXPECT_EQ(Search(config, BytesEstimatorFactory(), {})->ranked.size(), 2U);
   config.strategy.overlap = "helix";
   config.strategy_given.insert("overlap");
   const auto refused = Search(config, BytesEstimatorFactory(), {});
@@ -333,17 +333,19 @@ class LaunchEstimator : public BytesEstimator {
   }
 };
 
-// Tiles cost more than they hide: the plan is as it was, and says what was tried.
+// Tiles cost more than they hide, and strands need more than one micro-batch: the plan is as it was, and says what was tried.
 TEST(SearchTest, SaysThatPassesDoNotPay) {
   const EstimatorFactory launches = []() -> Result<std::unique_ptr<cost::Estimator>> {
     return std::unique_ptr<cost::Estimator>(new LaunchEstimator());
   };
-  const auto result = Search(TwoGpusThatMostlyCommunicate(), launches, {});
+  config::RunConfig config = TwoGpusThatMostlyCommunicate();
+  config.workload.global_batch = config.strategy.micro_batch;
+  const auto result = Search(config, launches, {});
   ASSERT_TRUE(result.ok()) << result.status().message();
   EXPECT_EQ(result->best.plan.strategy.overlap, "none");
-  EXPECT_EQ(result->ranked.size(), 3U);
+  EXPECT_EQ(result->ranked.size(), 4U);
   const std::string why = WhyNotOverlapped(*result);
-  EXPECT_TRUE(why.starts_with("none of 2 programs with passes is kept: the fastest, tile=")) << why;
+  EXPECT_TRUE(why.starts_with("none of 3 programs with passes is kept: the fastest, strands, takes ")) << why;
   EXPECT_EQ(result->best.plan.passes.back(), (ir::PassRecord{"overlap", "none", why}));
 }
 

@@ -347,6 +347,31 @@ TEST_F(Parity, TilesComputeTheSame) {
   }
 }
 
+// The forward of one micro-batch beside the backward of another, on one stage and in every pipeline that pairs them, with what else changes
+// the program; with experts and context parallelism.
+TEST_F(Parity, StrandsComputeTheSame) {
+  const auto interleaved = [](PlanSettings settings) {
+    settings.strategy.virtual_pipeline = 2;
+    return Pipeline(2, "interleaved-1f1b", std::move(settings));
+  };
+  const std::vector<ParityCase> cases = {
+      Overlapped("strands", 2, LlamaModel(), Split(1, 2, true, 1, 4)),
+      Overlapped("strands", 2, Gpt2Model(), Split(2, 2, false, 1, 8, "bf16")),
+      Overlapped("strands", 2, Qwen3Model(), Recompute("full", Zero(Split(2, 2, true, 1, 8)))),
+      Overlapped("strands", 2, Deep(LlamaModel()), Folded(2, "dualpipev", Split(1, 2, true, 1, 5))),
+      Overlapped("strands", 2, Deep(Gpt2Model()), Recompute("selective", Zero(Folded(2, "dualpipev", Split(2, 2, true, 1, 8))))),
+      Overlapped("strands", 2, PaddedModel(), Recompute("full", Pipeline(2, "1f1b", Split(1, 2, false, 1, 4)))),
+      Overlapped("strands", 2, Deep(Qwen2Model()), Zero(interleaved(Split(2, 2, true, 1, 8, "bf16")))),
+      Overlapped("strands", 2, MoeModel(), Experts(2, 1, Zero(Split(4, 1, false, 1, 16)))),
+      Overlapped("strands", 2, Qwen3Model(), Context(2, kRing, Split(1, 2, true, 1, 3))),
+  };
+  for (const ParityCase& parity : cases) {
+    const Result<VerifyResult> result = runner_->Check(parity);
+    ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
+    EXPECT_TRUE(result->passed()) << Describe(parity, *result);
+  }
+}
+
 // With every op on all rows at once that can be, and with every third: whatever bucketing chooses computes the same.
 TEST_F(Parity, RowsPutTogetherAgainComputeTheSame) {
   const std::vector<ParityCase> cases = {MakeCase(LlamaModel(), Split(1, 2, true, 2, 4)), MakeCase(Gpt2Model(), Split(2, 2, false, 2, 8))};
