@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "ir/sharding.h"
 #include "model/parameter_plan.h"
 #include "planner/evaluate.h"
 #include "schedule/materialise_excerpt.h"
@@ -21,11 +22,22 @@ ResourceTimes LeastOf(const ResourceTimes& a, const ResourceTimes& b) {
           std::min(a.scattering, b.scattering)};
 }
 
-// One rank that has one layer of each kind. What data-parallel ranks do for their gradients is the same for two as for many, until the last
-// micro-batch. Experts have to lie on the ranks that they lie on.
-ir::Strategy OnOneStage(const ir::Strategy& strategy) {
+// What data-parallel ranks do for their gradients is the same for two as for many, until the last micro-batch. Experts have to lie as they
+// lie: where the ranks that hold all of them once, taken a few times, fill whole nodes, so do all the others in the same way.
+int64_t DataRanksThatTell(const ir::Strategy& strategy, int64_t ranks_per_node) {
+  if (strategy.expert == 1) return std::min<int64_t>(strategy.data, 2);
+  const int64_t once = ir::ExpertDataRanks(strategy), times = strategy.data / once;
+  for (int64_t few = std::min<int64_t>(2, times); few < times; ++few) {
+    const int64_t data = few * once;
+    if (times % few == 0 && data * strategy.tensor * strategy.context % ranks_per_node == 0) return data;
+  }
+  return strategy.data;
+}
+
+// One rank that has one layer of each kind.
+ir::Strategy OnOneStage(const ir::Strategy& strategy, int64_t ranks_per_node) {
   ir::Strategy one;
-  one.data = strategy.expert > 1 ? strategy.data : std::min<int64_t>(strategy.data, 2);
+  one.data = DataRanksThatTell(strategy, ranks_per_node);
   one.tensor = strategy.tensor;
   one.sequence_parallel = strategy.sequence_parallel;
   one.context = strategy.context;
@@ -218,7 +230,7 @@ void TakeComputing(const Part& whole, Part& sharded) {
 }  // namespace
 
 Result<const PartTimes*> PartBook::Of(const ir::Strategy& strategy, const Cancellation& cancellation) {
-  const ir::Strategy one = OnOneStage(strategy);
+  const ir::Strategy one = OnOneStage(strategy, prices_.ranks_per_node());
   const bool keeps = strategy.pipeline > 1 && model::ShardingOf(strategy).parameters;
   const Key key{one.data,          one.tensor,      one.context,           one.expert,
                 one.expert_tensor, one.micro_batch, one.sequence_parallel, one.recompute,

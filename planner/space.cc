@@ -1,6 +1,9 @@
 #include "planner/space.h"
 
 #include <algorithm>
+#include <map>
+#include <string>
+#include <tuple>
 
 #include <fmt/format.h>
 
@@ -139,15 +142,29 @@ void ConsiderExpressible(const config::RunConfig& config, const Expressible& exp
   if (const auto sharded = FullySharded(config, strategy, expressible)) space.candidates.push_back(*sharded);
 }
 
-void Consider(const config::RunConfig& config, const Expressible& expressible, const ir::Strategy& strategy, Space& space) {
+// Whether there is an order of a pipeline's actions, found once for all strategies that have one in common: it is made to be looked at.
+class Orders {
+ public:
+  const Status& Check(const ir::Workload& workload, const ir::Strategy& strategy) {
+    const int64_t micro_batches = MicroBatches(workload, strategy);
+    const auto [known, is_new] = known_.try_emplace({strategy.schedule, strategy.pipeline, strategy.virtual_pipeline, micro_batches});
+    if (is_new) known->second = schedule::PipelineSchedules(strategy, micro_batches).status();
+    return known->second;
+  }
+
+ private:
+  std::map<std::tuple<std::string, int64_t, int64_t, int64_t>, Status> known_;
+};
+
+void Consider(const config::RunConfig& config, const Expressible& expressible, const ir::Strategy& strategy, Orders& orders, Space& space) {
   if (config::Forbidden(config.search, strategy)) {
     space.rejected.push_back({strategy, "search.forbid"});
   } else if (Status status = model::CheckStrategy(config.model, config.workload, strategy); !status.ok()) {
     space.rejected.push_back({strategy, status.message()});
   } else if (Status overlap = schedule::CheckOverlap(config.model, config.workload, config.software, strategy); !overlap.ok()) {
     space.rejected.push_back({strategy, overlap.message()});
-  } else if (const auto schedules = schedule::PipelineSchedules(strategy, MicroBatches(config.workload, strategy)); !schedules.ok()) {
-    space.rejected.push_back({strategy, schedules.status().message()});
+  } else if (const Status& order = orders.Check(config.workload, strategy); !order.ok()) {
+    space.rejected.push_back({strategy, order.message()});
   } else {
     ConsiderExpressible(config, expressible, strategy, space);
   }
@@ -158,7 +175,8 @@ void Consider(const config::RunConfig& config, const Expressible& expressible, c
 namespace {
 
 // The strategies with these degrees and this split of sequences and experts.
-void EnumerateSizes(const config::RunConfig& config, const Expressible& expressible, const ir::Strategy& degrees, Space& space) {
+void EnumerateSizes(const config::RunConfig& config, const Expressible& expressible, const ir::Strategy& degrees, Orders& orders,
+                    Space& space) {
   const int64_t world = config.cluster.devices_used;
   for (const int64_t zero : ZeroChoices(config, BatchRanks(degrees))) {
     for (const int64_t micro_batch : MicroBatchChoices(config, degrees.data)) {
@@ -169,20 +187,20 @@ void EnumerateSizes(const config::RunConfig& config, const Expressible& expressi
       if (strategy.world_size() != world) {
         space.rejected.push_back({strategy, fmt::format("uses {} of {} devices", strategy.world_size(), world)});
       } else {
-        Consider(config, expressible, strategy, space);
+        Consider(config, expressible, strategy, orders, space);
       }
     }
   }
 }
 
 // The strategies with these degrees.
-void EnumerateRest(const config::RunConfig& config, const Expressible& expressible, ir::Strategy degrees, Space& space) {
+void EnumerateRest(const config::RunConfig& config, const Expressible& expressible, ir::Strategy degrees, Orders& orders, Space& space) {
   for (const bool sequence_parallel : SequenceParallelChoices(config, degrees.tensor)) {
     degrees.sequence_parallel = sequence_parallel;
     for (const ExpertSplit& split : ExpertChoices(config, degrees)) {
       degrees.expert = split.expert;
       degrees.expert_tensor = split.expert_tensor;
-      EnumerateSizes(config, expressible, degrees, space);
+      EnumerateSizes(config, expressible, degrees, orders, space);
     }
   }
 }
@@ -191,6 +209,7 @@ void EnumerateRest(const config::RunConfig& config, const Expressible& expressib
 
 Space EnumerateStrategies(const config::RunConfig& config, const Expressible& expressible) {
   Space space;
+  Orders orders;
   const int64_t world = config.cluster.devices_used;
   for (const int64_t pipeline : PipelineChoices(config, world, space)) {
     for (const int64_t tensor : Choices(config, "tensor", config.strategy.tensor, std::max<int64_t>(1, world / pipeline))) {
@@ -206,7 +225,7 @@ Space EnumerateStrategies(const config::RunConfig& config, const Expressible& ex
           if (SplitIsOpen(config, degrees) && pipeline <= config.model.layers) {
             degrees.stages = NearlyEqualStages(config.model.layers, pipeline);
           }
-          EnumerateRest(config, expressible, degrees, space);
+          EnumerateRest(config, expressible, degrees, orders, space);
         }
       }
     }

@@ -117,10 +117,10 @@ TEST(TimeBound, ParametersThatAPipelineKeepsAreGatheredOnce) {
   }
 }
 
-// Four stages of four layers, 16 micro-batches: within a fifth, the optimizer and what goes between stages and ranks.
-TEST(TimeBound, IsNearWhatAFullPipelineTakes) {
+config::RunConfig LargeModel() {
   config::RunConfig config = SmallConfig(8);
   RunOnGpus(config.cluster);
+  config.cluster.devices_per_node = 8;
   config.model.layers = 16;
   config.model.hidden = 4096;
   config.model.ffn = 4 * config.model.hidden;
@@ -132,6 +132,12 @@ TEST(TimeBound, IsNearWhatAFullPipelineTakes) {
   config.workload.global_batch = 32;
   config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}};
   config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  return config;
+}
+
+// Four stages of four layers, 16 micro-batches: within a fifth, the optimizer and what goes between stages and ranks.
+TEST(TimeBound, IsNearWhatAFullPipelineTakes) {
+  config::RunConfig config = LargeModel();
   config.strategy.pipeline = 4;
   config.strategy.data = 2;
   config.strategy.zero = 1;
@@ -144,6 +150,35 @@ TEST(TimeBound, IsNearWhatAFullPipelineTakes) {
   const TimeBound bound = BoundOf(config, **estimator);
   EXPECT_LE(bound.step, step->simulation.makespan);
   EXPECT_GT(bound.step.seconds(), 0.8 * step->simulation.makespan.seconds());
+}
+
+// Eight experts over four data ranks and two tensor ranks fill a node: two such nodes tell of all, and parts are not found again for more.
+TEST(TimeBound, OfManyExpertGroupsIsThatOfFew) {
+  config::RunConfig config = LargeModel();
+  config.model.family = model::Family::kMoe;
+  config.model.moe = {.experts = 8, .top_k = 2, .ffn = 2048};
+  config.strategy.tensor = 2;
+  config.strategy.sequence_parallel = true;
+  config.strategy.expert = 8;
+  config.strategy.zero = 1;
+  const auto estimator = cost::MakeEstimator(config.cluster, {});
+  ASSERT_TRUE(estimator.ok());
+  sim::PriceBook prices = MakePriceBook(**estimator, config.cluster);
+  PartBook parts(config, prices);
+  for (const int64_t data : {8, 16, 32}) {
+    config.strategy.data = data;
+    config.workload.global_batch = 8 * data;
+    config.cluster.devices_used = config.strategy.world_size();
+    config.cluster.node_count = config.cluster.devices_used / 8;
+    const auto step = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, **estimator,
+                               {.record_timeline = false, .form = StepForm::kComposed});
+    ASSERT_TRUE(step.ok()) << step.status().message();
+    const auto bound = TimeLowerBound(config, config.strategy, parts);
+    ASSERT_TRUE(bound.ok());
+    EXPECT_LE(bound->step, step->simulation.makespan) << data;
+    EXPECT_GT(bound->step.seconds(), 0.7 * step->simulation.makespan.seconds()) << data;
+  }
+  EXPECT_EQ(parts.found(), 1);
 }
 
 // What plans have in common is found once: as many layers, stages and micro-batches as they like.
