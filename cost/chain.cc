@@ -55,7 +55,10 @@ ChainOptions ChainOptionsOf(const ir::Software& software) {
   };
   return {.host = HostThreadOf(software),
           .launch_blocking = software.launch_blocking,
-          .pipeline_sync = software.pipeline_sync,
+          // Megatron's batch_p2p_sync is of batch_p2p_comm alone, which overlap_p2p_comm excludes (megatron/core/pipeline_parallel/
+          // p2p_communication.py). Its other pipelines, which are not interleaved, do wait: not told apart here.
+          .pipeline_sync = software.pipeline_sync && software.pipeline_overlap == ir::PipelineOverlap::kNone,
+          .gradient_norm_sync = software.gradient_norm_sync,
           .attention = kernel_of(software.attention_kernel)};
 }
 
@@ -103,6 +106,7 @@ Result<HostCosts> ChainEstimator::EstimateHost() const {
   if (options_.require_measured && answer->source != Source::kMeasured) return NotMeasured(key);
   answer->blocking = options_.launch_blocking;
   answer->waits_for_messages = options_.pipeline_sync;
+  answer->waits_for_norm = options_.gradient_norm_sync;
   return answer;
 }
 

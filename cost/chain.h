@@ -27,6 +27,7 @@ struct ChainOptions {
   HostThread host = HostThread::kInterpreter;            // whose launch costs, where no table has them
   bool launch_blocking = false;                          // HostCosts::blocking
   bool pipeline_sync = false;                            // HostCosts::waits_for_messages
+  bool gradient_norm_sync = false;                       // HostCosts::waits_for_norm
   AttentionKernel attention = AttentionKernel::kFlash2;  // whose flash attention runs, where no table has it
   FittedConstants constants;
   auto operator<=>(const ChainOptions&) const = default;

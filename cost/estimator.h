@@ -34,6 +34,7 @@ struct HostCosts {
   bool for_each_kernel = false;
   bool blocking = false;            // every launch waits until what was launched before it has ended (CUDA_LAUNCH_BLOCKING=1)
   bool waits_for_messages = false;  // the host waits until a message from or to another stage has ended
+  bool waits_for_norm = false;      // the host reads the gradient norm (or the overflow flag) before it launches the update
   Duration per_call;                // GPU, in addition to per_op: in the call of an op whose own launch was not measured
 };
 

@@ -25,6 +25,7 @@ struct FusedKernels {
   bool bias_dropout_add = false;  // bias + dropout + residual
   bool masked_softmax = false;    // scale + causal mask + softmax of attention without flash, in the compute dtype
   bool rope = false;              // rotary positions of query and key
+  bool rope_latent = true;        // ... of latent attention, too; false: there they are written out
   bool cross_entropy = false;  // vocabulary-parallel cross-entropy: joins its passes; over the fp32 copy of the logits, where there is one
   bool elementwise = false;    // a compiler joins chains of pointwise operations, norms and reductions (model/fuse_elementwise.h)
   bool operator==(const FusedKernels&) const = default;
@@ -75,6 +76,8 @@ struct Software {
   int64_t qkv_copies = 0;  // times that query, key and value are copied before attention (layouts, joins), and their gradients behind it
   int64_t layer_kernels =
       0;  // small kernels that a layer launches besides, forward and again backward: tables of lengths, parts of products
+  // Likewise of a layer with experts, for its router, its balancing loss and the lists of who sends how many tokens to whom.
+  int64_t expert_layer_kernels = 0;
   bool cross_entropy_in_place = true;  // the maximum is subtracted from the fp32 logits in place; false: into a tensor of its own
   // Recomputation repeats all of what it covers, also what backward does not need (reentrant checkpointing); false: it stops early.
   bool recompute_whole = false;

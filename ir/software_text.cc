@@ -79,6 +79,7 @@ void VisitKernels(Target& s, const Visit& visit) {
   visit("fused_bias_dropout_add", s.fused.bias_dropout_add);
   visit("fused_masked_softmax", s.fused.masked_softmax);
   visit("fused_rope", s.fused.rope);
+  visit("fused_rope_latent", s.fused.rope_latent);
   visit("fused_cross_entropy", s.fused.cross_entropy);
   visit("fused_elementwise", s.fused.elementwise);
   visit("attention_softmax", s.attention_softmax);
@@ -88,6 +89,7 @@ void VisitKernels(Target& s, const Visit& visit) {
   visit("activation_recomputed", s.activation_recomputed);
   visit("qkv_copies", s.qkv_copies);
   visit("layer_kernels", s.layer_kernels);
+  visit("expert_layer_kernels", s.expert_layer_kernels);
   visit("cross_entropy_in_place", s.cross_entropy_in_place);
   visit("recompute_whole", s.recompute_whole);
 }

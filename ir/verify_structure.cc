@@ -150,12 +150,13 @@ void CheckSegmentStorages(const Program& program, const ParameterSegment& segmen
     int64_t elements;
     bool persistent = true;
   };
+  constexpr int64_t kElementBytesLeast = 2;  // of the narrowest type in which gradients and optimizer state are kept
   const int64_t own = segment.elements / ShardsOf(program, segment);
   const int64_t gradient = segment.gradient_offset + (segment.gradient_sharded ? own : segment.elements);
   for (const auto& [name, storage, elements, persistent] :
        {Part{"gradient", segment.gradient, gradient, !segment.gradient_sharded}, Part{"master", segment.master, own},
         Part{"moment_first", segment.moment_first, own}, Part{"moment_second", segment.moment_second, own}}) {
-    const int64_t needed = elements * (storage == segment.gradient ? 2 : ElementBytes(DataType::kFloat32));
+    const int64_t needed = elements * kElementBytesLeast;
     if (program.storage(storage).bytes.count() < needed) {
       problems.Add(fmt::format("segment '{}': {} storage {} has {} bytes, needs {}", segment.name, name, StorageText(program, storage),
                                program.storage(storage).bytes.count(), needed));

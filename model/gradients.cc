@@ -66,19 +66,20 @@ void Gradients::AddSegment(const Bucket& bucket, ir::ParameterSegment& segment, 
   SegmentTensors& tensors = segments_[static_cast<size_t>(&segment - builder_.program().segments.data())];
   segment.gradient = gradient;
   if (bucket.gathered) {
-    tensors.master = flat("parameter", DataType::kFloat32, StorageRole::kParameter, own, segment.master);
+    const DataType type = options_.main_parameters ? DataType::kFloat32 : options_.moments;
+    tensors.master = flat("parameter", type, StorageRole::kParameter, own, segment.master);
     segment.parameter = segment.master;
     tensors.parameter = tensors.master;
   } else {
     tensors.parameter = flat("parameter", options_.dtype, StorageRole::kParameter, segment.elements, segment.parameter);
     segment.master = segment.parameter;
     tensors.master = tensors.parameter;
-    if (bucket.sharded || options_.dtype != DataType::kFloat32) {
+    if (bucket.sharded || (options_.main_parameters && options_.dtype != DataType::kFloat32)) {
       tensors.master = flat("master", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.master);
     }
   }
-  tensors.moment_first = flat("moment_first", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_first);
-  tensors.moment_second = flat("moment_second", DataType::kFloat32, StorageRole::kOptimizerState, own, segment.moment_second);
+  tensors.moment_first = flat("moment_first", options_.moments, StorageRole::kOptimizerState, own, segment.moment_first);
+  tensors.moment_second = flat("moment_second", options_.moments, StorageRole::kOptimizerState, own, segment.moment_second);
 }
 
 void Gradients::AddParameters(const Bucket& bucket) {

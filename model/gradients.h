@@ -3,9 +3,9 @@
 // The first write of a step overwrites a gradient (nothing has to be zeroed), later ones add to it, in whatever order the schedule runs
 // the micro-batches. A bucket whose last gradient has just been written for the last time starts its reduction over the data-parallel
 // group: an all-reduce, or with ZeRO a reduce-scatter, after which a rank holds the sum of its shard alone. Finish waits for all of them.
-// Gradients are fp32. From ZeRO-2 on a bucket's gradients live only until they are scattered (model/scattered_gradients.h); where
-// parameters are sharded too, weights are those that were gathered last (model/gathered_parameters.h). Invariant: Weight(i) stays valid
-// until the optimizer writes the flat segments, or the parameter is dropped.
+// Gradients are fp32 or as narrow as what computes. From ZeRO-2 on a bucket's gradients live only until they are scattered
+// (model/scattered_gradients.h); where parameters are sharded too, weights are those that were gathered last (model/gathered_parameters.h).
+// Invariant: Weight(i) stays valid until the optimizer writes the flat segments, or the parameter is dropped.
 #pragma once
 
 #include <functional>
@@ -37,8 +37,10 @@ struct GradientOptions {
   // Of gradients that are scattered: whether only the last pass reduces, and in which type.
   bool reduce_last_only = false;
   ir::DataType reduced = ir::DataType::kFloat32;
-  double divisor = 1;          // ... and by what they are divided for it
-  bool gather_copied = false;  // of parameters that are gathered: copied out of the gathered tensor
+  double divisor = 1;                             // ... and by what they are divided for it
+  ir::DataType moments = ir::DataType::kFloat32;  // of the optimizer; with no main parameters also that of parameters that are sharded
+  bool main_parameters = true;                    // fp32 copies of parameters that compute in a narrower type
+  bool gather_copied = false;                     // of parameters that are gathered: copied out of the gathered tensor
 };
 
 class Gradients {

@@ -146,6 +146,8 @@ GradientOptions GradientOptionsOf(const ir::Workload& workload, const ir::Softwa
   if (software.gradients_reduced == ir::Precision::kCompute) options.reduced = workload.dtype;
   if (software.fsdp_gradient_divided) options.divisor = Divisor(ir::BatchRanks(strategy));
   options.gather_copied = software.fsdp_gather_copied;
+  options.main_parameters = software.main_parameters;
+  if (software.optimizer_state == ir::Precision::kCompute) options.moments = workload.dtype;
   return options;
 }
 
@@ -227,6 +229,7 @@ Result<ir::Program> LowerStage(const ModelSpec& of, const ir::Workload& workload
   step.sequence_parallel = step.tensor_parallel && strategy.sequence_parallel;
   step.cuda = device == ir::DeviceKind::kCuda;
   step.software = SoftwareOn(software, device);
+  if (model.mla.kv_lora > 0) step.software.fused.rope = step.software.fused.rope && step.software.fused.rope_latent;
   step.recomputed = RecomputedByLayer(model, strategy);
   step.fp8.on = workload.quantization == ir::Quantization::kFp8;
   builder.program().schedule = schedule;

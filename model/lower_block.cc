@@ -9,9 +9,9 @@ using ir::TensorId;
 namespace {
 
 // What the framework launches besides: each writes one element.
-void SmallKernels(Step& step) {
+void SmallKernels(Step& step, int64_t count) {
   step.b.Label("layer.small_kernels");
-  for (int64_t i = 0; i < step.software.layer_kernels; ++i) step.scratch = step.b.AddScalar_(step.scratch, 1.0);
+  for (int64_t i = 0; i < count; ++i) step.scratch = step.b.AddScalar_(step.scratch, 1.0);
 }
 
 bool HasMoe(const LayerParameters& parameters) { return parameters.experts.router >= 0; }
@@ -38,7 +38,7 @@ void SecondNorm(Step& step, const LayerParameters& parameters, TensorId middle, 
 
 // Attention with its residual, and the norm before the feed-forward layer: returns what flows on beside that norm.
 TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows, BlockSaved& saved) {
-  SmallKernels(step);
+  SmallKernels(step, step.software.layer_kernels);
   FirstNorm(step, parameters, rows, saved);
   const TensorId attention = AttentionForward(step, parameters, saved.norm1.output, saved.attention);
   const TensorId middle = AddBranch(step, attention, parameters.out_bias, rows, "attention.residual", saved.attention_mask);
@@ -47,6 +47,7 @@ TensorId FirstHalf(Step& step, const LayerParameters& parameters, TensorId rows,
 }
 
 TensorId SecondHalf(Step& step, const LayerParameters& parameters, TensorId middle, BlockSaved& saved) {
+  if (HasMoe(parameters)) SmallKernels(step, step.software.expert_layer_kernels);
   const TensorId mlp = HasMoe(parameters) ? MoeForward(step, parameters, saved.norm2.output, saved.moe)
                                           : MlpForward(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp);
   return AddBranch(step, mlp, parameters.mlp.down_bias, middle, "mlp.residual", saved.mlp_mask);
@@ -110,7 +111,7 @@ TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSave
   if (again.attention_output) RepeatFirstParts(step, again, parameters, saved);
   RepeatSecondParts(step, again, parameters, saved);
   b.At(Phase::kInputGradient, static_cast<int32_t>(layer), micro_batch);
-  SmallKernels(step);
+  SmallKernels(step, step.software.layer_kernels + (HasMoe(parameters) ? step.software.expert_layer_kernels : 0));
   b.Label("mlp.residual");
   TensorId of_branch = BranchGradient(step, gradient, saved.mlp_mask);
   of_branch = HasMoe(parameters) ? MoeBackward(step, parameters, saved.norm2.output, saved.moe, of_branch)

@@ -28,7 +28,11 @@ TensorId SumOfSquares(Step& step, TensorId flat) {
   ProgramBuilder& b = step.b;
   const int64_t elements = b.shape(flat)[0];
   const int64_t width = NormRowElements(elements);
-  const TensorId norms = b.VectorNorm(b.View(flat, {elements / width, width}), 1);
+  TensorId norms;
+  {
+    const FusedKernel kernel(b, step.cuda && b.dtype(flat) != DataType::kFloat32);  // widens what it reads
+    norms = b.VectorNorm(b.View(b.ToType(flat, DataType::kFloat32), {elements / width, width}), 1);
+  }
   return b.View(b.Dot(norms, norms), {1});
 }
 
@@ -75,23 +79,38 @@ void Clip(Step& step, TensorId norm, std::vector<TensorId>& buckets) {
   for (TensorId& flat : buckets) flat = b.Mul_(flat, coefficient);
 }
 
+// The newest master copy. Where the types differ, one kernel widens what it reads and narrows what it writes (the precision-aware FusedAdam
+// of Transformer Engine).
+TensorId Adamw(Step& step, const Gradients::SegmentTensors& tensors, TensorId gradient, bool weight_decay, TensorId count) {
+  ProgramBuilder& b = step.b;
+  const ir::Optimizer& adam = step.workload.optimizer;
+  const DataType own = b.dtype(tensors.master);
+  const bool mixed = b.dtype(gradient) != own || b.dtype(tensors.moment_first) != own;
+  const FusedKernel kernel(b, step.cuda && mixed);
+  const auto wide = [&](TensorId x) { return mixed ? b.ToType(x, DataType::kFloat32) : x; };
+  const std::vector<TensorId> read = {wide(tensors.master), wide(gradient), wide(tensors.moment_first), wide(tensors.moment_second)};
+  auto list = [](TensorId x) { return std::vector<TensorId>{x}; };
+  const std::vector<TensorId> written =
+      b.Write("aten._fused_adamw_",
+              {list(read[0]), list(read[1]), list(read[2]), list(read[3]), std::vector<TensorId>{}, list(count), adam.learning_rate,
+               adam.beta1, adam.beta2, weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
+              read);
+  if (read[2] != tensors.moment_first) b.Copy_(tensors.moment_first, written[2]);
+  if (read[3] != tensors.moment_second) b.Copy_(tensors.moment_second, written[3]);
+  return read[0] == tensors.master ? written[0] : b.Copy_(tensors.master, written[0]);
+}
+
 // With ZeRO the parameters are being gathered over `group` when it returns.
 std::optional<Pending> UpdateSegment(Step& step, size_t index, ir::GroupId group, TensorId bucket, TensorId count) {
   ProgramBuilder& b = step.b;
-  const ir::Optimizer& adam = step.workload.optimizer;
   const ir::ParameterSegment& segment = step.plan.segments[index];
   const Gradients::SegmentTensors& tensors = step.gradients.Segment(index);
   const bool sharded = !segment.sharded_over.empty();
   const TensorId gradient = sharded ? bucket : b.Slice(bucket, 0, segment.gradient_offset, segment.gradient_offset + segment.elements);
-  auto list = [](TensorId x) { return std::vector<TensorId>{x}; };
-  const std::vector<TensorId> written = b.Write(
-      "aten._fused_adamw_",
-      {list(tensors.master), list(gradient), list(tensors.moment_first), list(tensors.moment_second), std::vector<TensorId>{}, list(count),
-       adam.learning_rate, adam.beta1, adam.beta2, segment.weight_decay ? adam.weight_decay : 0.0, adam.epsilon, false, false},
-      {tensors.master, gradient, tensors.moment_first, tensors.moment_second});
+  const TensorId written = Adamw(step, tensors, gradient, segment.weight_decay, count);
   if (tensors.parameter == tensors.master) return std::nullopt;  // the next step gathers it, or computes with it
-  if (sharded) return b.AllGatherInto(b.ToType(written[0], b.dtype(tensors.parameter)), tensors.parameter, group);
-  b.Copy_(tensors.parameter, written[0]);
+  if (sharded) return b.AllGatherInto(b.ToType(written, b.dtype(tensors.parameter)), tensors.parameter, group);
+  b.Copy_(tensors.parameter, written);
   return std::nullopt;
 }
 
@@ -102,7 +121,9 @@ void LowerOptimizer(Step& step) {
   b.At(Phase::kOptimizer, -1, -1);
   std::vector<TensorId> buckets = step.gradients.Finish();
   b.SetPhase(Phase::kOptimizer);
-  for (TensorId& flat : buckets) flat = b.ToType(flat, DataType::kFloat32);  // narrower gradients are copied for the update
+  // Narrower gradients are copied for the update, unless its kernel takes them as they are, as those with narrow moments do.
+  const bool copied = step.software.optimizer_state == ir::Precision::kFloat32;
+  for (TensorId& flat : buckets) flat = copied ? b.ToType(flat, DataType::kFloat32) : flat;
   const TensorId norm = GradientNorm(step, buckets);
   b.program().outputs["gradient_norm"] = norm;
   if (step.workload.optimizer.clip_norm > 0) Clip(step, norm, buckets);

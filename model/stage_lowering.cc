@@ -83,7 +83,7 @@ void StageLowering::MakeTables() {
   if (step_.model.position == Position::kLearned && chunks_.front().embedding) MakePositionRows(step_, like);
   if (chunks_.back().loss) MakePaddingMask(step_, like);
   if (step_.strategy.pipeline > 1 && Scatters()) MakeOwnRows(like);
-  if (step_.software.layer_kernels > 0) {
+  if (step_.software.layer_kernels > 0 || (step_.model.moe.experts > 0 && step_.software.expert_layer_kernels > 0)) {
     const ir::StorageId storage = step_.b.AddStorage("layer.scratch", 4, ir::StorageRole::kInput);
     step_.scratch = step_.b.AddPersistent("layer.scratch", DataType::kFloat32, {1}, storage);
   }

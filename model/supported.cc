@@ -49,6 +49,9 @@ List CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const i
   const bool whole_tensors = software.fp8_recipe == ir::Fp8Recipe::kDelayed || software.fp8_recipe == ir::Fp8Recipe::kCurrent;
   list.Refuse(workload.quantization == ir::Quantization::kFp8 && !whole_tensors, "fp8_recipe", "'fp8_recipe' with a scale for each block",
               "allowed: delayed, current");
+  const bool narrow_state = !software.main_parameters || software.optimizer_state == ir::Precision::kCompute;
+  list.Refuse(narrow_state && software.framework == "helm", software.main_parameters ? "optimizer_state" : "main_parameters",
+              "an optimizer state narrower than fp32 with HELM's own executor", "allowed: main_parameters true, optimizer_state fp32");
   list.Refuse(software.compile && software.framework == "helm", "compile", "'compile: true' with HELM's own executor", "allowed: false");
   return list;
 }
@@ -102,6 +105,7 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "fused_elementwise",
                           "fused_norm",
                           "fused_rope",
+                          "fused_rope_latent",
                           "fused_cross_entropy",
                           "logits",
                           "fused_linear_bias",
@@ -116,6 +120,10 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                           "recompute_whole",
                           "qkv_copies",
                           "layer_kernels",
+                          "expert_layer_kernels",
+                          "gradient_norm_sync",
+                          "step_syncs",
+                          "optimizer_state",
                           "cross_entropy_in_place",
                           "vocabulary_multiple",
                           "gradient_bucket_copies",
@@ -136,6 +144,8 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
   if (software.gradients_reduced == software.gradients) asked.erase("gradients_reduced");
   if (software.gradients == ir::Precision::kCompute) asked.erase("gradient_copy");
   const Sharding sharding = ShardingOf(strategy);
+  // Sharded parameters are their own main copies; with the optimizer state alone sharded there are always others.
+  if (sharding.parameters || !sharding.optimizer_state) asked.erase("main_parameters");
   if (sharding.gradients) {
     // Of scattered gradients: the type, the time (fsdp_no_sync), and that they live from backward to the update.
     for (const char* key : {"gradients_reduced", "gradient_reduce_each_micro_batch", "gradient_buffer", "fsdp_no_sync"}) asked.erase(key);

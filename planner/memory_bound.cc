@@ -9,17 +9,19 @@
 namespace helm::planner {
 namespace {
 
-// Adam: parameter + gradient in fp32 or the compute dtype + two fp32 moments, and an fp32 master copy where the parameter is narrower
+// Adam: parameter + gradient and two moments in fp32 or the compute dtype, and an fp32 master copy where the parameter is narrower
 // (techniques.md 4.4). ZeRO-1 shares moments and master copy, which it then keeps in fp32 too, among the data-parallel ranks; ZeRO-2 keeps
 // no gradients beyond those that backward has just made; sharded parameters are fp32 and their own master copy. Bytes of `parameters` of
 // them, shared by `shards`.
-int64_t ResidentBytes(int64_t parameters, int64_t shards, ir::DataType dtype, ir::Precision gradients, const ir::Strategy& strategy) {
+int64_t ResidentBytes(int64_t parameters, int64_t shards, ir::DataType dtype, const ir::Software& software, const ir::Strategy& strategy) {
   model::Sharding sharding = model::ShardingOf(strategy);
   if (shards == 1) sharding = {};
-  if (sharding.parameters) return parameters * (4 + 8) / shards;
-  const int64_t master = dtype == ir::DataType::kFloat32 && !sharding.optimizer_state ? 0 : 4;
-  const int64_t state = parameters * (8 + master);
-  const int64_t gradient = sharding.gradients ? 0 : gradients == ir::Precision::kCompute ? ir::ElementBytes(dtype) : 4;
+  const auto bytes_of = [dtype](ir::Precision precision) { return precision == ir::Precision::kCompute ? ir::ElementBytes(dtype) : 4; };
+  const int64_t moment = bytes_of(software.optimizer_state);
+  if (sharding.parameters) return parameters * ((software.main_parameters ? 4 : moment) + 2 * moment) / shards;
+  const bool copies = sharding.optimizer_state || (software.main_parameters && dtype != ir::DataType::kFloat32);
+  const int64_t state = parameters * (2 * moment + (copies ? 4 : 0));
+  const int64_t gradient = sharding.gradients ? 0 : bytes_of(software.gradients);
   return parameters * (ir::ElementBytes(dtype) + gradient) + (sharding.optimizer_state ? state / shards : state);
 }
 
@@ -78,7 +80,7 @@ Bytes StateLowerBound(const model::ModelSpec& model, const ir::Workload& workloa
   const int64_t common = (model::ParameterCount(model) - routed) / (strategy.tensor * strategy.pipeline);
   const int64_t experts = routed / (strategy.expert * strategy.expert_tensor * strategy.pipeline);
   const auto resident_of = [&](int64_t parameters, int64_t shared_by) {
-    return ResidentBytes(parameters, shared_by, workload.dtype, software.gradients, strategy);
+    return ResidentBytes(parameters, shared_by, workload.dtype, software, strategy);
   };
   return Bytes(resident_of(common, DataShards(strategy)) + resident_of(experts, ExpertShards(strategy)));
 }

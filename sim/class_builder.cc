@@ -29,6 +29,8 @@ ClassBuilder::ClassBuilder(const ir::StepPrograms& step, size_t rank_class, cons
     own.compute_resources.push_back(static_cast<size_t>(layout_.compute(k)));
   if (one_thread_) own.compute_resources = {0};
   for (size_t g = 0; g < program_.groups.size(); ++g) classes_of_group_.push_back(ClassesOf(ir::GroupId(g)));
+  const auto norm = program_.outputs.find("gradient_norm");
+  if (costs_.host.waits_for_norm && norm != program_.outputs.end()) read_by_host_ = program_.tensor(norm->second).producer;
 }
 
 bool ClassBuilder::Advance(const Cancellation& cancellation) {
@@ -113,8 +115,9 @@ void ClassBuilder::AddCompute(const ir::Op& op, ir::OpId id) {
   After(launch_);
   After(on_cores_);
   OrderAccesses(op);
-  Add(id, TaskKind::kCompute, static_cast<size_t>(layout_.compute(op.compute_stream)), ComputeResource(op),
-      costs_.ops[id.index()].duration);
+  const uint32_t task = Add(id, TaskKind::kCompute, static_cast<size_t>(layout_.compute(op.compute_stream)), ComputeResource(op),
+                            costs_.ops[id.index()].duration);
+  if (id == read_by_host_) waited_ = task;
 }
 
 void ClassBuilder::AddCollective(const ir::Op& op, ir::OpId id) {

@@ -104,6 +104,7 @@ class ClassBuilder {
   std::vector<uint32_t> before_;  // predecessors of the next task
   uint32_t launch_ = kNoTask;     // of the current op
   uint32_t waited_ = kNoTask;     // for which the host waits before its next launch
+  ir::OpId read_by_host_;         // the op whose result the host reads before it goes on (HostCosts::waits_for_norm); none
   uint32_t blocks_ = kNoTask;     // the last collective of this class alone, for launches that wait (HostCosts::blocking)
   uint32_t on_cores_ = kNoTask;   // the last collective that takes compute time
 };

@@ -78,6 +78,7 @@ class Translator {
 
   Result<Translation> Run() {
     HELM_RETURN_IF_ERROR(TranslateSoftware());
+    TranslateRecipe();
     TranslateCluster();
     TranslateModel();
     TranslateDropout();
@@ -115,6 +116,12 @@ class Translator {
     }
     if (TextOf(software_, "framework").empty()) return InvalidError("the framework is not published");
     return OkStatus();
+  }
+
+  void TranslateRecipe() {
+    const Switches recipe = RecipeSwitches(TextOf(software_, "framework"), row_.source_title);
+    for (const auto& [key, value] : recipe) SetSwitch(key, value, software_.where);
+    if (!recipe.empty()) Note("gradients and moments in the compute dtype: the framework's recipe of this model");
   }
 
   void TranslateCluster() {

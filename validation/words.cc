@@ -162,6 +162,13 @@ Switches PrecisionSwitches(const std::string& published) {
   return switches;
 }
 
+// Megatron-Bridge 067f987, src/megatron/bridge/recipes/{moonlight,deepseek,olmoe}/h100: use_precision_aware_optimizer with exp_avg_dtype
+// and main_grads_dtype bfloat16, grad_reduce_in_fp32 False. Its other recipes keep these in fp32.
+Switches RecipeSwitches(const std::string& framework, const std::string& title) {
+  if (framework != "megatron-bridge" || !Has(Lower(title), {"moonlight", "deepseek-v3", "deepseek v3", "olmoe"})) return {};
+  return {{"gradients", "compute"}, {"gradients_reduced", "compute"}, {"optimizer_state", "compute"}};
+}
+
 Switches NoteSwitches(const std::string& notes) {
   const std::string words = Lower(notes);
   Switches switches;

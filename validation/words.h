@@ -17,6 +17,9 @@ std::optional<Switches> OverlapSwitches(const std::string& kind, const std::stri
 // `workload.dtype_as_published`: gradient dtypes, the fp8 recipe. Words that say nothing about switches are passed over.
 Switches PrecisionSwitches(const std::string& words);
 
+// What a framework's own recipe for the model sets that its defaults do not; `title` names the model as the source does.
+Switches RecipeSwitches(const std::string& framework, const std::string& title);
+
 // Facts that rows state in `notes`.
 Switches NoteSwitches(const std::string& notes);
 

@@ -40,14 +40,16 @@ std::unique_ptr<ChainEstimator> Make(const ChainOptions& options = {}) {
 TEST(Chain, AFrameworkSaysHowItsHostAndItsAttentionRun) {
   EXPECT_EQ(ChainOptionsOf({.framework = "helm"}), ChainOptions{});
   ir::Software software{.framework = "megatron-deepspeed"};
-  software.launch_blocking = software.pipeline_sync = true;
+  software.launch_blocking = software.pipeline_sync = software.gradient_norm_sync = true;
   software.attention_kernel = ir::AttentionKernel::kCudnn;
   const ChainOptions options = ChainOptionsOf(software);
   EXPECT_EQ(options.host, HostThread::kPython);
   EXPECT_EQ(options.attention, AttentionKernel::kNative);
   const auto host = Make(options)->EstimateHost();
-  EXPECT_TRUE(host->blocking && host->waits_for_messages);
+  EXPECT_TRUE(host->blocking && host->waits_for_messages && host->waits_for_norm);
   EXPECT_FALSE(Make()->EstimateHost()->blocking);
+  software.pipeline_overlap = ir::PipelineOverlap::kInterleaved;
+  EXPECT_FALSE(ChainOptionsOf(software).pipeline_sync);
 }
 
 TEST(Chain, AsksMeasuredThenInterpolatedThenAnalytic) {

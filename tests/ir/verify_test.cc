@@ -182,13 +182,13 @@ TEST(Verify, InputsAreBoundToPersistentStorages) {
 }
 
 TEST(Verify, PiecesFitTheirSegmentAndDoNotOverlap) {
-  EXPECT_EQ(ProblemsOf(R"(storage half: 48 bytes optimizer_state persistent
+  EXPECT_EQ(ProblemsOf(R"(storage half: 40 bytes optimizer_state persistent
 segment all elements=24 parameter=@w gradient=@w master=@w moment_first=@w moment_second=@half
   piece first offset=0 global_shape=[3,4] box_offset=[0, 0] box_shape=[3,4]
   piece second offset=10 global_shape=[14] box_offset=[0+7*q] box_shape=[14]
   piece third offset=24 global_shape=[2,1] box_offset=[0] box_shape=[1]
 )"),
-            "segment 'all': moment_second storage @half has 48 bytes, needs 96\n"
+            "segment 'all': moment_second storage @half has 40 bytes, needs 48\n"
             "  segment 'all', piece 'second': 'q' is no dimension of the mesh (a, b)\n"
             "  segment 'all', piece 'third': 2 dimensions, but a box of 1 sizes at 1 offsets\n"
             "  segment 'all', piece 'third': elements 24 to 25 of a segment of 24\n"

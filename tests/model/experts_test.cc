@@ -1,5 +1,6 @@
 // Layers with experts in lowered programs: slots, groups, what travels and what each rank holds. That they compute the right thing is
 // tests/oracle/check_lowering.py.
+#include <algorithm>
 #include <map>
 
 #include <gtest/gtest.h>
@@ -208,6 +209,18 @@ TEST(ExpertStrategies, RefusedWithAReason) {
   dense.moe = {};
   dense.family = Family::kLlama;
   EXPECT_EQ(message({.data = 2, .expert = 2}, true, dense), "error: strategy.expert 2 needs a model with experts; allowed: 1");
+}
+
+// Three small kernels forward and three backward, of the one layer of two that has experts.
+TEST(Experts, FrameworksMayLaunchMore) {
+  ir::Software software;
+  const auto small = [&software] {
+    const ir::Program program = LowerOrDie(Moe(), StrategyOf({}), software);
+    return std::ranges::count_if(program.ops, [](const ir::Op& op) { return op.label == "layer.small_kernels"; });
+  };
+  EXPECT_EQ(small(), 0);
+  software.expert_layer_kernels = 3;
+  EXPECT_EQ(small(), 2 * 3);
 }
 
 }  // namespace

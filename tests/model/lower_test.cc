@@ -299,6 +299,29 @@ TEST(Lower, BytesPerParameter) {
   EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Batch(1, DataType::kBFloat16), {})), 18 * ParameterCount(Llama()));
 }
 
+// In bf16: parameter, gradient, fp32 copy and two moments, 2 + 2 + 4 + 2 + 2; without the copy 8. On a GPU the update is one kernel that
+// reads all but the parameter, and the parameter is a copy of what it leaves; where all is bf16 ATen's own kernel does it.
+TEST(Lower, TheOptimizerStateMayBeNarrow) {
+  ir::Software software;
+  software.gradients = software.optimizer_state = ir::Precision::kCompute;
+  const ir::Program mixed = LowerFor(software, {});
+  EXPECT_EQ(PersistentBytes(mixed), 12 * ParameterCount(Llama()));
+  const auto in_regions = [](const ir::Program& program) {
+    return std::ranges::count_if(program.ops, [](const ir::Op& op) { return op.target == "aten._fused_adamw_" && op.region >= 0; });
+  };
+  EXPECT_EQ(in_regions(mixed), Count(mixed, "aten._fused_adamw_"));
+  software.main_parameters = false;
+  const ir::Program narrow = LowerFor(software, {});
+  EXPECT_EQ(PersistentBytes(narrow), 8 * ParameterCount(Llama()));
+  EXPECT_EQ(in_regions(narrow), 0);
+  // With ZeRO-3 a rank of two holds half of the parameters and of the moments; gradients live only for a while.
+  ir::Strategy strategy;
+  strategy.data = 2;
+  strategy.zero = 3;
+  strategy.fsdp_shard = 2;
+  EXPECT_EQ(PersistentBytes(LowerFor(software, strategy)), 3 * ParameterCount(Llama()));
+}
+
 // What is live when the loss begins, beyond persistent storages: techniques.md 4.5 for the layers' activations. Per token and layer, in
 // fp32: norm inputs and outputs 4h, query/key/value (a + 2k) d, attention output a d, gate and up 2f, product f, and 4-byte log-sum-exp a
 // and rstd 2.

@@ -168,6 +168,7 @@ inline ScatteredEstimator RandomPrices() {
   cost::HostCosts host{up_to(launch), up_to(launch), up_to(launch), cost::Source::kMeasured};
   host.blocking = *rc::gen::weightedElement<bool>({{4, false}, {1, true}});
   host.waits_for_messages = *rc::gen::arbitrary<bool>();
+  host.waits_for_norm = *rc::gen::arbitrary<bool>();
   return ScatteredEstimator(host, *rc::gen::element<int64_t>(1, 1'000'000, 30'000'000));
 }
 

@@ -112,6 +112,17 @@ TEST(Simulate, LaunchesMayBlock) {
                                    "host #4 1120..1121", "compute #4 1121..1131"));
 }
 
+// The host launches the wait (#3) at 5 and runs ahead; where it reads the gradient norm first, here the result of #2, which ends at 111
+// (101 for #0, then 10), it does so then.
+TEST(Simulate, TheHostMayReadTheGradientNorm) {
+  std::string text = Overlapped("cuda");
+  text.replace(text.find("output b"), 8, "output gradient_norm");
+  const ir::Program program = ProgramFromText(text);
+  EXPECT_THAT(Drawn(MustSimulate(program, Prices()).timeline), testing::Contains("host #3 5..10"));
+  const Simulation waits = MustSimulate(program, Prices().ReadTheNorm());
+  EXPECT_THAT(Drawn(waits.timeline), testing::IsSupersetOf({"compute #2 101..111", "host #3 111..116"}));
+}
+
 // On a CPU one thread launches and computes; the collective runs in the background and takes no cores:
 //
 //   thread   |l0|0: 100|l1:3|l2|2:10|l3:5|.. wait ..|l4|4:10|

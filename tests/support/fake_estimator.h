@@ -32,6 +32,10 @@ class FakeEstimator : public cost::Estimator {
     host_.waits_for_messages = true;
     return *this;
   }
+  FakeEstimator& ReadTheNorm() {
+    host_.waits_for_norm = true;
+    return *this;
+  }
 
   Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override { return Find(op.target); }
   Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override { return Find(collective.kind); }

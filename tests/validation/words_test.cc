@@ -48,6 +48,13 @@ TEST(PrecisionSwitches, GradientsAndScales) {
   EXPECT_THAT(PrecisionSwitches("fp16 mixed"), ElementsAre());
 }
 
+TEST(RecipeSwitches, NarrowMomentsAreOfSomeModels) {
+  EXPECT_THAT(RecipeSwitches("megatron-bridge", "Megatron-Bridge performance, DeepSeek V3"),
+              ElementsAre(Pair("gradients", "compute"), Pair("gradients_reduced", "compute"), Pair("optimizer_state", "compute")));
+  EXPECT_THAT(RecipeSwitches("megatron-bridge", "Megatron-Bridge performance, Qwen3 30B"), ElementsAre());
+  EXPECT_THAT(RecipeSwitches("megatron-core", "DeepSeek V3"), ElementsAre());
+}
+
 TEST(RecomputeWords, ModulesAndWhatIsKept) {
   EXPECT_THAT(*RecomputeWords("custom: layernorm+moe_act"), ElementsAre("norm", "moe_activation"));
   EXPECT_THAT(*RecomputeWords("custom: keep matrix products"), ElementsAre("norm", "rope", "core_attention", "mlp_activation"));
