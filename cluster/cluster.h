@@ -32,6 +32,8 @@ struct Device {
   double clock_mhz = 0;                  // of tensor products at the rates of `peak`; 0: unknown
   // The share of the measured kernel rates that it holds through a training step, when power and heat limit it. Fitted: docs/cost_model.md.
   double sustained_clock = 1.0;
+  // How many times as long as on an x86 server the host thread takes to launch something; above 1: the Arm cores of a superchip.
+  double host_slowdown = 1.0;
   bool operator==(const Device&) const = default;
 };
 

@@ -67,6 +67,7 @@ Device ReadDeviceMapping(const YamlValue& value, const std::string& name, const 
   reader.Read("power_watts", device.power_watts, kWatts);
   reader.Read("clock_mhz", device.clock_mhz, kMegahertz);
   reader.Read("sustained_clock", device.sustained_clock, kShare);
+  reader.Read("host_slowdown", device.host_slowdown, kPositiveNumber);
   return device;
 }
 
@@ -307,6 +308,7 @@ Json ToJson(const Device& device) {
   if (device.power_watts > 0) json["power_watts"] = device.power_watts;
   if (device.clock_mhz > 0) json["clock_mhz"] = device.clock_mhz;
   if (device.sustained_clock < 1.0) json["sustained_clock"] = device.sustained_clock;
+  if (device.host_slowdown != 1.0) json["host_slowdown"] = device.host_slowdown;
   return json;
 }
 

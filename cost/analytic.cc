@@ -54,7 +54,8 @@ Bytes BytesWritten(const ir::OpSignature& op) {
 
 HostThread HostThreadOf(const ir::Software& software) {
   const bool own = software.framework.empty() || software.framework == "helm";
-  return own || software.compile ? HostThread::kInterpreter : HostThread::kPython;
+  // Replayed graphs launch their kernels without Python, too: at most as long as a compiled program takes.
+  return own || software.compile || software.cuda_graphs ? HostThread::kInterpreter : HostThread::kPython;
 }
 
 double AnalyticEstimator::ShareOfDevice() const {
@@ -103,11 +104,10 @@ Result<Duration> AnalyticEstimator::CpuCollective(const ir::CollectiveSignature&
 Result<HostCosts> AnalyticEstimator::EstimateHost() const {
   const Duration dispatch = Duration::Microseconds(kDispatchUs);
   if (cluster_.device.is_cpu) return HostCosts{dispatch, dispatch, dispatch, Source::kAnalytic};
-  if (host_ == HostThread::kPython) {
-    return HostCosts{Duration::Microseconds(python_kernel_us_), Duration::Microseconds(kNcclEnqueueUs),
-                     dispatch + Duration::Microseconds(kCudaLaunchUs), Source::kAnalytic, true};
-  }
-  return HostCosts{dispatch + Duration::Microseconds(kCudaLaunchUs), Duration::Microseconds(kNcclEnqueueUs), dispatch, Source::kAnalytic};
+  const auto host = [&](double microseconds) { return Duration::Microseconds(microseconds * cluster_.device.host_slowdown); };
+  const Duration enqueue = host(kNcclEnqueueUs), launch = host(kDispatchUs + kCudaLaunchUs);
+  if (host_ == HostThread::kPython) return HostCosts{host(python_kernel_us_), enqueue, launch, Source::kAnalytic, true};
+  return HostCosts{launch, enqueue, host(kDispatchUs), Source::kAnalytic};
 }
 
 }  // namespace helm::cost

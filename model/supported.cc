@@ -56,6 +56,54 @@ List CheckSoftware(const ModelSpec& model, const ir::Workload& workload, const i
   return list;
 }
 
+// Switches that the lowering or the costs honour, or CheckSoftware refuses. A predicted step begins with an idle device, as one does behind
+// `step_syncs`.
+constexpr const char* kHonoured[] = {
+    "framework",
+    "flash_attention",
+    "attention_kernel",
+    "compile",
+    "gradient_bucket_bytes",
+    "gradient_bucket_elements",
+    "gradient_bucket_elements_per_rank",
+    "fused_elementwise",
+    "fused_norm",
+    "fused_rope",
+    "fused_rope_latent",
+    "fused_cross_entropy",
+    "logits",
+    "fused_linear_bias",
+    "fused_bias_activation",
+    "fused_gated_activation",
+    "fused_bias_dropout_add",
+    "fused_masked_softmax",
+    "attention_softmax",
+    "attention_dropout",
+    "hidden_dropout",
+    "activation_recomputed",
+    "recompute_whole",
+    "qkv_copies",
+    "layer_kernels",
+    "expert_layer_kernels",
+    "gradient_norm_sync",
+    "step_syncs",
+    "optimizer_state",
+    "cross_entropy_in_place",
+    "vocabulary_multiple",
+    "gradient_bucket_copies",
+    "gradients",
+    "gradient_accumulation_fusion",
+    "gradient_reduce_overlap",
+    "launch_blocking",
+    "cuda_graphs",
+    "pipeline_sync",
+    "pipeline_scatter",
+    "tensor_backward_overlap",
+    "expert_grouped_gemm",
+    "context_communication",
+    "fp8_recipe",
+};
+
 // Switches that this training never comes to, whatever they say.
 std::vector<const char*> WithoutEffect(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy) {
   const bool copies = strategy.data * strategy.context > 1;
@@ -94,51 +142,7 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
                                             const ir::Strategy& strategy) {
   const ir::Software modelled;
   nlohmann::ordered_json asked = ir::Differences(software, modelled);
-  // Honoured, or refused above.
-  for (const char* key : {"framework",
-                          "flash_attention",
-                          "attention_kernel",
-                          "compile",
-                          "gradient_bucket_bytes",
-                          "gradient_bucket_elements",
-                          "gradient_bucket_elements_per_rank",
-                          "fused_elementwise",
-                          "fused_norm",
-                          "fused_rope",
-                          "fused_rope_latent",
-                          "fused_cross_entropy",
-                          "logits",
-                          "fused_linear_bias",
-                          "fused_bias_activation",
-                          "fused_gated_activation",
-                          "fused_bias_dropout_add",
-                          "fused_masked_softmax",
-                          "attention_softmax",
-                          "attention_dropout",
-                          "hidden_dropout",
-                          "activation_recomputed",
-                          "recompute_whole",
-                          "qkv_copies",
-                          "layer_kernels",
-                          "expert_layer_kernels",
-                          "gradient_norm_sync",
-                          "step_syncs",
-                          "optimizer_state",
-                          "cross_entropy_in_place",
-                          "vocabulary_multiple",
-                          "gradient_bucket_copies",
-                          "gradients",
-                          "gradient_accumulation_fusion",
-                          "gradient_reduce_overlap",
-                          "launch_blocking",
-                          "pipeline_sync",
-                          "pipeline_scatter",
-                          "tensor_backward_overlap",
-                          "expert_grouped_gemm",
-                          "context_communication",
-                          "fp8_recipe"}) {
-    asked.erase(key);
-  }
+  for (const char* key : kHonoured) asked.erase(key);
   if (workload.quantization == ir::Quantization::kFp8) asked.erase("fused_norm_linear");
   // Reduced as they are kept; narrow ones are copied for the update.
   if (software.gradients_reduced == software.gradients) asked.erase("gradients_reduced");

@@ -64,6 +64,10 @@ TEST(Analytic, HostCostsDependOnWhoLaunches) {
   // Waiting for a collective: the dispatcher and one call of CUDA, 0.8 + 4.
   EXPECT_DOUBLE_EQ(AnalyticEstimator(Gpus(), HostThread::kPython).EstimateHost()->per_wait.microseconds(), 4.8);
   EXPECT_FALSE(AnalyticEstimator(Gpus()).EstimateHost()->for_each_kernel);
+  cluster::Cluster slow = Gpus();
+  slow.device.host_slowdown = 2;
+  EXPECT_DOUBLE_EQ(AnalyticEstimator(slow, HostThread::kPython).EstimateHost()->per_op.microseconds(), 2 * 46);
+  EXPECT_DOUBLE_EQ(AnalyticEstimator(slow).EstimateHost()->per_collective.microseconds(), 2 * 10);
   EXPECT_EQ(HostThreadOf({.framework = "helm"}), HostThread::kInterpreter);
   EXPECT_EQ(HostThreadOf({.framework = "nanotron"}), HostThread::kPython);
   EXPECT_EQ(HostThreadOf({.framework = "maxtext", .compile = true}), HostThread::kInterpreter);

@@ -48,6 +48,8 @@ TEST(Chain, AFrameworkSaysHowItsHostAndItsAttentionRun) {
   const auto host = Make(options)->EstimateHost();
   EXPECT_TRUE(host->blocking && host->waits_for_messages && host->waits_for_norm);
   EXPECT_FALSE(Make()->EstimateHost()->blocking);
+  software.cuda_graphs = true;
+  EXPECT_EQ(ChainOptionsOf(software).host, HostThread::kInterpreter);
   software.pipeline_overlap = ir::PipelineOverlap::kInterleaved;
   EXPECT_FALSE(ChainOptionsOf(software).pipeline_sync);
 }
