@@ -3,12 +3,18 @@
 //
 // Invariant after reading: node_count x devices_per_node >= devices_used >= 1; `intra_node` is present when devices_per_node > 1 and
 // `inter_node` when node_count > 1, except on a local cluster of CPU ranks, whose links are its memory.
+//
+// A cluster of several kinds of nodes has `groups`, at least two, each a cluster of one kind of node (not local), and the link between
+// them. Its own numbers are then sums over the groups (node_count, devices_used), and `device` is that of all of them, or where they differ
+// one that has a name, the least of their memories, and no other number, so that nobody computes with those of the wrong one. It has no
+// links of its own. What depends on a group: cluster/device_groups.h.
 #pragma once
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "core/status.h"
 #include "core/units.h"
@@ -72,6 +78,8 @@ struct Cluster {
   // Local, CPU ranks: the link of each rank to all others, which helm-exec and helm-profile emulate (runtime/emulated_backend.h). None:
   // data moves as fast as the machine's memory lets it.
   std::optional<Link> emulated_network;
+  std::vector<Cluster> groups;           // several kinds of nodes; empty: one kind
+  std::optional<InterNodeLink> between;  // nodes of different groups
   bool operator==(const Cluster&) const = default;
 };
 

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "cluster/device_groups.h"
+#include "cluster/group_reader.h"
 #include "core/mapping_reader.h"
 
 namespace helm::cluster {
@@ -76,16 +78,6 @@ IntraNodeLink ReadIntraNode(const YamlValue& value, Diagnostics& diagnostics) {
   MappingReader reader(value, "'intra_node'", diagnostics);
   link.kind = reader.RequireChoice("kind", {"nvswitch", "nvlink-mesh", "pcie"});
   link.bandwidth = BytesPerSecond::Gigabytes(reader.RequireDouble("gbytes_per_s", kGigabytesPerSecond));
-  return link;
-}
-
-InterNodeLink ReadInterNode(const YamlValue& value, Diagnostics& diagnostics) {
-  InterNodeLink link;
-  MappingReader reader(value, "'inter_node'", diagnostics);
-  link.nics = reader.RequireInt64("nics", {1, 1024});
-  link.bandwidth = BytesPerSecond::Gigabits(reader.RequireDouble("gbits_per_s", kGigabitsPerSecond));
-  link.fabric = reader.RequireChoice("fabric", {"infiniband", "roce", "efa", "omni-path", "ethernet"});
-  link.latency = Duration::Microseconds(reader.RequireDouble("latency_us", kMicroseconds));
   return link;
 }
 
@@ -228,7 +220,7 @@ void ReadLinks(MappingReader& reader, Cluster& cluster) {
   const YamlValue* intra = reader.Value("intra_node");
   const YamlValue* inter = reader.Value("inter_node");
   if (intra != nullptr) cluster.intra_node = ReadIntraNode(*intra, reader.diagnostics());
-  if (inter != nullptr) cluster.inter_node = ReadInterNode(*inter, reader.diagnostics());
+  if (inter != nullptr) cluster.inter_node = ReadInterNode(*inter, /*between_groups=*/false, reader.diagnostics());
   if (intra == nullptr && cluster.devices_per_node > 1) {
     reader.diagnostics().Error(reader.where(),
                                fmt::format("'gpus_per_node' is {}, so the cluster needs the key 'intra_node'", cluster.devices_per_node),
@@ -260,11 +252,10 @@ Cluster ReadRemote(MappingReader& reader, const LoadedReference& reference, cons
 
 std::optional<Cluster> ReadMapping(const LoadedReference& reference, const ClusterContext& context, Diagnostics& diagnostics) {
   const size_t errors_before = diagnostics.error_count();
-  for (const YamlEntry& entry : reference.value.entries) {
-    if (entry.key != "groups" && entry.key != "between") continue;
-    diagnostics.Error(entry.key_where, fmt::format("not supported by this version: a cluster of several kinds of nodes ('{}')", entry.key),
-                      {"fix: describe one kind of node"});
-    return std::nullopt;
+  if (reference.value.Find("groups") != nullptr || reference.value.Find("between") != nullptr) {
+    ClusterContext inner = context;
+    inner.folder = reference.folder;
+    return ReadGroupedCluster(reference.value, reference.name, inner, diagnostics);
   }
   Cluster cluster;
   {
@@ -272,6 +263,7 @@ std::optional<Cluster> ReadMapping(const LoadedReference& reference, const Clust
     const bool local = reference.value.Find("local") != nullptr;
     cluster = local ? ReadLocal(reader, context) : ReadRemote(reader, reference, context);
     if (!local) reader.Ignore("local");  // named among the allowed keys
+    if (!local) reader.Ignore("groups");
   }
   if (diagnostics.error_count() > errors_before) return std::nullopt;
   return cluster;
@@ -314,13 +306,6 @@ Json ToJson(const Device& device) {
 
 Json ToJson(const IntraNodeLink& link) { return {{"kind", link.kind}, {"gbytes_per_s", GigabytesOf(link.bandwidth)}}; }
 
-Json ToJson(const InterNodeLink& link) {
-  return {{"nics", link.nics},
-          {"gbits_per_s", GigabitsOf(link.bandwidth)},
-          {"fabric", link.fabric},
-          {"latency_us", link.latency.microseconds()}};
-}
-
 Json ToJson(const Link& link) { return {{"gbits_per_s", GigabitsOf(link.bandwidth)}, {"latency_us", link.latency.microseconds()}}; }
 
 }  // namespace
@@ -331,6 +316,29 @@ int64_t ThreadsPerRank(const Cluster& cluster) {
 
 std::string Describe(const Link& link) {
   return fmt::format("{:g} Gbit/s, {:g} us", GigabitsOf(link.bandwidth), link.latency.microseconds());
+}
+
+InterNodeLink ReadInterNode(const YamlValue& value, bool between_groups, Diagnostics& diagnostics) {
+  const std::vector<std::string> fabrics = {"infiniband", "roce", "efa", "omni-path", "ethernet"};
+  InterNodeLink link;
+  MappingReader reader(value, between_groups ? "'between'" : "'inter_node'", diagnostics);
+  if (between_groups) {
+    reader.Read("nics", link.nics, {1, 1024});
+    link.fabric = reader.Choice("fabric", fabrics).value_or("ethernet");
+  } else {
+    link.nics = reader.RequireInt64("nics", {1, 1024});
+    link.fabric = reader.RequireChoice("fabric", fabrics);
+  }
+  link.bandwidth = BytesPerSecond::Gigabits(reader.RequireDouble("gbits_per_s", kGigabitsPerSecond));
+  link.latency = Duration::Microseconds(reader.RequireDouble("latency_us", kMicroseconds));
+  return link;
+}
+
+Json ToJson(const InterNodeLink& link) {
+  return {{"nics", link.nics},
+          {"gbits_per_s", GigabitsOf(link.bandwidth)},
+          {"fabric", link.fabric},
+          {"latency_us", link.latency.microseconds()}};
 }
 
 std::optional<Device> ReadDevice(const YamlValue& value, const ClusterContext& context, Diagnostics& diagnostics) {
@@ -349,6 +357,7 @@ std::optional<Cluster> ReadCluster(const YamlValue& value, const ClusterContext&
 }
 
 Json ToJson(const Cluster& cluster) {
+  if (HasGroups(cluster)) return GroupsToJson(cluster);
   Json json;
   json["name"] = cluster.name;
   if (cluster.local) {

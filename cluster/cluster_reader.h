@@ -18,8 +18,9 @@ namespace helm::cluster {
 
 struct ClusterContext {
   PresetPath presets;
-  std::string folder;    // of the file that holds the value
-  MachineFacts machine;  // for {local: N}
+  std::string folder;     // of the file that holds the value
+  MachineFacts machine;   // for {local: N}
+  bool is_group = false;  // what is read is a group of another cluster
 };
 
 // Reports everything that is wrong; nothing is returned then.
@@ -27,6 +28,10 @@ std::optional<Cluster> ReadCluster(const YamlValue& value, const ClusterContext&
 // A file of configs/gpus/, or the inline form of the same.
 std::optional<Device> ReadDevice(const YamlValue& value, const ClusterContext& context, Diagnostics& diagnostics);
 
+// {nics, gbits_per_s, fabric, latency_us}. Between groups of nodes ('between'), `nics` and `fabric` may be left out: one card, Ethernet.
+InterNodeLink ReadInterNode(const YamlValue& value, bool between_groups, Diagnostics& diagnostics);
+
+nlohmann::ordered_json ToJson(const InterNodeLink& link);
 nlohmann::ordered_json ToJson(const Cluster& cluster);
 // The same cluster again: ClusterFromJson(ToJson(c)) == c for every cluster that ReadCluster returns. `file` is the name in messages.
 Result<Cluster> ClusterFromJson(const nlohmann::ordered_json& document, const std::string& file = "cluster");

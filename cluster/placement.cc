@@ -50,8 +50,7 @@ int64_t GroupBeside(const std::vector<MeshAxis>& mesh, int64_t rank, int64_t oth
 
 }  // namespace
 
-GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, int64_t devices_per_node, int64_t rank) {
-  HELM_CHECK(devices_per_node >= 1, "a node has at least one device");
+GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, const RankLayout& layout, int64_t rank) {
   int64_t world = 1;
   for (const MeshAxis& axis : mesh) world *= axis.size;
   HELM_CHECK(rank >= 0 && rank < world, "a rank of the mesh");
@@ -59,15 +58,17 @@ GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, int64_t devices_per
 
   const std::vector<int64_t> members = Members(mesh, rank);
   std::map<int64_t, int64_t> per_node;
-  for (const int64_t member : members) ++per_node[member / devices_per_node];
+  for (const int64_t member : members) ++per_node[layout.NodeOf(member)];
 
   GroupPlacement placement;
   placement.size = static_cast<int64_t>(members.size());
   placement.nodes = static_cast<int64_t>(per_node.size());
+  for (const int64_t member : members) placement.device_groups |= layout.GroupsOf(member, member + 1);
   for (const auto& [node, count] : per_node) {
     placement.ranks_per_node = std::max(placement.ranks_per_node, count);
     std::set<int64_t> groups;
-    for (int64_t other = node * devices_per_node; other < std::min((node + 1) * devices_per_node, world); ++other) {
+    const auto [first, end] = layout.RanksOfNode(node);
+    for (int64_t other = first; other < std::min(end, world); ++other) {
       if (const int64_t group = GroupBeside(mesh, rank, other); group >= 0) groups.insert(group);
     }
     placement.groups_per_node = std::max(placement.groups_per_node, static_cast<int64_t>(groups.size()));
@@ -76,7 +77,9 @@ GroupPlacement PlaceGroup(const std::vector<MeshAxis>& mesh, int64_t devices_per
 }
 
 // Blocks of the first axes fill nodes, or nodes fill blocks: then moving along an axis moves nodes onto nodes, and groups onto groups.
-bool LiesEvenly(const std::vector<MeshAxis>& mesh, int64_t devices_per_node) {
+bool LiesEvenly(const std::vector<MeshAxis>& mesh, const RankLayout& layout) {
+  if (!layout.is_uniform()) return false;
+  const int64_t devices_per_node = layout.blocks().front().ranks_per_node;
   int64_t block = 1;
   return std::ranges::all_of(mesh, [&](const MeshAxis& axis) {
     block *= axis.size;

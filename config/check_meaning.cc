@@ -1,6 +1,11 @@
+#include <utility>
+#include <vector>
+
 #include <fmt/format.h>
 
+#include "cluster/device_groups.h"
 #include "config/sections.h"
+#include "core/text.h"
 #include "model/chunks.h"
 #include "model/lower.h"
 #include "model/supported.h"
@@ -28,6 +33,7 @@ class Checker {
     CheckPipeline();
     CheckSequence();
     CheckObjective();
+    CheckGroups();
   }
 
  private:
@@ -54,6 +60,19 @@ class Checker {
     diagnostics_.Error(Where("search", "objective"),
                        "'objective' asks for parts of a cluster, and the ranks of one machine share its cores",
                        {"fix: objective: step_time, or a cluster of GPUs"});
+  }
+
+  void CheckGroups() {
+    const cluster::Cluster& cluster = config_.cluster;
+    if (const auto order = cluster::GroupOrder(cluster, config_.strategy.groups); !order.ok()) {
+      std::vector<std::string> lines = Split(order.status().message(), '\n');
+      const std::string first = lines.front();
+      lines.erase(lines.begin());
+      diagnostics_.Error(Where("strategy", "groups"), first, std::move(lines));
+    }
+    if (!cluster::HasGroups(cluster) || config_.search.objective == Objective::kStepTime) return;
+    Unsupported(Where("search", "objective"), "objectives that ask for parts of a cluster of several kinds of nodes",
+                "allowed: step_time, on all of it", diagnostics_);
   }
 
   void CheckWorld() {

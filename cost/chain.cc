@@ -123,6 +123,7 @@ Status ChainEstimator::CheckMeasured() const {
 
 Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cluster, const std::vector<CostTable>& tables,
                                                       const ChainOptions& options) {
+  HELM_CHECK(cluster.groups.empty(), "each group has an estimator of its own");
   const DeviceKey wanted = DeviceKeyOf(cluster);
   std::vector<std::unique_ptr<Estimator>> links;
   CostTable all;

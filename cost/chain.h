@@ -67,8 +67,8 @@ class ChainEstimator : public Estimator {
   mutable Coverage coverage_;
 };
 
-// The estimator of a cluster from its tables (later ones replace rows of earlier ones) and its description. Refuses a table of another
-// device.
+// The estimator of a cluster of one kind of node (any: cost/group_estimator.h) from its tables (later ones replace rows of earlier ones)
+// and its description. Refuses a table of another device.
 Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cluster, const std::vector<CostTable>& tables,
                                                       const ChainOptions& options = {});
 

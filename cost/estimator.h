@@ -8,6 +8,7 @@
 #include <optional>
 #include <string_view>
 
+#include "cluster/rank_layout.h"
 #include "core/status.h"
 #include "core/units.h"
 #include "ir/signature.h"
@@ -44,6 +45,9 @@ class Estimator {
   virtual Result<Estimate> EstimateOp(const ir::OpSignature& op) const = 0;
   virtual Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const = 0;
   virtual Result<HostCosts> EstimateHost() const = 0;
+  // Of a cluster of several kinds of nodes: what ops take on ranks in these groups, and collectives among them (cost/group_estimator.h).
+  // Lives as long as this one.
+  virtual const Estimator& Among(cluster::GroupSet /*groups*/) const { return *this; }
 };
 
 }  // namespace helm::cost

@@ -64,6 +64,10 @@ std::string Describe(const Strategy& strategy) {
   if (IsTiled(strategy)) AppendUnless(text, "overlap_tiles", strategy.overlap_tiles, usual.overlap_tiles);
   if (!strategy.stages.empty()) text += ", stages of" + DescribeLayers(strategy.stages);
   AppendUnless(text, "head_stage", strategy.head_stage, usual.head_stage);
+  if (!strategy.groups.empty()) {
+    text += ", groups";
+    for (const std::string& group : strategy.groups) text += " " + group;
+  }
   return text;
 }
 

@@ -46,6 +46,9 @@ struct Strategy {
   // Chunks of the pipeline in the model's order where they are not all equal: pipeline x virtual_pipeline, or empty. Chunk i is on rank
   // i mod pipeline; with zb-v up the ranks and down again.
   std::vector<Stage> stages;
+  // Of a cluster of several kinds of nodes: the names of its groups in the order in which the ranks, and so the stages, fill them; empty:
+  // as the cluster lists them.
+  std::vector<std::string> groups;
   int64_t head_stage = -1;  // rank of the pipeline with final norm and head; -1: the last. The loss is always on the last
   bool operator==(const Strategy&) const = default;
 

@@ -105,7 +105,8 @@ void ReadStages(MappingReader& reader, Strategy& strategy) {
     for (const char* later : {"group", "data", "tensor", "recompute", "share"}) {
       if (!stage.Given(later)) continue;
       stage.Error(later, std::string("not supported by this version: stages that differ in '") + later + "'",
-                  {"fix: give a stage only 'layers'"});
+                  {later == std::string("group") ? "fix: strategy.groups says in which order the stages fill the groups of the cluster"
+                                                 : "fix: give a stage only 'layers'"});
     }
     const auto layers = stage.Int64List("layers", kNotNegative);
     if (!stage.Given("layers")) stage.RequireValue("layers");
@@ -212,6 +213,7 @@ Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diag
   keys.Mark("overlap_tiles").Read("overlap_tiles", strategy.overlap_tiles, {2, 64});
   ReadStages(keys.Mark("stages"), strategy);
   keys.Mark("head_stage").Read("head_stage", strategy.head_stage, {-1, kDegree.high});
+  if (auto groups = keys.Mark("groups").StringList("groups")) strategy.groups = *std::move(groups);
   ReadFsdp(keys.Mark("fsdp"), strategy);
   return strategy;
 }
@@ -244,6 +246,7 @@ Json ToJson(const Strategy& strategy) {
   }
   if (strategy.fsdp_shard > 0) json["fsdp"] = {{"shard", strategy.fsdp_shard}, {"replicate", strategy.fsdp_replicate}};
   for (const Stage& stage : strategy.stages) json["stages"].push_back({{"layers", {stage.layer_first, stage.layer_end}}});
+  if (!strategy.groups.empty()) json["groups"] = strategy.groups;
   if (strategy.head_stage >= 0) json["head_stage"] = strategy.head_stage;
   return json;
 }

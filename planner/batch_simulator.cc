@@ -7,11 +7,13 @@
 
 #include <fmt/format.h>
 
+#include "cluster/device_groups.h"
 #include "core/text.h"
 #include "ir/strategy_text.h"
 #include "planner/candidate_price.h"
 #include "planner/evaluate.h"
 #include "planner/fewest_layers.h"
+#include "planner/stage_refit.h"
 #include "planner/stage_split.h"
 #include "planner/time_bound.h"
 
@@ -283,6 +285,10 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
     outcome.simulated.push_back(*last);
     if (!first) first = last;
     if (last->prediction.fits) break;
+    if (!cluster::HasGroups(config_.cluster) || !SplitIsOpen(config_, strategy)) continue;
+    HELM_ASSIGN_OR_RETURN(const std::vector<Candidate> refitted, RefitStages(config_, *last, worker.parts, price, cancellation_));
+    outcome.simulated.insert(outcome.simulated.end(), refitted.begin(), refitted.end());
+    if (!refitted.empty() && refitted.back().prediction.fits) return OkStatus();
   }
   if (!first || first->prediction.fits || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
   ir::Strategy in_some_layers = last->strategy;

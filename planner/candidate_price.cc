@@ -24,6 +24,7 @@ Result<Candidate> Price(const config::RunConfig& config, const ir::Strategy& str
                                  {.record_timeline = false, .form = form, .engine = engine, .cancellation = cancellation}));
   Candidate candidate{strategy, std::move(evaluation.prediction), "", std::move(evaluation.written_out_because)};
   candidate.alone = engine == sim::Engine::kStatic;
+  candidate.peak_of_class = std::move(evaluation.simulation.peak_of_class);
   return candidate;
 }
 

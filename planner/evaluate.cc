@@ -1,10 +1,11 @@
 #include "planner/evaluate.h"
 
 #include "cluster/cluster_reader.h"
-#include "cluster/placement.h"
+#include "cluster/device_groups.h"
 #include "ir/program_text.h"
 #include "model/model_reader.h"
 #include "model/supported.h"
+#include "planner/device_places.h"
 #include "planner/outside_memory.h"
 #include "planner/reserved_memory.h"
 #include "schedule/materialise.h"
@@ -26,33 +27,45 @@ ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy)
 
 sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster) {
   sim::SimulationOptions options;
-  options.ranks_per_node = cluster::DevicesPerDomain(cluster);
+  options.layout = cluster::LayoutOf(cluster);
   options.communication_shares_cores = cluster.device.is_cpu && !cluster.emulated_network;
   options.overlap_losses = cost::OverlapLossesOf(cluster);
   return options;
 }
 
 sim::PriceBook MakePriceBook(const cost::Estimator& estimator, const cluster::Cluster& cluster) {
-  return sim::PriceBook(estimator, SimulationOptionsFor(cluster).ranks_per_node);
+  return {estimator, cluster::LayoutOf(cluster)};
 }
 
 namespace {
 
 // What a library allocates once and keeps is in every peak.
-void AddToPeaks(Bytes workspace, sim::Simulation& simulation) {
-  simulation.peak.bytes += workspace;
-  simulation.peak.workspace += workspace;
-  for (Bytes& peak : simulation.peak_of_class) peak += workspace;
-  for (ir::RankSummary& rank : simulation.timeline.ranks) rank.memory_bytes_peak += workspace;
+void AddToPeaks(const std::vector<Bytes>& workspaces, const ir::StepPrograms& step, sim::Simulation& simulation) {
+  simulation.peak.bytes += workspaces[simulation.peak.rank_class];
+  simulation.peak.workspace += workspaces[simulation.peak.rank_class];
+  for (size_t c = 0; c < simulation.peak_of_class.size(); ++c) simulation.peak_of_class[c] += workspaces[c];
+  for (ir::RankSummary& rank : simulation.timeline.ranks) rank.memory_bytes_peak += workspaces[ClassOfRank(step, rank.rank)];
+}
+
+// In a cluster of several kinds of nodes, what the rank may use that has least left.
+void HoldAgainstGroup(const DevicePlaces& places, size_t fullest, double memory_fraction, Prediction& prediction) {
+  prediction.group_of_peak = places.GroupOf(fullest);
+  if (prediction.group_of_peak.empty()) return;
+  prediction.memory_bytes_capacity = MemoryCapacity(*places.nodes[fullest], memory_fraction);
+  prediction.memory_bytes_device = MemoryCapacity(*places.nodes[fullest], 1);
+  prediction.fits = prediction.memory_bytes_peak <= prediction.memory_bytes_capacity;
 }
 
 }  // namespace
 
-Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster, sim::PriceBook& prices,
-                            const EvaluateOptions& options) {
+Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model, const cluster::Cluster& cluster,
+                            sim::PriceBook& all_prices, const EvaluateOptions& options) {
   Evaluation evaluation;
   evaluation.plan = plan;
-  sim::SimulationOptions simulation_options = SimulationOptionsFor(cluster);
+  HELM_ASSIGN_OR_RETURN(const DevicePlaces places, PlaceDevices(cluster, plan.strategy, plan.software));
+  evaluation.places = DescribePlaces(cluster, plan.strategy);
+  sim::PriceBook prices = all_prices.WithLayout(places.layout);
+  sim::SimulationOptions simulation_options = SimulationOptionsOf(cluster, places, plan.memory_fraction);
   simulation_options.record_timeline = options.record_timeline;
   simulation_options.engine = options.engine;
   simulation_options.cancellation = options.cancellation;
@@ -63,20 +76,23 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   evaluation.written_out_because = std::move(step.not_composed_because);
   evaluation.not_written_out_because = std::move(step.not_written_out_because);
   evaluation.not_modelled = model::UnmodelledSwitches(model, plan.workload, plan.software, plan.strategy);
-  const Bytes workspaces = CublasWorkspaces(cluster.device, plan.software);
-  AddToPeaks(workspaces, evaluation.simulation);
+  AddToPeaks(places.workspaces, evaluation.step, evaluation.simulation);
   evaluation.prediction = MakePrediction(evaluation.simulation, model, plan.workload, cluster, plan.memory_fraction);
   const size_t fullest = evaluation.simulation.peak.rank_class;
-  evaluation.prediction.rank_of_peak = RepresentativeRank(evaluation.step, fullest);
+  evaluation.prediction.rank_of_peak = places.ranks[fullest];
+  HoldAgainstGroup(places, fullest, plan.memory_fraction, evaluation.prediction);
+  const auto outside_of = [&](size_t rank_class) {
+    return OutsideMemoryOf(evaluation.step, rank_class, *places.nodes[rank_class], places.layout);
+  };
   const bool too_large = !evaluation.not_written_out_because.empty() && ReplaysWholeStep(plan);
   if (options.replay_allocator && !cluster.device.is_cpu && !too_large) {
-    HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, model, prices, workspaces));
+    HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, model, prices, places.workspaces));
     evaluation.prediction.memory_bytes_reserved = evaluation.reserved_of_class[fullest];
-    evaluation.prediction.outside = OutsideMemoryOf(evaluation.step, fullest, cluster);
+    evaluation.prediction.outside = outside_of(fullest);
     for (ir::RankSummary& rank : evaluation.simulation.timeline.ranks) {
       const size_t rank_class = ClassOfRank(evaluation.step, rank.rank);
       rank.memory_bytes_reserved = evaluation.reserved_of_class[rank_class];
-      rank.memory_bytes_outside = OutsideMemoryOf(evaluation.step, rank_class, cluster).total();
+      rank.memory_bytes_outside = outside_of(rank_class).total();
     }
   }
   evaluation.plan.prediction = Summary(evaluation.prediction);

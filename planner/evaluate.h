@@ -29,6 +29,7 @@ struct Evaluation {
   std::string written_out_because;        // although it was to be composed; empty: it was, or was not to be
   std::string not_written_out_because;    // although it was to be written out if it is not too large; empty: it was, or was not to be
   std::vector<std::string> not_modelled;  // model/supported.h
+  std::string places;                     // DescribePlaces (planner/device_places.h)
   std::vector<Bytes> reserved_of_class;   // by the caching allocator; empty unless it was replayed
 };
 

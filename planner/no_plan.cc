@@ -18,14 +18,15 @@ Bytes CapacityOf(const config::RunConfig& config) { return MemoryCapacity(config
 struct Need {
   ir::Strategy strategy;
   Bytes peak;
-  Bytes state;  // of it parameters, gradients and optimizer state
+  Bytes state;     // of it parameters, gradients and optimizer state
+  Bytes capacity;  // of that rank
   bool at_least = false;
 };
 
 Need Simulated(const Candidate& candidate) {
   const auto of = [&](ir::StorageRole role) { return Bytes(candidate.prediction.peak.by_role[static_cast<size_t>(role)]); };
   const Bytes state = of(ir::StorageRole::kParameter) + of(ir::StorageRole::kGradient) + of(ir::StorageRole::kOptimizerState);
-  return {candidate.strategy, candidate.prediction.memory_bytes_peak, state, false};
+  return {candidate.strategy, candidate.prediction.memory_bytes_peak, state, candidate.prediction.memory_bytes_capacity, false};
 }
 
 // The least of those that were simulated; where none was, of those that a bound dropped.
@@ -35,13 +36,13 @@ std::optional<Need> Closest(const config::RunConfig& config, const std::vector<i
   for (const ir::Strategy& strategy : candidates) {
     const Bytes peak = MemoryLowerBound(config.model, config.workload, config.software, strategy);
     if (closest && closest->peak <= peak) continue;
-    closest = {strategy, peak, StateLowerBound(config.model, config.workload, config.software, strategy), true};
+    closest = {strategy, peak, StateLowerBound(config.model, config.workload, config.software, strategy), CapacityOf(config), true};
   }
   return closest;
 }
 
 std::string Fix(const config::RunConfig& config, const Need& need) {
-  const Bytes capacity = CapacityOf(config);
+  const Bytes capacity = need.capacity;
   if (need.state <= capacity) return "use more devices, a smaller micro-batch or batch, or a shorter sequence";
   const double more = static_cast<double>(need.state.count()) / static_cast<double>(capacity.count());
   return fmt::format(
@@ -55,7 +56,7 @@ std::string Fix(const config::RunConfig& config, const Need& need) {
 Status NothingFits(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates, const SearchResult& result) {
   std::string message = fmt::format("{}: error: no feasible plan\n", config.path);
   if (const std::optional<Need> closest = Closest(config, candidates, result)) {
-    const Bytes capacity = CapacityOf(config);
+    const Bytes capacity = closest->capacity;
     message += fmt::format("  closest: {}\n  memory binds: needs {}{} per rank, {} more than the {} it may use\n  fix: {}",
                            ir::Describe(closest->strategy), closest->at_least ? "at least " : "", FormatBytes(closest->peak),
                            FormatBytes(closest->peak - capacity), FormatBytes(capacity), Fix(config, *closest));
@@ -81,7 +82,7 @@ Status NothingYet(const config::RunConfig& config, const SearchResult& result) {
   const auto peak = [](const Candidate& candidate) { return candidate.prediction.memory_bytes_peak; };
   if (const auto closest = std::ranges::min_element(result.unfit, {}, peak); closest != result.unfit.end()) {
     message += fmt::format("  closest so far: {}, which needs {} of {} per rank\n", ir::Describe(closest->strategy),
-                           FormatBytes(peak(*closest)), FormatBytes(CapacityOf(config)));
+                           FormatBytes(peak(*closest)), FormatBytes(closest->prediction.memory_bytes_capacity));
   }
   return InfeasibleError(message + "  fix: give it longer (--time-limit, search.time_limit_s), or fix more of `strategy`");
 }

@@ -44,11 +44,15 @@ int64_t PeerBytes(int64_t inside, int64_t outside) {
 }  // namespace
 
 OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, const cluster::Cluster& cluster) {
+  return OutsideMemoryOf(step, rank_class, cluster, cluster::DevicesPerDomain(cluster));
+}
+
+OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, const cluster::Cluster& cluster,
+                              const cluster::RankLayout& layout) {
   OutsideMemory memory;
   if (cluster.device.is_cpu) return memory;
   memory.cuda_context = Bytes(kContextMebibytes * kMebibyte);
   const ir::Program& program = step.classes[rank_class];
-  const int64_t per_node = cluster::DevicesPerDomain(cluster);
   // What is connected once, whatever is sent over it: (group, peer; -1 for rings and trees, -2 for all peers).
   std::set<std::pair<size_t, int64_t>> connected;
   int64_t bytes = 0;
@@ -57,7 +61,7 @@ OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, c
     int64_t peer = op.target == "c10d.all_to_all" ? -2 : -1;
     if (ir::IsPointToPoint(op)) peer = ir::PeerOffset(program, op);
     if (!connected.emplace(op.group.index(), peer).second) continue;
-    const cluster::GroupPlacement placement = sim::PlacementOf(program, op, RepresentativeRank(step, rank_class), per_node);
+    const cluster::GroupPlacement placement = sim::PlacementOf(program, op, RepresentativeRank(step, rank_class), layout);
     if (placement.size < 2) continue;
     if (peer == -1) bytes += RingAndTreeBytes(placement, cluster);
     if (peer == -2) bytes += PeerBytes(placement.ranks_per_node - 1, placement.size - placement.ranks_per_node);

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "cluster/cluster.h"
+#include "cluster/rank_layout.h"
 #include "core/units.h"
 #include "ir/software.h"
 #include "ir/step_programs.h"
@@ -20,7 +21,9 @@ struct OutsideMemory {
   Bytes total() const { return cuda_context + nccl_buffers; }
 };
 
-// Of a rank of the class.
+// Of a rank of the class, on nodes of this kind. `layout`: of all ranks; where all nodes are alike, those of the cluster.
+OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, const cluster::Cluster& nodes,
+                              const cluster::RankLayout& layout);
 OutsideMemory OutsideMemoryOf(const ir::StepPrograms& step, size_t rank_class, const cluster::Cluster& cluster);
 
 // The workspaces that PyTorch allocates for cuBLAS with the first matrix product of a thread and keeps, and Transformer Engine's own:

@@ -4,6 +4,7 @@
 #include <utility>
 #include <vector>
 
+#include "cluster/device_groups.h"
 #include "ir/sharding.h"
 #include "model/parameter_plan.h"
 #include "planner/evaluate.h"
@@ -229,8 +230,25 @@ void TakeComputing(const Part& whole, Part& sharded) {
 
 }  // namespace
 
+struct PartBook::GroupBook {
+  GroupBook(const config::RunConfig& config, sim::PriceBook of_group) : prices(std::move(of_group)), parts(config, prices) {}
+  sim::PriceBook prices;
+  PartBook parts;
+};
+
+PartBook::PartBook(const config::RunConfig& config, sim::PriceBook& prices) : config_(config), prices_(prices) {}
+PartBook::~PartBook() = default;
+
+PartBook& PartBook::InGroup(size_t group) {
+  std::unique_ptr<GroupBook>& book = groups_[group];
+  if (book == nullptr) {
+    book = std::make_unique<GroupBook>(config_, prices_.WithLayout(cluster::LayoutInGroup(config_.cluster, group)));
+  }
+  return book->parts;
+}
+
 Result<const PartTimes*> PartBook::Of(const ir::Strategy& strategy, const Cancellation& cancellation) {
-  const ir::Strategy one = OnOneStage(strategy, prices_.ranks_per_node());
+  const ir::Strategy one = OnOneStage(strategy, prices_.layout().blocks().front().ranks_per_node);
   const bool keeps = strategy.pipeline > 1 && model::ShardingOf(strategy).parameters;
   const Key key{one.data,          one.tensor,      one.context,           one.expert,
                 one.expert_tensor, one.micro_batch, one.sequence_parallel, one.recompute,

@@ -11,6 +11,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <tuple>
 
@@ -59,11 +60,15 @@ struct PartTimes {
 // What parts were found to take. Not safe for concurrent use; references stay valid. `config` and `prices` outlive it.
 class PartBook {
  public:
-  PartBook(const config::RunConfig& config, sim::PriceBook& prices) : config_(config), prices_(prices) {}
+  PartBook(const config::RunConfig& config, sim::PriceBook& prices);
+  ~PartBook();
 
   // All 0 where they cannot be found (prices are missing, or the pieces cannot be cut). Where parameters are sharded, those of the same
   // with whole ones and what gathering takes. Fails only when it is cancelled.
   Result<const PartTimes*> Of(const ir::Strategy& strategy, const Cancellation& cancellation);
+
+  // What they take in one group of a cluster of several kinds of nodes.
+  PartBook& InGroup(size_t group);
 
   int64_t found() const { return static_cast<int64_t>(times_.size()); }
 
@@ -71,11 +76,14 @@ class PartBook {
   // data, tensor, context, expert, expert_tensor, micro_batch, sequence_parallel, recompute; zero, fsdp_shard, fsdp_replicate
   using Key = std::tuple<int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, bool, std::string, int64_t, int64_t, int64_t, bool>;
 
+  struct GroupBook;
+
   Result<PartTimes> Find(const ir::Strategy& strategy, const Cancellation& cancellation);
 
   const config::RunConfig& config_;
   sim::PriceBook& prices_;
   std::map<Key, PartTimes> times_;
+  std::map<size_t, std::unique_ptr<GroupBook>> groups_;
 };
 
 }  // namespace helm::planner

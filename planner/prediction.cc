@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "cluster/device_groups.h"
 #include "core/text.h"
 #include "cost/error_bands.h"
 
@@ -26,6 +27,7 @@ std::string Share(Duration part, Duration whole) {
 
 std::optional<StepTimeBand> BandFor(Duration step_time, const ir::Workload& workload, const cluster::Cluster& cluster,
                                     const sim::SourceShares& sources) {
+  if (!cluster::HasOneDevice(cluster)) return std::nullopt;
   const bool quantized = workload.quantization != ir::Quantization::kNone;
   const cost::ErrorBand* band = cost::BandOf(cost::BuiltInErrorBands(), cost::RunKindsOf(cluster.device, quantized, sources.measured));
   if (band == nullptr) return std::nullopt;
@@ -33,9 +35,30 @@ std::optional<StepTimeBand> BandFor(Duration step_time, const ir::Workload& work
                       band->rows, band->sources};
 }
 
+// Of all devices together, a second; nothing when one's is not known.
+std::optional<double> PeakRate(const cluster::Cluster& cluster, const std::string& dtype) {
+  if (!cluster::HasGroups(cluster)) {
+    const auto peak = cluster.device.peak.find(dtype);
+    if (peak == cluster.device.peak.end()) return std::nullopt;
+    return static_cast<double>(cluster.devices_used) * peak->second.value();
+  }
+  double sum = 0;
+  for (const cluster::Cluster& group : cluster.groups) {
+    const auto of_group = PeakRate(group, dtype);
+    if (!of_group) return std::nullopt;
+    sum += *of_group;
+  }
+  return sum;
+}
+
 }  // namespace
 
 Bytes MemoryCapacity(const cluster::Cluster& cluster, double fraction) {
+  if (cluster::HasGroups(cluster)) {
+    Bytes most;
+    for (const cluster::Cluster& group : cluster.groups) most = std::max(most, MemoryCapacity(group, fraction));
+    return most;
+  }
   const int64_t sharing = cluster.device.is_cpu ? cluster.devices_per_node : 1;
   return Bytes(std::llround(static_cast<double>(cluster.device.memory.count()) * fraction / static_cast<double>(sharing)));
 }
@@ -55,10 +78,9 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
   const double devices = static_cast<double>(cluster.devices_used);
   const double tokens = static_cast<double>(workload.global_batch * workload.sequence_length);
   prediction.tokens_per_second_per_device = tokens / simulation.makespan.seconds() / devices;
-  const auto peak = cluster.device.peak.find(std::string(ir::Name(workload.dtype)));
-  if (peak != cluster.device.peak.end()) {
+  if (const auto peak = PeakRate(cluster, std::string(ir::Name(workload.dtype)))) {
     const Flops flops = model::TrainingFlops(model, workload.global_batch, workload.sequence_length);
-    prediction.model_flops_utilization = flops.count() / (simulation.makespan.seconds() * devices * peak->second.value());
+    prediction.model_flops_utilization = flops.count() / (simulation.makespan.seconds() * *peak);
   }
   return prediction;
 }
@@ -98,13 +120,15 @@ nlohmann::ordered_json MemoryJson(const Prediction& prediction, nlohmann::ordere
     by_category["cuda_context"] = prediction.outside.cuda_context.count();
     by_category["nccl_buffers"] = prediction.outside.nccl_buffers.count();
   }
-  return {{"allocated_bytes", prediction.memory_bytes_peak.count()},
-          {"reserved_bytes", reserved},
-          {"total_bytes", total},
-          {"capacity_bytes", prediction.memory_bytes_capacity.count()},
-          {"device_bytes", prediction.memory_bytes_device.count()},
-          {"by_category", by_category},
-          {"rank", prediction.rank_of_peak}};
+  nlohmann::ordered_json json = {{"allocated_bytes", prediction.memory_bytes_peak.count()},
+                                 {"reserved_bytes", reserved},
+                                 {"total_bytes", total},
+                                 {"capacity_bytes", prediction.memory_bytes_capacity.count()},
+                                 {"device_bytes", prediction.memory_bytes_device.count()},
+                                 {"by_category", by_category},
+                                 {"rank", prediction.rank_of_peak}};
+  if (!prediction.group_of_peak.empty()) json["group"] = prediction.group_of_peak;
+  return json;
 }
 
 nlohmann::ordered_json ToJson(const Prediction& prediction) {
@@ -169,8 +193,11 @@ std::string ToText(const Prediction& prediction) {
         fmt::format("\n               {} to {} for four of five runs (by {} rows of {} sources, {})", FormatDuration(prediction.band->low),
                     FormatDuration(prediction.band->high), prediction.band->rows, prediction.band->sources, prediction.band->kind);
   }
-  text += fmt::format("\npeak memory    {} {} of {} per rank{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
-                      FormatBytes(prediction.memory_bytes_capacity), prediction.fits ? "" : "  DOES NOT FIT");
+  const std::string& group = prediction.group_of_peak;
+  const std::string whose =
+      group.empty() ? "per rank" : fmt::format("on rank {} of {}, which has least left", prediction.rank_of_peak, group);
+  text += fmt::format("\npeak memory    {} {} of {} {}{}\n", Bar(memory_share), FormatBytes(prediction.memory_bytes_peak),
+                      FormatBytes(prediction.memory_bytes_capacity), whose, prediction.fits ? "" : "  DOES NOT FIT");
   text += ReservedText(prediction);
   text += fmt::format("time goes to   compute {}, exposed communication {}, ", Share(breakdown.compute, step),
                       Share(breakdown.exposed_communication, step));

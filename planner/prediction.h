@@ -36,12 +36,15 @@ struct Prediction {
   Bytes memory_bytes_capacity;                    // that one rank may allocate
   Bytes memory_bytes_device;                      // that one rank has
   int64_t rank_of_peak = 0;                       // the first with that peak
+  // Of a cluster of several kinds of nodes: the group that rank is of, which has least left of what its ranks may use; else empty.
+  std::string group_of_peak;
   sim::MemoryPeak peak;
   sim::Breakdown breakdown;
   sim::SourceShares sources;
 };
 
-// Memory that one rank may use: the device's, or its share of the machine's on a local CPU cluster, times `fraction`.
+// Memory that one rank may use: the device's, or its share of the machine's on a local CPU cluster, times `fraction`; of several kinds of
+// nodes where it may use the most.
 Bytes MemoryCapacity(const cluster::Cluster& cluster, double fraction);
 
 Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelSpec& model, const ir::Workload& workload,

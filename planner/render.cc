@@ -7,6 +7,7 @@
 #include "core/text.h"
 #include "ir/strategy_text.h"
 #include "model/supported.h"
+#include "planner/device_places.h"
 #include "planner/training_run.h"
 #include "schedule/executable.h"
 
@@ -21,8 +22,8 @@ constexpr size_t kNotesShown = 2;
 
 std::string Row(const Candidate& candidate, const std::string& reason = "") {
   const std::string time = (candidate.alone ? ">= " : "") + FormatDuration(candidate.prediction.step_time);
-  return fmt::format("  {:>10}  {:>10}  {}{}\n", time, FormatBytes(candidate.prediction.memory_bytes_peak), ir::Describe(candidate.strategy),
-                     reason.empty() ? "" : ": " + reason);
+  return fmt::format("  {:>10}  {:>10}  {}{}\n", time, FormatBytes(candidate.prediction.memory_bytes_peak),
+                     ir::Describe(candidate.strategy), reason.empty() ? "" : ": " + reason);
 }
 
 // Of the simulated candidates, how many were not, or not only, composed of templates.
@@ -122,6 +123,9 @@ std::string Next(const config::RunConfig& config, const ir::Plan& plan, const Re
   return fmt::format("next           {}\n", Join(commands, ", or "));
 }
 
+// Where the stages lie in a cluster of several kinds of nodes.
+std::string GroupsLine(const std::string& places) { return places.empty() ? "" : fmt::format("groups         {}\n", places); }
+
 // How the numbers were found, where that is not the usual way.
 std::string Form(const std::string& not_written_out_because) {
   return not_written_out_because.empty() ? "" : fmt::format("step           not written out: {}\n", not_written_out_because);
@@ -143,6 +147,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   text += ModelDiffers(config.model.notes, !options.explain);
   const std::string part = options.parts == nullptr ? "" : fmt::format(", {} of its GPUs", config.cluster.devices_used);
   text += fmt::format("cluster        {}{}; software {}\n", config.cluster.name, part, config.software.framework);
+  text += GroupsLine(DescribePlaces(config.cluster, result.best.plan.strategy));
   text +=
       NotModelledBriefly(model::UnmodelledSwitches(config.model, config.workload, config.software, result.best.plan.strategy), options) +
       Form(result.best_not_written_out_because);
@@ -197,8 +202,8 @@ nlohmann::ordered_json RenderJson(const config::RunConfig& config, const SearchR
 std::string RenderText(const Evaluation& evaluation) {
   const std::vector<std::string> notes = evaluation.plan.model.value("notes", std::vector<std::string>());
   return fmt::format("strategy       {}\nsoftware       {}\n", ir::Describe(evaluation.plan.strategy), evaluation.plan.software.framework) +
-         ModelDiffers(notes, /*briefly=*/false) + NotModelled(evaluation.not_modelled) + Form(evaluation.not_written_out_because) +
-         ToText(evaluation.prediction);
+         GroupsLine(evaluation.places) + ModelDiffers(notes, /*briefly=*/false) + NotModelled(evaluation.not_modelled) +
+         Form(evaluation.not_written_out_because) + ToText(evaluation.prediction);
 }
 
 nlohmann::ordered_json RenderJson(const Evaluation& evaluation) {

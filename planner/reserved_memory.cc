@@ -25,18 +25,20 @@ int64_t MicroBatchesReplayed(const ir::Plan& plan) {
 
 // Whether three micro-batches can tell of the others: parameters that are gathered are so across the borders of actions.
 bool IsTold(const ir::Strategy& strategy) {
-  return !model::ShardingOf(strategy).gradients && !ir::HidesCommunication(strategy) && std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
+  return !model::ShardingOf(strategy).gradients && !ir::HidesCommunication(strategy) &&
+         std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
 }
 
 class Replayer {
  public:
-  Replayer(sim::PriceBook& prices, const sim::AllocatorReplayOptions& options) : prices_(prices), options_(options) {}
+  Replayer(sim::PriceBook& prices, const std::vector<Bytes>& library_workspaces)
+      : prices_(prices), library_workspaces_(library_workspaces) {}
 
   Result<std::vector<Bytes>> Run(const ir::StepPrograms& step) const {
     HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(step, prices_));
     std::vector<Bytes> reserved;
     for (size_t c = 0; c < step.classes.size(); ++c) {
-      HELM_ASSIGN_OR_RETURN(reserved.emplace_back(), ReservedOf(sim::TraceOf(step.classes[c], costs[c])));
+      HELM_ASSIGN_OR_RETURN(reserved.emplace_back(), ReservedOf(c, sim::TraceOf(step.classes[c], costs[c])));
     }
     return reserved;
   }
@@ -48,22 +50,23 @@ class Replayer {
       const size_t from = excerpt.told_by[c];
       sim::TaskCosts own = costs[from];
       if (from != c) {
-        HELM_RETURN_IF_ERROR(sim::PriceCollectives(excerpt.programs.classes[from], RepresentativeRank(excerpt.programs, c), prices_, own));
+        HELM_RETURN_IF_ERROR(sim::PriceAsClass(excerpt.programs, from, c, prices_, own));
       }
       HELM_ASSIGN_OR_RETURN(const sim::AllocationTrace trace, sim::TraceOf(excerpt, c, own));
-      HELM_ASSIGN_OR_RETURN(reserved.emplace_back(), ReservedOf(trace));
+      HELM_ASSIGN_OR_RETURN(reserved.emplace_back(), ReservedOf(c, trace));
     }
     return reserved;
   }
 
  private:
-  Result<Bytes> ReservedOf(const sim::AllocationTrace& trace) const {
-    HELM_ASSIGN_OR_RETURN(const std::vector<sim::AllocatorUsage> usage, sim::ReplayAllocator(trace, options_));
+  Result<Bytes> ReservedOf(size_t rank_class, const sim::AllocationTrace& trace) const {
+    const sim::AllocatorReplayOptions options{.library_workspace = library_workspaces_[rank_class]};
+    HELM_ASSIGN_OR_RETURN(const std::vector<sim::AllocatorUsage> usage, sim::ReplayAllocator(trace, options));
     return usage.back().reserved_peak;
   }
 
   sim::PriceBook& prices_;
-  const sim::AllocatorReplayOptions options_;
+  const std::vector<Bytes>& library_workspaces_;
 };
 
 }  // namespace
@@ -71,11 +74,11 @@ class Replayer {
 bool ReplaysWholeStep(const ir::Plan& plan) { return plan.strategy.schedule == "gpipe" || plan.strategy.schedule == "csv"; }
 
 Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, const model::ModelSpec& model, sim::PriceBook& prices,
-                                          Bytes library_workspace) {
+                                          const std::vector<Bytes>& library_workspaces) {
   ir::Plan few = plan;
   few.program_hash.clear();
   few.workload.global_batch = MicroBatchesReplayed(plan) * plan.strategy.micro_batch * plan.strategy.data;
-  const Replayer replayer(prices, {.library_workspace = library_workspace});
+  const Replayer replayer(prices, library_workspaces);
   if (IsTold(plan.strategy)) {
     HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,
                           schedule::MaterialiseExcerpt(few, model, ir::DeviceKind::kCuda, schedule::LayersLeftOut::kNone));

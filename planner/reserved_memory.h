@@ -18,9 +18,9 @@ namespace helm::planner {
 // Whether every micro-batch is replayed.
 bool ReplaysWholeStep(const ir::Plan& plan);
 
-// `model`: the plan's, read. `library_workspace`: allocated before the first step and kept. REQUIRES: a plan for GPUs; `prices` are those
-// of its cluster.
+// `model`: the plan's, read. `library_workspaces`: by class, allocated before the first step and kept. REQUIRES: a plan for GPUs; `prices`
+// are those of its cluster.
 Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, const model::ModelSpec& model, sim::PriceBook& prices,
-                                          Bytes library_workspace);
+                                          const std::vector<Bytes>& library_workspaces);
 
 }  // namespace helm::planner

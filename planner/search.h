@@ -23,9 +23,10 @@ namespace helm::planner {
 struct Candidate {
   ir::Strategy strategy;
   Prediction prediction;
-  std::string reason;               // why it lost; empty for the best
-  std::string written_out_because;  // why it was not composed of templates; empty: it was
-  bool alone = false;               // priced as if no op slowed another down: the step takes at least so long; its memory is right
+  std::string reason;                // why it lost; empty for the best
+  std::string written_out_because;   // why it was not composed of templates; empty: it was
+  bool alone = false;                // priced as if no op slowed another down: the step takes at least so long; its memory is right
+  std::vector<Bytes> peak_of_class;  // by stage
 };
 
 struct SearchResult {

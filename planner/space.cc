@@ -10,6 +10,7 @@
 #include "core/text.h"
 #include "ir/sharding.h"
 #include "model/lower.h"
+#include "planner/device_places.h"
 #include "planner/pipeline_orders.h"
 #include "planner/stage_split.h"
 #include "schedule/pass.h"
@@ -225,7 +226,10 @@ Space EnumerateStrategies(const config::RunConfig& config, const Expressible& ex
           if (SplitIsOpen(config, degrees) && pipeline <= config.model.layers) {
             degrees.stages = NearlyEqualStages(config.model.layers, pipeline);
           }
-          EnumerateRest(config, expressible, degrees, orders, space);
+          for (const std::vector<std::string>& groups : GroupOrders(config, pipeline)) {
+            degrees.groups = groups;
+            EnumerateRest(config, expressible, degrees, orders, space);
+          }
         }
       }
     }

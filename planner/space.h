@@ -3,7 +3,8 @@
 // Varied: data, tensor, context (where sequences are long), sequence_parallel, pipeline and its order (planner/pipeline_orders.h), zero (0
 // and 1), micro_batch. Where a pipeline does not divide the layers its stages are nearly equal here; the search, which knows the times,
 // balances them (planner/stage_split.h). The order of the candidates is a total order that does not depend on anything but the
-// configuration: pipeline, then tensor, context, the order of the pipeline, sequence_parallel, zero and micro_batch, ascending.
+// configuration: pipeline, then tensor, context, the order of the pipeline, that of the cluster's groups (cluster/device_groups.h),
+// sequence_parallel, zero and micro_batch, ascending.
 // Recomputation and sharded parameters (zero 3) only cost time, so they are no candidates of their own: Fallbacks and FullySharded are for
 // when one does not fit. zero 2 is never faster than 1 nor smaller than 3, so it is priced only where it is asked for.
 #pragma once

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <optional>
 
 #include "model/chunks.h"
@@ -22,12 +23,23 @@ int64_t Slowest(const ResourceTimes& times) { return std::max({times.compute, ti
 
 class Splitter {
  public:
-  Splitter(const config::RunConfig& config, const ir::Strategy& strategy, const PartTimes& times)
-      : layers_(config.model.layers), stages_(strategy.pipeline), embedding_(OnePass(times.embedding)), head_(OnePass(times.head)) {
-    before_.emplace_back();
-    for (int64_t layer = 0; layer < layers_; ++layer) {
-      before_.push_back(before_.back());
-      before_.back() += OnePass(times.layer[model::HasExperts(config.model, layer) ? 1 : 0]);
+  // `layers_most`: by stage; empty: any number.
+  Splitter(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times,
+           const std::vector<int64_t>& layers_most = {})
+      : layers_(config.model.layers),
+        stages_(strategy.pipeline),
+        embedding_(OnePass(times.front()->embedding)),
+        head_(OnePass(times.back()->head)),
+        times_(times),
+        layers_most_(layers_most) {
+    for (const PartTimes* of_stage : times) {
+      std::vector<ResourceTimes>& before = before_[of_stage];
+      if (!before.empty()) continue;
+      before.emplace_back();
+      for (int64_t layer = 0; layer < layers_; ++layer) {
+        before.push_back(before.back());
+        before.back() += OnePass(of_stage->layer[model::HasExperts(config.model, layer) ? 1 : 0]);
+      }
     }
     for (int64_t stage = 0; stage < stages_; ++stage) held_.push_back(MicroBatchesHeldBy(config.workload, strategy, stage));
   }
@@ -39,7 +51,9 @@ class Splitter {
     return most;
   }
 
-  std::vector<ir::Stage> Best() const {
+  // None where the layers do not fit into the most that the stages hold.
+  std::optional<std::vector<ir::Stage>> Best() const {
+    if (!Fill(kNoLimit, kNoLimit)) return std::nullopt;
     const int64_t held_most = layers_ * *std::ranges::max_element(held_);
     const int64_t time = Least(TimeOf(Fill(kNoLimit, kNoLimit).value()), [&](int64_t limit) { return Fill(limit, kNoLimit).has_value(); });
     const int64_t held = Least(held_most, [&](int64_t limit) { return Fill(time, limit).has_value(); });
@@ -50,8 +64,9 @@ class Splitter {
   static constexpr int64_t kNoLimit = std::numeric_limits<int64_t>::max();
 
   int64_t Time(int64_t stage, const ir::Stage& layers) const {
-    const ResourceTimes& last = before_[static_cast<size_t>(layers.layer_end)];
-    const ResourceTimes& first = before_[static_cast<size_t>(layers.layer_first)];
+    const std::vector<ResourceTimes>& before = before_.at(times_[static_cast<size_t>(stage)]);
+    const ResourceTimes& last = before[static_cast<size_t>(layers.layer_end)];
+    const ResourceTimes& first = before[static_cast<size_t>(layers.layer_first)];
     ResourceTimes times{last.compute - first.compute, last.host - first.host, 0, last.gathering - first.gathering};
     if (stage == 0) times += embedding_;
     if (stage + 1 == stages_) times += head_;
@@ -76,7 +91,9 @@ class Splitter {
     int64_t end = layers_;
     for (int64_t stage = stages_ - 1; stage >= 0; --stage) {
       const auto fits = [&](const ir::Stage& layers) {
-        return Time(stage, layers) <= time && layers.layers() * held_[static_cast<size_t>(stage)] <= held;
+        const auto place = static_cast<size_t>(stage);
+        return Time(stage, layers) <= time && layers.layers() * held_[place] <= held &&
+               (layers_most_.empty() || layers.layers() <= layers_most_[place]);
       };
       const bool inner = stage > 0 && stage + 1 < stages_;
       const int64_t first_least = std::max<int64_t>(0, stage - 1);
@@ -91,8 +108,10 @@ class Splitter {
 
   int64_t layers_, stages_;
   ResourceTimes embedding_, head_;
-  std::vector<ResourceTimes> before_;  // by layer: of all before it
-  std::vector<int64_t> held_;          // micro-batches, by stage
+  const StageTimes& times_;
+  const std::vector<int64_t> layers_most_;
+  std::map<const PartTimes*, std::vector<ResourceTimes>> before_;  // by the times of a stage, by layer: of all layers before it
+  std::vector<int64_t> held_;                                      // micro-batches, by stage
 };
 
 }  // namespace
@@ -119,11 +138,16 @@ std::vector<ir::Stage> NearlyEqualStages(int64_t layers, int64_t stages) {
   return split;
 }
 
-std::vector<ir::Stage> BalancedStages(const config::RunConfig& config, const ir::Strategy& strategy, const PartTimes& times) {
-  return Splitter(config, strategy, times).Best();
+std::vector<ir::Stage> BalancedStages(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times) {
+  return Splitter(config, strategy, times).Best().value();  // layers go anywhere
 }
 
-Duration SlowestStage(const config::RunConfig& config, const ir::Strategy& strategy, const PartTimes& times) {
+std::optional<std::vector<ir::Stage>> BalancedStagesWithin(const config::RunConfig& config, const ir::Strategy& strategy,
+                                                           const StageTimes& times, const std::vector<int64_t>& layers_most) {
+  return Splitter(config, strategy, times, layers_most).Best();
+}
+
+Duration SlowestStage(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times) {
   std::vector<ir::Stage> split;
   for (const model::Chunk& chunk : model::ChunksOf(config.model, strategy)) split.push_back({chunk.layer_begin, chunk.layer_end});
   return Duration::Picoseconds(Splitter(config, strategy, times).TimeOf(split));
@@ -132,10 +156,10 @@ Duration SlowestStage(const config::RunConfig& config, const ir::Strategy& strat
 Result<std::vector<ir::Strategy>> StageSplits(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
                                               const Cancellation& cancellation) {
   if (!SplitIsOpen(config, strategy) || config.cluster.local) return std::vector{strategy};
-  HELM_ASSIGN_OR_RETURN(const PartTimes* times, parts.Of(strategy, cancellation));
+  HELM_ASSIGN_OR_RETURN(const StageTimes times, TimesOfStages(config, strategy, parts, cancellation));
   ir::Strategy balanced = strategy;
-  balanced.stages = BalancedStages(config, strategy, *times);
-  if (SlowestStage(config, balanced, *times) >= SlowestStage(config, strategy, *times)) return std::vector{strategy};
+  balanced.stages = BalancedStages(config, strategy, times);
+  if (SlowestStage(config, balanced, times) >= SlowestStage(config, strategy, times)) return std::vector{strategy};
   return std::vector{strategy, balanced};  // the slower one may be the one that fits
 }
 

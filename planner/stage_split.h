@@ -1,12 +1,15 @@
 // StageSplit: how many layers each stage of a pipeline holds, where the search may choose: the split whose slowest stage is the fastest.
 //
 // A pipeline runs at the pace of its slowest stage, and stages with equally many layers are not equally fast: the first embeds, the last
-// has head and loss, layers with experts take longer than dense ones. So a pipeline degree that does not divide the layers is split by
-// what the parts of the model are predicted to take (planner/part_times.h), and one that does is tried both ways. The split is exact
-// (techniques.md 3.3, min-max with a fixed order of the stages). Not for stages of several chunks (interleaving, a V): their layers are
-// even. Nor on a local cluster: there helm-profile measures the ops of the strategies that the space lists, which have nearly equal stages.
+// has head and loss, layers with experts take longer than dense ones, and a stage may lie on slower devices than another. So a pipeline
+// degree that does not divide the layers is split by what the parts of the model are predicted to take (planner/part_times.h), and one that
+// does is tried both ways. The split is exact (techniques.md 3.3, min-max with a fixed order of the stages). Not for stages of several
+// chunks (interleaving, a V): their layers are even. Nor on a local cluster: there helm-profile measures the ops of the strategies that the
+// space lists, which have nearly equal stages.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "config/run_config.h"
@@ -15,6 +18,7 @@
 #include "core/units.h"
 #include "ir/strategy.h"
 #include "planner/part_times.h"
+#include "planner/stage_times.h"
 
 namespace helm::planner {
 
@@ -30,10 +34,14 @@ std::vector<ir::Stage> NearlyEqualStages(int64_t layers, int64_t stages);
 // Of all splits those whose slowest stage takes least; of these the one whose layers, times the micro-batches that a stage holds
 // (MicroBatchesHeldBy), are least where they are most; of these later stages hold as many layers as they may. The first and the last stage
 // may hold none, and have the embedding and the head. REQUIRES: SplitIsOpen, `times` are those of the strategy.
-std::vector<ir::Stage> BalancedStages(const config::RunConfig& config, const ir::Strategy& strategy, const PartTimes& times);
+std::vector<ir::Stage> BalancedStages(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times);
+
+// The same of those splits in which each stage holds so many layers at most; none where there is no such split.
+std::optional<std::vector<ir::Stage>> BalancedStagesWithin(const config::RunConfig& config, const ir::Strategy& strategy,
+                                                           const StageTimes& times, const std::vector<int64_t>& layers_most);
 
 // What its slowest stage takes at least for a micro-batch, forward and backward. REQUIRES: as BalancedStages; the stages may be any.
-Duration SlowestStage(const config::RunConfig& config, const ir::Strategy& strategy, const PartTimes& times);
+Duration SlowestStage(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times);
 
 // What stands in the search for a strategy: it with stages of equally many layers, where these are possible, and with balanced ones, where
 // their slowest stage is faster. The strategy itself where its split is not open, on a local cluster, or where nothing is known of the

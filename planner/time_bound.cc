@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "model/chunks.h"
+#include "planner/stage_times.h"
 
 namespace helm::planner {
 namespace {
@@ -44,16 +45,17 @@ bool EndsWithBackward(const ir::Strategy& strategy) {
 
 Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
                                  const Cancellation& cancellation) {
-  HELM_ASSIGN_OR_RETURN(const PartTimes* times, parts.Of(strategy, cancellation));
+  HELM_ASSIGN_OR_RETURN(const StageTimes times, TimesOfStages(config, strategy, parts, cancellation));
   const int64_t micro_batches = MicroBatches(config.workload, strategy);
   std::vector<Part> chunks;
   std::vector<ResourceTimes> work(static_cast<size_t>(strategy.pipeline));
   for (const model::Chunk& chunk : model::ChunksOf(config.model, strategy)) {
-    const Part& part = chunks.emplace_back(PartOf(config.model, chunk, *times));
-    ResourceTimes& of_stage = work[static_cast<size_t>(model::StageOfChunk(strategy, chunk.index))];
+    const auto stage = static_cast<size_t>(model::StageOfChunk(strategy, chunk.index));
+    const Part& part = chunks.emplace_back(PartOf(config.model, chunk, *times[stage]));
+    ResourceTimes& of_stage = work[stage];
     of_stage += OfAll(part.forward, micro_batches);
     of_stage += OfAll(part.backward, micro_batches);
-    AddOnce(config.model, chunk, *times, micro_batches, of_stage);
+    AddOnce(config.model, chunk, *times[stage], micro_batches, of_stage);
   }
   int64_t step = 0, computing = 0;
   ResourceTimes around;  // on the way to the stage's first chunk, and back

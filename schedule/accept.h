@@ -23,7 +23,7 @@ struct Acceptance {
   std::vector<std::string> choices;  // what the passes chose, each with its reason
 };
 
-// REQUIRES: VerifyStep(step) is ok; prices.ranks_per_node() == options.ranks_per_node.
+// REQUIRES: VerifyStep(step) is ok; prices.layout() == options.layout.
 Result<Acceptance> RunPassesIfBetter(const ir::StepPrograms& step, const std::vector<std::string>& passes, sim::PriceBook& prices,
                                      sim::SimulationOptions options, std::optional<Bytes> memory_budget);
 

@@ -26,9 +26,18 @@ Status CheckNothingDropped(const ir::Plan& plan, const std::string& plan_path) {
                   plan_path, plan.software.attention_dropout, plan.software.hidden_dropout));
 }
 
+Status CheckOneKindOfNode(const ir::Plan& plan, const std::string& plan_path) {
+  if (!plan.cluster.contains("groups")) return OkStatus();
+  return InvalidError(
+      fmt::format("{}: error: not supported by this version: to run a plan for a cluster of several kinds of nodes; helm-sim prices it\n"
+                  "fix: make a plan for one kind of node",
+                  plan_path));
+}
+
 }  // namespace
 
 Status CheckExecutable(const ir::Plan& plan, const model::ModelSpec& model, const std::string& plan_path) {
+  HELM_RETURN_IF_ERROR(CheckOneKindOfNode(plan, plan_path));
   HELM_RETURN_IF_ERROR(CheckNothingDropped(plan, plan_path));
   return CheckFixedShapes(model, plan_path);
 }
@@ -45,10 +54,10 @@ Status CheckVerifiable(const ir::Plan& plan, const model::ModelSpec& model, cons
   const ir::Strategy& strategy = plan.strategy;
   const double all = static_cast<double>(moe.experts) / static_cast<double>(moe.top_k);
   if (moe.experts > 0 && ir::IsTiled(strategy) && moe.capacity_factor < all) {
-    return InvalidError(
-        fmt::format("{}: error: --verify compares with the unsplit model, and with overlap {} each tile drops tokens by itself\nfix: verify "
-                    "with overlap: none, or with moe: {{capacity_factor: {}}}",
-                    plan_path, strategy.overlap, all));
+    return InvalidError(fmt::format(
+        "{}: error: --verify compares with the unsplit model, and with overlap {} each tile drops tokens by itself\nfix: verify "
+        "with overlap: none, or with moe: {{capacity_factor: {}}}",
+        plan_path, strategy.overlap, all));
   }
   if (moe.experts == 0 || (!strategy.sequence_parallel && strategy.context == 1)) return OkStatus();
   if (moe.capacity_factor >= all && moe.aux_loss == 0) return OkStatus();

@@ -7,8 +7,8 @@
 #include <fmt/format.h>
 
 #include "cluster/cluster_reader.h"
-#include "cluster/placement.h"
-#include "cost/chain.h"
+#include "cluster/device_groups.h"
+#include "cost/group_estimator.h"
 #include "ir/program_text.h"
 #include "ir/verify.h"
 #include "model/lower.h"
@@ -33,12 +33,13 @@ Status CheckHash(const ir::StepPrograms& step, const std::string& expected) {
 // What passes take an op to cost: the cluster's description and the tables that HELM ships, no measured ones, so that every reader of the
 // plan makes the same program.
 struct PassPrices {
-  std::unique_ptr<cost::ChainEstimator> estimator;
+  std::unique_ptr<cost::Estimator> estimator;
   sim::PriceBook book;
 };
 Result<PassPrices> PricesOf(const ir::Plan& plan, const cluster::Cluster& cluster) {
-  HELM_ASSIGN_OR_RETURN(auto estimator, cost::MakeEstimator(cluster, {}, {.host = cost::HostThreadOf(plan.software)}));
-  sim::PriceBook book(*estimator, cluster::DevicesPerDomain(cluster));
+  HELM_RETURN_IF_ERROR(cluster::GroupOrder(cluster, plan.strategy.groups).status());
+  HELM_ASSIGN_OR_RETURN(auto estimator, cost::MakeClusterEstimator(cluster, {}, {.host = cost::HostThreadOf(plan.software)}));
+  sim::PriceBook book(*estimator, cluster::LayoutOf(cluster, plan.strategy.groups));
   return PassPrices{std::move(estimator), std::move(book)};
 }
 
@@ -62,7 +63,7 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
     HELM_ASSIGN_OR_RETURN(PassPrices made, PricesOf(plan, parts.cluster));
     prices.emplace(std::move(made));
     passes.prices = &prices->book;
-    passes.overlap_losses = cost::OverlapLossesOf(parts.cluster);
+    passes.overlap_losses = cost::OverlapLossesOf(cluster::HasGroups(parts.cluster) ? parts.cluster.groups.front() : parts.cluster);
   }
   ir::StepPrograms step;
   for (size_t stage = 0; stage < schedules.size(); ++stage) {

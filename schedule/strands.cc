@@ -161,14 +161,15 @@ class StrandSearch {
 
 }  // namespace
 
-std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const cost::OverlapLosses& losses, int64_t ranks_per_node) {
+std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const cost::OverlapLosses& losses,
+                                              const cluster::RankLayout& layout) {
   std::vector<OverlapEfficiency> efficiencies(program.groups.size());
   std::vector<bool> known(program.groups.size(), false);
   for (const ir::Op& op : program.ops) {
     if (op.kind != ir::OpKind::kCollectiveStart || known[op.group.index()]) continue;
     known[op.group.index()] = true;
     if (ir::IsPointToPoint(op)) continue;  // costs kernels next to nothing (cost/overlap_model.h)
-    const auto placements = sim::PlacementsOf(program, op, /*rank=*/0, ranks_per_node);
+    const auto placements = sim::PlacementsOf(program, op, /*rank=*/0, layout);
     const bool inside = std::ranges::all_of(placements, [](const cluster::GroupPlacement& placement) { return placement.nodes == 1; });
     const cost::OverlapLosses::Beside& beside = inside ? losses.inside : losses.network;
     efficiencies[op.group.index()] = {1 - beside.product, 1 - std::max(beside.memory_bound, losses.communication)};
@@ -198,7 +199,7 @@ Status CheckStrands(const ir::Software& software, const ir::Strategy& strategy) 
 Result<Strands> InterleaveStrands(const ir::Program& program, sim::PriceBook& prices, const cost::OverlapLosses& losses) {
   const ir::Program paired = PairActions(program);
   HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> priced, sim::PriceStep(ir::StepPrograms{{paired}}, prices));
-  return StrandSearch(paired, priced.front(), EfficienciesOf(paired, losses, prices.ranks_per_node())).Run();
+  return StrandSearch(paired, priced.front(), EfficienciesOf(paired, losses, prices.layout())).Run();
 }
 
 }  // namespace helm::schedule

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/rank_layout.h"
 #include "core/status.h"
 #include "cost/overlap_model.h"
 #include "ir/program.h"
@@ -28,7 +29,8 @@ struct Strands {
 
 // By group of the program, as the ranks of the first pipeline stage find them (sim/contention.h): a collective inside a node or between
 // nodes, computation slower by `losses`.
-std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const cost::OverlapLosses& losses, int64_t ranks_per_node);
+std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const cost::OverlapLosses& losses,
+                                              const cluster::RankLayout& layout);
 
 // Whether strands can be interleaved under such a strategy: kInvalid, with the reason, where not.
 Status CheckStrands(const ir::Software& software, const ir::Strategy& strategy);

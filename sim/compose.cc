@@ -221,8 +221,7 @@ class Composer {
       const size_t from = excerpt_.told_by[c];
       classes_[c].costs = std::make_shared<TaskCosts>(costs[from]);
       if (from == c) continue;
-      HELM_RETURN_IF_ERROR(
-          PriceCollectives(excerpt_.programs.classes[from], RepresentativeRank(excerpt_.programs, c), prices_, *classes_[c].costs));
+      HELM_RETURN_IF_ERROR(PriceAsClass(excerpt_.programs, from, c, prices_, *classes_[c].costs));
     }
     return OkStatus();
   }
@@ -262,14 +261,14 @@ class Composer {
 
   const ir::Program& ProgramOf(size_t rank_class) const { return excerpt_.programs.classes[excerpt_.told_by[rank_class]]; }
 
-  // Classes of one program whose collectives cost the same share a template.
+  // Classes of one program whose ops and collectives cost the same share a template.
   Status MakeTemplates() {
     for (size_t c = 0; c < classes_.size(); ++c) {
       for (size_t other = 0; other < c && classes_[c].stage == nullptr; ++other) {
-        if (excerpt_.told_by[other] == excerpt_.told_by[c] && SameCollectives(c, other)) classes_[c].stage = classes_[other].stage;
+        if (excerpt_.told_by[other] == excerpt_.told_by[c] && SameCosts(c, other)) classes_[c].stage = classes_[other].stage;
       }
       if (classes_[c].stage == nullptr) {
-        HELM_ASSIGN_OR_RETURN(StageTemplate stage, MakeStageTemplate(excerpt_, excerpt_.told_by[c], *classes_[c].costs, options_));
+        HELM_ASSIGN_OR_RETURN(StageTemplate stage, MakeStageTemplate(excerpt_, excerpt_.told_by[c], *classes_[c].costs, options_, c));
         classes_[c].stage = std::make_shared<const StageTemplate>(std::move(stage));
       }
       HELM_RETURN_IF_ERROR(FindActions(c));
@@ -277,9 +276,11 @@ class Composer {
     return OkStatus();
   }
 
-  // Of those that are not over several classes: these meet one by one.
-  bool SameCollectives(size_t a, size_t b) const {
+  // Collectives that are not over several classes (these meet one by one), and all else, which is the same in the same groups.
+  bool SameCosts(size_t a, size_t b) const {
     const ir::Program& program = ProgramOf(a);
+    const auto groups_of = [this](size_t c) { return GroupsOfClass(excerpt_.programs, c, prices_.layout()); };
+    if (groups_of(a) != groups_of(b)) return false;
     std::vector<bool> posted(program.ops.size(), false);
     for (const Post& post : classes_[b].stage->posts) posted[post.op.index()] = true;
     for (size_t i = 0; i < program.ops.size(); ++i) {
@@ -373,7 +374,7 @@ class Composer {
       if (step.after != expected) {
         return UnavailableError(fmt::format("{} bytes would be live after the step, {} are resident", Sum(step.after), Sum(expected)));
       }
-      if (c == 0 || peak.bytes > simulation.peak.bytes) simulation.peak = peak;
+      if (c == 0 || LeavesLess(options_, peak, simulation.peak)) simulation.peak = peak;
       simulation.peak_of_class.push_back(peak.bytes);
     }
     return OkStatus();
@@ -389,7 +390,7 @@ class Composer {
 }  // namespace
 
 Result<Composition> ComposeStep(const StepExcerpt& excerpt, PriceBook& prices, const SimulationOptions& options) {
-  HELM_CHECK(prices.ranks_per_node() == options.ranks_per_node, "prices of the same placement of ranks");
+  HELM_CHECK(prices.layout() == options.layout, "prices of the same placement of ranks");
   Composer composer(excerpt, prices, options);
   HELM_RETURN_IF_ERROR(composer.Price());
   Result<Composition> composition = composer.Compose();

@@ -32,7 +32,7 @@ struct Composition {
   int64_t ops = 0;                       // of the step written out, all classes together
 };
 
-// Fails when prices are missing, or when it is cancelled. REQUIRES: prices.ranks_per_node() == options.ranks_per_node.
+// Fails when prices are missing, or when it is cancelled. REQUIRES: prices.layout() == options.layout.
 // `options.record_timeline` is ignored.
 Result<Composition> ComposeStep(const StepExcerpt& excerpt, PriceBook& prices, const SimulationOptions& options);
 

@@ -56,19 +56,21 @@ Contention TableOf(const cost::OverlapLosses& losses) {
 // The event graph of a step: each class has a device, its links inside the node and its network cards.
 class GraphMaker {
  public:
-  GraphMaker(const ir::StepPrograms& step, const StepGraph& step_graph, int64_t ranks_per_node)
-      : step_(step), step_graph_(step_graph), ranks_per_node_(ranks_per_node) {}
+  GraphMaker(const ir::StepPrograms& step, const StepGraph& step_graph, const SimulationOptions& options, std::optional<size_t> as_class)
+      : step_(step), step_graph_(step_graph), options_(options), as_class_(as_class) {}
 
-  EventGraph Make(const cost::OverlapLosses& losses) {
+  EventGraph Make() {
     const TaskGraph& graph = step_graph_.graph;
     events_.work = graph.durations;
     events_.predecessor_ends = graph.predecessor_ends;
     events_.predecessors = graph.predecessors;
     events_.streams.assign(graph.size(), kNone);
     events_.shared.assign(graph.size(), kNone);
-    const uint32_t table = AddContention(events_, TableOf(losses));
+    const std::vector<cost::OverlapLosses>& losses = options_.overlap_losses_of_class;
+    if (losses.empty()) AddContention(events_, TableOf(options_.overlap_losses));
+    for (const cost::OverlapLosses& of_class : losses) AddContention(events_, TableOf(of_class));
     for (size_t c = 0; c < step_.classes.size(); ++c) {
-      AddDevice(events_, table);
+      AddDevice(events_, losses.empty() ? 0 : static_cast<uint32_t>(as_class_.value_or(c)));
       for (int link = 0; link < 2; ++link) AddResource(events_, kLinkCapacity);
     }
     for (uint32_t task = 0; task < graph.size(); ++task) Share(task);
@@ -100,7 +102,8 @@ class GraphMaker {
   bool IsInside(uint32_t rank_class, const ir::Program& program, const ir::Op& op) {
     const auto [known, added] = inside_.try_emplace({rank_class, op.group.index()});
     if (added) {
-      const auto placements = PlacementsOf(program, op, RepresentativeRank(step_, rank_class), ranks_per_node_);
+      const int64_t rank = RepresentativeRank(step_, as_class_.value_or(rank_class));
+      const auto placements = PlacementsOf(program, op, rank, options_.layout);
       known->second = std::ranges::all_of(placements, [](const cluster::GroupPlacement& placement) { return placement.nodes == 1; });
     }
     return known->second;
@@ -108,7 +111,8 @@ class GraphMaker {
 
   const ir::StepPrograms& step_;
   const StepGraph& step_graph_;
-  const int64_t ranks_per_node_;
+  const SimulationOptions& options_;
+  const std::optional<size_t> as_class_;
   EventGraph events_;
   std::map<std::pair<uint32_t, size_t>, bool> inside_;  // by class and group
 };
@@ -154,8 +158,9 @@ bool AnyOverlap(const ir::StepPrograms& step, const StepGraph& step_graph, const
   return false;
 }
 
-Status ApplyContention(const ir::StepPrograms& step, const SimulationOptions& options, StepGraph& step_graph) {
-  const EventGraph graph = GraphMaker(step, step_graph, options.ranks_per_node).Make(options.overlap_losses);
+Status ApplyContention(const ir::StepPrograms& step, const SimulationOptions& options, StepGraph& step_graph,
+                       std::optional<size_t> as_class) {
+  const EventGraph graph = GraphMaker(step, step_graph, options, as_class).Make();
   const auto name_of = [&](uint32_t id) {
     const Task& task = step_graph.tasks[id];
     return Describe(step.classes[task.rank_class], task.op);

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 #include "core/status.h"
@@ -29,7 +30,9 @@ bool IsProduct(std::string_view target);
 // nothing. `finish`: of LongestPath.
 bool AnyOverlap(const ir::StepPrograms& step, const StepGraph& step_graph, const std::vector<int64_t>& finish);
 
-// Lengthens the durations of the graph. REQUIRES: programs for CUDA.
-Status ApplyContention(const ir::StepPrograms& step, const SimulationOptions& options, StepGraph& step_graph);
+// Lengthens the durations of the graph. `as_class`: the graph is of one class, whose program stands for that of another one on its device
+// and its links. REQUIRES: programs for CUDA.
+Status ApplyContention(const ir::StepPrograms& step, const SimulationOptions& options, StepGraph& step_graph,
+                       std::optional<size_t> as_class = {});
 
 }  // namespace helm::sim

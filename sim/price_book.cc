@@ -1,6 +1,6 @@
 #include "sim/price_book.h"
 
-#include "core/check.h"
+#include <utility>
 
 namespace helm::sim {
 namespace {
@@ -11,25 +11,45 @@ Price PriceOf(const Result<cost::Estimate>& answer) {
 
 }  // namespace
 
-PriceBook::PriceBook(const cost::Estimator& estimator, int64_t ranks_per_node) : estimator_(estimator), ranks_per_node_(ranks_per_node) {
-  HELM_CHECK(ranks_per_node >= 1, "a node holds ranks");
+PriceBook::PriceBook(const cost::Estimator& estimator, cluster::RankLayout layout)
+    : answers_(std::make_shared<AllAnswers>()), layout_(std::move(layout)) {
+  answers_->anywhere.estimator = &estimator;
 }
 
-const Price& PriceBook::OfOp(const ir::Program& program, const ir::Op& op) {
-  const auto [entry, is_new] = ops_.try_emplace(ir::FingerprintOf(program, op));
-  if (is_new) entry->second = PriceOf(estimator_.EstimateOp(ir::SignatureOf(program, op)));
+PriceBook PriceBook::WithLayout(cluster::RankLayout layout) const {
+  PriceBook other = *this;
+  other.layout_ = std::move(layout);
+  return other;
+}
+
+PriceBook::Answers& PriceBook::Of(cluster::GroupSet groups) const {
+  if (groups == 0) return answers_->anywhere;
+  std::unique_ptr<Answers>& among = answers_->among[groups];
+  if (among == nullptr) {
+    among = std::make_unique<Answers>();
+    among->estimator = &answers_->anywhere.estimator->Among(groups);
+  }
+  return *among;
+}
+
+const Price& PriceBook::OfOp(const ir::Program& program, const ir::Op& op, cluster::GroupSet groups) {
+  Answers& answers = Of(groups);
+  const auto [entry, is_new] = answers.ops.try_emplace(ir::FingerprintOf(program, op));
+  if (is_new) entry->second = PriceOf(answers.estimator->EstimateOp(ir::SignatureOf(program, op)));
   return entry->second;
 }
 
-const Price& PriceBook::OfRegion(const ir::OpSignature& region) {
-  const auto [entry, is_new] = regions_.try_emplace(ir::ToText(region));
-  if (is_new) entry->second = PriceOf(estimator_.EstimateOp(region));
+const Price& PriceBook::OfRegion(const ir::OpSignature& region, cluster::GroupSet groups) {
+  Answers& answers = Of(groups);
+  const auto [entry, is_new] = answers.regions.try_emplace(ir::ToText(region));
+  if (is_new) entry->second = PriceOf(answers.estimator->EstimateOp(region));
   return entry->second;
 }
 
-const Price& PriceBook::OfCollective(const ir::CollectiveSignature& collective) {
-  const auto [entry, is_new] = collectives_.try_emplace(ir::ToText(collective));
-  if (is_new) entry->second = PriceOf(estimator_.EstimateCollective(collective));
+const Price& PriceBook::OfCollective(const ir::CollectiveSignature& collective, cluster::GroupSet groups) {
+  Answers& answers = Of(groups);
+  const auto [entry, is_new] = answers.collectives.try_emplace(ir::ToText(collective));
+  if (is_new) entry->second = PriceOf(answers.estimator->EstimateCollective(collective));
   return entry->second;
 }
 

@@ -101,6 +101,13 @@ Status CheckRange(const ir::StepPrograms& step, const std::vector<TaskCosts>& co
 
 }  // namespace
 
+bool LeavesLess(const SimulationOptions& options, const MemoryPeak& first, const MemoryPeak& second) {
+  const auto left = [&](const MemoryPeak& peak) {
+    return (options.memory_of_class.empty() ? Bytes() : options.memory_of_class[peak.rank_class]) - peak.bytes;
+  };
+  return left(first) < left(second);
+}
+
 SourceShares SharesOf(const std::array<int64_t, 3>& time) {
   const auto total = static_cast<double>(time[0] + time[1] + time[2]);
   if (total == 0) return {};
@@ -109,12 +116,12 @@ SourceShares SharesOf(const std::array<int64_t, 3>& time) {
 }
 
 Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator& estimator, const SimulationOptions& options) {
-  PriceBook prices(estimator, options.ranks_per_node);
+  PriceBook prices(estimator, options.layout);
   return Simulate(step, prices, options);
 }
 
 Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, const SimulationOptions& options) {
-  HELM_CHECK(prices.ranks_per_node() == options.ranks_per_node, "prices of the same placement of ranks");
+  HELM_CHECK(prices.layout() == options.layout, "prices of the same placement of ranks");
   HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, prices, options.cancellation));
   HELM_RETURN_IF_ERROR(CheckRange(step, costs));
   HELM_ASSIGN_OR_RETURN(StepGraph step_graph, BuildStepGraph(step, costs, options.communication_shares_cores, options.cancellation));
@@ -125,7 +132,7 @@ Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, con
     HELM_RETURN_IF_ERROR(options.cancellation.Check());
     HELM_ASSIGN_OR_RETURN(memory.emplace_back(), TrackMemory(step.classes[c], costs[c], options.record_timeline));
     memory[c].peak.rank_class = c;
-    if (c == 0 || memory[c].peak.bytes > simulation.peak.bytes) simulation.peak = memory[c].peak;
+    if (c == 0 || LeavesLess(options, memory[c].peak, simulation.peak)) simulation.peak = memory[c].peak;
     simulation.peak_of_class.push_back(memory[c].peak.bytes);
     simulation.breakdown_of_class.push_back(BreakdownOf(step, times, c));
   }

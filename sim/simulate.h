@@ -15,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "cluster/rank_layout.h"
 #include "core/cancellation.h"
 #include "core/status.h"
 #include "core/units.h"
@@ -34,12 +35,15 @@ enum class Engine : uint8_t {
 };
 
 struct SimulationOptions {
-  int64_t ranks_per_node = 1;               // how many consecutive ranks share a node
+  cluster::RankLayout layout = 1;           // which ranks share a node
   bool communication_shares_cores = false;  // CPU ranks that use all cores: communication takes compute time
   bool record_timeline = true;              // false: only the numbers (search)
   Engine engine = Engine::kStatic;          // of programs for GPUs
   cost::OverlapLosses overlap_losses;       // for the event engine
-  Cancellation cancellation;                // asked every so many ops or events; then the simulation fails with kInterrupted
+  // Of a cluster of several kinds of nodes, by class; empty: all are alike.
+  std::vector<cost::OverlapLosses> overlap_losses_of_class;
+  std::vector<Bytes> memory_of_class;  // that one rank may use
+  Cancellation cancellation;           // asked every so many ops or events; then the simulation fails with kInterrupted
 };
 
 // Where the makespan went, seen from the compute stream (the mean over them where a program has several). Invariant: the parts sum to it.
@@ -51,7 +55,8 @@ struct Breakdown {
   Duration host;                   // compute stream idle, waiting for the launching thread; on a CPU, launching itself
 };
 
-// Where the peak is: in which class, after which op of its program, and the largest storages live there.
+// Where the peak is that leaves least of its rank's memory (SimulationOptions::memory_of_class; where all may use as much, the highest): in
+// which class, after which op of its program, and the largest storages live there.
 struct MemoryPeak {
   Bytes bytes;
   ir::OpId op;
@@ -66,6 +71,9 @@ struct SourceShares {  // of the summed durations of ops and collectives; all 0 
   double interpolated = 0;
   double analytic = 0;
 };
+
+// Whether the first of two peaks leaves less memory.
+bool LeavesLess(const SimulationOptions& options, const MemoryPeak& first, const MemoryPeak& second);
 
 // From the summed durations, by cost::Source.
 SourceShares SharesOf(const std::array<int64_t, 3>& picoseconds_by_source);
@@ -82,7 +90,7 @@ struct Simulation {
 };
 
 Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator& estimator, const SimulationOptions& options);
-// The same with prices that are remembered from step to step. REQUIRES: prices.ranks_per_node() == options.ranks_per_node.
+// The same with prices that are remembered from step to step. REQUIRES: prices.layout() == options.layout.
 Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, const SimulationOptions& options);
 
 }  // namespace helm::sim

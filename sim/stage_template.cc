@@ -25,17 +25,18 @@ struct ClassGraph {
 };
 
 // What runs at the same time takes as long as it does when no other stage is waited for (sim/contention.h).
-Status Contend(const ir::StepPrograms& programs, const SimulationOptions& options, ClassGraph& of_class) {
+Status Contend(const ir::StepPrograms& programs, const SimulationOptions& options, size_t as_class, ClassGraph& of_class) {
   if (options.engine == Engine::kStatic || programs.classes.front().device != ir::DeviceKind::kCuda) return OkStatus();
   StepGraph& graph = of_class.graph;
   std::vector<int64_t> finish(graph.graph.size());
   LongestPath(graph.graph, finish);
   if (options.engine == Engine::kAutomatic && !AnyOverlap(programs, graph, finish)) return OkStatus();
   of_class.contends = true;
-  return ApplyContention(programs, options, graph);
+  return ApplyContention(programs, options, graph, as_class);
 }
 
-Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs, const SimulationOptions& options) {
+Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs, const SimulationOptions& options,
+                           size_t as_class) {
   const ir::StreamLayout layout(excerpt.programs);
   if (layout.compute_count() > 1) return UnavailableError("several compute streams");
   ClassGraph result;
@@ -56,7 +57,7 @@ Result<ClassGraph> GraphOf(const StepExcerpt& excerpt, size_t rank_class, const 
     if (!moved) return UnavailableError("a wait for what was never started: " + builder.WaitsFor());
   }
   result.is_external.resize(result.graph.tasks.size(), false);
-  HELM_RETURN_IF_ERROR(Contend(excerpt.programs, options, result));
+  HELM_RETURN_IF_ERROR(Contend(excerpt.programs, options, as_class, result));
   return result;
 }
 
@@ -372,8 +373,8 @@ void Totals::Add(const Totals& other) {
 }
 
 Result<StageTemplate> MakeStageTemplate(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs,
-                                        const SimulationOptions& options) {
-  HELM_ASSIGN_OR_RETURN(const ClassGraph graph, GraphOf(excerpt, rank_class, costs, options));
+                                        const SimulationOptions& options, std::optional<size_t> as_class) {
+  HELM_ASSIGN_OR_RETURN(const ClassGraph graph, GraphOf(excerpt, rank_class, costs, options, as_class.value_or(rank_class)));
   return TemplateBuilder(excerpt, rank_class, costs, options.communication_shares_cores, graph).Build();
 }
 

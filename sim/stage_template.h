@@ -8,6 +8,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "core/status.h"
@@ -86,8 +87,9 @@ struct StageTemplate {
   int64_t input_bytes = 0;  // of one micro-batch, resident too
 };
 
-// kUnavailable when the program holds something that pieces cannot carry, with what it is.
+// kUnavailable when the program holds something that pieces cannot carry, with what it is. `as_class`: the class that the template of this
+// one's program is for, where it is another one, whose ranks lie elsewhere.
 Result<StageTemplate> MakeStageTemplate(const StepExcerpt& excerpt, size_t rank_class, const TaskCosts& costs,
-                                        const SimulationOptions& options);
+                                        const SimulationOptions& options, std::optional<size_t> as_class = {});
 
 }  // namespace helm::sim

@@ -13,6 +13,9 @@
 #include "ir/region.h"
 
 namespace helm::sim {
+
+using cluster::GroupSet;
+
 namespace {
 
 constexpr std::string_view kCollectivePrefix = "c10d.";
@@ -32,7 +35,11 @@ std::vector<int64_t> Ends(const cluster::MeshAxis& axis, int64_t own, int64_t of
 // them, of which each node has one a group.
 cluster::GroupPlacement PairOf(const cluster::GroupPlacement& ring) {
   const bool across = ring.nodes > 1;
-  return {.size = 2, .nodes = across ? 2 : 1, .ranks_per_node = across ? 1 : 2, .groups_per_node = ring.groups_per_node};
+  return {.size = 2,
+          .nodes = across ? 2 : 1,
+          .ranks_per_node = across ? 1 : 2,
+          .groups_per_node = ring.groups_per_node,
+          .device_groups = ring.device_groups};
 }
 
 // The mesh as the group of the collective sees it, for the ranks of the stage of `rank`.
@@ -53,8 +60,9 @@ std::vector<cluster::MeshAxis> AxesOf(const ir::Program& program, const ir::Op& 
   return axes;
 }
 
-cluster::GroupPlacement Placed(const ir::Op& op, const std::vector<cluster::MeshAxis>& axes, int64_t rank, int64_t ranks_per_node) {
-  const cluster::GroupPlacement placement = cluster::PlaceGroup(axes, ranks_per_node, rank);
+cluster::GroupPlacement Placed(const ir::Op& op, const std::vector<cluster::MeshAxis>& axes, int64_t rank,
+                               const cluster::RankLayout& layout) {
+  const cluster::GroupPlacement placement = cluster::PlaceGroup(axes, layout, rank);
   return ir::IsPointToPoint(op) ? PairOf(placement) : placement;
 }
 
@@ -106,8 +114,14 @@ class Pricer {
  public:
   explicit Pricer(PriceBook& prices) : prices_(prices) {}
 
-  cost::Estimate OfRegion(const ir::OpSignature& region) { return Noted(prices_.OfRegion(region)); }
-  cost::Estimate OfOp(const ir::Program& program, const ir::Op& op) { return Noted(prices_.OfOp(program, op)); }
+  // Ops, and the host thread, on ranks in these groups.
+  cost::Estimate OfRegion(const ir::OpSignature& region, GroupSet groups) { return Noted(prices_.OfRegion(region, groups)); }
+  cost::Estimate OfOp(const ir::Program& program, const ir::Op& op, GroupSet groups) { return Noted(prices_.OfOp(program, op, groups)); }
+  cost::HostCosts OfHost(GroupSet groups) {
+    auto host = prices_.OfHost(groups);
+    if (!host.ok()) Fail(host.status().message());
+    return host.ok() ? *host : cost::HostCosts();
+  }
 
   // Finding the members of a group takes longer than a look-up, so what differs in nothing but the tensor is asked for once.
   cost::Estimate OfCollective(const ir::Program& program, const ir::Op& op, int64_t rank) {
@@ -137,10 +151,10 @@ class Pricer {
   const Price& Slowest(const ir::Program& program, const ir::Op& op, int64_t rank) {
     const int64_t offset = ir::IsPointToPoint(op) ? ir::PeerOffset(program, op) : 0;
     const auto [known, is_new] = placements_.try_emplace({program.group(op.group).name, offset, rank});
-    if (is_new) known->second = PlacementsOf(program, op, rank, prices_.ranks_per_node());
+    if (is_new) known->second = PlacementsOf(program, op, rank, prices_.layout());
     const Price* slowest = nullptr;
     for (const cluster::GroupPlacement& placement : known->second) {
-      const Price& price = prices_.OfCollective(CollectiveSignatureOf(program, op, placement));
+      const Price& price = prices_.OfCollective(CollectiveSignatureOf(program, op, placement), placement.device_groups);
       if (!price.refusal.empty()) return price;
       if (slowest == nullptr || price.estimate.duration > slowest->estimate.duration) slowest = &price;
     }
@@ -159,61 +173,76 @@ class Pricer {
   std::set<std::string> seen_;
 };
 
+// As the class of `rank` finds them, whose ranks lie in these groups.
+Status PriceProgram(const ir::Program& program, int64_t rank, GroupSet groups, const Cancellation& cancellation, Pricer& pricer,
+                    TaskCosts& costs) {
+  const ir::Regions regions(program);
+  costs.ops.assign(program.ops.size(), {});
+  costs.follows.assign(program.ops.size(), false);
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    HELM_RETURN_IF_ERROR(cancellation.CheckAt(i));
+    const ir::Op& op = program.ops[i];
+    costs.follows[i] = regions.IsFollower(i);
+    if (costs.follows[i]) continue;
+    if (regions.IsLeader(i)) {
+      costs.ops[i] = pricer.OfRegion(regions.SignatureOf(i), groups);
+    } else if (op.kind == ir::OpKind::kCompute) {
+      costs.ops[i] = pricer.OfOp(program, op, groups);
+    }
+    if (IsPricedCollective(op)) costs.ops[i] = pricer.OfCollective(program, op, rank);
+  }
+  costs.host = pricer.OfHost(groups);
+  for (size_t i = 0; i < costs.ops.size(); ++i) {
+    const ir::Op& op = program.ops[i];
+    if (op.kind != ir::OpKind::kCompute && !IsPricedCollective(op)) costs.ops[i].source = costs.host.source;
+  }
+  return OkStatus();
+}
+
 }  // namespace
 
 Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices, const Cancellation& cancellation) {
   Pricer pricer(prices);
   std::vector<TaskCosts> costs(step.classes.size());
   for (size_t c = 0; c < costs.size(); ++c) {
-    const ir::Program& program = step.classes[c];
-    const int64_t rank = RepresentativeRank(step, c);
-    const ir::Regions regions(program);
-    costs[c].ops.resize(program.ops.size());
-    costs[c].follows.resize(program.ops.size());
-    for (size_t i = 0; i < program.ops.size(); ++i) {
-      HELM_RETURN_IF_ERROR(cancellation.CheckAt(i));
-      const ir::Op& op = program.ops[i];
-      costs[c].follows[i] = regions.IsFollower(i);
-      if (costs[c].follows[i]) continue;
-      if (regions.IsLeader(i)) {
-        costs[c].ops[i] = pricer.OfRegion(regions.SignatureOf(i));
-      } else if (op.kind == ir::OpKind::kCompute) {
-        costs[c].ops[i] = pricer.OfOp(program, op);
-      }
-      if (IsPricedCollective(op)) costs[c].ops[i] = pricer.OfCollective(program, op, rank);
-    }
+    HELM_RETURN_IF_ERROR(PriceProgram(step.classes[c], RepresentativeRank(step, c), GroupsOfClass(step, c, prices.layout()), cancellation,
+                                      pricer, costs[c]));
   }
-  const auto host = prices.OfHost();
-  if (!host.ok()) pricer.Fail(host.status().message());
   HELM_RETURN_IF_ERROR(pricer.ToStatus(step.classes.front().name));
-  for (size_t c = 0; c < costs.size(); ++c) {
-    costs[c].host = *host;
-    for (size_t i = 0; i < costs[c].ops.size(); ++i) {
-      const ir::Op& op = step.classes[c].ops[i];
-      if (op.kind != ir::OpKind::kCompute && !IsPricedCollective(op)) costs[c].ops[i].source = host->source;
-    }
-  }
   return costs;
 }
 
-Status PriceCollectives(const ir::Program& program, int64_t rank, PriceBook& prices, TaskCosts& costs) {
+Status PriceAsClass(const ir::StepPrograms& step, size_t from, size_t rank_class, PriceBook& prices, TaskCosts& costs) {
   Pricer pricer(prices);
+  const ir::Program& program = step.classes[from];
+  const int64_t rank = RepresentativeRank(step, rank_class);
+  const GroupSet groups = GroupsOfClass(step, rank_class, prices.layout());
+  if (groups != GroupsOfClass(step, from, prices.layout())) {
+    HELM_RETURN_IF_ERROR(PriceProgram(program, rank, groups, {}, pricer, costs));
+  }
   for (size_t i = 0; i < program.ops.size(); ++i) {
     if (IsPricedCollective(program.ops[i])) costs.ops[i] = pricer.OfCollective(program, program.ops[i], rank);
   }
   return pricer.ToStatus(program.name);
 }
 
-cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
-  return Placed(op, AxesOf(program, op, rank), rank, ranks_per_node);
+GroupSet GroupsOfClass(const ir::StepPrograms& step, size_t rank_class, const cluster::RankLayout& layout) {
+  if (layout.is_uniform()) return layout.blocks().front().group;
+  const int64_t first = RepresentativeRank(step, rank_class);
+  return layout.GroupsOf(first, first + ir::WorldSize(step.mesh()) / static_cast<int64_t>(step.classes.size()));
 }
 
-std::vector<cluster::GroupPlacement> PlacementsOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
+cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, const cluster::RankLayout& layout) {
+  return Placed(op, AxesOf(program, op, rank), rank, layout);
+}
+
+std::vector<cluster::GroupPlacement> PlacementsOf(const ir::Program& program, const ir::Op& op, int64_t rank,
+                                                  const cluster::RankLayout& layout) {
   const std::vector<cluster::MeshAxis> axes = AxesOf(program, op, rank);
-  std::vector<cluster::GroupPlacement> placements = {Placed(op, axes, rank, ranks_per_node)};
-  if (cluster::LiesEvenly(axes, ranks_per_node)) return placements;
+  std::vector<cluster::GroupPlacement> placements = {Placed(op, axes, rank, layout)};
+  if (cluster::LiesEvenly(axes, layout)) return placements;
   for (const int64_t other : FirstOfGroups(program, axes, rank)) {
-    const cluster::GroupPlacement placement = Placed(op, axes, other, ranks_per_node);
+    const cluster::GroupPlacement placement = Placed(op, axes, other, layout);
     if (std::ranges::find(placements, placement) == placements.end()) placements.push_back(placement);
   }
   return placements;
@@ -233,8 +262,9 @@ ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const 
   return signature;
 }
 
-ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node) {
-  return CollectiveSignatureOf(program, op, PlacementOf(program, op, rank, ranks_per_node));
+ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank,
+                                              const cluster::RankLayout& layout) {
+  return CollectiveSignatureOf(program, op, PlacementOf(program, op, rank, layout));
 }
 
 }  // namespace helm::sim

@@ -30,19 +30,24 @@ struct TaskCosts {
 // ranks that finish theirs sooner wait for the others at the next group that they have in common.
 Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices, const Cancellation& cancellation = {});
 
-// The prices of the program's collectives as the class of `rank` finds them (whose groups may lie on the nodes otherwise than those of the
-// rank that `costs` were made for), in place of those there.
-Status PriceCollectives(const ir::Program& program, int64_t rank, PriceBook& prices, TaskCosts& costs);
+// The costs of the program of class `from` as `rank_class` finds them, whose collectives may lie on the nodes otherwise, and whose ranks
+// may lie in another group of the cluster. `costs`: those of `from`.
+Status PriceAsClass(const ir::StepPrograms& step, size_t from, size_t rank_class, PriceBook& prices, TaskCosts& costs);
 
-// Where the group of a collective lies for `rank`, when `ranks_per_node` consecutive ranks share a node; of a message its two ends. Groups
+// The groups of a cluster of several kinds of nodes that the ranks of a class lie in; 0: the cluster has one kind.
+cluster::GroupSet GroupsOfClass(const ir::StepPrograms& step, size_t rank_class, const cluster::RankLayout& layout);
+
+// Where the group of a collective lies for `rank`; of a message its two ends. Groups
 // of one stage of a pipeline run at the same time, those of other stages do not. REQUIRES: op.kind is kCollectiveStart.
-cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node);
+cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, const cluster::RankLayout& layout);
 
 // The same of all ranks that run in step with `rank`, those of its stage: each placement once, that of `rank` first.
-std::vector<cluster::GroupPlacement> PlacementsOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node);
+std::vector<cluster::GroupPlacement> PlacementsOf(const ir::Program& program, const ir::Op& op, int64_t rank,
+                                                  const cluster::RankLayout& layout);
 
 // The collective as the estimator knows it. REQUIRES: op.kind is kCollectiveStart, and not c10d.recv.
 ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, const cluster::GroupPlacement& placement);
-ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank, int64_t ranks_per_node);
+ir::CollectiveSignature CollectiveSignatureOf(const ir::Program& program, const ir::Op& op, int64_t rank,
+                                              const cluster::RankLayout& layout);
 
 }  // namespace helm::sim

@@ -7,6 +7,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "cluster/device_groups.h"
 #include "core/file.h"
 #include "ir/program_text.h"
 #include "ir/verify.h"
@@ -44,6 +45,7 @@ Status RunPassesAlone(const std::vector<std::string>& passes, ir::StepPrograms& 
 Status RunPasses(const Arguments& arguments, ir::StepPrograms& step) {
   if (arguments.passes.empty() || arguments.config.path.empty()) return RunPassesAlone(arguments.passes, step);
   HELM_ASSIGN_OR_RETURN(const config::RunConfig config, tools::ReadConfig(arguments.config));
+  HELM_RETURN_IF_ERROR(cluster::RefuseGroups(config.cluster, "helm-opt", "give it a configuration with one kind of node"));
   HELM_ASSIGN_OR_RETURN(const planner::EstimatorFactory make_estimator,
                         tools::MakeEstimatorFactory(config.cluster, {.cost_tables = config.cost_tables, .software = config.software}));
   HELM_ASSIGN_OR_RETURN(const std::unique_ptr<cost::Estimator> estimator, make_estimator());

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "cluster/cluster_reader.h"
+#include "cluster/device_groups.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/preset.h"
@@ -213,6 +214,7 @@ Status ImportMeasurements(const ImportArguments& arguments, const ConfigArgument
   if (gpu) device_given = cost::DeviceKey{.kind = "cuda", .name = gpu->name};
   if (!config.path.empty()) {
     HELM_ASSIGN_OR_RETURN(const auto run, ReadConfig(config));
+    HELM_RETURN_IF_ERROR(cluster::RefuseGroups(run.cluster, "helm-profile --import", "name the GPU that was measured with --gpu"));
     if (!gpu) device_given = cost::DeviceKeyOf(run.cluster);
     hints.devices_per_node = run.cluster.devices_per_node;
   }

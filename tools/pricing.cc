@@ -9,7 +9,7 @@
 #include "cluster/machine_facts.h"
 #include "core/file.h"
 #include "core/preset.h"
-#include "cost/chain.h"
+#include "cost/group_estimator.h"
 #include "tools/terminal.h"
 
 namespace helm::tools {
@@ -23,16 +23,13 @@ Result<planner::EstimatorFactory> MakeEstimatorFactory(const cluster::Cluster& c
     tables.push_back(std::move(table));
   }
   if (!options.quiet) {
-    for (const std::string& warning : cost::Warnings(cluster, tables)) PrintNote(warning);
+    for (const std::string& warning : cost::ClusterWarnings(cluster, tables)) PrintNote(warning);
   }
   cost::ChainOptions chain_options = cost::ChainOptionsOf(options.software);
   chain_options.require_measured = options.require_measured;
   // Made once here so that a table of another device is refused now, not inside the search.
-  HELM_RETURN_IF_ERROR(cost::MakeEstimator(cluster, tables, chain_options).status());
-  return planner::EstimatorFactory([cluster, tables, chain_options]() -> Result<std::unique_ptr<cost::Estimator>> {
-    HELM_ASSIGN_OR_RETURN(auto estimator, cost::MakeEstimator(cluster, tables, chain_options));
-    return std::unique_ptr<cost::Estimator>(std::move(estimator));
-  });
+  HELM_RETURN_IF_ERROR(cost::MakeClusterEstimator(cluster, tables, chain_options).status());
+  return planner::EstimatorFactory([cluster, tables, chain_options] { return cost::MakeClusterEstimator(cluster, tables, chain_options); });
 }
 
 std::vector<std::string> AbsolutePaths(const std::vector<std::string>& paths) {

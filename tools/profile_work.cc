@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cluster/cluster_reader.h"
+#include "cluster/device_groups.h"
 #include "cluster/machine_facts.h"
 #include "core/diagnostics.h"
 #include "core/file.h"
@@ -58,6 +59,9 @@ Result<profiler::WorkList> ListFor(const config::RunConfig& config) {
 Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const config::RunConfig config, ReadConfig(arguments));
   const cluster::Cluster& cluster = config.cluster;
+  HELM_RETURN_IF_ERROR(cluster::RefuseGroups(cluster, "helm-profile",
+                                             "measure each group's device by itself, on a machine that has it, with cluster: {local: N}; "
+                                             "helm-plan takes the tables of all groups"));
   const std::vector<cluster::GpuFacts> gpus = cluster.device.is_cpu ? std::vector<cluster::GpuFacts>() : cluster::ReadGpuFacts();
   const auto is_of_cluster = [&](const cluster::GpuFacts& gpu) { return gpu.name == cluster.device.driver_name; };
   const bool has_gpu = !gpus.empty() && is_of_cluster(gpus.front());

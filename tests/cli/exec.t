@@ -10,6 +10,10 @@ $ RANK=0 WORLD_SIZE=3 MASTER_ADDR=127.0.0.1 MASTER_PORT=1 helm-exec $TMP/plan.ya
 $TMP/plan.yaml: error: the plan is for 2 ranks (data 2, tensor 1, zero 1, micro_batch 2), but torchrun started 3
 fix: start 2, for example torchrun --nproc-per-node 2 on one machine
 [exit 2]
+$ helm-plan groups.yaml --set strategy.data=16 --set strategy.micro_batch=1 --set strategy.zero=1 --out $TMP/groups.yaml > /dev/null 2>&1; helm-exec $TMP/groups.yaml --steps 1
+$TMP/groups.yaml: error: not supported by this version: to run a plan for a cluster of several kinds of nodes; helm-sim prices it
+fix: make a plan for one kind of node
+[exit 2]
 $ helm-exec good.yaml
 good.yaml:3:1: error: this is a run configuration, not a plan
     3 | model: {family: llama, layers: 2, hidden: 64, ffn: 96, heads: 4, kv_heads: 2, vocab: 256, max_positions: 512}

@@ -13,9 +13,3 @@ not_supported.yaml:15:21: error: 'objective: cost' needs 'price_per_gpu_hour': w
       |                     ^
   fix: add 'price_per_gpu_hour'
 [exit 2]
-$ helm-plan mixed_cluster.yaml
-mixed_cluster.yaml:2:11: error: not supported by this version: a cluster of several kinds of nodes ('groups')
-    2 | cluster: {groups: [{name: a}, {name: b}], between: {gbits_per_s: 200, latency_us: 10}}
-      |           ^
-  fix: describe one kind of node
-[exit 2]

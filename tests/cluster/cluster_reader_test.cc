@@ -179,9 +179,6 @@ TEST(ReadCluster, SaysWhatIsWrong) {
   EXPECT_EQ(Brief("[1]"), "f.yaml:1:1: error: 'cluster' must be a preset's name, a file, or a mapping\n");
   EXPECT_EQ(Brief("gpu: h100-smx-80gb\ngpus_per_node: 1\n").substr(0, 90),
             std::string("f.yaml:1:6: error: there is no gpu preset 'h100-smx-80gb'\n  did you mean 'h100-sxm-80gb'?\n").substr(0, 90));
-  EXPECT_EQ(Brief("groups: [{name: a}]\nbetween: {}\n"),
-            "f.yaml:1:1: error: not supported by this version: a cluster of several kinds of nodes ('groups')\n  fix: describe one kind of "
-            "node\n");
   EXPECT_EQ(Brief(std::string(kGpu) + "\nnodes: 2\ngpus_per_node: 8\n"),
             "f.yaml:1:1: error: 'gpus_per_node' is 8, so the cluster needs the key 'intra_node'\n"
             "  fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)\n"

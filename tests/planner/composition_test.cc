@@ -53,7 +53,7 @@ void ExpectSameAsWrittenOut(const config::RunConfig& config) {
   for (const ir::Program& program : excerpt->programs.classes) {
     if (!program.ops.empty()) RC_ASSERT(ir::Verify(program).message() == "");
   }
-  sim::PriceBook prices(estimator, options.ranks_per_node);
+  sim::PriceBook prices(estimator, options.layout);
   const auto composed = sim::ComposeStep(*excerpt, prices, options);
   RC_ASSERT(composed.status().message() == "");
   RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << "\n";

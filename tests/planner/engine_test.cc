@@ -40,7 +40,7 @@ ir::StepPrograms RandomStep() {
 }
 
 sim::Simulation Times(const ir::StepPrograms& step, sim::Engine engine, const cost::OverlapLosses& losses) {
-  auto simulation = sim::Simulate(step, BytesEstimator(), {.ranks_per_node = 8, .engine = engine, .overlap_losses = losses});
+  auto simulation = sim::Simulate(step, BytesEstimator(), {.layout = 8, .engine = engine, .overlap_losses = losses});
   HELM_CHECK(simulation.ok(), simulation.status().message().c_str());
   return std::move(simulation).value();
 }

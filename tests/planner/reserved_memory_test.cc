@@ -79,10 +79,7 @@ RC_GTEST_PROP(ReservedMemory, AnExcerptMakesTheCallsOfTheStep, ()) {
   for (size_t c = 0; c < step->classes.size(); ++c) {
     const size_t from = excerpt->told_by[c];
     sim::TaskCosts own = (*told)[from];
-    if (from != c) {
-      const int64_t rank = RepresentativeRank(excerpt->programs, c);
-      RC_ASSERT(sim::PriceCollectives(excerpt->programs.classes[from], rank, prices, own).ok());
-    }
+    if (from != c) RC_ASSERT(sim::PriceAsClass(excerpt->programs, from, c, prices, own).ok());
     const auto trace = sim::TraceOf(*excerpt, c, own);
     RC_ASSERT(trace.status().message() == "");
     const sim::AllocationTrace whole = sim::TraceOf(step->classes[c], (*costs)[c]);

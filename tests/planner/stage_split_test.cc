@@ -42,6 +42,10 @@ config::RunConfig Layers(int64_t layers, int64_t stages, int64_t micro_batches) 
   return config;
 }
 
+StageTimes OfAllStages(const ir::Strategy& strategy, const PartTimes& times) {
+  return StageTimes(static_cast<size_t>(strategy.pipeline), &times);
+}
+
 std::vector<int64_t> Counts(const std::vector<ir::Stage>& stages) {
   std::vector<int64_t> counts;
   for (const ir::Stage& stage : stages) counts.push_back(stage.layers());
@@ -49,7 +53,7 @@ std::vector<int64_t> Counts(const std::vector<ir::Stage>& stages) {
 }
 
 std::vector<int64_t> Balanced(const config::RunConfig& config, const PartTimes& times) {
-  return Counts(BalancedStages(config, config.strategy, times));
+  return Counts(BalancedStages(config, config.strategy, OfAllStages(config.strategy, times)));
 }
 
 // Every layer takes 2 x 10, the head as much as two of them: 32 layers on four stages are 34 / 4 = 8.5 layers, so one stage has to have 9
@@ -93,7 +97,7 @@ Cost CostOf(const config::RunConfig& config, const std::vector<ir::Stage>& stage
   for (size_t i = 0; i < stages.size(); ++i) {
     held = std::max(held, stages[i].layers() * MicroBatchesHeldBy(config.workload, strategy, static_cast<int64_t>(i)));
   }
-  return {SlowestStage(config, strategy, times).picoseconds(), held};
+  return {SlowestStage(config, strategy, OfAllStages(strategy, times)).picoseconds(), held};
 }
 void TryAll(const config::RunConfig& config, const PartTimes& times, std::vector<ir::Stage>& begun, std::optional<Cost>& best) {
   const int64_t next = begun.empty() ? 0 : begun.back().layer_end, stages = config.strategy.pipeline, layers = config.model.layers;
@@ -124,7 +128,7 @@ RC_GTEST_PROP(StageSplit, IsTheBestOfAll, ()) {
   std::optional<Cost> best;
   std::vector<ir::Stage> begun;
   TryAll(config, times, begun, best);
-  RC_ASSERT(CostOf(config, BalancedStages(config, config.strategy, times), times) == *best);
+  RC_ASSERT(CostOf(config, BalancedStages(config, config.strategy, OfAllStages(config.strategy, times)), times) == *best);
 }
 
 // With random layers in every chunk, on GPUs and CPUs, of the orders with one chunk a stage and those with two; few micro-batches.

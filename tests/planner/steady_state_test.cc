@@ -48,7 +48,7 @@ RC_GTEST_PROP(SteadyState, IsTheWrittenOutStep, ()) {
   RC_ASSERT(step.ok());
   const auto full = sim::Simulate(*step, estimator, options);
   RC_ASSERT(full.ok());
-  sim::PriceBook prices(estimator, options.ranks_per_node);
+  sim::PriceBook prices(estimator, options.layout);
   const auto jumped = SimulateSteadyState(plan, prices, options);
   RC_ASSERT(jumped.ok());
   ExpectSame(jumped->simulation, *full);

@@ -68,7 +68,7 @@ test::FakeEstimator EstimatorOf(const Durations& durations) {
 }
 
 double Makespan(const ir::Program& program, const Durations& durations) {
-  const auto simulation = sim::Simulate(ir::StepPrograms{{program}}, EstimatorOf(durations), {.ranks_per_node = 8});
+  const auto simulation = sim::Simulate(ir::StepPrograms{{program}}, EstimatorOf(durations), {.layout = 8});
   EXPECT_TRUE(simulation.ok()) << simulation.status().message();
   return simulation.ok() ? simulation->makespan.seconds() : 0;
 }
@@ -152,7 +152,7 @@ TEST(OverlapLayers, ALayerMoreIsAtTheBound) {
 Acceptance TryOn(const ir::Program& program, const std::vector<std::string>& passes, std::optional<Bytes> budget = {}) {
   const test::FakeEstimator estimator = EstimatorOf(kHalf);
   sim::PriceBook prices(estimator, 8);
-  auto result = RunPassesIfBetter(ir::StepPrograms{{program}}, passes, prices, {.ranks_per_node = 8}, budget);
+  auto result = RunPassesIfBetter(ir::StepPrograms{{program}}, passes, prices, {.layout = 8}, budget);
   EXPECT_TRUE(result.ok()) << result.status().message();
   return std::move(result).value();
 }

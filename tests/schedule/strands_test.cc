@@ -190,7 +190,7 @@ RC_GTEST_PROP(StrandsProperty, KeepsEveryMicroBatchAsItWas, ()) {
     pairs += std::ranges::count(after.schedule, ir::ActionKind::kOverlap, &ir::Action::kind);
   }
   RC_ASSERT(pairs > 0);
-  const auto simulation = sim::Simulate(changed, prices, {.ranks_per_node = 8, .record_timeline = false});
+  const auto simulation = sim::Simulate(changed, prices, {.layout = 8, .record_timeline = false});
   if (!simulation.ok()) RC_FAIL(simulation.status().message());
 }
 
@@ -202,7 +202,7 @@ RC_GTEST_PROP(StrandsProperty, IsNeverSlowerOnOneStage, ()) {
   const NamedEstimator estimator;
   sim::PriceBook prices(estimator, 8);
   const ir::StepPrograms changed = Interleave(lowered.step, prices);
-  const sim::SimulationOptions options{.ranks_per_node = 8, .record_timeline = false};
+  const sim::SimulationOptions options{.layout = 8, .record_timeline = false};
   const auto before = sim::Simulate(lowered.step, prices, options), after = sim::Simulate(changed, prices, options);
   RC_ASSERT(before.ok() && after.ok());
   RC_ASSERT(after->makespan <= before->makespan);
@@ -215,7 +215,7 @@ TEST(Strands, IsKeptWhereItIsFaster) {
   strategy.sequence_parallel = true;
   const NamedEstimator estimator;
   sim::PriceBook prices(estimator, 8);
-  const sim::SimulationOptions options{.ranks_per_node = 8};
+  const sim::SimulationOptions options{.layout = 8};
   const ir::StepPrograms step = StepOf(Model(4, false), strategy, 4, ir::DeviceKind::kCuda);
   const auto better = RunPassesIfBetter(step, {"strands"}, prices, options, std::nullopt);
   ASSERT_TRUE(better.ok()) << better.status().message();

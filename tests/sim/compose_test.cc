@@ -53,7 +53,7 @@ RC_GTEST_PROP(Compose, PiecesAreTheProgramWhereverItIsCut, ()) {
   const SimulationOptions options{.communication_shares_cores = cores, .record_timeline = false};
   const auto whole = Simulate({{program}}, estimator, options);
   RC_ASSERT(whole.ok());
-  PriceBook prices(estimator, options.ranks_per_node);
+  PriceBook prices(estimator, options.layout);
   const auto composed = ComposeStep(WholeStep(program), prices, options);
   RC_ASSERT(composed.ok());
   RC_ASSERT(composed->not_applicable == "");

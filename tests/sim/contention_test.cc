@@ -50,7 +50,7 @@ FakeEstimator Prices() {
 }
 
 int64_t Makespan(const ir::Program& program, Engine engine, const cost::OverlapLosses& losses, int64_t ranks_per_node = 4) {
-  const auto simulation = Simulate({{program}}, Prices(), {.ranks_per_node = ranks_per_node, .engine = engine, .overlap_losses = losses});
+  const auto simulation = Simulate({{program}}, Prices(), {.layout = ranks_per_node, .engine = engine, .overlap_losses = losses});
   HELM_CHECK(simulation.ok(), simulation.status().message().c_str());
   return simulation->makespan.picoseconds();
 }
@@ -74,8 +74,8 @@ TEST(Contention, CollectivesShareTheLinksThatBothUse) {
 
 // Durations of the product, the memory-bound kernel and the first collective.
 std::vector<int64_t> Durations(const cost::OverlapLosses& losses, int64_t ranks_per_node) {
-  const auto simulation = Simulate({{TwoCollectives(kSmall)}}, Prices(),
-                                   {.ranks_per_node = ranks_per_node, .engine = Engine::kEvent, .overlap_losses = losses});
+  const auto simulation =
+      Simulate({{TwoCollectives(kSmall)}}, Prices(), {.layout = ranks_per_node, .engine = Engine::kEvent, .overlap_losses = losses});
   HELM_CHECK(simulation.ok(), simulation.status().message().c_str());
   std::vector<int64_t> durations(3);
   for (const ir::TimelineEvent& event : simulation->timeline.events) {

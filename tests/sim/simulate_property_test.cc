@@ -24,7 +24,7 @@ test::FakeEstimator RandomPrices() {
 }
 
 SimulationOptions RandomOptions() {
-  return {.ranks_per_node = *rc::gen::inRange<int64_t>(1, 5), .communication_shares_cores = *rc::gen::arbitrary<bool>()};
+  return {.layout = *rc::gen::inRange<int64_t>(1, 5), .communication_shares_cores = *rc::gen::arbitrary<bool>()};
 }
 
 // Simulate runs its self-checks each time, so that it answers at all is most of the property.

@@ -148,7 +148,7 @@ TEST(Simulate, OnCpuThreadComputesAndWaits) {
 // The collective costs 1104 - 105 = 999 of idle time; nothing is left to wait for at op 3.
 TEST(Simulate, OnCpuCollectiveMayTakeTheCores) {
   const Simulation simulation =
-      MustSimulate(ProgramFromText(Overlapped("cpu")), Prices(), {.ranks_per_node = 2, .communication_shares_cores = true});
+      MustSimulate(ProgramFromText(Overlapped("cpu")), Prices(), {.layout = 2, .communication_shares_cores = true});
   EXPECT_EQ(simulation.makespan, Ps(1130));
   EXPECT_THAT(Drawn(simulation.timeline),
               testing::ElementsAre("host #0 0..1", "compute #0 1..101", "host #1 101..104", "communication.tensor #1 104..1104",

@@ -1,0 +1,22 @@
+// StageTimes: for each stage of a pipeline what the parts of the model take there (planner/part_times.h): the same for all, unless the
+// stages lie on several kinds of nodes.
+#pragma once
+
+#include <vector>
+
+#include "config/run_config.h"
+#include "core/cancellation.h"
+#include "core/status.h"
+#include "ir/strategy.h"
+#include "planner/part_times.h"
+
+namespace helm::planner {
+
+using StageTimes = std::vector<const PartTimes*>;  // by stage
+
+// A stage on several kinds of nodes has the times of the slowest: it takes those at least. They live as long as `parts`. Fails only when it
+// is cancelled. REQUIRES: the strategy names the groups of the cluster.
+Result<StageTimes> TimesOfStages(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
+                                 const Cancellation& cancellation);
+
+}  // namespace helm::planner
