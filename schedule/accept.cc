@@ -16,7 +16,9 @@ Result<Acceptance> RunPassesIfBetter(const ir::StepPrograms& step, const std::ve
   std::vector<std::string> reasons;
   for (const std::string& pass : passes) {
     for (ir::Program& program : changed.classes) {
-      HELM_ASSIGN_OR_RETURN(program, RunPass(pass, program, {.prices = &prices, .overlap_losses = options.overlap_losses, .memory_budget = {}, .reasons = &reasons}));
+      HELM_ASSIGN_OR_RETURN(
+          program,
+          RunPass(pass, program, {.prices = &prices, .overlap_losses = options.overlap_losses, .memory_budget = {}, .reasons = &reasons}));
     }
   }
   HELM_RETURN_IF_ERROR(ir::VerifyStep(changed));

@@ -1,8 +1,9 @@
 // Spans, streams, items: what of a program may be interleaved, and the program in the order chosen.
 //
-// A span is a run of ops of one action (ir/schedule.h). Its streams are the ops of each tile (Op::tile) of each strand (Op::strand) in the program's
-// order, which every rewrite keeps; ops of different streams may pass each other wherever no dependency forbids it. An item is what stays together: one op, a
-// region, or a batch of messages. Chooses nothing: the passes do (schedule/round_robin.h, schedule/lattice.h).
+// A span is a run of ops of one action (ir/schedule.h). Its streams are the ops of each tile (Op::tile) of each strand (Op::strand) in the
+// program's order, which every rewrite keeps; ops of different streams may pass each other wherever no dependency forbids it. An item is
+// what stays together: one op, a region, or a batch of messages. Chooses nothing: the passes do (schedule/round_robin.h,
+// schedule/lattice.h).
 //
 // Invariants: every op is in one item; the program's own order satisfies every `after`. That collectives of one group start in launch order
 // is no dependency here: all ranks of a group run the same program, so any order is the same on all of them.

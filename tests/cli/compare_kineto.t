@@ -26,18 +26,18 @@ predicted: data 8, tensor 1, micro_batch 1; h100-sxm-80gb; 1 rank
 measured: torch.profiler, rank 0 of 2; NVIDIA H100 80GB HBM3; 1 rank
 different programs: ops are paired by operator, label, phase, layer, micro-batch and occurrence
                                  predicted      measured    relative
-step time                          5.32 ms      700.0 us    +659.9 %
+step time                          5.32 ms      700.0 us    +660.3 %
 peak memory                      0.096 GiB     0.000 GiB +244464.6 %
   compute                         231.8 us       67.0 us    +246.0 %
   optimizer                        68.5 us       11.0 us    +522.6 %
   exposed communication            35.2 us      150.0 us     -76.5 %
-  host and idle                    4.98 ms      472.0 us    +956.0 %
+  host and idle                    4.99 ms      472.0 us    +956.5 %
 predicted rests on: measured 0.0 %, interpolated 33.2 %, analytic 66.8 % of op time
 4 ops paired; 267 only in 'predicted' (329.6 us); 4 only in 'measured' (37.5 us)
 
 on the critical path                                          ops   predicted    measured difference
   compute                                                                 0 s     67.0 us   -67.0 us
-  optimizer                                                               0 s     11.0 us   -11.0 us
+  optimizer                                                            2.5 us     11.0 us    -8.5 us
 # A trace of the CPU alone, one that is cut off, one that is none, a packed one that is cut off.
 $ echo '{"traceEvents": [{"ph": "X", "cat": "cpu_op", "name": "aten::mm", "pid": 1, "tid": 1, "ts": 1.5, "dur": 2}]}' > $TMP/cpu.json; helm-compare $TMP/cpu.json $TMP/cpu.json
 $TMP/cpu.json: error: there is no GPU kernel in this trace

@@ -10,6 +10,6 @@ no_such_preset.yaml:2:10: error: there is no cluster preset 'h100-sxm-x46'
     2 | cluster: h100-sxm-x46
       |          ^
   did you mean 'h100-sxm-x64'?
-  allowed: a100-pcie-80gb-x8, a100-sxm-80gb-x8, a3-mega-h100-80gb-x64, a800-sxm-80gb-x64, b200-sxm-x64, b200-sxm-x8, b300-sxm-x64, dgx-a100-80gb-x64, gb200-nvl72, gb300-nvl72, h100-sxm-x64, h100-sxm-x8, h200-sxm-x64, h800-sxm-80gb-x64, jean-zay-a100-80gb-x384, l40s-x8, mi300x-x64, oci-h100-80gb-x64, p4d-a100-40gb-x64, p4de-a100-80gb-x64, p5-h100-80gb-x64, p5en-h200-x64
+  allowed: a100-pcie-80gb-x8, a100-sxm-80gb-x8, a3-mega-h100-80gb-x64, a40-x64, a800-sxm-80gb-x64, b200-sxm-x64, b200-sxm-x8, b300-sxm-x64, dgx-a100-80gb-x64, gb200-nvl72, gb300-nvl72, h100-a100-x64, h100-sxm-x64, h100-sxm-x8, h200-sxm-x64, h800-sxm-80gb-x64, jean-zay-a100-80gb-x384, l40s-x8, mi300x-x64, oci-h100-80gb-x64, p4d-a100-40gb-x64, p4de-a100-80gb-x64, p5-h100-80gb-x64, p5en-h200-x64
   fix: give a preset's name, a file (with its ending), or an inline mapping
 [exit 2]

@@ -20,6 +20,9 @@ misses the deadline
 misses the deadline
        4 GPUs
 misses the deadline
+       5 GPUs
+       6 GPUs
+       7 GPUs
        8 GPUs
 chosen
 $ helm-plan objectives.yaml --set search.objective=gpus --set search.deadline_days=0.0015 --out $TMP/none.yaml 2>&1 | grep -v -e measured -e fastest

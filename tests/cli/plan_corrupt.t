@@ -23,10 +23,10 @@ cluster: error: the cluster needs the key 'gpu'
 cluster: error: the cluster needs the key 'gpus_per_node'
   fix: add `gpus_per_node: ...`
 cluster: error: unknown key 'cores' in the cluster
-  allowed: gpu, nodes, gpus_per_node, gpus, nvlink_domain, intra_node, inter_node, name, local
+  allowed: gpu, nodes, gpus_per_node, gpus, nvlink_domain, intra_node, inter_node, name, local, groups
 cluster: error: unknown key 'cpu' in the cluster
   did you mean 'gpu'?
-  allowed: gpu, nodes, gpus_per_node, gpus, nvlink_domain, intra_node, inter_node, name, local
+  allowed: gpu, nodes, gpus_per_node, gpus, nvlink_domain, intra_node, inter_node, name, local, groups
 [exit 2]
 $ sed '/^workload:/,$d' $TMP/plan.yaml > $TMP/a.yaml; helm-sim $TMP/a.yaml
 $TMP/a.yaml:3:1: error: the plan needs the key 'workload'
