@@ -52,8 +52,10 @@ Result<std::vector<size_t>> GroupOrder(const Cluster& cluster, const std::vector
   std::ranges::sort(sorted);
   std::ranges::sort(sorted_known);
   if (sorted != sorted_known) {
-    return InvalidError(fmt::format("'groups' of the strategy must name each group of the cluster '{}' once\nfound: {}\nallowed: {}",
-                                    cluster.name, Join(names, ", "), known.empty() ? "none, it has one kind of node" : Join(known, ", ")));
+    return InvalidError(
+        fmt::format("'groups' of the strategy must name each group of the cluster '{}' once\nfound: {}\nallowed: {}\nfix: name them in the "
+                    "order in which the ranks fill them, or leave it out",
+                    cluster.name, Join(names, ", "), known.empty() ? "none, it has one kind of node" : Join(known, ", ")));
   }
   for (const std::string& name : names) order.push_back(static_cast<size_t>(std::ranges::find(known, name) - known.begin()));
   return order;

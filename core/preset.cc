@@ -121,6 +121,7 @@ std::string NameOf(const std::string& preset, const YamlValue& changes) {
 // File names are relative to the file that says so.
 void ResolvePaths(const std::string& folder, YamlValue& changes) {
   for (YamlEntry& change : changes.entries) {
+    ResolvePaths(folder, change.value);
     if (change.value.is_scalar() && HasFileEnding(change.value.text)) change.value.text = ResolvePath(folder, change.value.text);
   }
 }

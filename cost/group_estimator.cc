@@ -13,13 +13,15 @@ namespace {
 
 using cluster::GroupSet;
 
-// The longest of several answers; the first refusal where one has none.
+// The longest of several answers, with the largest workspace; the first refusal where one has none.
 template <typename Ask>
 Result<Estimate> Slowest(const std::vector<const Estimator*>& estimators, const Ask& ask) {
   std::optional<Estimate> slowest;
   for (const Estimator* estimator : estimators) {
     HELM_ASSIGN_OR_RETURN(const Estimate estimate, ask(*estimator));
+    const Bytes workspace = std::max(estimate.workspace, slowest ? slowest->workspace : Bytes());
     if (!slowest || estimate.duration > slowest->duration) slowest = estimate;
+    slowest->workspace = workspace;  // whichever device has least left
   }
   return *slowest;
 }

@@ -82,7 +82,7 @@ Result<std::string> FindCheckpoint(const std::string& path) {
 }
 
 Result<FileLock> LockFolder(const std::string& folder) {
-  HELM_ASSIGN_OR_RETURN(std::optional<FileLock> lock, FileLock::TryTake(folder));
+  HELM_ASSIGN_OR_RETURN(std::optional<FileLock> lock, FileLock::TryTake(folder + "/run"));  // in it: what is around it may be read-only
   if (lock) return *std::move(lock);
   return InvalidError(fmt::format(
       "{}: error: another run writes its checkpoints there\nfix: wait until it has ended, or give --checkpoint another folder", folder));

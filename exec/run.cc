@@ -349,13 +349,19 @@ Status CheckOptions(const Request& request, const std::optional<LaunchEnvironmen
 int64_t WarmUpSteps(int64_t steps) { return steps < 2 ? 0 : std::clamp<int64_t>(steps / 4, 1, kWarmUpStepsMost); }
 
 Result<RunResult> Run(const ir::Plan& plan, const RunOptions& options) {
-  HELM_ASSIGN_OR_RETURN(Request request, Prepare(plan, options));
   HELM_ASSIGN_OR_RETURN(const std::optional<LaunchEnvironment> environment,
                         ReadLaunchEnvironment([](const char* name) { return static_cast<const char*>(std::getenv(name)); }));
+  const std::string& checkpoints = options.checkpoint.folder;
+  const bool writes = !checkpoints.empty() && (!environment || environment->rank == 0);
+  std::optional<FileLock> lock;  // until all is written; before it is looked at what is there
+  if (writes && FolderExists(checkpoints)) {
+    HELM_ASSIGN_OR_RETURN(FileLock taken, LockFolder(checkpoints));
+    lock.emplace(std::move(taken));
+  }
+  HELM_ASSIGN_OR_RETURN(Request request, Prepare(plan, options));
   HELM_RETURN_IF_ERROR(CheckOptions(request, environment));
-  std::optional<FileLock> lock;  // until all is written
-  if (!options.checkpoint.folder.empty() && (!environment || environment->rank == 0)) {
-    HELM_ASSIGN_OR_RETURN(FileLock taken, LockFolder(options.checkpoint.folder));
+  if (writes && !lock) {  // the folder was made just now
+    HELM_ASSIGN_OR_RETURN(FileLock taken, LockFolder(checkpoints));
     lock.emplace(std::move(taken));
   }
   if (environment) return RunAsLaunchedRank(std::move(request), *environment);

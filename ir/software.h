@@ -142,7 +142,7 @@ struct Software {
   Fp8Recipe fp8_recipe = Fp8Recipe::kDelayed;
 
   // --- host ---
-  bool cuda_graphs = false;       // layers are replayed: one launch a layer and direction
+  bool cuda_graphs = false;       // layers are replayed: kernels cost what they do in a compiled program
   bool launch_blocking = false;   // CUDA_LAUNCH_BLOCKING=1: every launch waits for its kernel; nothing overlaps
   bool deterministic = false;     // deterministic kernels only
   int64_t micro_batch_syncs = 0;  // times that the host waits for the device in each micro-batch

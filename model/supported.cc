@@ -143,6 +143,11 @@ std::vector<std::string> UnmodelledSwitches(const ModelSpec& model, const ir::Wo
   const ir::Software modelled;
   nlohmann::ordered_json asked = ir::Differences(software, modelled);
   for (const char* key : kHonoured) asked.erase(key);
+  // Where exchanges overlap in interleaved schedules alone, the host waits for those of others (cost/chain.cc knows no schedule).
+  const bool waits = software.pipeline_sync && software.pipeline_overlap == ir::PipelineOverlap::kInterleaved;
+  const bool not_interleaved = strategy.pipeline > 1 && strategy.virtual_pipeline == 1;
+  const bool wait_left_out = waits && not_interleaved;
+  if (wait_left_out) asked["pipeline_sync"] = true;
   if (workload.quantization == ir::Quantization::kFp8) asked.erase("fused_norm_linear");
   // Reduced as they are kept; narrow ones are copied for the update.
   if (software.gradients_reduced == software.gradients) asked.erase("gradients_reduced");

@@ -234,17 +234,20 @@ void BatchSimulator::Work(Worker& worker) {
       place = begun_++;
     }
     const Task& task = batch_[place];
-    Outcome outcome = task.simulated == kAll ? Outcome() : outcomes_[task.candidate];
-    const Status status = Do(task, worker, outcome);
+    const bool all = task.simulated == kAll;
+    Outcome outcome;
+    const Status status = all ? PriceUntilOneFits(candidates_[task.candidate], worker, outcome) : PriceOne(task, worker, outcome);
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (status.ok()) {
+    if (status.ok() && all) {
       outcomes_[task.candidate] = std::move(outcome);
+    } else if (status.ok()) {
+      outcomes_[task.candidate].simulated[task.simulated] = std::move(outcome.simulated.front());
     } else if (status.code() == StatusCode::kInterrupted) {
       return;
     } else {
       Fail(place, status);
     }
-    if (task.simulated == kAll) ++done_;
+    if (all) ++done_;
     if (run_.progress) run_.progress(done_, static_cast<int64_t>(order_.size()));
   }
 }
@@ -259,11 +262,14 @@ void BatchSimulator::Fail(size_t place, const Status& status) {
   failed_ = true;
 }
 
-// `outcome`: what is known of the candidate.
-Status BatchSimulator::Do(const Task& task, Worker& worker, Outcome& outcome) const {
-  if (task.simulated == kAll) return PriceUntilOneFits(candidates_[task.candidate], worker, outcome);
-  Candidate& candidate = outcome.simulated[task.simulated];
-  HELM_ASSIGN_OR_RETURN(candidate, PriceToTheEnd(config_, candidate.strategy, worker.prices, cancellation_));
+// To the end. Another task of the batch may be another strategy of the same candidate, so no more than the strategy is read here.
+Status BatchSimulator::PriceOne(const Task& task, Worker& worker, Outcome& outcome) {
+  ir::Strategy strategy;
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    strategy = outcomes_[task.candidate].simulated[task.simulated].strategy;
+  }
+  HELM_ASSIGN_OR_RETURN(outcome.simulated.emplace_back(), PriceToTheEnd(config_, strategy, worker.prices, cancellation_));
   return OkStatus();
 }
 
@@ -288,7 +294,8 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
     if (!cluster::HasGroups(config_.cluster) || !SplitIsOpen(config_, strategy)) continue;
     HELM_ASSIGN_OR_RETURN(const std::vector<Candidate> refitted, RefitStages(config_, *last, worker.parts, price, cancellation_));
     outcome.simulated.insert(outcome.simulated.end(), refitted.begin(), refitted.end());
-    if (!refitted.empty() && refitted.back().prediction.fits) return OkStatus();
+    // One that fits so may be far slower than the next one with balanced stages.
+    if (!refitted.empty() && refitted.back().prediction.fits) last = refitted.back();
   }
   if (!first || first->prediction.fits || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
   ir::Strategy in_some_layers = last->strategy;

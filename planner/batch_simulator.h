@@ -82,7 +82,7 @@ class BatchSimulator {
   Status RunBatch(std::deque<Worker>& workers);
   void Work(Worker& worker);
   void Fail(size_t place, const Status& status);
-  Status Do(const Task& task, Worker& worker, Outcome& outcome) const;
+  Status PriceOne(const Task& task, Worker& worker, Outcome& outcome);
   Status PriceUntilOneFits(const ir::Strategy& candidate, Worker& worker, Outcome& outcome) const;
 
   const config::RunConfig& config_;

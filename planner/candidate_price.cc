@@ -35,6 +35,11 @@ Result<Candidate> PriceToTheEnd(const config::RunConfig& config, const ir::Strat
   return Price(config, strategy, prices, sim::Engine::kAutomatic, StepForm::kComposed, cancellation);
 }
 
+Result<Candidate> PriceOfTemplates(const config::RunConfig& config, const ir::Strategy& strategy, sim::PriceBook& prices,
+                                   const Cancellation& cancellation) {
+  return Price(config, strategy, prices, sim::Engine::kAutomatic, StepForm::kTemplates, cancellation);
+}
+
 Result<Candidate> PriceAlone(const config::RunConfig& config, const ir::Strategy& strategy, sim::PriceBook& prices,
                              const Cancellation& cancellation) {
   if (!config.cluster.device.is_cpu) {
@@ -63,7 +68,7 @@ std::vector<size_t> ThoseShown(const std::vector<Candidate>& ranked) {
 
 }  // namespace
 
-void PriceThoseShown(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
+Status PriceThoseShown(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
   const std::vector<size_t> shown = ThoseShown(result.ranked);
   std::vector<Candidate> kept;
   for (size_t i = 0; i < result.ranked.size(); ++i) {
@@ -72,16 +77,20 @@ void PriceThoseShown(const config::RunConfig& config, sim::PriceBook& prices, co
     if (candidate.alone) {
       priced = UnavailableError("not among those");
       if (std::ranges::binary_search(shown, i)) {
-        priced = Price(config, candidate.strategy, prices, sim::Engine::kAutomatic, StepForm::kTemplates, cancellation);
+        priced = PriceOfTemplates(config, candidate.strategy, prices, cancellation);
       }
     }
+    const StatusCode code = priced.status().code();
     if (priced.ok()) {
       kept.push_back(*std::move(priced));
+    } else if (code != StatusCode::kUnavailable && code != StatusCode::kInterrupted) {
+      return priced.status();
     } else {
       result.bounded.push_back(TooSlow(candidate.strategy, candidate.prediction.step_time, kept.front()));
     }
   }
   result.ranked = std::move(kept);
+  return OkStatus();
 }
 
 Rejection TooSlow(const ir::Strategy& strategy, Duration bound, const Candidate& fastest) {

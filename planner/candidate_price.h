@@ -20,10 +20,15 @@ Result<Candidate> PriceAlone(const config::RunConfig& config, const ir::Strategy
 Result<Candidate> PriceToTheEnd(const config::RunConfig& config, const ir::Strategy& strategy, sim::PriceBook& prices,
                                 const Cancellation& cancellation);
 
+// The same, of templates; kUnavailable where the step would have to be written out.
+Result<Candidate> PriceOfTemplates(const config::RunConfig& config, const ir::Strategy& strategy, sim::PriceBook& prices,
+                                   const Cancellation& cancellation);
+
 // Prices those of the ranked candidates to the end that are told of beside the best plan: the fastest, and those that nothing faster is
 // smaller than. The others, those whose steps would have to be written out for it, and those that are cut short are left out as too slow.
+// Fails where one cannot be priced for another reason.
 // REQUIRES: fastest first; the fastest was priced to the end.
-void PriceThoseShown(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result);
+Status PriceThoseShown(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result);
 
 // Left out, since its step takes at least so long.
 Rejection TooSlow(const ir::Strategy& strategy, Duration bound, const Candidate& fastest);

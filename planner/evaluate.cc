@@ -89,6 +89,11 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
     HELM_ASSIGN_OR_RETURN(evaluation.reserved_of_class, ReservedMemory(plan, model, prices, places.workspaces));
     evaluation.prediction.memory_bytes_reserved = evaluation.reserved_of_class[fullest];
     evaluation.prediction.outside = outside_of(fullest);
+    for (size_t c = 0; c < evaluation.reserved_of_class.size(); ++c) {
+      const Bytes taken = evaluation.reserved_of_class[c] + outside_of(c).total(), device = MemoryCapacity(*places.nodes[c], 1);
+      std::optional<MemoryOnRank>& tightest = evaluation.prediction.tightest;
+      if (!tightest || device - taken < tightest->device - tightest->taken) tightest = {places.ranks[c], taken, device};
+    }
     for (ir::RankSummary& rank : evaluation.simulation.timeline.ranks) {
       const size_t rank_class = ClassOfRank(evaluation.step, rank.rank);
       rank.memory_bytes_reserved = evaluation.reserved_of_class[rank_class];

@@ -23,9 +23,14 @@ int64_t LayersOfLargestChunk(const model::ModelSpec& model, const ir::Strategy& 
   return layers;
 }
 
-// Between `low`, whose peak is above the capacity, and `high`, whose peak is not.
-int64_t Guess(int64_t low, double low_peak, int64_t high, double high_peak, double capacity) {
-  const double share = (low_peak - capacity) / (low_peak - high_peak);
+// What the rank with least left lacks; negative: what it has left.
+double Lacking(const Candidate& candidate) {
+  return static_cast<double>((candidate.prediction.memory_bytes_peak - candidate.prediction.memory_bytes_capacity).count());
+}
+
+// Between `low`, which lacks memory, and `high`, which does not.
+int64_t Guess(int64_t low, double low_lacking, int64_t high, double high_lacking) {
+  const double share = low_lacking / (low_lacking - high_lacking);
   const auto at = low + static_cast<int64_t>(std::ceil(share * static_cast<double>(high - low)));
   return std::clamp(at, low + 1, high - 1);
 }
@@ -37,23 +42,21 @@ Result<std::optional<Candidate>> FewestLayers(const config::RunConfig& config, c
   HELM_CHECK(!none.prediction.fits && full.prediction.fits, "layers are counted between what does not fit and what does");
   std::optional<Candidate> fewest;
   if (!CanCount(config.software.framework)) return fewest;
-  const auto capacity = static_cast<double>(none.prediction.memory_bytes_capacity.count());
   int64_t low = 0, high = LayersOfLargestChunk(config.model, full.strategy);
-  auto low_peak = static_cast<double>(none.prediction.memory_bytes_peak.count());
-  auto high_peak = static_cast<double>(full.prediction.memory_bytes_peak.count());
+  double low_lacking = Lacking(none), high_lacking = Lacking(full);
   while (high - low > 1) {
     ir::Strategy strategy = full.strategy;
     strategy.recompute = "custom";
-    strategy.recompute_layers = Guess(low, low_peak, high, high_peak, capacity);
+    strategy.recompute_layers = Guess(low, low_lacking, high, high_lacking);
     HELM_ASSIGN_OR_RETURN(Candidate candidate, price(strategy));
-    const auto peak = static_cast<double>(candidate.prediction.memory_bytes_peak.count());
+    const double lacking = Lacking(candidate);
     if (candidate.prediction.fits) {
       high = strategy.recompute_layers;
-      high_peak = peak;
+      high_lacking = lacking;
       fewest = std::move(candidate);
     } else {
       low = strategy.recompute_layers;
-      low_peak = peak;
+      low_lacking = lacking;
     }
   }
   return fewest;

@@ -87,4 +87,13 @@ Status NothingYet(const config::RunConfig& config, const SearchResult& result) {
   return InfeasibleError(message + "  fix: give it longer (--time-limit, search.time_limit_s), or fix more of `strategy`");
 }
 
+Status NothingPricedYet(const config::RunConfig& config, int64_t fitting, bool interrupted) {
+  const std::string found = fmt::format("{} strategies fit into memory, but how long their steps are was not found yet", fitting);
+  if (interrupted) return {StatusCode::kInterrupted, fmt::format("{}: error: interrupted: {}; nothing was written", config.path, found)};
+  return InfeasibleError(
+      fmt::format("{}: error: no plan was found within the time limit of {:g} s: {}\n  fix: give it longer (--time-limit, "
+                  "search.time_limit_s), or fix more of `strategy`",
+                  config.path, config.search.time_limit_s, found));
+}
+
 }  // namespace helm::planner

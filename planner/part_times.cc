@@ -217,7 +217,7 @@ void TakeComputing(const Part& whole, Part& sharded) {
   const auto take = [](const ResourceTimes& from, ResourceTimes& to) {
     const int64_t spared = std::max<int64_t>(0, from.busy - to.busy);
     to.compute = std::max<int64_t>(0, from.compute - spared);
-    to.host = from.host;
+    to.host = std::min(from.host, to.host);  // sharded steps launch other ones, not always more
     to.busy = from.busy - spared;
   };
   const auto take_both = [&take](const PassTimes& from, PassTimes& to) {

@@ -100,14 +100,8 @@ bool IsTie(const Prediction& first, const Prediction& second, Compared compared)
   return first.band->low <= second.band->high && second.band->low <= first.band->high;
 }
 
-std::optional<Bytes> MemoryTaken(const Prediction& prediction) {
-  if (!prediction.memory_bytes_reserved) return std::nullopt;
-  return *prediction.memory_bytes_reserved + prediction.outside.total();
-}
-
 bool ReservesTooMuch(const Prediction& prediction) {
-  const std::optional<Bytes> taken = MemoryTaken(prediction);
-  return taken && *taken > prediction.memory_bytes_device;
+  return prediction.tightest && prediction.tightest->taken > prediction.tightest->device;
 }
 
 nlohmann::ordered_json MemoryJson(const Prediction& prediction, nlohmann::ordered_json by_category) {
@@ -116,7 +110,7 @@ nlohmann::ordered_json MemoryJson(const Prediction& prediction, nlohmann::ordere
   nlohmann::ordered_json total;
   if (prediction.memory_bytes_reserved) {
     reserved = prediction.memory_bytes_reserved->count();
-    total = MemoryTaken(prediction)->count();
+    total = (*prediction.memory_bytes_reserved + prediction.outside.total()).count();
     by_category["cuda_context"] = prediction.outside.cuda_context.count();
     by_category["nccl_buffers"] = prediction.outside.nccl_buffers.count();
   }
@@ -168,14 +162,13 @@ ir::PlanPrediction Summary(const Prediction& prediction) {
 namespace {
 
 std::string ReservedText(const Prediction& prediction) {
-  const std::optional<Bytes> taken = MemoryTaken(prediction);
-  if (!taken) return "";
+  if (!prediction.memory_bytes_reserved) return "";
   std::string text = fmt::format("               {} reserved by the allocator, and outside it {} CUDA context, {} NCCL buffers\n",
                                  FormatBytes(*prediction.memory_bytes_reserved), FormatBytes(prediction.outside.cuda_context),
                                  FormatBytes(prediction.outside.nccl_buffers));
   if (!ReservesTooMuch(prediction)) return text;
-  return text + fmt::format("               MAY RUN OUT: together {} of the device's {}; a lower search.memory_fraction leaves room\n",
-                            FormatBytes(*taken), FormatBytes(prediction.memory_bytes_device));
+  return text + fmt::format("               MAY RUN OUT: rank {} takes {} of the device's {}; a lower search.memory_fraction leaves room\n",
+                            prediction.tightest->rank, FormatBytes(prediction.tightest->taken), FormatBytes(prediction.tightest->device));
 }
 
 }  // namespace

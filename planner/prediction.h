@@ -24,6 +24,12 @@ struct StepTimeBand {
   int64_t rows = 0, sources = 0;
 };
 
+// Reserved by the caching allocator and outside it, of what the device has.
+struct MemoryOnRank {
+  int64_t rank = 0;
+  Bytes taken, device;
+};
+
 struct Prediction {
   bool fits = true;
   Duration step_time;
@@ -33,6 +39,7 @@ struct Prediction {
   Bytes memory_bytes_peak;                        // allocated, of one rank
   std::optional<Bytes> memory_bytes_reserved;     // by the caching allocator, of the same rank; none where it was not replayed
   OutsideMemory outside;                          // the allocator, of the same rank
+  std::optional<MemoryOnRank> tightest;           // of the rank with least left, maybe another; none where it was not replayed
   Bytes memory_bytes_capacity;                    // that one rank may allocate
   Bytes memory_bytes_device;                      // that one rank has
   int64_t rank_of_peak = 0;                       // the first with that peak
@@ -60,9 +67,7 @@ enum class Compared : uint8_t { kSameMachine, kDifferent, kOtherWork };
 // published runs), or else the bands overlap. False where there are no bands.
 bool IsTie(const Prediction& first, const Prediction& second, Compared compared = Compared::kSameMachine);
 
-// Reserved and outside the allocator; none where it was not replayed.
-std::optional<Bytes> MemoryTaken(const Prediction& prediction);
-// True where that is more than the device has: the allocator has to give back what it keeps for later and ask again, which is slow, or
+// True where a rank takes more than its device has: the allocator has to give back what it keeps for later and ask again, which is slow, or
 // cannot for fragmentation and the run ends.
 bool ReservesTooMuch(const Prediction& prediction);
 

@@ -53,7 +53,8 @@ std::string Ties(const SearchResult& result) {
     if (candidate.prediction.memory_bytes_peak < smallest->prediction.memory_bytes_peak) smallest = &candidate;
   }
   if (ties == 0) return "";
-  std::string text = fmt::format("ties           {} of the others are within the error of predicted ratios: a tie with the best\n", ties);
+  std::string text =
+      fmt::format("ties           {} of the others that were priced are within the error of predicted ratios: a tie with the best\n", ties);
   const Bytes least = smallest->prediction.memory_bytes_peak;
   if (static_cast<double>(least.count()) < kSmallerTold * static_cast<double>(best.memory_bytes_peak.count())) {
     text += fmt::format("               one takes {} less memory: {}\n", FormatBytes(best.memory_bytes_peak - least),
@@ -83,6 +84,15 @@ std::string Everything(const SearchResult& result) {
   if (!result.unfit.empty()) text += "do not fit\n";
   for (const Candidate& candidate : result.unfit) text += Row(candidate, candidate.reason);
   return text + Unsimulated("slower by their lower bound", result.bounded) + Unsimulated("dropped without simulation", result.pruned);
+}
+
+std::string HowFarSearched(const SearchResult& result) {
+  if (IsProven(result)) return "; all of the space, so no strategy in it is faster";
+  if (!result.complete) return "; STOPPED EARLY: the best so far";
+  std::string text = "; all of the space";
+  if (!result.passes_complete) text += ", passes on the most promising strategies only";
+  if (result.set_aside > 0) text += fmt::format("; {} faster set aside for what their allocators keep (--explain)", result.set_aside);
+  return text;
 }
 
 // What the framework does and the prediction leaves out, each with what stands in its place.
@@ -155,8 +165,7 @@ std::string RenderText(const config::RunConfig& config, const SearchResult& resu
   text += ToText(config, TrainingRunOf(config, result.best.prediction));
   text += fmt::format("searched       {} simulated ({} written out), {} slower by their bound, {} dropped, {:.2f} s{}\n",
                       result.ranked.size() + result.unfit.size(), WrittenOut(result), result.bounded.size(), result.pruned.size(),
-                      result.search_time_s,
-                      result.complete ? "; all of the space, so no strategy in it is faster" : "; STOPPED EARLY: the best so far");
+                      result.search_time_s, HowFarSearched(result));
   if (const std::string why = WhyNotOverlapped(result); !why.empty()) text += fmt::format("overlap        {}\n", why);
   if (options.explain) {
     text += Everything(result);
@@ -184,8 +193,8 @@ nlohmann::ordered_json RenderJson(const config::RunConfig& config, const SearchR
   json["pareto"] = nlohmann::ordered_json::array();
   for (size_t index : result.pareto) json["pareto"].push_back(CandidateJson(result.ranked[index]));
   // All that was not dropped or left out by an admissible bound was simulated, so the best found is the bound; unknown when the search was
-  // cut short.
-  json["lower_bound_s"] = result.complete ? nlohmann::ordered_json(result.best.prediction.step_time.seconds()) : nlohmann::ordered_json();
+  // cut short, or plans were left out for one that was set aside.
+  json["lower_bound_s"] = IsProven(result) ? nlohmann::ordered_json(result.best.prediction.step_time.seconds()) : nlohmann::ordered_json();
   const size_t simulated = result.ranked.size() + result.unfit.size();
   json["candidates"] = {{"space", simulated + result.bounded.size() + result.pruned.size()},
                         {"pruned", result.pruned.size()},

@@ -20,7 +20,9 @@ int64_t MicroBatchesReplayed(const ir::Plan& plan) {
   constexpr int64_t kFull = 4;
   if (ReplaysWholeStep(plan)) return all;
   const int64_t stages = plan.strategy.pipeline;
-  return std::min(all, plan.strategy.virtual_pipeline > 1 ? 3 * stages : stages + kFull);
+  // Strands have twice as many on the way (schedule/pipeline_schedule.cc).
+  const int64_t filling = plan.strategy.overlap == "strands" ? 2 * stages : stages;
+  return std::min(all, plan.strategy.virtual_pipeline > 1 ? 3 * stages : filling + kFull);
 }
 
 // Whether three micro-batches can tell of the others: parameters that are gathered are so across the borders of actions.

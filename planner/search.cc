@@ -51,6 +51,7 @@ void Rank(SearchResult& result) {
   std::stable_sort(result.ranked.begin(), result.ranked.end(), Faster);
   std::stable_sort(result.unfit.begin(), result.unfit.end(),
                    [](const Candidate& a, const Candidate& b) { return a.prediction.memory_bytes_peak < b.prediction.memory_bytes_peak; });
+  if (!result.ranked.empty()) result.ranked[0].reason.clear();
   for (size_t i = 1; i < result.ranked.size(); ++i)
     result.ranked[i].reason = WhyLost(result.ranked[0].prediction, result.ranked[i].prediction);
   result.pareto = ParetoFront(result.ranked);
@@ -72,7 +73,11 @@ class OverlapTrials {
     std::ranges::stable_sort(hopeful, {}, [this](size_t i) { return Bound(result_.ranked[i]); });
     size_t tried = 0;
     for (const size_t i : hopeful) {
-      if (tried == kOverlappedMost || Bound(result_.ranked[i]) >= best_.prediction.step_time) break;
+      if (Bound(result_.ranked[i]) >= best_.prediction.step_time) break;
+      if (tried == kOverlappedMost) {
+        result_.passes_complete = false;
+        break;
+      }
       const Space variants = OverlapVariants(config_, result_.ranked[i].strategy, run_.expressible);
       result_.pruned.insert(result_.pruned.end(), variants.rejected.begin(), variants.rejected.end());
       if (variants.candidates.empty()) continue;
@@ -88,8 +93,16 @@ class OverlapTrials {
  private:
   static Duration Bound(const Candidate& c) { return c.prediction.step_time - c.prediction.breakdown.exposed_communication; }
 
+  // What turns out not to be possible is no candidate.
   Status Try(const ir::Strategy& strategy) {
-    HELM_ASSIGN_OR_RETURN(const Candidate variant, PriceToTheEnd(config_, strategy, prices_, cancellation_));
+    auto priced = PriceToTheEnd(config_, strategy, prices_, cancellation_);
+    if (!priced.ok()) {
+      const Status refusal = priced.status();
+      if (refusal.code() != StatusCode::kInvalid) return refusal;
+      result_.pruned.push_back({strategy, refusal.message()});
+      return OkStatus();
+    }
+    const Candidate variant = *std::move(priced);
     (variant.prediction.fits ? result_.ranked : result_.unfit).push_back(variant);
     if (variant.prediction.fits && variant.prediction.step_time < best_.prediction.step_time) best_ = variant;
     const bool fastest_tiled = !tiled_ || variant.prediction.step_time < tiled_->prediction.step_time;
@@ -188,14 +201,13 @@ Status SetAsideWhatReservesTooMuch(const config::RunConfig& config, sim::PriceBo
     HELM_ASSIGN_OR_RETURN(const Evaluation evaluation,
                           Evaluate(MakePlan(config, candidate.strategy), config.model, config.cluster, prices, options));
     if (!ReservesTooMuch(evaluation.prediction)) {
+      result.set_aside = static_cast<int64_t>(i);
       std::move(result.ranked.begin(), result.ranked.begin() + static_cast<std::ptrdiff_t>(i), std::back_inserter(result.unfit));
       result.ranked.erase(result.ranked.begin(), result.ranked.begin() + static_cast<std::ptrdiff_t>(i));
-      Rank(result);
       return OkStatus();
     }
-    candidate.reason = fmt::format("reserved and outside the allocator it takes {}", FormatBytes(*MemoryTaken(evaluation.prediction)));
+    candidate.reason = fmt::format("reserved and outside the allocator it takes {}", FormatBytes(evaluation.prediction.tightest->taken));
   }
-  Rank(result);
   return OkStatus();
 }
 
@@ -218,24 +230,32 @@ Cancellation LastMoment(const SearchRun& run, Clock::time_point deadline) {
 }
 
 // Of a search that was cut short: leaves out what may be faster than the fastest plan that was priced to the end, but was not itself. Where
-// none was, the most promising is.
+// none was, the most promising one of those that are composed of templates is.
 Status SettleCutShort(const config::RunConfig& config, sim::PriceBook& prices, const Cancellation& cancellation, SearchResult& result) {
-  const auto settled = std::ranges::find(result.ranked, false, &Candidate::alone);
-  if (settled != result.ranked.end()) {
-    result.ranked.erase(result.ranked.begin(), settled);
-    return OkStatus();
+  auto settled = std::ranges::find(result.ranked, false, &Candidate::alone);
+  for (auto next = result.ranked.begin(); settled == result.ranked.end() && next != result.ranked.end(); ++next) {
+    Result<Candidate> priced = PriceOfTemplates(config, next->strategy, prices, cancellation);
+    if (priced.status().code() == StatusCode::kInterrupted) break;
+    if (priced.status().code() == StatusCode::kUnavailable) continue;  // it would have to be written out
+    if (!priced.ok()) return priced.status();
+    *next = *std::move(priced);
+    settled = next;
   }
-  auto best = PriceToTheEnd(config, result.ranked.front().strategy, prices, cancellation);
-  result.ranked.clear();
-  if (!best.ok()) return best.status().code() == StatusCode::kInterrupted ? NothingYet(config, result) : best.status();
-  (best->prediction.fits ? result.ranked : result.unfit).push_back(*std::move(best));
-  return result.ranked.empty() ? NothingYet(config, result) : OkStatus();
+  for (auto faster = result.ranked.begin(); faster != settled; ++faster) {
+    result.pruned.push_back({faster->strategy, fmt::format("fits and takes at least {}; there was no time left to find how long",
+                                                           FormatDuration(faster->prediction.step_time))});
+  }
+  const auto unsettled = settled - result.ranked.begin();
+  result.ranked.erase(result.ranked.begin(), settled);
+  return result.ranked.empty() ? NothingPricedYet(config, unsettled, result.interrupted) : OkStatus();
 }
 
 // What is cut short in these is done without.
 Status UnlessInterrupted(const Status& status) { return status.code() == StatusCode::kInterrupted ? OkStatus() : status; }
 
 }  // namespace
+
+bool IsProven(const SearchResult& result) { return result.complete && result.passes_complete && result.set_aside == 0; }
 
 std::string WhyNotOverlapped(const SearchResult& result) {
   if (result.ranked.empty() || ir::HidesCommunication(result.ranked.front().strategy)) return "";
@@ -288,14 +308,19 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
   sim::PriceBook prices = MakePriceBook(*estimator, config.cluster);
   if (!result.complete) HELM_RETURN_IF_ERROR(SettleCutShort(config, prices, LastMoment(run, deadline), result));
-  if (result.complete) HELM_RETURN_IF_ERROR(UnlessInterrupted(OverlapTrials(config, run, prices, cancellation, result).Run()));
+  if (result.complete) {
+    const Status trials = OverlapTrials(config, run, prices, cancellation, result).Run();
+    HELM_RETURN_IF_ERROR(UnlessInterrupted(trials));
+    result.passes_complete = result.passes_complete && trials.ok();
+  }
   Rank(result);
-  PriceThoseShown(config, prices, cancellation, result);
+  HELM_RETURN_IF_ERROR(PriceThoseShown(config, prices, cancellation, result));
   Rank(result);
   const Status leaders = result.complete ? WriteOutLeaders(config, prices, cancellation, result) : OkStatus();
   HELM_RETURN_IF_ERROR(UnlessInterrupted(leaders));
   Rank(result);
   HELM_RETURN_IF_ERROR(UnlessInterrupted(SetAsideWhatReservesTooMuch(config, prices, LastMoment(run, deadline), result)));
+  Rank(result);
   result.best = Found(config, result);
   result.best_not_written_out_because = "there was no time left";
   const StepForm form = run.timeline ? StepForm::kWrittenOut : StepForm::kBySize;

@@ -38,9 +38,14 @@ struct SearchResult {
   std::vector<Rejection> bounded;            // left out: they cannot be as fast as the best
   std::vector<size_t> pareto;                // indices into ranked: no other of those is both faster and smaller
   bool complete = true;                      // false: stopped by time limit or interrupt
+  bool passes_complete = true;               // false: passes were tried on the most promising strategies alone, or cut short
+  int64_t set_aside = 0;                     // of `unfit`: faster plans that were held to fit until their allocators were replayed
   bool interrupted = false;
   double search_time_s = 0;
 };
+
+// Whether no strategy of the space can be faster than the best: not where candidates were left out because of a plan that was set aside.
+bool IsProven(const SearchResult& result);
 
 // Why the plan has no passes that hide communication, where some were tried: the fastest of them against the plan. Empty else.
 std::string WhyNotOverlapped(const SearchResult& result);

@@ -161,7 +161,9 @@ std::vector<int64_t> PartsOf(const cluster::Cluster& cluster) {
 
 std::vector<int64_t> PartsBetween(const cluster::Cluster& cluster, int64_t fewer, int64_t more) {
   const int64_t unit = fewer >= cluster.devices_per_node ? cluster.devices_per_node : 1;
-  const int64_t units = (more - fewer) / unit, step = (units + kBetween) / (kBetween + 1) * unit;
+  const int64_t units = (more - fewer) / unit;
+  if (units < 2) return {};
+  const int64_t step = (units + kBetween) / (kBetween + 1) * unit;
   std::vector<int64_t> parts;
   for (int64_t devices = fewer + step; devices < more; devices += step) parts.push_back(devices);
   return parts;

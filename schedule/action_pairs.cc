@@ -1,5 +1,6 @@
 #include "schedule/action_pairs.h"
 
+#include <algorithm>
 #include <vector>
 
 namespace helm::schedule {
@@ -12,10 +13,12 @@ bool IsPair(const Action& forward, const Action& backward) {
   return forward.kind == ActionKind::kForward && backward.kind == ActionKind::kFullBackward && forward.micro_batch != backward.micro_batch;
 }
 
-// By action: whether it is paired with the next one.
-std::vector<bool> PairsOf(const ir::Schedule& schedule) {
+// By action: whether it is paired with the next one. Of a pipeline only forwards with the backwards behind them: two stages that pair the
+// same two micro-batches, each the other way round, would wait for each other.
+std::vector<bool> PairsOf(const ir::Schedule& schedule, bool is_pipeline) {
   std::vector<bool> with_next(schedule.size(), false), taken(schedule.size(), false);
   for (const bool forward_first : {true, false}) {
+    if (is_pipeline && !forward_first) continue;
     for (size_t i = 0; i + 1 < schedule.size(); ++i) {
       const Action &first = schedule[i], &second = schedule[i + 1];
       if (taken[i] || taken[i + 1] || !(forward_first ? IsPair(first, second) : IsPair(second, first))) continue;
@@ -28,7 +31,9 @@ std::vector<bool> PairsOf(const ir::Schedule& schedule) {
 }  // namespace
 
 ir::Program PairActions(const ir::Program& program) {
-  const std::vector<bool> with_next = PairsOf(program.schedule);
+  const bool is_pipeline =
+      std::ranges::any_of(program.mesh, [](const ir::MeshDimension& of) { return of.name == "pipeline" && of.size > 1; });
+  const std::vector<bool> with_next = PairsOf(program.schedule, is_pipeline);
   ir::Program result = program;
   result.schedule.clear();
   std::vector<int32_t> action_of(program.schedule.size());

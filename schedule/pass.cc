@@ -143,9 +143,29 @@ Status CheckExperts(const std::string& what, const model::ModelSpec& model, cons
 
 }  // namespace
 
+namespace {
+
+// Of one sequence the positions are split, and with sequence parallelism each rank's rows of a micro-batch.
+Status CheckPositions(const std::string& what, const ir::Workload& workload, const ir::Strategy& strategy) {
+  const int64_t tiles = strategy.overlap_tiles;
+  if (tiles > kTilesMost) return InvalidError(fmt::format("{}splits into {} tiles\n  allowed: 2 to {}", what, tiles, kTilesMost));
+  if (strategy.micro_batch == 1 && workload.sequence_length % tiles != 0) {
+    return InvalidError(fmt::format("{}splits the one sequence of micro_batch 1 into {} tiles, which do not divide sequence_length {}",
+                                    what, tiles, workload.sequence_length));
+  }
+  const int64_t rows = strategy.micro_batch * workload.sequence_length / strategy.context / strategy.tensor;
+  if (strategy.sequence_parallel && rows % tiles != 0) {
+    return InvalidError(fmt::format("{}splits the {} rows that a rank has with sequence_parallel into {} tiles, which do not divide them",
+                                    what, rows, tiles));
+  }
+  return OkStatus();
+}
+
+}  // namespace
+
 Status CheckOverlap(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                     const ir::Strategy& strategy) {
-  if (strategy.overlap == "strands") return CheckStrands(software, strategy);
+  if (strategy.overlap == "strands") return CheckStrands(workload, software, strategy);
   if (!ir::IsTiled(strategy)) return OkStatus();
   const std::string what = fmt::format("error: strategy.overlap {} ", strategy.overlap);
   if (strategy.micro_batch > 1 && strategy.micro_batch % strategy.overlap_tiles != 0) {
@@ -154,6 +174,7 @@ Status CheckOverlap(const model::ModelSpec& model, const ir::Workload& workload,
                     "multiple of {}, or 1, whose sequence is split",
                     what, strategy.overlap_tiles, strategy.micro_batch, strategy.overlap_tiles));
   }
+  HELM_RETURN_IF_ERROR(CheckPositions(what, workload, strategy));
   if (strategy.micro_batch == 1 && !software.flash_attention) {
     return InvalidError(what +
                         "splits the one sequence of micro_batch 1, which needs flash attention\n  fix: software.flash_attention: "

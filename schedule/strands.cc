@@ -23,7 +23,12 @@ namespace {
 // What the search takes of a pair: two that are equal here have the same order.
 using PairKey = std::vector<int64_t>;
 
-bool Sends(const ir::Op& op) { return ir::IsPointToPoint(op) && op.target == "c10d.send"; }
+// Between stages, not the exchanges of context parallelism.
+bool IsMessage(const ir::Program& program, const ir::Op& op) {
+  return ir::IsPointToPoint(op) && std::ranges::count(program.group(op.group).dimensions, "pipeline") > 0;
+}
+
+bool Sends(const ir::Program& program, const ir::Op& op) { return IsMessage(program, op) && op.target == "c10d.send"; }
 
 // The start that the op is, or that it waits for.
 const ir::Op& StartBehind(const ir::Program& program, const ir::Op& op) {
@@ -34,11 +39,11 @@ const ir::Op& StartBehind(const ir::Program& program, const ir::Op& op) {
 std::vector<OpCosts> WithReceives(const ir::Program& program, std::vector<OpCosts> costs) {
   std::map<Bytes, int64_t> durations;
   for (size_t i = 0; i < program.ops.size(); ++i) {
-    if (Sends(program.ops[i])) durations[ir::CollectiveBytes(program, program.ops[i])] = costs[i].duration;
+    if (Sends(program, program.ops[i])) durations[ir::CollectiveBytes(program, program.ops[i])] = costs[i].duration;
   }
   for (size_t i = 0; i < program.ops.size(); ++i) {
     const ir::Op& op = program.ops[i];
-    if (!ir::IsPointToPoint(op) || Sends(op)) continue;
+    if (!IsMessage(program, op) || Sends(program, op)) continue;
     const auto found = durations.find(ir::TensorBytes(program.tensor(op.results[0])));
     if (found != durations.end()) costs[i].duration = found->second;
   }
@@ -55,7 +60,7 @@ void ReceiveFirst(const ir::Program& program, Span& span) {
       const bool communicates = op.kind == ir::OpKind::kWait || op.kind == ir::OpKind::kCollectiveStart;
       if (!communicates) continue;
       const ir::Op& start = StartBehind(program, op);
-      if (ir::IsPointToPoint(start) && !Sends(start)) received[s] = i + 1;
+      if (IsMessage(program, start) && !Sends(program, start)) received[s] = i + 1;
     }
   }
   if (received[0] + received[1] == 0) return;
@@ -63,7 +68,7 @@ void ReceiveFirst(const ir::Program& program, Span& span) {
     for (size_t i = received[s]; i < span.streams[s].size(); ++i) {
       const ir::Op& op = program.op(span.streams[s][i].ops.front());
       const bool communicates = op.kind == ir::OpKind::kWait || op.kind == ir::OpKind::kCollectiveStart;
-      if (!communicates || !Sends(StartBehind(program, op))) continue;
+      if (!communicates || !Sends(program, StartBehind(program, op))) continue;
       size_t& after = span.streams[s][i].after[1 - s];
       after = std::max(after, received[1 - s]);
     }
@@ -177,7 +182,19 @@ std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const 
   return efficiencies;
 }
 
-Status CheckStrands(const ir::Software& software, const ir::Strategy& strategy) {
+namespace {
+
+// With fewer micro-batches neighbouring stages come to pairs of the same two, each of which would send first what the other waits for:
+// 2p - 1 forwards of the first stage go ahead of its first pair (schedule/pipeline_schedule.cc), and groups of p micro-batches where there
+// are several chunks.
+int64_t MicroBatchesLeast(const ir::Strategy& strategy) {
+  if (strategy.schedule == "1f1b") return 2 * strategy.pipeline - 1;
+  return strategy.schedule == "interleaved-1f1b" ? 2 * strategy.pipeline : 0;
+}
+
+}  // namespace
+
+Status CheckStrands(const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy) {
   static const std::vector<std::string> kPaired = {"none", "1f1b", "interleaved-1f1b", "dualpipev"};
   const std::string what = "error: strategy.overlap strands ";
   if (std::ranges::find(kPaired, strategy.schedule) == kPaired.end()) {
@@ -185,13 +202,21 @@ Status CheckStrands(const ir::Software& software, const ir::Strategy& strategy) 
         fmt::format("{}pairs whole forwards and backwards, which schedule {} does not put beside each other\n  fix: one of {}", what,
                     strategy.schedule, Join(kPaired, ", ")));
   }
+  if (const int64_t least = MicroBatchesLeast(strategy), all = MicroBatches(workload, strategy); all < least) {
+    return InvalidError(
+        fmt::format("{}needs at least {} micro-batches with schedule {} on {} stages, and there are {}\n  fix: a larger "
+                    "global_batch, or a smaller micro_batch",
+                    what, least, strategy.schedule, strategy.pipeline, all));
+  }
   if (ir::ShardsParameters(strategy)) {
     return InvalidError(what +
                         "is not possible where parameters are sharded: forward and backward gather the same layers in opposite orders\n"
                         "  fix: zero: 1");
   }
   if ((software.hidden_dropout > 0 || software.attention_dropout > 0) && strategy.recompute != "none") {
-    return InvalidError(what + "is not possible with dropout and recomputation: what is recomputed would draw other random numbers");
+    return InvalidError(what +
+                        "is not possible with dropout and recomputation: what is recomputed would draw other random numbers\n"
+                        "  fix: recompute: none, or dropout 0");
   }
   return OkStatus();
 }

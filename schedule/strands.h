@@ -33,7 +33,7 @@ std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const 
                                               const cluster::RankLayout& layout);
 
 // Whether strands can be interleaved under such a strategy: kInvalid, with the reason, where not.
-Status CheckStrands(const ir::Software& software, const ir::Strategy& strategy);
+Status CheckStrands(const ir::Workload& workload, const ir::Software& software, const ir::Strategy& strategy);
 
 // Fails where an op has no price.
 Result<Strands> InterleaveStrands(const ir::Program& program, sim::PriceBook& prices, const cost::OverlapLosses& losses);

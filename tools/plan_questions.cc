@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 
 #include "cluster/cluster_reader.h"
+#include "cluster/device_groups.h"
 #include "config/plan_overrides.h"
 #include "core/text.h"
 #include "ir/strategy_text.h"
@@ -116,6 +117,7 @@ Status WhatIf(const Arguments& arguments) {
     if (override.starts_with(kStrategy)) keys.push_back(override.substr(kStrategy.size(), override.find('=') - kStrategy.size()));
   }
   if (!other.strategy.stages.empty() && other.strategy.stages.back().layer_end != parts.model.layers) other.strategy.stages.clear();
+  if (!cluster::HasGroups(parts.cluster) && std::ranges::find(keys, "groups") == keys.end()) other.strategy.groups.clear();
   const int64_t devices = parts.cluster.devices_used;
   if (other.strategy.world_size() != devices) FollowUp(keys, devices, other.strategy);
   if (other.strategy.world_size() != devices) {

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "cluster/cluster_reader.h"
+#include "cluster/device_groups.h"
 #include "cost/chain.h"
 #include "cost/error_bands.h"
 #include "model/supported.h"
@@ -28,6 +29,7 @@ class RowPredictor {
       : tables_(std::move(tables)), constants_(constants) {}
 
   Result<validation::Prediction> operator()(const config::RunConfig& config, bool all_memory) {
+    HELM_RETURN_IF_ERROR(cluster::RefuseGroups(config.cluster, "helm-validate", "predict the run with helm-sim"));
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
     cost::ChainOptions chain = cost::ChainOptionsOf(config.software);
     chain.constants = constants_;

@@ -22,6 +22,7 @@ $ helm-sim groups.yaml --set strategy.data=16 --set 'strategy.groups=[h100, b200
 --set strategy.groups=[h100, b200]: error: 'groups' of the strategy must name each group of the cluster 'a100+h100' once
   found: h100, b200
   allowed: a100, h100
+  fix: name them in the order in which the ranks fill them, or leave it out
 [exit 2]
 $ helm-plan groups.yaml --set 'search={objective: gpus, tokens: 1000000000, deadline_days: 5}'
 --set search={objective: gpus, tokens: 1000000000, deadline_days: 5}: error: not supported by this version: objectives that ask for parts of a cluster of several kinds of nodes

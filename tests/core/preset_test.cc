@@ -79,6 +79,9 @@ TEST(Preset, FilesAreRelativeToTheFileThatReplaces) {
   const auto changed = Load("cluster: {preset: h100-sxm-x64, gpu: mine.yaml}", diagnostics);
   ASSERT_TRUE(changed) << diagnostics.ToStatus().message();
   EXPECT_EQ(changed->value.Find("gpu")->text, "here/mine.yaml");
+  const auto deeper = Load("cluster: {preset: h100-sxm-x64, gpu: {preset: mine.yaml, memory_gib: 40}}", diagnostics);
+  ASSERT_TRUE(deeper) << diagnostics.ToStatus().message();
+  EXPECT_EQ(deeper->value.Find("gpu")->Find("preset")->text, "here/mine.yaml");
 }
 
 TEST(Preset, WhatIsReplacedMustExist) {

@@ -41,19 +41,34 @@ EstimatorFactory Prices() {
 Bytes TakenBy(const config::RunConfig& config, const ir::Strategy& strategy) {
   const auto evaluation = Evaluate(MakePlan(config, strategy), config.model, config.cluster, SlowLargeGroups(), {.replay_allocator = true});
   EXPECT_TRUE(evaluation.ok()) << evaluation.status().message();
-  return *MemoryTaken(evaluation->prediction);
+  return evaluation->prediction.tightest->taken;
 }
 
 TEST(ReservesTooMuch, ComparesWithWhatTheDeviceHas) {
   Prediction prediction;
-  prediction.memory_bytes_device = Bytes(100);
   EXPECT_FALSE(ReservesTooMuch(prediction));  // it was not replayed
   prediction.memory_bytes_reserved = Bytes(70);
-  prediction.outside = {Bytes(20), Bytes(10)};
+  prediction.tightest = {3, Bytes(100), Bytes(100)};
   EXPECT_FALSE(ReservesTooMuch(prediction));
-  prediction.outside.nccl_buffers = Bytes(11);
+  prediction.tightest->taken = Bytes(101);
   EXPECT_TRUE(ReservesTooMuch(prediction));
-  EXPECT_THAT(ToText(prediction), testing::HasSubstr("MAY RUN OUT: together 101 B of the device's 100 B;"));
+  EXPECT_THAT(ToText(prediction), testing::HasSubstr("MAY RUN OUT: rank 3 takes 101 B of the device's 100 B;"));
+}
+
+// The first stage allocates most, since it keeps the most micro-batches; the inner one has messages to both sides and buffers for them.
+TEST(ReservesTooMuch, TheRankWithLeastLeftMayBeAnotherThanTheFullest) {
+  config::RunConfig config = OnFourGpus();
+  config.search.forbid.clear();
+  config.strategy.pipeline = 4;
+  config.strategy.schedule = "1f1b";
+  config.model.layers = 4;
+  const auto evaluation =
+      Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, SlowLargeGroups(), {.replay_allocator = true});
+  ASSERT_TRUE(evaluation.ok()) << evaluation.status().message();
+  const Prediction& prediction = evaluation->prediction;
+  EXPECT_EQ(prediction.rank_of_peak, 0);
+  EXPECT_EQ(prediction.tightest->rank, 1);
+  EXPECT_GT(prediction.tightest->taken, *prediction.memory_bytes_reserved + prediction.outside.total());
 }
 
 // A device that has just what the smallest of the slower plans takes, NCCL's buffers for one group among it, and not what the fastest does.

@@ -349,6 +349,56 @@ TEST(SearchTest, SaysThatPassesDoNotPay) {
   EXPECT_EQ(result->best.plan.passes.back(), (ir::PassRecord{"overlap", "none", why}));
 }
 
+config::RunConfig OnEightGpus() {
+  config::RunConfig config = SmallConfig(8);
+  RunOnGpus(config.cluster);
+  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};
+  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  config.workload.dtype = ir::DataType::kBFloat16;
+  return config;
+}
+
+// 12 positions over 4 tensor ranks are 3 rows each, which two tiles do not divide; the steps without tiles are plans all the same.
+TEST(SearchTest, TilesThatDoNotDivideAreNoCandidates) {
+  config::RunConfig config = OnEightGpus();
+  config.strategy.tensor = 4;
+  config.strategy.sequence_parallel = true;
+  config.strategy.micro_batch = 1;
+  config.strategy_given = {"tensor", "sequence_parallel", "micro_batch", "pipeline"};
+  const auto result = Search(config, BytesEstimatorFactory(), {});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  EXPECT_THAT(result->pruned,
+              testing::Contains(testing::Field(&Rejection::reason, testing::HasSubstr("splits the 3 rows that a rank has"))));
+}
+
+// Strategies that fit only with some layers computed again are priced in two steps each; three threads come to the same.
+TEST(SearchTest, OnGpusThreadsFindTheSame) {
+  config::RunConfig config = OnEightGpus();
+  config.model.layers = 8;
+  config.workload.sequence_length = 1536;
+  config.strategy_given = {"tensor", "pipeline", "overlap", "context"};
+  const auto peak_of = [&](const std::string& recompute) {
+    config.strategy.recompute = recompute;
+    config.strategy.data = 8;
+    return Priced(config, config.strategy).memory_bytes_peak;
+  };
+  const Bytes none = peak_of("none"), full = peak_of("full");
+  config.strategy.recompute = "none";
+  config.cluster.device.memory = Bytes((none.count() + full.count()) / 2);
+  const auto one = Search(config, BytesEstimatorFactory(), {.threads = 1}), many = Search(config, BytesEstimatorFactory(), {.threads = 3});
+  ASSERT_TRUE(one.ok() && many.ok()) << one.status().message() << many.status().message();
+  const auto told = [](const SearchResult& result) {
+    std::vector<std::string> lines;
+    for (const Candidate& candidate : result.ranked) {
+      lines.push_back(
+          fmt::format("{} {} {}", ir::Describe(candidate.strategy), candidate.prediction.step_time.picoseconds(), candidate.reason));
+    }
+    for (const Rejection& rejection : result.bounded) lines.push_back(ir::Describe(rejection.strategy) + rejection.reason);
+    return lines;
+  };
+  EXPECT_EQ(told(*one), told(*many));
+}
+
 TEST(MemoryBoundTest, NeverExceedsTheSimulatedPeak) {
   for (int64_t devices : {1, 2, 4}) {
     for (bool tied : {false, true}) {

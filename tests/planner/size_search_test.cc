@@ -85,6 +85,8 @@ TEST(SizeSearch, PartsBetweenAreOfWholeNodes) {
   EXPECT_THAT(PartsBetween(cluster, 64, 128), testing::ElementsAre(80, 96, 112));
   EXPECT_THAT(PartsBetween(cluster, 8, 16), testing::ElementsAre());
   EXPECT_THAT(PartsBetween(cluster, 16, 32), testing::ElementsAre(24));
+  EXPECT_THAT(PartsBetween(cluster, 8, 12), testing::ElementsAre());  // the last part need not be of whole nodes
+  EXPECT_THAT(PartsBetween(cluster, 16, 20), testing::ElementsAre());
   EXPECT_THAT(PartsBetween(cluster, 64, 104), testing::ElementsAre(80, 96));  // 5 nodes in steps of two
 }
 

@@ -140,7 +140,8 @@ Lowered RandomLowered(bool alone) {
   } else if (experts) {
     strategy.expert = strategy.data;
   }
-  const int64_t micro_batches = *rc::gen::element<int64_t>(2, 3) * strategy.pipeline;
+  int64_t micro_batches = *rc::gen::element<int64_t>(2, 3) * strategy.pipeline;
+  if (strategy.schedule == "1f1b") micro_batches = *rc::gen::inRange<int64_t>(2 * strategy.pipeline - 1, 3 * strategy.pipeline + 1);
   const ir::DeviceKind device = *rc::gen::element(ir::DeviceKind::kCpu, ir::DeviceKind::kCuda);
   lowered.step = StepOf(Model(strategy.virtual_pipeline * strategy.pipeline, experts), strategy, micro_batches, device);
   return lowered;
@@ -253,7 +254,7 @@ TEST(Strands, TakesEfficienciesFromContention) {
 
 TEST(Strands, SaysWhyItRefuses) {
   const auto refusal = [](const ir::Strategy& strategy, const ir::Software& software = {}) {
-    return CheckOverlap(Model(2, false), ir::Workload{}, software, strategy).message();
+    return CheckOverlap(Model(2, false), ir::Workload{.global_batch = 6}, software, strategy).message();
   };
   ir::Strategy strategy{.tensor = 2, .overlap = "strands"};
   EXPECT_EQ(refusal(strategy), "");
@@ -261,6 +262,12 @@ TEST(Strands, SaysWhyItRefuses) {
   EXPECT_THAT(refusal({.data = 2, .zero = 3, .overlap = "strands"}), HasSubstr("not possible where parameters are sharded"));
   EXPECT_THAT(refusal({.pipeline = 2, .schedule = "zb-h1", .overlap = "strands"}),
               HasSubstr("which schedule zb-h1 does not put beside each other\n  fix: one of none, 1f1b, interleaved-1f1b, dualpipev"));
+  // Two stages whose pairs are of the same two micro-batches would wait for each other: 7 are needed on 4 stages, and 8 of two chunks each.
+  EXPECT_EQ(refusal({.pipeline = 3, .schedule = "1f1b", .overlap = "strands"}), "");
+  EXPECT_THAT(refusal({.pipeline = 4, .schedule = "1f1b", .overlap = "strands"}),
+              HasSubstr("needs at least 7 micro-batches with schedule 1f1b on 4 stages, and there are 6"));
+  EXPECT_THAT(refusal({.pipeline = 4, .virtual_pipeline = 2, .schedule = "interleaved-1f1b", .overlap = "strands"}),
+              HasSubstr("needs at least 8 micro-batches"));
   ir::Software software;
   software.hidden_dropout = 0.1;
   EXPECT_EQ(refusal(strategy, software), "");
