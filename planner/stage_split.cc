@@ -57,7 +57,7 @@ class Splitter {
     const int64_t held_most = layers_ * *std::ranges::max_element(held_);
     const int64_t time = Least(TimeOf(Fill(kNoLimit, kNoLimit).value()), [&](int64_t limit) { return Fill(limit, kNoLimit).has_value(); });
     const int64_t held = Least(held_most, [&](int64_t limit) { return Fill(time, limit).has_value(); });
-    return Fill(time, held).value();
+    return Fill(time, held);
   }
 
  private:
