@@ -242,7 +242,7 @@ TEST(Strands, TakesEfficienciesFromContention) {
   const cost::OverlapLosses losses{
       .inside = {.product = 0.3, .memory_bound = 0.2}, .network = {.product = 0.1, .memory_bound = 0.05}, .communication = 0.1};
   const ir::Program& program = step.classes.front();
-  const std::vector<OverlapEfficiency> efficiencies = EfficienciesOf(program, losses, /*ranks_per_node=*/2);
+  const std::vector<OverlapEfficiency> efficiencies = EfficienciesOf(program, losses, /*layout=*/2);
   ASSERT_EQ(efficiencies.size(), program.groups.size());
   for (size_t g = 0; g < efficiencies.size(); ++g) {
     const std::string& name = program.groups[g].name;
