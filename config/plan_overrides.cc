@@ -6,6 +6,7 @@
 #include "cluster/cluster_reader.h"
 #include "config/framework.h"
 #include "config/overrides.h"
+#include "config/sections.h"
 #include "ir/software_text.h"
 #include "model/model_reader.h"
 
@@ -22,6 +23,10 @@ bool Sets(const std::vector<std::string>& overrides, std::string_view key) {
   return std::ranges::any_of(overrides, [key](const std::string& override) {
     return override.starts_with(key) && (override.size() > key.size() && (override[key.size()] == '=' || override[key.size()] == '.'));
   });
+}
+
+bool Replaces(const std::vector<std::string>& overrides, const std::string& key) {
+  return std::ranges::any_of(overrides, [&](const std::string& override) { return override.starts_with(key + "="); });
 }
 
 void Forget(const char* key, YamlValue& mapping) {
@@ -56,10 +61,17 @@ void WriteOutModel(const ConfigContext& context, YamlValue& document, Diagnostic
 void WriteOutCluster(const ConfigContext& context, YamlValue& document, Diagnostics& diagnostics) {
   YamlValue* const cluster = document.Find("cluster");
   if (cluster == nullptr) return;
-  const YamlValue* gpu = cluster->Find("gpu");
-  if (!IsReference(*cluster) && (gpu == nullptr || !IsReference(*gpu))) return;
   const auto read = cluster::ReadCluster(*cluster, {context.presets, kFolder, context.machine}, diagnostics);
   if (read) *cluster = FromJson(ToJson(*read), kFile);
+}
+
+// Given as a whole, with the switches of its framework.
+void WriteOutSoftware(const ConfigContext& context, YamlValue& document, Diagnostics& diagnostics) {
+  YamlValue* const software = document.Find("software");
+  const YamlValue* cluster = document.Find("cluster");
+  if (software == nullptr || !software->is_mapping()) return;
+  const bool local = cluster != nullptr && cluster->Find("local") != nullptr;
+  *software = FromJson(ToJson(ReadSoftware(software, local, {context.presets, kFolder}, diagnostics)), kFile);
 }
 
 }  // namespace
@@ -73,7 +85,8 @@ Status OverridePlan(const std::vector<std::string>& overrides, const ConfigConte
   HELM_RETURN_IF_ERROR(diagnostics.ToStatus());
   if (YamlValue* cluster = document.Find("cluster")) ForgetWhatFollows(overrides, *cluster);
   WriteOutModel(context, document, diagnostics);
-  WriteOutCluster(context, document, diagnostics);
+  if (Sets(overrides, "cluster")) WriteOutCluster(context, document, diagnostics);
+  if (Replaces(overrides, "software")) WriteOutSoftware(context, document, diagnostics);
   return diagnostics.ToStatus();
 }
 

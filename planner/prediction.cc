@@ -166,7 +166,7 @@ std::string ReservedText(const Prediction& prediction) {
   std::string text = fmt::format("               {} reserved by the allocator, and outside it {} CUDA context, {} NCCL buffers\n",
                                  FormatBytes(*prediction.memory_bytes_reserved), FormatBytes(prediction.outside.cuda_context),
                                  FormatBytes(prediction.outside.nccl_buffers));
-  if (!ReservesTooMuch(prediction)) return text;
+  if (!prediction.fits || !ReservesTooMuch(prediction)) return text;
   return text + fmt::format("               MAY RUN OUT: rank {} takes {} of the device's {}; a lower search.memory_fraction leaves room\n",
                             prediction.tightest->rank, FormatBytes(prediction.tightest->taken), FormatBytes(prediction.tightest->device));
 }

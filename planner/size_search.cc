@@ -6,6 +6,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include "core/check.h"
 #include "core/text.h"
@@ -130,11 +131,11 @@ class SizeSearcher {
                       "  fix: search.failures: a larger mtbf_gpu_hours, shorter checkpoints and restarts",
                       config_.path));
     }
-    return InfeasibleError(
-        fmt::format("{}: error: no plan trains {:g} tokens within the deadline of {:g} days\n  fastest: {} GPUs take {:.3g} days ({})\n"
-                    "  fix: more devices, a later deadline (search.deadline_days), fewer tokens (search.tokens), or a longer search",
-                    config_.path, config_.search.tokens, config_.search.deadline_days, fastest->gpus, fastest->run.days,
-                    ir::Describe(fastest->best->strategy)));
+    return InfeasibleError(fmt::format(
+        "{}: error: no plan trains {:g} tokens within the deadline of {:g} days\n  fastest of those on {} GPUs: {} take {:.3g} days ({})\n"
+        "  fix: more devices, a later deadline (search.deadline_days), fewer tokens (search.tokens), or a longer search",
+        config_.path, config_.search.tokens, config_.search.deadline_days, fmt::join(sizes_, ", "), fastest->gpus, fastest->run.days,
+        ir::Describe(fastest->best->strategy)));
   }
 
   const config::RunConfig& config_;

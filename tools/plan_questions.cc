@@ -10,6 +10,7 @@
 #include "cluster/device_groups.h"
 #include "config/plan_overrides.h"
 #include "core/text.h"
+#include "exporter/exporter.h"
 #include "ir/strategy_text.h"
 #include "model/lower.h"
 #include "planner/evaluate.h"
@@ -92,10 +93,10 @@ Result<ir::Plan> WithOverrides(const ir::Plan& plan, const std::string& path, co
 }
 
 // What follows from the keys that were asked for: the schedule from the pipeline, data from what is left of the devices.
-void FollowUp(const std::vector<std::string>& keys, int64_t devices, ir::Strategy& strategy) {
+void FollowUp(const std::vector<std::string>& keys, int64_t devices, const ir::Strategy& before, ir::Strategy& strategy) {
   const auto asked = [&](std::string_view key) { return std::ranges::find(keys, key) != keys.end(); };
   if (strategy.tensor == 1 && !asked("sequence_parallel")) strategy.sequence_parallel = false;
-  if (asked("pipeline") || asked("virtual_pipeline")) {
+  if (strategy.pipeline != before.pipeline || strategy.virtual_pipeline != before.virtual_pipeline) {
     if (!asked("stages")) strategy.stages.clear();
     if (strategy.pipeline == 1 && !asked("virtual_pipeline")) strategy.virtual_pipeline = 1;
     if (!asked("schedule")) {
@@ -116,10 +117,14 @@ Status WhatIf(const Arguments& arguments) {
   for (const std::string& override : arguments.overrides) {
     if (override.starts_with(kStrategy)) keys.push_back(override.substr(kStrategy.size(), override.find('=') - kStrategy.size()));
   }
-  if (!other.strategy.stages.empty() && other.strategy.stages.back().layer_end != parts.model.layers) other.strategy.stages.clear();
+  const bool other_layers = !other.strategy.stages.empty() && other.strategy.stages.back().layer_end != parts.model.layers;
+  const bool other_devices =
+      other.cluster != plan.cluster && parts.model.layers % (other.strategy.pipeline * other.strategy.virtual_pipeline) == 0;
+  // A split that was made for others would say little of these.
+  if ((other_layers || other_devices) && std::ranges::find(keys, "stages") == keys.end()) other.strategy.stages.clear();
   if (!cluster::HasGroups(parts.cluster) && std::ranges::find(keys, "groups") == keys.end()) other.strategy.groups.clear();
   const int64_t devices = parts.cluster.devices_used;
-  if (other.strategy.world_size() != devices) FollowUp(keys, devices, other.strategy);
+  if (other.strategy.world_size() != devices) FollowUp(keys, devices, plan.strategy, other.strategy);
   if (other.strategy.world_size() != devices) {
     return InvalidError(fmt::format("error: the strategy uses {} devices, the cluster has {}\n  fix: set degrees of strategy too",
                                     other.strategy.world_size(), devices));
@@ -127,15 +132,30 @@ Status WhatIf(const Arguments& arguments) {
   return Compare(arguments, plan, other, "plan", "what if");
 }
 
+// The parts between commas that are in no brackets.
+std::vector<std::string> KeysAndValues(const std::string& text) {
+  std::vector<std::string> parts(1);
+  int64_t depth = 0;
+  for (const char letter : text) {
+    depth += letter == '[' || letter == '{' ? 1 : letter == ']' || letter == '}' ? -1 : 0;
+    if (letter == ',' && depth == 0) {
+      parts.emplace_back();
+    } else {
+      parts.back() += letter;
+    }
+  }
+  return parts;
+}
+
 // "tensor=8,pipeline=1" over the plan's strategy.
 Result<ir::Plan> WithStrategy(const ir::Plan& plan, const Arguments& arguments, int64_t devices) {
   std::vector<std::string> overrides, keys;
-  for (const std::string& item : Split(arguments.other, ',')) {
+  for (const std::string& item : KeysAndValues(arguments.other)) {
     overrides.push_back(std::string(kStrategy) + std::string(Trim(item)));
     keys.emplace_back(Trim(item.substr(0, item.find('='))));
   }
   HELM_ASSIGN_OR_RETURN(ir::Plan other, WithOverrides(plan, arguments.plan, overrides));
-  FollowUp(keys, devices, other.strategy);
+  FollowUp(keys, devices, plan.strategy, other.strategy);
   return other;
 }
 
@@ -158,6 +178,14 @@ std::string WhyNotChosen(const ir::Plan& plan, const ir::Plan& asked, const plan
                      planner::IsTie(best, other) ? " (a tie)" : "");
 }
 
+// A plan can be priced that its framework cannot be told.
+std::string WhatTheTrainerLacks(const ir::Plan& asked) {
+  const auto trainer = exporter::TrainerOfFramework(asked.software.framework);
+  if (!trainer) return "";
+  const auto exported = exporter::Export(*trainer, asked);
+  return exported.ok() ? "" : fmt::format("; but {}", ReplaceAll(exported.status().message(), "error: ", ""));
+}
+
 Status WhyNot(const Arguments& arguments) {
   HELM_ASSIGN_OR_RETURN(const ir::Plan plan, ReadPlan(arguments.plan, arguments));
   HELM_ASSIGN_OR_RETURN(const schedule::PlanParts parts, schedule::ReadParts(plan));
@@ -168,7 +196,7 @@ Status WhyNot(const Arguments& arguments) {
   if (possible.ok()) {
     HELM_ASSIGN_OR_RETURN(const planner::Prediction best, Predict(plan, /*quiet=*/false));
     HELM_ASSIGN_OR_RETURN(const planner::Prediction found, Predict(other, /*quiet=*/true));
-    why = WhyNotChosen(plan, other, best, found);
+    why = WhyNotChosen(plan, other, best, found) + WhatTheTrainerLacks(other);
     table = "\n" + planner::SideBySide({"plan", best}, {"asked", found}, planner::Compared::kSameMachine);
     json.update(planner::DifferenceJson({plan, best}, {other, found}, planner::Compared::kSameMachine));
   } else {

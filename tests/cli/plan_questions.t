@@ -79,3 +79,11 @@ $TMP/plan.yaml:27:3: error: 'local' is 2 GPUs, so the cluster needs the key 'int
       |   ^
   fix: add `intra_node: {kind: nvswitch, gbytes_per_s: ...}` (bandwidth per GPU and direction)
 [exit 2]
+$ helm-plan why-not $TMP/plan.yaml 'pipeline=2,data=1,zero=0,stages=[{layers: [0, 1]}, {layers: [1, 2]}]' 2> $TMP/out | grep asked
+asked          data 1, tensor 1, pipeline 2, micro_batch 2, schedule 1f1b, stages of 1 1
+                                   plan          asked   relative
+$ helm-plan what-if $TMP/plan.yaml --set 'software={framework: torchtitan}' 2> $TMP/out | grep -c '^software.fsdp'
+2
+$ helm-plan good.yaml --set software.framework=megatron-core --set cluster=h100-sxm-x64 --set cluster.gpus=4 --set workload.dtype=bf16 --set strategy=null --out $TMP/mcore.yaml > $TMP/out 2>&1
+$ helm-plan why-not $TMP/mcore.yaml pipeline=2,data=2,schedule=zb-h1 2> $TMP/out | grep -o 'but megatron cannot.*'
+but megatron cannot express strategy.schedule zb-h1: its pipelines run 1f1b or interleaved-1f1b

@@ -35,8 +35,16 @@ TEST(PlanOverrides, APresetNamesTheGpu) {
   EXPECT_EQ((*plan)["cluster"]["inter_node"]["fabric"], "infiniband");
 }
 
+TEST(PlanOverrides, PresetsAreGroups) {
+  const auto plan =
+      Overridden({"cluster={groups: [{preset: h100-sxm-x8, name: fast}, {preset: a100-sxm-80gb-x8, name: slow}], "
+                  "between: {gbits_per_s: 100, latency_us: 20}}"});
+  ASSERT_TRUE(plan.ok()) << plan.status().message();
+  EXPECT_EQ((*plan)["cluster"]["groups"][1]["gpu"]["name"], "a100-sxm-80gb");
+}
+
 TEST(PlanOverrides, OtherNodesAreUsedWhole) {
-  EXPECT_FALSE(Overridden({"cluster.nodes=2"}).value()["cluster"].contains("gpus"));
+  EXPECT_EQ(Overridden({"cluster.nodes=2"}).value()["cluster"]["gpus"], 16);
   EXPECT_EQ(Overridden({"cluster.nodes=2", "cluster.gpus=8"}).value()["cluster"]["gpus"], 8);
 }
 
@@ -46,6 +54,8 @@ TEST(PlanOverrides, AFrameworkBringsItsSwitches) {
   EXPECT_EQ((*plan)["software"]["framework"], "megatron-core");
   EXPECT_EQ((*plan)["software"]["attention_kernel"], "cudnn");  // configs/frameworks/megatron-core.yaml
   EXPECT_EQ((*plan)["software"]["logits"], "fp32");             // whatever the order
+  EXPECT_EQ(Overridden({"software={framework: megatron-core}"}).value()["software"],
+            Overridden({"software.framework=megatron-core"}).value()["software"]);
 }
 
 TEST(PlanOverrides, ModelsAreNamedAndChanged) {
