@@ -4,7 +4,6 @@
 #include <string_view>
 
 #include "cluster/cluster_reader.h"
-#include "config/framework.h"
 #include "config/overrides.h"
 #include "config/sections.h"
 #include "ir/software_text.h"
@@ -13,7 +12,6 @@
 namespace helm::config {
 namespace {
 
-constexpr std::string_view kFramework = "software.framework=";
 constexpr const char* kFolder = ".";
 constexpr const char* kFile = "--set";  // named where what was read back is wrong
 
@@ -33,16 +31,10 @@ void Forget(const char* key, YamlValue& mapping) {
   std::erase_if(mapping.entries, [key](const YamlEntry& entry) { return entry.key == key; });
 }
 
-// With all its switches, in place of those that the plan has.
-void SetFramework(const std::vector<std::string>& overrides, const ConfigContext& context, YamlValue& document, Diagnostics& diagnostics) {
-  const auto named = std::ranges::find_if(overrides, [](const std::string& override) { return override.starts_with(kFramework); });
+// A framework that is named brings its switches: those that the plan has are another's.
+void ForgetSwitches(const std::vector<std::string>& overrides, YamlValue& document) {
   YamlValue* const software = document.Find("software");
-  if (named == overrides.end() || software == nullptr) return;
-  ApplyOverride(*named, document, diagnostics);
-  const YamlValue* framework = document.Find("software")->Find("framework");
-  if (framework == nullptr) return;
-  const auto switches = ReadFramework(*framework, {context.presets, kFolder}, diagnostics);
-  if (switches) *software = FromJson(ToJson(*switches), kFile);
+  if (software != nullptr && Sets(overrides, "software.framework")) software->entries.clear();
 }
 
 void ForgetWhatFollows(const std::vector<std::string>& overrides, YamlValue& cluster) {
@@ -65,7 +57,7 @@ void WriteOutCluster(const ConfigContext& context, YamlValue& document, Diagnost
   if (read) *cluster = FromJson(ToJson(*read), kFile);
 }
 
-// Given as a whole, with the switches of its framework.
+// With the switches of its framework.
 void WriteOutSoftware(const ConfigContext& context, YamlValue& document, Diagnostics& diagnostics) {
   YamlValue* const software = document.Find("software");
   const YamlValue* cluster = document.Find("cluster");
@@ -78,15 +70,13 @@ void WriteOutSoftware(const ConfigContext& context, YamlValue& document, Diagnos
 
 Status OverridePlan(const std::vector<std::string>& overrides, const ConfigContext& context, YamlValue& document) {
   Diagnostics diagnostics;
-  SetFramework(overrides, context, document, diagnostics);
-  for (const std::string& override : overrides) {
-    if (!override.starts_with(kFramework)) ApplyOverride(override, document, diagnostics);
-  }
+  ForgetSwitches(overrides, document);
+  for (const std::string& override : overrides) ApplyOverride(override, document, diagnostics);
   HELM_RETURN_IF_ERROR(diagnostics.ToStatus());
   if (YamlValue* cluster = document.Find("cluster")) ForgetWhatFollows(overrides, *cluster);
   WriteOutModel(context, document, diagnostics);
   if (Sets(overrides, "cluster")) WriteOutCluster(context, document, diagnostics);
-  if (Replaces(overrides, "software")) WriteOutSoftware(context, document, diagnostics);
+  if (Sets(overrides, "software.framework") || Replaces(overrides, "software")) WriteOutSoftware(context, document, diagnostics);
   return diagnostics.ToStatus();
 }
 

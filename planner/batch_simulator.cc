@@ -34,7 +34,6 @@ std::string DegreesOf(ir::Strategy strategy) {
 
 }  // namespace
 
-// Drops the candidates whose memory lower bound exceeds the capacity; where it would not with sharded parameters, that takes their place.
 std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const std::vector<ir::Strategy>& candidates,
                                         const Expressible& expressible, StagesTaken stages, std::vector<Rejection>& pruned) {
   const Bytes capacity = MemoryCapacity(config.cluster, config.search.memory_fraction);

@@ -24,6 +24,16 @@ inline void RunOnGpus(cluster::Cluster& cluster) {
   cluster.inter_node = {8, BytesPerSecond::Gigabits(400), "infiniband", Duration::Microseconds(5)};
 }
 
+// SmallConfig in bf16 on GPUs whose rates the passes that choose an order ask for.
+inline config::RunConfig SmallGpuConfig(int64_t devices) {
+  config::RunConfig config = SmallConfig(devices);
+  RunOnGpus(config.cluster);
+  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};
+  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  config.workload.dtype = ir::DataType::kBFloat16;
+  return config;
+}
+
 // In every layer, or not in the first ones, or in each second or third one; the experts over the data-parallel ranks, over these and the
 // tensor ranks, or on each.
 inline void GiveExperts(config::RunConfig& config) {

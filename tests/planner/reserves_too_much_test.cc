@@ -15,11 +15,7 @@ namespace helm::planner {
 namespace {
 
 config::RunConfig OnFourGpus() {
-  config::RunConfig config = SmallConfig(4);
-  RunOnGpus(config.cluster);
-  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};  // for the passes
-  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
-  config.workload.dtype = ir::DataType::kBFloat16;
+  config::RunConfig config = SmallGpuConfig(4);
   config.search.forbid = {{{{"pipeline", "2"}}}, {{{"pipeline", "4"}}}, {{{"overlap", "helix"}}}, {{{"overlap", "lattice"}}}};
   return config;
 }

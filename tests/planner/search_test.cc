@@ -49,13 +49,9 @@ TEST(SearchTest, FindsTheFastestOfTheSpace) {
 
 // What tiles hide does not count in the least that a step takes, also where the configuration asks for them.
 TEST(SearchTest, FindsTheFastestOfTiledSteps) {
-  config::RunConfig config = SmallConfig(8);
-  RunOnGpus(config.cluster);
-  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};
-  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
+  config::RunConfig config = SmallGpuConfig(8);
   config.model.layers = 4;
   config.software.framework = "helm";
-  config.workload.dtype = ir::DataType::kBFloat16;
   config.workload.global_batch = 16;
   config.strategy.tensor = 2;
   config.strategy.sequence_parallel = true;
@@ -349,18 +345,9 @@ TEST(SearchTest, SaysThatPassesDoNotPay) {
   EXPECT_EQ(result->best.plan.passes.back(), (ir::PassRecord{"overlap", "none", why}));
 }
 
-config::RunConfig OnEightGpus() {
-  config::RunConfig config = SmallConfig(8);
-  RunOnGpus(config.cluster);
-  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};
-  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
-  config.workload.dtype = ir::DataType::kBFloat16;
-  return config;
-}
-
 // 12 positions over 4 tensor ranks are 3 rows each, which two tiles do not divide; the steps without tiles are plans all the same.
 TEST(SearchTest, TilesThatDoNotDivideAreNoCandidates) {
-  config::RunConfig config = OnEightGpus();
+  config::RunConfig config = SmallGpuConfig(8);
   config.strategy.tensor = 4;
   config.strategy.sequence_parallel = true;
   config.strategy.micro_batch = 1;
@@ -373,7 +360,7 @@ TEST(SearchTest, TilesThatDoNotDivideAreNoCandidates) {
 
 // Strategies that fit only with some layers computed again are priced in two steps each; three threads come to the same.
 TEST(SearchTest, OnGpusThreadsFindTheSame) {
-  config::RunConfig config = OnEightGpus();
+  config::RunConfig config = SmallGpuConfig(8);
   config.model.layers = 8;
   config.workload.sequence_length = 1536;
   config.strategy_given = {"tensor", "pipeline", "overlap", "context"};

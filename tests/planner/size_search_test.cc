@@ -12,11 +12,7 @@ namespace helm::planner {
 namespace {
 
 config::RunConfig EightGpus() {
-  config::RunConfig config = SmallConfig(8);
-  RunOnGpus(config.cluster);
-  config.cluster.device.peak = {{"bf16", FlopsPerSecond::Tera(989)}, {"f32", FlopsPerSecond::Tera(60)}};
-  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(3350);
-  config.workload.dtype = ir::DataType::kBFloat16;
+  config::RunConfig config = SmallGpuConfig(8);
   config.strategy_given = {"pipeline", "context", "overlap"};
   config.search.tokens = 96e6;  // 10^6 steps
   return config;
