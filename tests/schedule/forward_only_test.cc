@@ -7,43 +7,20 @@
 
 #include "ir/step_programs.h"
 #include "ir/verify.h"
-#include "model/lower.h"
-#include "model/model_spec.h"
 #include "schedule/pass.h"
-#include "schedule/pipeline_schedule.h"
+#include "support/small_step.h"
 
 namespace helm::schedule {
 namespace {
 
 // One sequence of 16 tokens in each of two micro-batches, over two tensor ranks and `pipeline` stages of a layer.
 ir::StepPrograms Step(int64_t pipeline) {
-  model::ModelSpec model;
-  model.layers = 2;
-  model.hidden = 32;
-  model.ffn = 64;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 8;
-  model.vocab = 64;
-  model.max_positions = 16;
   ir::Strategy strategy;
   strategy.tensor = 2;
   strategy.sequence_parallel = true;
   strategy.pipeline = pipeline;
   if (pipeline > 1) strategy.schedule = "1f1b";
-  ir::Workload workload;
-  workload.sequence_length = 16;
-  workload.global_batch = 2;
-  workload.dtype = ir::DataType::kBFloat16;
-  ir::StepPrograms step;
-  const auto schedules = PipelineSchedules(strategy, MicroBatches(workload, strategy));
-  for (size_t stage = 0; stage < schedules->size(); ++stage) {
-    auto program =
-        model::LowerStage(model, workload, {}, strategy, ir::DeviceKind::kCuda, (*schedules)[stage], static_cast<int64_t>(stage));
-    EXPECT_TRUE(program.ok()) << program.status().message();
-    step.classes.push_back(std::move(program).value());
-  }
-  return step;
+  return test::StepOf(test::SmallModel(2), strategy, 2, ir::DeviceKind::kCuda);
 }
 
 int64_t Count(const ir::Program& program, const std::string& target) { return std::ranges::count(program.ops, target, &ir::Op::target); }

@@ -7,20 +7,20 @@
 
 #include <algorithm>
 
-#include "core/check.h"
 #include "ir/program_text.h"
 #include "ir/verify.h"
-#include "model/lower.h"
-#include "model/model_spec.h"
 #include "schedule/accept.h"
 #include "schedule/action_pairs.h"
 #include "schedule/pass.h"
 #include "schedule/pipeline_schedule.h"
 #include "sim/simulate.h"
+#include "support/small_step.h"
 
 namespace helm::schedule {
 namespace {
 
+using test::SmallModel;
+using test::StepOf;
 using testing::HasSubstr;
 
 std::string Paired(const std::string& row) {
@@ -75,46 +75,10 @@ class NamedEstimator : public cost::Estimator {
   }
 };
 
-model::ModelSpec Model(int64_t layers, bool experts) {
-  model::ModelSpec model;
-  model.name = "small";
-  model.layers = layers;
-  model.hidden = 32;
-  model.ffn = 64;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 8;
-  model.vocab = 64;
-  model.max_positions = 16;
-  if (experts) {
-    model.moe.experts = 4;
-    model.moe.top_k = 2;
-    model.moe.ffn = 64;
-  }
-  return model;
-}
-
 struct Lowered {
   ir::Strategy strategy;
   ir::StepPrograms step;
 };
-
-ir::StepPrograms StepOf(const model::ModelSpec& model, const ir::Strategy& strategy, int64_t micro_batches, ir::DeviceKind device) {
-  ir::Workload workload;
-  workload.sequence_length = 16;
-  workload.global_batch = strategy.data * strategy.micro_batch * micro_batches;
-  if (device == ir::DeviceKind::kCuda) workload.dtype = ir::DataType::kBFloat16;
-  ir::Software software;
-  ir::StepPrograms step;
-  const auto schedules = PipelineSchedules(strategy, micro_batches);
-  HELM_CHECK(schedules.ok(), schedules.status().message().c_str());
-  for (size_t stage = 0; stage < schedules->size(); ++stage) {
-    auto program = model::LowerStage(model, workload, software, strategy, device, (*schedules)[stage], static_cast<int64_t>(stage));
-    HELM_CHECK(program.ok(), program.status().message().c_str());
-    step.classes.push_back(std::move(program).value());
-  }
-  return step;
-}
 
 // Any strategy whose strands may be interleaved, and its programs.
 Lowered RandomLowered(bool alone) {
@@ -143,7 +107,7 @@ Lowered RandomLowered(bool alone) {
   int64_t micro_batches = *rc::gen::element<int64_t>(2, 3) * strategy.pipeline;
   if (strategy.schedule == "1f1b") micro_batches = *rc::gen::inRange<int64_t>(2 * strategy.pipeline - 1, 3 * strategy.pipeline + 1);
   const ir::DeviceKind device = *rc::gen::element(ir::DeviceKind::kCpu, ir::DeviceKind::kCuda);
-  lowered.step = StepOf(Model(strategy.virtual_pipeline * strategy.pipeline, experts), strategy, micro_batches, device);
+  lowered.step = StepOf(SmallModel(strategy.virtual_pipeline * strategy.pipeline, experts), strategy, micro_batches, device);
   return lowered;
 }
 
@@ -217,14 +181,14 @@ TEST(Strands, IsKeptWhereItIsFaster) {
   const NamedEstimator estimator;
   sim::PriceBook prices(estimator, 8);
   const sim::SimulationOptions options{.layout = 8};
-  const ir::StepPrograms step = StepOf(Model(4, false), strategy, 4, ir::DeviceKind::kCuda);
+  const ir::StepPrograms step = StepOf(SmallModel(4), strategy, 4, ir::DeviceKind::kCuda);
   const auto better = RunPassesIfBetter(step, {"strands"}, prices, options, std::nullopt);
   ASSERT_TRUE(better.ok()) << better.status().message();
   EXPECT_TRUE(better->accepted) << better->reason;
   EXPECT_LT(better->time_after.seconds(), 0.9 * better->time_before.seconds()) << better->reason;
   ASSERT_FALSE(better->choices.empty());
   EXPECT_THAT(better->choices.front(), testing::StartsWith("(0F1;0B0)OVERLAP_F_B: "));
-  const auto single = RunPassesIfBetter(StepOf(Model(4, false), strategy, 1, ir::DeviceKind::kCuda), {"strands"}, prices, options, {});
+  const auto single = RunPassesIfBetter(StepOf(SmallModel(4), strategy, 1, ir::DeviceKind::kCuda), {"strands"}, prices, options, {});
   ASSERT_TRUE(single.ok()) << single.status().message();
   EXPECT_FALSE(single->accepted);
   EXPECT_THAT(single->choices, testing::ElementsAre(HasSubstr("no forward of a micro-batch is next to the backward of another")));
@@ -238,7 +202,7 @@ TEST(Strands, IsKeptWhereItIsFaster) {
 // what the worse of the two keeps.
 TEST(Strands, TakesEfficienciesFromContention) {
   ir::Strategy strategy{.data = 2, .tensor = 2};
-  const ir::StepPrograms step = StepOf(Model(2, false), strategy, 2, ir::DeviceKind::kCuda);
+  const ir::StepPrograms step = StepOf(SmallModel(2), strategy, 2, ir::DeviceKind::kCuda);
   const cost::OverlapLosses losses{
       .inside = {.product = 0.3, .memory_bound = 0.2}, .network = {.product = 0.1, .memory_bound = 0.05}, .communication = 0.1};
   const ir::Program& program = step.classes.front();
@@ -254,7 +218,7 @@ TEST(Strands, TakesEfficienciesFromContention) {
 
 TEST(Strands, SaysWhyItRefuses) {
   const auto refusal = [](const ir::Strategy& strategy, const ir::Software& software = {}) {
-    return CheckOverlap(Model(2, false), ir::Workload{.global_batch = 6}, software, strategy).message();
+    return CheckOverlap(SmallModel(2), ir::Workload{.global_batch = 6}, software, strategy).message();
   };
   ir::Strategy strategy{.tensor = 2, .overlap = "strands"};
   EXPECT_EQ(refusal(strategy), "");
