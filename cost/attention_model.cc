@@ -52,6 +52,15 @@ double HeadSizeLevel(const std::string& architecture, AttentionKernel kernel, in
   return size <= 192 ? 1.0 : kLevelAt256;
 }
 
+// FlashAttention-2's backward gives each block of keys to a thread block of its own, which fills a multiprocessor with its 144 KB of shared
+// memory at head sizes from 64 on (flash-attention, csrc/flash_attn/src/flash_bwd_launch_template.h).
+int64_t KeysOfBlock(int64_t head_size) { return head_size <= 128 ? 128 : 64; }
+
+int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Multiprocessors x MHz of the H100 SXM on which FlashAttention-3's publication measured (configs/gpus/h100-sxm-80gb.yaml).
+constexpr double kSpeedOfPublished = 132 * 1830.0;
+
 double Log(int64_t value) { return std::log(static_cast<double>(std::max<int64_t>(value, 1))); }
 
 std::vector<double> Coordinates(int64_t length, int64_t batch_heads, int64_t sharing, int64_t head_size) {
@@ -110,15 +119,35 @@ double AttentionModel::Efficiency(const AttentionShape& shape) const {
   return efficiency * level * (shape.backward ? backward_ : 1.0) * TritonLevel(shape);
 }
 
-// Nothing is published of Triton's kernel on Hopper.
+// Nothing is published of Triton's kernel on Hopper. On Blackwell FlashAttention-2 issues the same instructions of Ampere, so that its rate
+// goes by multiprocessors and clock.
 std::optional<TrainingAttention> AttentionModel::PublishedOf(const AttentionShape& shape) const {
   if (shape.kernel == AttentionKernel::kTriton) return std::nullopt;
-  return PublishedTrainingAttention(architecture_, shape.kernel == AttentionKernel::kNative, shape.causal, shape.key_length);
+  const bool native = shape.kernel == AttentionKernel::kNative;
+  if (native || architecture_ != "blackwell") return PublishedTrainingAttention(architecture_, native, shape.causal, shape.key_length);
+  auto published = PublishedTrainingAttention("hopper", native, shape.causal, shape.key_length);
+  const double speed = static_cast<double>(device_.multiprocessors) * device_.clock_mhz;
+  if (speed > 0) published->flops_per_second *= speed / kSpeedOfPublished;
+  return published;
 }
 
 double AttentionModel::TritonLevel(const AttentionShape& shape) const {
   if (shape.kernel != AttentionKernel::kTriton) return 1.0;
   return (architecture_ == "hopper" ? kTritonBaseOnHopper : 1.0) * (shape.backward ? kTritonBackward : kTritonForward);
+}
+
+// A deterministic backward of FlashAttention-2 shares the blocks of keys of each head among ceil(multiprocessors / heads) thread blocks,
+// which add to sums of their own: waves that no block can fill up (the same file, gridDimx; from 2.4.1 on). How cuDNN's kernels of Hopper
+// do it is not public; the bandwidth that the sums take is not counted.
+double AttentionModel::DeterministicSlowdown(const AttentionShape& shape) const {
+  const bool flash2 = shape.kernel == AttentionKernel::kFlash2 || architecture_ == "ampere" || architecture_ == "ada";
+  const int64_t processors = device_.multiprocessors;
+  if (!shape.deterministic || !shape.backward || !flash2 || processors <= 0) return 1.0;
+  const int64_t heads = shape.batch * shape.heads;
+  const int64_t blocks = DivideUp(shape.key_length, KeysOfBlock(PaddedHeadSize(shape.head_size)));
+  const int64_t splits = DivideUp(processors, heads);
+  const int64_t turns = DivideUp(heads * splits, processors) * DivideUp(blocks, splits);
+  return static_cast<double>(turns) / static_cast<double>(DivideUp(heads * blocks, processors));
 }
 
 Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {
@@ -129,7 +158,7 @@ Result<double> AttentionModel::Seconds(const AttentionShape& shape) const {
   const double scores = static_cast<double>(shape.batch * shape.heads) * ir::ScoresOf(shape.query_length, shape.key_length, shape.causal);
   const double sizes = static_cast<double>(PaddedHeadSize(shape.head_size) + PaddedHeadSize(shape.value_size));
   const double flops = 2.0 * scores * sizes * (shape.backward ? kBackwardFlops : 1.0);
-  return kLaunchSeconds + flops / (peak->second.value() * Efficiency(shape));
+  return kLaunchSeconds + flops / (peak->second.value() * Efficiency(shape)) * DeterministicSlowdown(shape);
 }
 
 }  // namespace helm::cost

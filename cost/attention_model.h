@@ -34,6 +34,7 @@ struct AttentionShape {
   bool backward = false;
   std::string dtype = "bf16";
   AttentionKernel kernel = AttentionKernel::kNative;
+  bool deterministic = false;  // backward adds to the gradient of the queries in a fixed order
 };
 
 class AttentionModel {
@@ -49,6 +50,7 @@ class AttentionModel {
   double Efficiency(const AttentionShape& shape) const;
   std::optional<TrainingAttention> PublishedOf(const AttentionShape& shape) const;
   double TritonLevel(const AttentionShape& shape) const;  // of FlashAttention in Triton, against the rows; else 1
+  double DeterministicSlowdown(const AttentionShape& shape) const;
 
   cluster::Device device_;
   double backward_;  // FittedConstants::attention_backward

@@ -59,7 +59,8 @@ ChainOptions ChainOptionsOf(const ir::Software& software) {
           // p2p_communication.py). Its other pipelines, which are not interleaved, do wait: not told apart here.
           .pipeline_sync = software.pipeline_sync && software.pipeline_overlap == ir::PipelineOverlap::kNone,
           .gradient_norm_sync = software.gradient_norm_sync,
-          .attention = kernel_of(software.attention_kernel)};
+          .attention = kernel_of(software.attention_kernel),
+          .deterministic = software.deterministic};
 }
 
 int64_t Coverage::Count(Source source) const {
@@ -138,7 +139,7 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     links.push_back(std::make_unique<TableEstimator>(std::move(estimator)));
   }
   if (!cluster.device.is_cpu) {
-    links.push_back(std::make_unique<GpuEstimator>(cluster.device, options.attention, options.constants));
+    links.push_back(std::make_unique<GpuEstimator>(cluster.device, options.attention, options.constants, options.deterministic));
     links.push_back(std::make_unique<CollectiveEstimator>(cluster));
   }
   links.push_back(std::make_unique<AnalyticEstimator>(cluster, options.host, options.constants));

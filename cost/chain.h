@@ -29,6 +29,7 @@ struct ChainOptions {
   bool pipeline_sync = false;                            // HostCosts::waits_for_messages
   bool gradient_norm_sync = false;                       // HostCosts::waits_for_norm
   AttentionKernel attention = AttentionKernel::kFlash2;  // whose flash attention runs, where no table has it
+  bool deterministic = false;                            // that kernel's sums have a fixed order
   FittedConstants constants;
   auto operator<=>(const ChainOptions&) const = default;
 };

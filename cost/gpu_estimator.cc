@@ -20,6 +20,10 @@ using ir::TensorSignature;
 // What an H100 is taken for where a device has no table and no relative: the largest set of measurements.
 constexpr std::string_view kGeneralArchitecture = "hopper";
 
+// Where Transformer Engine takes FlashAttention-2 when algorithms have to be deterministic, since cuDNN's backward is not before 9.18.1
+// (transformer_engine/pytorch/attention/dot_product_attention/utils.py; NVIDIA/TransformerEngine, pull requests 2130 and 2584).
+constexpr std::string_view kWithoutDeterministicCudnn = "blackwell";
+
 const TensorSignature* TensorAt(const ir::OpSignature& op, size_t at) {
   return at < op.arguments.size() ? std::get_if<TensorSignature>(&op.arguments[at]) : nullptr;
 }
@@ -112,6 +116,7 @@ std::optional<ProductShape> ProductShapeOf(const ir::OpSignature& op) {
   if (const TensorSignature* addend = known->left_at == 1 ? TensorAt(op, 0) : nullptr; addend != nullptr && addend->shape.size() > 1) {
     const double product = static_cast<double>(shape.batch * shape.m * shape.n * ir::ElementBytes(left->dtype));
     shape.extra_bytes_written = 2.0 * static_cast<double>(BytesOf(*addend)) - product;
+    shape.adds = true;
   }
   return shape;
 }
@@ -132,8 +137,9 @@ std::optional<AttentionShape> AttentionShapeOf(const ir::OpSignature& op) {
   return shape;
 }
 
-GpuEstimator::GpuEstimator(cluster::Device device, AttentionKernel flash, const FittedConstants& constants)
-    : device_(std::move(device)), flash_(flash) {
+GpuEstimator::GpuEstimator(cluster::Device device, AttentionKernel flash, const FittedConstants& constants, bool deterministic)
+    : device_(std::move(device)), flash_(flash), deterministic_(deterministic) {
+  if (deterministic_ && device_.architecture == kWithoutDeterministicCudnn) flash_ = AttentionKernel::kFlash2;
   device_.sustained_clock *= constants.clock;
   const auto or_general = [this](auto find) {
     const KernelTable* table = find(device_.name, device_.architecture);
@@ -165,6 +171,7 @@ Result<Estimate> GpuEstimator::EstimateOp(const ir::OpSignature& op) const {
   if (const auto product = ProductShapeOf(op)) return named(EstimateProduct(*product));
   if (auto attention = AttentionShapeOf(op)) {
     if (attention->kernel == AttentionKernel::kFlash2) attention->kernel = flash_;
+    attention->deterministic = deterministic_;
     return named(EstimateAttention(*attention));
   }
   const Traffic traffic = TrafficOf(op);

@@ -17,8 +17,9 @@ namespace helm::cost {
 
 class GpuEstimator : public Estimator {
  public:
-  // `flash`: whose kernel runs as `_scaled_dot_product_flash_attention`. REQUIRES: not a CPU.
-  explicit GpuEstimator(cluster::Device device, AttentionKernel flash = AttentionKernel::kFlash2, const FittedConstants& constants = {});
+  // `flash`: whose kernel runs as `_scaled_dot_product_flash_attention`; `deterministic`: with a fixed order of sums. REQUIRES: not a CPU.
+  explicit GpuEstimator(cluster::Device device, AttentionKernel flash = AttentionKernel::kFlash2, const FittedConstants& constants = {},
+                        bool deterministic = false);
 
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;
@@ -30,6 +31,7 @@ class GpuEstimator : public Estimator {
 
   cluster::Device device_;
   AttentionKernel flash_;
+  bool deterministic_;
   std::optional<ProductModel> products_;
   std::optional<AttentionModel> attention_;
 };

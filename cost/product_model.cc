@@ -21,6 +21,11 @@ constexpr int64_t kRowsOfBatch = 128;  // of a tile, in products of a batch
 constexpr std::array<int64_t, 3> kSplits = {1, 2, 4};
 constexpr int64_t kTensorCoreBytes = 16;  // at multiples of which rows must start for a batched product to use tensor cores
 
+// A product that adds to a wider sum reads and writes it behind the last step of each tile, when its tensor cores have nothing to do: the
+// share of that traffic's time by which the gradients' products of SimuMax take longer than forward and backward products of the same
+// sizes (bf16 into fp32; median over 40 on A100 PCIe 0.59, over 73 of 1 TFLOP and more on B200 0.57; docs/cost_model.md).
+constexpr double kSumShareExposed = 0.58;
+
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 double BytesOfElement(const std::string& dtype) { return dtype == "fp8" ? 1 : dtype == "f32" || dtype == "tf32" ? 4 : 2; }
@@ -100,19 +105,10 @@ double AlignmentSlowdown(int64_t alignment_bytes) {
   return 2.5;
 }
 
-// A batch of narrow products whose rows do not start at multiples of 16 bytes gets a kernel without tensor cores, which multiplies in fp32.
-// Ampere takes 17 of its 19.5 fp32 TFLOP/s in the 30 runs of BigScience with heads of 108, 150, 225 and 450 (216 to 900 bytes), and as much
-// for each of them (docs/cost_model.md).
+// A batch of narrow products whose rows do not start at multiples of 16 bytes gets a kernel without tensor cores, which multiplies in fp32
+// and is priced as any product in fp32 is (docs/cost_model.md).
 bool RunsOnScalarUnits(const ProductShape& shape) {
   return shape.batch > 1 && shape.alignment_bytes < kTensorCoreBytes && BytesOfElement(shape.dtype) == 2;
-}
-
-Result<double> ScalarSeconds(const cluster::Device& device, const ProductShape& shape) {
-  const auto peak = device.peak.find("f32");
-  if (peak == device.peak.end()) {
-    return NoPeakRate(device, "f32");
-  }
-  return kLaunchSeconds + std::max(FlopsOf(shape) / peak->second.value(), BytesOf(shape) / device.memory_bandwidth->value());
 }
 
 }  // namespace
@@ -130,7 +126,7 @@ Result<double> ProductModel::Seconds(const ProductShape& shape) const {
   if (!device_.memory_bandwidth) {
     return NoMemoryBandwidth(device_);
   }
-  if (RunsOnScalarUnits(shape)) return ScalarSeconds(device_, shape);
+  if (RunsOnScalarUnits(shape)) return Seconds({shape.batch, shape.m, shape.n, shape.k, "f32"});
   const ProductTable* products = TableOf(table_, shape.dtype);
   HELM_CHECK(products != nullptr, "a kernel table has products of bf16");
   const bool waves = table_.architecture == "ampere" || table_.architecture == "ada";
@@ -147,7 +143,8 @@ Result<double> ProductModel::Seconds(const ProductShape& shape) const {
   const auto other = LogEfficiency(*products, measured, transposed);
   if (!one && !other) return UnavailableError(fmt::format("no measured product is near {} x {} x {}", shape.m, shape.n, shape.k));
   const double log_efficiency = one && other ? (*one + *other) / 2 : one ? *one : *other;
-  return IdealProductSeconds(facts, padded) / std::exp(log_efficiency) * AlignmentSlowdown(shape.alignment_bytes);
+  const double epilogue = shape.adds ? kSumShareExposed * shape.extra_bytes_written / facts.bytes_per_second : 0.0;
+  return IdealProductSeconds(facts, padded) / std::exp(log_efficiency) * AlignmentSlowdown(shape.alignment_bytes) + epilogue;
 }
 
 }  // namespace helm::cost

@@ -22,6 +22,7 @@ struct ProductShape {
   std::string dtype = "bf16";
   int64_t alignment_bytes = 16;    // the largest power of two, up to 16, that divides the rows' distance in memory of all three matrices
   double extra_bytes_written = 0;  // beyond operands and product in `dtype`: an fp32 product, an accumulator read and written
+  bool adds = false;               // to an accumulator
 };
 
 // What the ideal time needs to know of a device.

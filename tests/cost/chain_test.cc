@@ -42,9 +42,11 @@ TEST(Chain, AFrameworkSaysHowItsHostAndItsAttentionRun) {
   ir::Software software{.framework = "megatron-deepspeed"};
   software.launch_blocking = software.pipeline_sync = software.gradient_norm_sync = true;
   software.attention_kernel = ir::AttentionKernel::kCudnn;
+  software.deterministic = true;
   const ChainOptions options = ChainOptionsOf(software);
   EXPECT_EQ(options.host, HostThread::kPython);
   EXPECT_EQ(options.attention, AttentionKernel::kNative);
+  EXPECT_TRUE(options.deterministic);
   const auto host = Make(options)->EstimateHost();
   EXPECT_TRUE(host->blocking && host->waits_for_messages && host->waits_for_norm);
   EXPECT_FALSE(Make()->EstimateHost()->blocking);

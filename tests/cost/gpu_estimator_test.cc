@@ -50,6 +50,7 @@ TEST(ProductShapeOf, ReadsSizesBatchAndAddend) {
   const auto added = ProductShapeOf(Op("aten.addmm_(f32[64,256], bf16[64,128], bf16[128,256])"));
   ASSERT_TRUE(added.has_value());
   EXPECT_DOUBLE_EQ(added->extra_bytes_written, 2 * 65536 - 32768);
+  EXPECT_TRUE(added->adds);
   EXPECT_FALSE(ProductShapeOf(Op("aten.neg(f32[64])")).has_value());
 }
 
@@ -81,6 +82,7 @@ TEST(ProductShapeOf, ReadsGroupsAndFp8) {
   ASSERT_TRUE(wide.has_value());
   EXPECT_EQ(wide->dtype, "fp8");
   EXPECT_EQ(wide->extra_bytes_written, 64 * 32);
+  EXPECT_FALSE(wide->adds);
 }
 
 // 4096^3 takes 539.5 us in the table of this device (traces/kernels/a100-sxm-80gb.json); fp16 is priced like bf16.
@@ -176,6 +178,39 @@ TEST(GpuEstimator, TritonsAttentionIsSlower) {
   hopper.name = "h100-sxm-80gb";
   hopper.architecture = "hopper";
   EXPECT_NEAR(ratio(hopper, backward) / ratio(hopper, forward), 2.0 / 1.4, 0.01);
+}
+
+// One sequence of 32 heads of 8192 tokens: 64 blocks of 128 keys a head are 2048 thread blocks, 19 waves of 108 multiprocessors. In a fixed
+// order ceil(108 / 32) = 4 thread blocks of a head take 16 blocks of keys each: 128 of them, two waves, 32 turns. Forward sums in one
+// order.
+TEST(GpuEstimator, DeterministicAttentionFillsItsWavesBadly) {
+  const auto ratio = [](const std::string& key) {
+    const GpuEstimator deterministic(A100(), AttentionKernel::kFlash2, {}, true);
+    return deterministic.EstimateOp(Op(key))->duration.seconds() / EstimateOf(A100(), key).duration.seconds();
+  };
+  const std::string heads = "bf16[1,32,8192,128]";
+  EXPECT_DOUBLE_EQ(ratio(fmt::format("aten._scaled_dot_product_flash_attention({0}, {0}, {0}, 0.0, true)", heads)), 1.0);
+  EXPECT_NEAR(
+      ratio(fmt::format("aten._scaled_dot_product_flash_attention_backward({0}, {0}, {0}, {0}, {0}, f32[1,32,8192], none, none, 8192, "
+                        "8192, 0.0, true)",
+                        heads)),
+      32.0 / 19, 0.01);
+}
+
+// FlashAttention-2 does 335 TFLOP/s on an H100 with 16 heads of 16384 tokens (training_attention.h). 148 multiprocessors of 1856 MHz
+// against 132 of 1830: 1.137 times as fast. Transformer Engine takes it there for a deterministic cuDNN attention.
+TEST(GpuEstimator, BlackwellRunsFlashAttention2ByMultiprocessorsAndClock) {
+  cluster::Device device = A100();
+  device.name = "b200-sxm-180gb";
+  device.architecture = "blackwell";
+  device.peak["bf16"] = FlopsPerSecond::Tera(2250);
+  device.multiprocessors = 148;
+  device.clock_mhz = 1856;
+  const std::string key = fmt::format("aten._scaled_dot_product_flash_attention({0}, {0}, {0}, 0.0, true)", "bf16[1,16,16384,128]");
+  const double flops = 2.0 * 16 * 16384 * 16384 * 128;
+  EXPECT_NEAR(flops / EstimateOf(device, key).duration.seconds() / 1e12, 335 * 1.137 * device.sustained_clock, 2);
+  const GpuEstimator deterministic(device, AttentionKernel::kNative, {}, true);
+  EXPECT_EQ(deterministic.EstimateOp(Op(key))->duration, EstimateOf(device, key).duration);
 }
 
 // A head size of 72 is computed as 96: the same time.
