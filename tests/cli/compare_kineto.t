@@ -28,12 +28,12 @@ different programs: ops are paired by operator, label, phase, layer, micro-batch
                                  predicted      measured    relative
 step time                          5.32 ms      700.0 us    +660.3 %
 peak memory                      0.096 GiB     0.000 GiB +244464.6 %
-  compute                         231.8 us       67.0 us    +246.0 %
+  compute                         231.9 us       67.0 us    +246.1 %
   optimizer                        68.5 us       11.0 us    +522.6 %
   exposed communication            35.2 us      150.0 us     -76.5 %
   host and idle                    4.99 ms      472.0 us    +956.5 %
 predicted rests on: measured 0.0 %, interpolated 33.2 %, analytic 66.8 % of op time
-4 ops paired; 267 only in 'predicted' (329.6 us); 4 only in 'measured' (37.5 us)
+4 ops paired; 267 only in 'predicted' (329.7 us); 4 only in 'measured' (37.5 us)
 
 on the critical path                                          ops   predicted    measured difference
   compute                                                                 0 s     67.0 us   -67.0 us

@@ -3,7 +3,7 @@ $ helm-plan groups.yaml --set strategy.tensor=1 --set strategy.micro_batch=1 --s
 stages of MORE LESS, groups h100 a100
 groups         stages 0 on h100, 1 on a100
 of h100, which has least left
-stages of 4 12, groups a100 h100: +2.4 %: 27.67 ms more bubble
+stages of 4 12, groups a100 h100: +2.4 %: 28.45 ms more bubble
 stages of MORE LESS, groups h100 a100
 stages of 4 12, groups a100 h100
 $ grep -E '  groups: |    - name:' $TMP/plan.yaml
