@@ -22,16 +22,51 @@ void DropUnreadViews(const ir::Program& program, std::vector<bool>* keep) {
   }
 }
 
-// The newest version, within `pass`, of what the segment's gradients were scattered to.
-ir::TensorId ReducedShard(const ir::Program& pass, const ir::ParameterSegment& segment) {
-  ir::StorageId storage = segment.gradient_sharded ? segment.gradient : ir::StorageId();
+// Where a segment's gradients are scattered to: a storage, or of one that several share its part.
+struct ShardPlace {
+  ir::StorageId storage;
+  ir::Extent extent;
+};
+
+// Of buckets that are reduced together (schedule/joined_collectives.h) each is a part of what the reduction reads, and in the same order of
+// what it makes.
+std::vector<ir::TensorId> PartsOf(const ir::Program& program, ir::TensorId tensor) {
+  ir::OpId producer = program.tensor(tensor).producer;
+  while (producer.valid() && program.op(producer).kind == ir::OpKind::kView) {
+    producer = program.tensor(ir::TensorArguments(program.op(producer)).front()).producer;
+  }
+  if (!producer.valid() || program.op(producer).target != "aten.cat") return {tensor};
+  return ir::TensorArguments(program.op(producer));
+}
+
+ShardPlace PlaceOfShard(const ir::Program& program, const ir::ParameterSegment& segment) {
+  const int64_t elements = segment.elements / ir::PlaceAlong(program.mesh, ir::Coordinates(program.mesh, 0), segment.sharded_over).ranks;
+  const auto place = [&](ir::StorageId storage, ir::DataType dtype, int64_t begin) {
+    return ShardPlace{storage, {begin * ir::ElementBytes(dtype), (begin + elements) * ir::ElementBytes(dtype)}};
+  };
+  if (segment.gradient_sharded) return place(segment.gradient, ir::DataType::kFloat32, segment.gradient_offset);
+  for (const ir::Op& op : program.ops) {
+    if (op.target != "c10d.reduce_scatter") continue;
+    const ir::Tensor& result = program.tensor(op.results.front());
+    int64_t begin = 0;
+    for (const ir::TensorId part : PartsOf(program, ir::TensorArguments(op).front())) {
+      if (program.tensor(part).storage == segment.gradient) return place(result.storage, result.dtype, begin);
+      begin += ir::ElementCount(program.tensor(part).shape) / ir::GroupSize(program, op.group);
+    }
+  }
+  return {};
+}
+
+// The newest version, among the ops that stay, of what the segment's gradients were scattered to.
+ir::TensorId ReducedShard(const ir::Program& program, const std::vector<bool>& keep, const ir::ParameterSegment& segment) {
+  const ShardPlace place = PlaceOfShard(program, segment);
   ir::TensorId newest;
-  for (const ir::Op& op : pass.ops) {
-    const bool scatters = !segment.gradient_sharded && op.target == "c10d.reduce_scatter" &&
-                          pass.tensor(ir::TensorArguments(op).front()).storage == segment.gradient;
-    if (scatters) storage = pass.tensor(op.results.front()).storage;
-    for (const ir::TensorId result : op.results) {
-      if (result.valid() && storage.valid() && pass.tensor(result).storage == storage && op.kind != ir::OpKind::kView) newest = result;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    if (!keep[i]) continue;
+    for (const ir::TensorId result : program.ops[i].results) {
+      if (!result.valid() || !place.storage.valid() || program.tensor(result).storage != place.storage) continue;
+      const bool first = program.ops[i].kind != ir::OpKind::kView || !newest.valid();
+      if (first && ir::ExtentOf(program.tensor(result)) == place.extent) newest = result;
     }
   }
   return newest;
@@ -50,15 +85,16 @@ Result<ir::Program> GradientPass(const ir::Program& program) {
     const ir::Op& op = program.ops[i];
     keep[i] = i < end || (op.kind == ir::OpKind::kWait && ir::StartOf(op).index() < end);
   }
-  DropUnreadViews(program, &keep);
-  HELM_ASSIGN_OR_RETURN(ir::Program pass, schedule::KeepOps(program, keep));
-  pass.name += ".gradients";
-  for (const ir::ParameterSegment& segment : pass.segments) {
+  ir::Program marked = program;
+  for (const ir::ParameterSegment& segment : program.segments) {
     if (segment.sharded_over.empty()) continue;
-    const ir::TensorId shard = ReducedShard(pass, segment);
+    const ir::TensorId shard = ReducedShard(program, keep, segment);
     if (!shard.valid()) return InternalError("segment '" + segment.name + "' is sharded, but its gradients are not scattered");
-    pass.outputs[ShardOutput(segment)] = shard;
+    marked.outputs[ShardOutput(segment)] = shard;
   }
+  DropUnreadViews(marked, &keep);
+  HELM_ASSIGN_OR_RETURN(ir::Program pass, schedule::KeepOps(marked, keep));
+  pass.name += ".gradients";
   if (const Status status = ir::Verify(pass); !status.ok()) return InternalError(status.message());
   return pass;
 }

@@ -79,13 +79,16 @@ const std::vector<std::string>& RecomputeParts() {
 }
 
 const std::vector<std::string>& OverlapWords() {
-  static const std::vector<std::string> words = {"none", "serial", "async_tp", "helix", "lattice", "bucketed", "strands"};
+  static const std::vector<std::string> words = {"none",    "serial",   "async_tp", "helix",
+                                                 "lattice", "bucketed", "strands",  "gradient_buckets"};
   return words;
 }
 
 bool HidesCommunication(const Strategy& strategy) { return strategy.overlap != "none" && strategy.overlap != "serial"; }
 
-bool IsTiled(const Strategy& strategy) { return HidesCommunication(strategy) && strategy.overlap != "strands"; }
+bool IsTiled(const Strategy& strategy) {
+  return HidesCommunication(strategy) && strategy.overlap != "strands" && strategy.overlap != "gradient_buckets";
+}
 
 std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
   std::vector<MeshDimension> mesh = {{"tensor", strategy.tensor}, {"context", strategy.context}};

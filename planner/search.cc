@@ -87,7 +87,8 @@ class OverlapTrials {
       }
       for (const ir::Strategy& strategy : variants.candidates) HELM_RETURN_IF_ERROR(Try(strategy));
     }
-    return TryMoreTiles();
+    HELM_RETURN_IF_ERROR(TryMoreTiles());
+    return TryBuckets();
   }
 
  private:
@@ -121,6 +122,19 @@ class OverlapTrials {
       if (tiled_->strategy != *more) break;
     }
     return OkStatus();
+  }
+
+  // On the fastest alone, so that no bound of others needs to know of it.
+  Status TryBuckets() {
+    const auto buckets = WithBuckets(config_, best_.strategy, run_.expressible);
+    if (!buckets) return OkStatus();
+    for (Candidate& candidate : result_.ranked) {
+      if (!candidate.alone || candidate.strategy != best_.strategy) continue;
+      HELM_ASSIGN_OR_RETURN(candidate, PriceToTheEnd(config_, candidate.strategy, prices_, cancellation_));
+      best_ = candidate;
+    }
+    const Status tried = Try(*buckets);
+    return tried.code() == StatusCode::kUnavailable ? OkStatus() : tried;
   }
 
   const config::RunConfig& config_;

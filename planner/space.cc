@@ -259,11 +259,18 @@ std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::S
   return fallbacks;
 }
 
+namespace {
+
+bool LeavesPassesToSearch(const config::RunConfig& config) {
+  const bool shares_cores = config.cluster.device.is_cpu && !config.cluster.emulated_network;
+  return !Given(config, "overlap") && !shares_cores && config.software.framework == "helm";
+}
+
+}  // namespace
+
 Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
   Space variants;
-  const bool shares_cores = config.cluster.device.is_cpu && !config.cluster.emulated_network;
-  const bool hides = !shares_cores && config.software.framework == "helm";
-  if (Given(config, "overlap") || strategy.overlap != "none" || !hides) return variants;
+  if (!LeavesPassesToSearch(config) || strategy.overlap != "none") return variants;
   for (const char* overlap : {"helix", "lattice", "strands"}) {
     ir::Strategy variant = strategy;
     variant.overlap = overlap;
@@ -289,6 +296,21 @@ std::optional<ir::Strategy> WithMoreTiles(const config::RunConfig& config, const
   more.overlap_tiles *= 2;
   if (!schedule::CheckOverlap(config.model, config.workload, config.software, more).ok()) return std::nullopt;
   return more;
+}
+
+std::optional<ir::Strategy> WithBuckets(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
+  if (!LeavesPassesToSearch(config)) return std::nullopt;
+  ir::Strategy variant = strategy;
+  if (strategy.overlap == "lattice") {
+    variant.overlap = "bucketed";
+  } else if (strategy.overlap == "none" && ir::DataShards(strategy) > 1) {
+    variant.overlap = "gradient_buckets";
+  } else {
+    return std::nullopt;
+  }
+  if (config::Forbidden(config.search, variant) || !WhyInexpressible(expressible, variant).ok()) return std::nullopt;
+  if (!schedule::CheckOverlap(config.model, config.workload, config.software, variant).ok()) return std::nullopt;
+  return variant;
 }
 
 Status CheckFixedStrategy(const config::RunConfig& config) {

@@ -53,6 +53,9 @@ std::vector<ir::Strategy> Fallbacks(const config::RunConfig& config, const ir::S
 Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible = {});
 // The same with twice as many tiles, where their number is left to the search too and the micro-batch can be divided so.
 std::optional<ir::Strategy> WithMoreTiles(const config::RunConfig& config, const ir::Strategy& strategy);
+// The same with buckets (schedule/bucketing.h, schedule/gradient_buckets.h) beside the passes that it has, where passes are left to the
+// search: what the lattice interleaves is put together again where that pays, or reductions of gradients are.
+std::optional<ir::Strategy> WithBuckets(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible = {});
 
 // For pricing without a search: the strategy with its defaults must be possible and use the whole cluster.
 Status CheckFixedStrategy(const config::RunConfig& config);

@@ -59,6 +59,10 @@ class StepSimulator {
       result_.not_composed_because = "a forward and a backward of it run beside each other";
       return OkStatus();
     }
+    if (plan_.strategy.overlap == "gradient_buckets") {
+      result_.not_composed_because = "its reductions of gradients are joined";  // over layers that an excerpt leaves out
+      return OkStatus();
+    }
     if (ir::IsTiled(plan_.strategy)) {
       result_.not_composed_because = "the tiles of its layers overlap";  // a layer of one with the next of another
       return OkStatus();

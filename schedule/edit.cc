@@ -103,4 +103,23 @@ Result<ir::Program> KeepOps(const ir::Program& program, const std::vector<bool>&
   return result;
 }
 
+void DropEmptyStorages(ir::Program& program) {
+  std::vector<bool> lies(program.storages.size());
+  for (const ir::Tensor& tensor : program.tensors) lies[tensor.storage.index()] = true;
+  std::vector<ir::StorageId> to(lies.size());
+  std::vector<ir::Storage> storages;
+  for (size_t s = 0; s < lies.size(); ++s) {
+    if (!lies[s]) continue;
+    to[s] = ir::StorageId(storages.size());
+    storages.push_back(std::move(program.storages[s]));
+  }
+  program.storages = std::move(storages);
+  for (ir::Tensor& tensor : program.tensors) tensor.storage = to[tensor.storage.index()];
+  for (ir::ParameterSegment& segment : program.segments) {
+    for (ir::StorageId* storage : {&segment.parameter, &segment.gradient, &segment.master, &segment.moment_first, &segment.moment_second}) {
+      if (storage->valid()) *storage = to[storage->index()];
+    }
+  }
+}
+
 }  // namespace helm::schedule

@@ -16,4 +16,7 @@ ir::Program Reorder(const ir::Program& program, const std::vector<ir::OpId>& ord
 // were such tensors. An error when an op that stays reads the result of one that goes.
 Result<ir::Program> KeepOps(const ir::Program& program, const std::vector<bool>& keep);
 
+// Takes away storages on which no tensor lies.
+void DropEmptyStorages(ir::Program& program);
+
 }  // namespace helm::schedule

@@ -13,7 +13,6 @@ namespace helm::schedule {
 namespace {
 
 using ir::OpId;
-using ir::StorageId;
 using ir::TensorId;
 
 bool IsForwardOfLayer(const ir::Program& program, const ir::Op& op) {
@@ -85,24 +84,12 @@ void KeepTouched(ir::Program& program) {
     }
   }
   std::erase_if(program.inputs, [&](const auto& input) { return !touched[input.second.index()]; });
-  std::vector<bool> lies(program.storages.size());
-  for (size_t t = 0; t < touched.size(); ++t) {
-    if (touched[t]) lies[program.tensors[t].storage.index()] = true;
-  }
-  std::vector<StorageId> storage_to(lies.size());
-  std::vector<ir::Storage> storages;
-  for (size_t s = 0; s < lies.size(); ++s) {
-    if (!lies[s]) continue;
-    storage_to[s] = StorageId(storages.size());
-    storages.push_back(program.storages[s]);
-  }
   std::vector<TensorId> tensor_to(touched.size());
   std::vector<ir::Tensor> tensors;
   for (size_t t = 0; t < touched.size(); ++t) {
     if (!touched[t]) continue;
     tensor_to[t] = TensorId(tensors.size());
     tensors.push_back(program.tensors[t]);
-    tensors.back().storage = storage_to[tensors.back().storage.index()];
   }
   const auto renumber = [&](TensorId& id) {
     if (id.valid()) id = tensor_to[id.index()];
@@ -116,8 +103,8 @@ void KeepTouched(ir::Program& program) {
   }
   for (auto& [name, tensor] : program.inputs) renumber(tensor);
   for (auto& [name, tensor] : program.outputs) renumber(tensor);
-  program.storages = std::move(storages);
   program.tensors = std::move(tensors);
+  DropEmptyStorages(program);
 }
 
 }  // namespace

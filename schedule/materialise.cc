@@ -43,6 +43,11 @@ Result<PassPrices> PricesOf(const ir::Plan& plan, const cluster::Cluster& cluste
   return PassPrices{std::move(estimator), std::move(book)};
 }
 
+bool NeedsPrices(const ir::Strategy& strategy) {
+  const std::string& word = strategy.overlap;
+  return word == "lattice" || word == "bucketed" || word == "strands" || word == "gradient_buckets";
+}
+
 }  // namespace
 
 Result<PlanParts> ReadParts(const ir::Plan& plan) {
@@ -59,7 +64,7 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
   HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
   std::optional<PassPrices> prices;
   PassContext passes;
-  if (strategy.overlap == "lattice" || strategy.overlap == "bucketed" || strategy.overlap == "strands") {
+  if (NeedsPrices(strategy)) {
     HELM_ASSIGN_OR_RETURN(PassPrices made, PricesOf(plan, parts.cluster));
     prices.emplace(std::move(made));
     passes.prices = &prices->book;

@@ -13,6 +13,7 @@
 #include "schedule/bucketing.h"
 #include "schedule/early_starts.h"
 #include "schedule/forward_only.h"
+#include "schedule/gradient_buckets.h"
 #include "schedule/lattice_pass.h"
 #include "schedule/round_robin.h"
 #include "schedule/serial.h"
@@ -67,6 +68,13 @@ Result<ir::Program> RunStrands(const ir::Program& program, int64_t /*value*/, co
   return std::move(strands.program);
 }
 
+Result<ir::Program> RunGradientBuckets(const ir::Program& program, int64_t /*value*/, const PassContext& context) {
+  HELM_RETURN_IF_ERROR(CheckPrices("gradient_buckets", context));
+  HELM_ASSIGN_OR_RETURN(GradientBuckets joined, JoinGradientBuckets(program, *context.prices, context.memory_more));
+  if (context.reasons != nullptr) context.reasons->insert(context.reasons->end(), joined.reasons.begin(), joined.reasons.end());
+  return std::move(joined.program);
+}
+
 struct NamedPass {
   const char* name;
   Result<ir::Program> (*run)(const ir::Program&, int64_t, const PassContext&);
@@ -76,7 +84,8 @@ struct NamedPass {
 constexpr NamedPass kPasses[] = {{"serial", RunSerial, 0},           {"tile", RunTile, kTilesUsual},
                                  {"bucket", RunBucket, kTilesUsual}, {"early_starts", RunEarlyStarts, 0},
                                  {"round_robin", RunRoundRobin, 0},  {"lattice", RunLattice, 0},
-                                 {"strands", RunStrands, 0},         {"forward_only", RunForwardOnly, 0}};
+                                 {"strands", RunStrands, 0},         {"gradient_buckets", RunGradientBuckets, 0},
+                                 {"forward_only", RunForwardOnly, 0}};
 
 Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
   const std::optional<std::string_view> given = SplitPass(spec).value;
@@ -165,6 +174,12 @@ Status CheckPositions(const std::string& what, const ir::Workload& workload, con
 
 Status CheckOverlap(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                     const ir::Strategy& strategy) {
+  if (workload.kind == "prefill" && !ir::IsTiled(strategy) && ir::HidesCommunication(strategy)) {
+    return InvalidError(
+        fmt::format("error: strategy.overlap {} needs a backward, and workload.kind prefill has none\n  fix: helix, lattice "
+                    "or bucketed",
+                    strategy.overlap));
+  }
   if (strategy.overlap == "strands") return CheckStrands(workload, software, strategy);
   if (!ir::IsTiled(strategy)) return OkStatus();
   const std::string what = fmt::format("error: strategy.overlap {} ", strategy.overlap);
@@ -209,7 +224,8 @@ std::vector<std::string> PassesOf(const ir::Strategy& strategy) {
   if (strategy.overlap == "helix") return {tile, "round_robin"};
   if (strategy.overlap == "lattice") return {tile, "lattice"};
   if (strategy.overlap == "strands") return {"strands"};
-  if (strategy.overlap == "bucketed") return {fmt::format("bucket={}", strategy.overlap_tiles), "lattice"};
+  if (strategy.overlap == "gradient_buckets") return {"gradient_buckets"};
+  if (strategy.overlap == "bucketed") return {fmt::format("bucket={}", strategy.overlap_tiles), "lattice", "gradient_buckets"};
   return {};
 }
 

@@ -7,6 +7,7 @@
 //   round_robin   segments of the tiles in turn (schedule/round_robin.h)
 //   strands       a forward beside a backward of another micro-batch (schedule/strands.h); needs prices
 //   lattice       the fastest interleaving of the tiles (schedule/lattice_pass.h); needs prices
+//   gradient_buckets  reductions of gradients as one where that is faster (schedule/gradient_buckets.h); needs prices
 //   forward_only  of a step what a prefill computes (schedule/forward_only.h): not a rewrite of the same work, and in no plan
 #pragma once
 
@@ -38,6 +39,7 @@ struct PassContext {
   sim::PriceBook* prices = nullptr;             // of passes that need durations; null: there are none
   cost::OverlapLosses overlap_losses;           // of the cluster, likewise
   std::optional<Bytes> memory_budget;           // of what the ops of one action allocate
+  std::optional<Bytes> memory_more;             // that passes may allocate beside what the program has
   std::vector<std::string>* reasons = nullptr;  // what passes have to say of their choices is added; null: nobody listens
 };
 

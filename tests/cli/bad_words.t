@@ -14,5 +14,5 @@ bad_words.yaml:4:21: error: 'overlap' cannot be 'seriel'
     4 | strategy: {overlap: seriel}
       |                     ^
   did you mean 'serial'?
-  allowed: none, serial, async_tp, helix, lattice, bucketed, strands, auto
+  allowed: none, serial, async_tp, helix, lattice, bucketed, strands, gradient_buckets, auto
 [exit 2]

@@ -3,7 +3,7 @@ $ helm-sim good.yaml --program $TMP/p.txt > /dev/null 2>&1
 $ helm-opt $TMP/p.txt --check
 $ helm-opt $TMP/p.txt --pass no-such-pass --check
 error: --pass no-such-pass: there is no such pass
-  allowed: serial, tile, bucket, early_starts, round_robin, lattice, strands, forward_only
+  allowed: serial, tile, bucket, early_starts, round_robin, lattice, strands, gradient_buckets, forward_only
 [exit 2]
 # Tiles of the batch in turn; a refusal names the reason.
 $ helm-opt $TMP/p.txt --pass tile=2 --pass round_robin --hash

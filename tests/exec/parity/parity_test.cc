@@ -9,6 +9,7 @@
 #include "ir/schedule_csv.h"
 #include "mutation.h"
 #include "parity.h"
+#include "schedule/joined_collectives.h"
 #include "schedule/round_robin.h"
 #include "schedule/tiling.h"
 
@@ -388,6 +389,42 @@ TEST_F(Parity, RowsPutTogetherAgainComputeTheSame) {
       const Result<VerifyResult> result = runner_->Check(parity, &step);
       ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
       EXPECT_TRUE(result->passed()) << Describe(parity, *result) << " one in " << one_in;
+    }
+  }
+}
+
+// Collectives that may be joined, as one or by twos: reductions in one buffer, scatters, and gathers behind the optimizer; of experts,
+// which have buckets of their own, too.
+TEST_F(Parity, JoinedCollectivesComputeTheSame) {
+  const std::vector<ParityCase> cases = {
+      MakeCase(LlamaModel(), Split(2, 2, true, 1, 4)),
+      MakeCase(Gpt2Model(), Split(4, 1, false, 1, 8, "bf16")),
+      MakeCase(Qwen2Model(), Zero(Split(2, 2, false, 1, 8))),
+      MakeCase(Deep(Qwen3Model()), Zero(Pipeline(2, "1f1b", Split(2, 1, false, 1, 8, "bf16")))),
+      MakeCase(MoeModel(), Experts(2, 1, Zero(Split(4, 1, false, 2, 8)))),
+      MakeCase(LlamaModel(), Zero(Split(2, 1, false, 1, 4), 3)),
+  };
+  for (const ParityCase& parity : cases) {
+    for (const size_t most : {size_t{2}, size_t{1000}}) {
+      ir::StepPrograms step = ProgramsOf(*runner_, parity);
+      for (ir::Program& program : step.classes) {
+        std::vector<std::vector<ir::OpId>> runs;
+        for (const schedule::CollectiveChain& chain : schedule::CollectiveChains(program)) {
+          for (size_t begin = 0, end = 0; begin < chain.starts.size(); begin = end) {
+            end = std::min(begin + most, chain.joined_end[begin]);
+            if (end - begin < 2) continue;
+            runs.emplace_back(chain.starts.begin() + static_cast<std::ptrdiff_t>(begin),
+                              chain.starts.begin() + static_cast<std::ptrdiff_t>(end));
+          }
+        }
+        EXPECT_FALSE(runs.empty()) << parity.name;
+        Result<ir::Program> joined = schedule::JoinCollectives(program, runs);
+        ASSERT_TRUE(joined.ok()) << parity.name << ": " << joined.status().message();
+        program = *std::move(joined);
+      }
+      const Result<VerifyResult> result = runner_->Check(parity, &step);
+      ASSERT_TRUE(result.ok()) << parity.name << ": " << result.status().message();
+      EXPECT_TRUE(result->passed()) << Describe(parity, *result) << " at most " << most;
     }
   }
 }
