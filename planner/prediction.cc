@@ -74,11 +74,12 @@ Prediction MakePrediction(const sim::Simulation& simulation, const model::ModelS
   prediction.peak = simulation.peak;
   prediction.breakdown = simulation.breakdown;
   prediction.sources = simulation.shares;
-  prediction.band = BandFor(prediction.step_time, workload, cluster, prediction.sources);
+  const bool trains = workload.kind == "training";
+  if (trains) prediction.band = BandFor(prediction.step_time, workload, cluster, prediction.sources);
   const double devices = static_cast<double>(cluster.devices_used);
   const double tokens = static_cast<double>(workload.global_batch * workload.sequence_length);
   prediction.tokens_per_second_per_device = tokens / simulation.makespan.seconds() / devices;
-  if (const auto peak = PeakRate(cluster, std::string(ir::Name(workload.dtype)))) {
+  if (const auto peak = PeakRate(cluster, std::string(ir::Name(workload.dtype))); peak && trains) {
     const Flops flops = model::TrainingFlops(model, workload.global_batch, workload.sequence_length);
     prediction.model_flops_utilization = flops.count() / (simulation.makespan.seconds() * *peak);
   }

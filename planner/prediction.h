@@ -35,7 +35,7 @@ struct Prediction {
   Duration step_time;
   std::optional<StepTimeBand> band;  // none where nobody has published runs of the kind
   double tokens_per_second_per_device = 0;
-  std::optional<double> model_flops_utilization;  // none when the device's peak is not known
+  std::optional<double> model_flops_utilization;  // none where the device's peak is not known, and of a prefill
   Bytes memory_bytes_peak;                        // allocated, of one rank
   std::optional<Bytes> memory_bytes_reserved;     // by the caching allocator, of the same rank; none where it was not replayed
   OutsideMemory outside;                          // the allocator, of the same rank

@@ -26,8 +26,9 @@ int64_t MicroBatchesReplayed(const ir::Plan& plan) {
 }
 
 // Whether three micro-batches can tell of the others: parameters that are gathered are so across the borders of actions.
-bool IsTold(const ir::Strategy& strategy) {
-  return !model::ShardingOf(strategy).gradients && !ir::HidesCommunication(strategy) &&
+bool IsTold(const ir::Plan& plan) {
+  const ir::Strategy& strategy = plan.strategy;
+  return plan.workload.kind == "training" && !model::ShardingOf(strategy).gradients && !ir::HidesCommunication(strategy) &&
          std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
 }
 
@@ -81,7 +82,7 @@ Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, const model::Mod
   few.program_hash.clear();
   few.workload.global_batch = MicroBatchesReplayed(plan) * plan.strategy.micro_batch * plan.strategy.data;
   const Replayer replayer(prices, library_workspaces);
-  if (IsTold(plan.strategy)) {
+  if (IsTold(plan)) {
     HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,
                           schedule::MaterialiseExcerpt(few, model, ir::DeviceKind::kCuda, schedule::LayersLeftOut::kNone));
     const auto reserved = replayer.Run(excerpt);

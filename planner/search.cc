@@ -294,6 +294,12 @@ std::string WhyNotOverlapped(const SearchResult& result) {
 
 Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFactory& make_estimator, const SearchRun& run) {
   const auto start = Clock::now();
+  if (config.workload.kind != "training") {
+    return InvalidError(
+        fmt::format("{}: error: not supported by this version: to search plans for workload.kind '{}'; helm-sim prices one strategy\n"
+                    "  fix: helm-sim, or kind: training",
+                    config.path, config.workload.kind));
+  }
   SearchResult result;
   Space space = EnumerateStrategies(config, run.expressible);
   if (space.candidates.empty() && space.refusals_of_all && !space.refusals_of_all->empty()) {

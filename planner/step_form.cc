@@ -59,6 +59,10 @@ class StepSimulator {
       result_.not_composed_because = "a forward and a backward of it run beside each other";
       return OkStatus();
     }
+    if (plan_.workload.kind == "prefill") {
+      result_.not_composed_because = "it is the part of a step that a prefill computes";
+      return OkStatus();
+    }
     if (plan_.strategy.overlap == "gradient_buckets") {
       result_.not_composed_because = "its reductions of gradients are joined";  // over layers that an excerpt leaves out
       return OkStatus();

@@ -34,9 +34,17 @@ Status CheckOneKindOfNode(const ir::Plan& plan, const std::string& plan_path) {
                   plan_path));
 }
 
+Status CheckTraining(const ir::Plan& plan, const std::string& plan_path) {
+  if (plan.workload.kind == "training") return OkStatus();
+  return InvalidError(
+      fmt::format("{}: error: not supported by this version: to run workload.kind '{}'; helm-sim prices it\nfix: kind: training", plan_path,
+                  plan.workload.kind));
+}
+
 }  // namespace
 
 Status CheckExecutable(const ir::Plan& plan, const model::ModelSpec& model, const std::string& plan_path) {
+  HELM_RETURN_IF_ERROR(CheckTraining(plan, plan_path));
   HELM_RETURN_IF_ERROR(CheckOneKindOfNode(plan, plan_path));
   HELM_RETURN_IF_ERROR(CheckNothingDropped(plan, plan_path));
   return CheckFixedShapes(model, plan_path);

@@ -75,6 +75,9 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
     HELM_ASSIGN_OR_RETURN(ir::Program program,
                           model::LowerStage(parts.model, plan.workload, plan.software, strategy, device, schedules[stage],
                                             static_cast<int64_t>(stage), /*excerpt=*/{}, cancellation));
+    if (plan.workload.kind == "prefill") {
+      HELM_ASSIGN_OR_RETURN(program, RunPass("forward_only", program));
+    }
     HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(strategy, std::move(program), passes));
     step.classes.push_back(std::move(program));
   }

@@ -5,6 +5,8 @@
 // the overlap word, verifies. When the plan holds a program hash, the program must have it: a plan made by another version that lowers
 // differently is refused, not run as something else.
 //
+// Of a prefill (workload.kind) a program is what forward_only leaves of a step of training (schedule/forward_only.h), before other passes.
+//
 // Overlap words: `none` is the program as lowered; the others are the passes that schedule::PassesOf names. Those that
 // need durations take them from the cluster's description, not from measured tables, so that the program depends on the plan alone.
 #pragma once

@@ -153,7 +153,7 @@ TEST(RunConfig, RefusesByNameWhatThisVersionCannotDo) {
     EXPECT_TRUE(message.starts_with("runs/f.yaml:4:")) << message;
   }
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: fp8, kind: serving, optimizer: sgd}"),
-            "runs/f.yaml:3:68: error: not supported by this version: 'kind: serving'\n  allowed: training\n"
+            "runs/f.yaml:3:68: error: not supported by this version: 'kind: serving'\n  allowed: training, prefill\n"
             "runs/f.yaml:3:88: error: not supported by this version: 'optimizer: sgd'\n  allowed: adamw, adam\n");
   EXPECT_EQ(BriefWorkload("{global_batch: 8, sequence_length: 64, dtype: mxfp8}"),
             "runs/f.yaml:3:57: error: not supported by this version: 'dtype: mxfp8'\n  allowed: fp32, bf16, fp16, fp8\n");
@@ -242,7 +242,7 @@ TEST(RunConfig, UnknownWordsAreNotMistakenForLaterOnes) {
   EXPECT_EQ(
       BriefStrategy("{overlap: helxi}"),
       "runs/f.yaml:4:21: error: 'overlap' cannot be 'helxi'\n  did you mean 'helix'?\n  allowed: none, serial, async_tp, helix, lattice, "
-      "bucketed, strands, auto\n");
+      "bucketed, strands, gradient_buckets, auto\n");
   EXPECT_EQ(BriefStrategy("{zero: 4}"),
             "runs/f.yaml:4:18: error: 'zero' is 4, which is out of range\n  allowed: whole numbers from 0 to 3\n");
   EXPECT_EQ(
