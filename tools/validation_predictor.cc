@@ -34,8 +34,12 @@ class RowPredictor {
     cost::ChainOptions chain = cost::ChainOptionsOf(config.software);
     chain.constants = constants_;
     HELM_ASSIGN_OR_RETURN(sim::PriceBook * prices, PricesFor(config.cluster, chain));
+    // What kernels and collectives that overlap take from each other takes minutes to find in interleaved pipelines, and moments elsewhere.
+    // Where launches block nothing overlaps.
+    const bool alone = config.strategy.virtual_pipeline > 1 || config.software.launch_blocking;
+    const sim::Engine engine = alone ? sim::Engine::kStatic : sim::Engine::kAutomatic;
     const planner::EvaluateOptions options{
-        .record_timeline = false, .form = planner::StepForm::kComposed, .engine = sim::Engine::kStatic, .replay_allocator = all_memory};
+        .record_timeline = false, .form = planner::StepForm::kComposed, .engine = engine, .replay_allocator = all_memory};
     HELM_ASSIGN_OR_RETURN(const planner::Evaluation evaluation,
                           planner::Evaluate(planner::MakePlan(config, config.strategy), config.model, config.cluster, *prices, options));
     validation::Prediction prediction;
