@@ -8,10 +8,12 @@ using ir::TensorId;
 
 namespace {
 
-// What the framework launches besides: each writes one element.
+// What the framework launches besides: each writes one element. Forward and backward have one each, so that nothing orders those of a
+// forward and those of another micro-batch's backward beside it.
 void SmallKernels(Step& step, int64_t count) {
   step.b.Label("layer.small_kernels");
-  for (int64_t i = 0; i < count; ++i) step.scratch = step.b.AddScalar_(step.scratch, 1.0);
+  TensorId& scratch = step.b.phase() == Phase::kForward ? step.scratch_forward : step.scratch_backward;
+  for (int64_t i = 0; i < count; ++i) scratch = step.b.AddScalar_(scratch, 1.0);
 }
 
 bool HasMoe(const LayerParameters& parameters) { return parameters.experts.router >= 0; }

@@ -84,8 +84,11 @@ void StageLowering::MakeTables() {
   if (chunks_.back().loss) MakePaddingMask(step_, like);
   if (step_.strategy.pipeline > 1 && Scatters()) MakeOwnRows(like);
   if (step_.software.layer_kernels > 0 || (step_.model.moe.experts > 0 && step_.software.expert_layer_kernels > 0)) {
-    const ir::StorageId storage = step_.b.AddStorage("layer.scratch", 4, ir::StorageRole::kInput);
-    step_.scratch = step_.b.AddPersistent("layer.scratch", DataType::kFloat32, {1}, storage);
+    const auto element = [this](const std::string& name) {
+      return step_.b.AddPersistent(name, DataType::kFloat32, {1}, step_.b.AddStorage(name, 4, ir::StorageRole::kInput));
+    };
+    step_.scratch_forward = element("layer.scratch_forward");
+    step_.scratch_backward = element("layer.scratch_backward");
   }
 }
 

@@ -100,7 +100,8 @@ struct Step {
   std::vector<std::function<void()>>* postponed = nullptr;
   // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
   ir::TensorId rope_cos, rope_sin, position_rows, padding_mask;
-  ir::TensorId scratch;  // one persistent element that the small kernels of a layer write (software.layer_kernels, expert_layer_kernels)
+  // One persistent element each that the small kernels of a layer write (software.layer_kernels, expert_layer_kernels).
+  ir::TensorId scratch_forward, scratch_backward;
   ContextTables context;
   Fp8State fp8;
   // Without flash attention: [positions, positions], true where the key is behind the query; ALiBi's bias of this rank's heads [heads, 1,

@@ -1,7 +1,6 @@
 #include "schedule/gradient_buckets.h"
 
 #include <algorithm>
-#include <limits>
 #include <map>
 #include <memory>
 #include <tuple>

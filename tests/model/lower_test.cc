@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -213,6 +214,20 @@ TEST(Lower, FrameworksMayCopyAndLaunchMore) {
   software.layer_kernels = 3;
   EXPECT_EQ(count("aten.copy_") - copies, 2 * 2 * 2 * 4);
   EXPECT_EQ(count("aten.add_.Scalar") - small, 3 * 2 * 2 * 4);
+}
+
+// The small kernels of a forward write nothing that those of a backward touch, so that either may run first.
+TEST(Lower, SmallKernelsOfForwardAndBackwardAreApart) {
+  ir::Software software;
+  software.layer_kernels = 3;
+  const ir::Program program = LowerFor(software, {});
+  std::map<bool, std::set<ir::StorageId>> written;
+  for (const ir::Op& op : program.ops) {
+    if (op.label == "layer.small_kernels") written[op.phase == ir::Phase::kForward].insert(program.tensor(op.results[0]).storage);
+  }
+  ASSERT_EQ(written[true].size(), 1U);
+  ASSERT_EQ(written[false].size(), 1U);
+  EXPECT_NE(*written[true].begin(), *written[false].begin());
 }
 
 // DistributedDataParallel holds buckets in bf16 beside the fp32 gradients: half as much again; with ZeRO it is not used.
