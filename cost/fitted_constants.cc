@@ -15,9 +15,10 @@ struct Named {
   double FittedConstants::* value;
   bool may_be_zero;
 };
-constexpr std::array<Named, 4> kConstants = {{{"python_kernel_us", &FittedConstants::python_kernel_us, false},
+constexpr std::array<Named, 5> kConstants = {{{"python_kernel_us", &FittedConstants::python_kernel_us, false},
                                               {"attention_backward", &FittedConstants::attention_backward, false},
                                               {"attention_level", &FittedConstants::attention_level, true},
+                                              {"sum_exposed", &FittedConstants::sum_exposed, true},
                                               {"clock", &FittedConstants::clock, false}}};
 
 }  // namespace

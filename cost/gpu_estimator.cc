@@ -145,7 +145,7 @@ GpuEstimator::GpuEstimator(cluster::Device device, AttentionKernel flash, const 
     const KernelTable* table = find(device_.name, device_.architecture);
     return table != nullptr ? table : find({}, kGeneralArchitecture);
   };
-  if (const KernelTable* table = or_general(ProductTablesFor)) products_.emplace(*table, device_);
+  if (const KernelTable* table = or_general(ProductTablesFor)) products_.emplace(*table, device_, constants);
   if (const KernelTable* table = or_general(AttentionTableFor)) attention_.emplace(*table, device_, constants);
 }
 

@@ -21,11 +21,6 @@ constexpr int64_t kRowsOfBatch = 128;  // of a tile, in products of a batch
 constexpr std::array<int64_t, 3> kSplits = {1, 2, 4};
 constexpr int64_t kTensorCoreBytes = 16;  // at multiples of which rows must start for a batched product to use tensor cores
 
-// A product that adds to a wider sum reads and writes it behind the last step of each tile, when its tensor cores have nothing to do: the
-// share of that traffic's time by which the gradients' products of SimuMax take longer than forward and backward products of the same
-// sizes (bf16 into fp32; median over 40 on A100 PCIe 0.59, over 73 of 1 TFLOP and more on B200 0.57; docs/cost_model.md).
-constexpr double kSumShareExposed = 0.58;
-
 int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 double BytesOfElement(const std::string& dtype) { return dtype == "fp8" ? 1 : dtype == "f32" || dtype == "tf32" ? 4 : 2; }
@@ -143,7 +138,7 @@ Result<double> ProductModel::Seconds(const ProductShape& shape) const {
   const auto other = LogEfficiency(*products, measured, transposed);
   if (!one && !other) return UnavailableError(fmt::format("no measured product is near {} x {} x {}", shape.m, shape.n, shape.k));
   const double log_efficiency = one && other ? (*one + *other) / 2 : one ? *one : *other;
-  const double epilogue = shape.adds ? kSumShareExposed * shape.extra_bytes_written / facts.bytes_per_second : 0.0;
+  const double epilogue = shape.adds ? sum_exposed_ * shape.extra_bytes_written / facts.bytes_per_second : 0.0;
   return IdealProductSeconds(facts, padded) / std::exp(log_efficiency) * AlignmentSlowdown(shape.alignment_bytes) + epilogue;
 }
 

@@ -12,6 +12,7 @@
 
 #include "cluster/cluster.h"
 #include "core/status.h"
+#include "cost/fitted_constants.h"
 #include "cost/kernel_table.h"
 
 namespace helm::cost {
@@ -40,7 +41,8 @@ double IdealProductSeconds(const ProductFacts& facts, const ProductShape& shape)
 class ProductModel {
  public:
   // `table` must outlive the model and has products. The device's `sustained_clock` slows what its FLOPs bound.
-  ProductModel(const KernelTable& table, cluster::Device device) : table_(table), device_(std::move(device)) {}
+  ProductModel(const KernelTable& table, cluster::Device device, const FittedConstants& constants = {})
+      : table_(table), device_(std::move(device)), sum_exposed_(constants.sum_exposed) {}
 
   // Seconds. Fails when the device has no peak rate for the element type, or no memory bandwidth.
   Result<double> Seconds(const ProductShape& shape) const;
@@ -50,6 +52,7 @@ class ProductModel {
  private:
   const KernelTable& table_;
   cluster::Device device_;
+  double sum_exposed_;  // FittedConstants
 };
 
 }  // namespace helm::cost

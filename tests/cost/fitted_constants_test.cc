@@ -12,7 +12,9 @@ TEST(FittedConstants, AreReplacedByName) {
   FittedConstants constants;
   EXPECT_TRUE(SetFittedConstant("python_kernel_us", 30, constants).ok());
   EXPECT_TRUE(SetFittedConstant("attention_level", 0, constants).ok());
+  EXPECT_TRUE(SetFittedConstant("sum_exposed", 0, constants).ok());
   EXPECT_EQ(constants.python_kernel_us, 30);
+  EXPECT_EQ(constants.sum_exposed, 0);
   EXPECT_EQ(constants.attention_level, 0);
   EXPECT_EQ(constants.clock, 1);
 }

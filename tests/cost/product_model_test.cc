@@ -140,6 +140,7 @@ TEST(ProductModel, ASumIsReadAndWrittenBehindTheProduct) {
   EXPECT_DOUBLE_EQ(Microseconds(model, shape), alone);
   shape.adds = true;
   EXPECT_NEAR(Microseconds(model, shape) - alone, 0.58 * 402.7e6 / table.memory_bandwidth.value() * 1e6, 0.1);
+  EXPECT_DOUBLE_EQ(Microseconds(ProductModel(table, DeviceOf(table), {.sum_exposed = 0}), shape), alone);
 }
 
 TEST(ProductModel, NamesTheRateThatIsMissing) {
