@@ -34,6 +34,7 @@ class Checker {
     CheckSequence();
     CheckObjective();
     CheckGroups();
+    CheckEightBits();
   }
 
  private:
@@ -60,6 +61,17 @@ class Checker {
     diagnostics_.Error(Where("search", "objective"),
                        "'objective' asks for parts of a cluster, and the ranks of one machine share its cores",
                        {"fix: objective: step_time, or a cluster of GPUs"});
+  }
+
+  // A rate for 8-bit operands is what says that a GPU has such products.
+  void CheckEightBits() {
+    if (config_.workload.quantization == ir::Quantization::kNone) return;
+    const cluster::Cluster& all = config_.cluster;
+    for (const cluster::Cluster& nodes : cluster::HasGroups(all) ? all.groups : std::vector{all}) {
+      if (nodes.device.is_cpu || nodes.device.peak.contains("fp8")) continue;
+      diagnostics_.Error(Where("workload", "dtype"), fmt::format("'{}' has no matrix products of 8-bit operands", nodes.device.name),
+                         {"fix: dtype: bf16, or a GPU whose peak_tflops name fp8 (Hopper, Ada, Blackwell, MI300)"});
+    }
   }
 
   void CheckGroups() {
@@ -196,11 +208,12 @@ void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostic
   if (diagnostics.error_count() > errors_before) return;
   checker.Run();
   if (diagnostics.error_count() > errors_before) return;
-  // Nothing found: the lowering has the last word, unless that word depends on stages, a micro-batch, or ranks for the experts, chosen
+  // Nothing found: the lowering has the last word, unless that word depends on stages, a micro-batch, chunks or ranks for the experts, chosen
   // later.
   const auto given = [&](const char* key) { return config.strategy_given.contains(key); };
   if (config.strategy.stages.empty() && config.model.layers % (config.strategy.pipeline * config.strategy.virtual_pipeline) != 0) return;
   if (config.strategy.sequence_parallel && !given("micro_batch")) return;
+  if (config.strategy.virtual_pipeline > 1 && !given("pipeline")) return;
   const bool split = given("data") && given("tensor") && given("expert") && given("expert_tensor");
   if (config.model.moe.experts > 0 && !split) return;
   const Status status = model::CheckStrategy(config.model, config.workload, config.strategy);

@@ -1,6 +1,8 @@
 #include "config/overrides.h"
 
+#include <charconv>
 #include <memory>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -33,6 +35,27 @@ YamlEntry& EntryOf(YamlValue& mapping, const std::string& key, const Location& w
   return mapping.entries.emplace_back(YamlEntry{key, where, {}});
 }
 
+// The item of a list by its number, from 0; null where it has none.
+YamlValue* ItemOf(YamlValue& list, const std::string& number) {
+  size_t index = 0;
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), index);
+  const bool whole = error == std::errc() && end == number.data() + number.size();
+  return whole && index < list.items.size() ? &list.items[index] : nullptr;
+}
+
+// `at` is what the first `depth` parts of the path name.
+void ReportNothingToSet(const YamlValue& at, const std::vector<std::string>& path, size_t depth, const Location& where,
+                        Diagnostics& diagnostics) {
+  const std::string name = Join({path.begin(), path.begin() + static_cast<std::ptrdiff_t>(depth)}, ".");
+  if (at.is_sequence()) {
+    diagnostics.Error(where, fmt::format("'{}' is a list of {}, and '{}' is the number of none of them", name, at.items.size(), path[depth]),
+                      {at.items.empty() ? "fix: write the list in the file" : fmt::format("allowed: 0 to {}", at.items.size() - 1)});
+    return;
+  }
+  diagnostics.Error(where, fmt::format("'{}' is no mapping in the file, so nothing can be set in it", name),
+                    {fmt::format("fix: write '{}' inline in the file, or set it as a whole: --set '{}={{...}}'", name, name)});
+}
+
 // What a preset's name or a file may stand for: keys of it can be replaced (core/preset.h).
 bool IsReference(const std::string& key) { return key == "model" || key == "cluster" || key == "gpu"; }
 
@@ -60,23 +83,21 @@ void ApplyOverride(const std::string& override, YamlValue& document, Diagnostics
     diagnostics.Add(value.status());
     return;
   }
-  YamlValue* mapping = &document;
-  for (size_t i = 0; i + 1 < path.size(); ++i) {
-    YamlValue& next = EntryOf(*mapping, path[i], where).value;
-    if (next.is_null()) next = EmptyMapping(where);
-    if (next.is_scalar() && IsReference(path[i])) NameAsPreset(next, where);
-    if (!next.is_mapping()) {
-      const std::string name = Join({path.begin(), path.begin() + static_cast<std::ptrdiff_t>(i) + 1}, ".");
-      diagnostics.Error(where, fmt::format("'{}' is no mapping in the file, so nothing can be set in it", name),
-                        {fmt::format("fix: write '{}' inline in the file, or set it as a whole: --set '{}={{...}}'", name, name)});
-      return;
+  YamlValue* at = &document;
+  for (size_t i = 0; i < path.size(); ++i) {
+    YamlEntry* const entry = at->is_mapping() ? &EntryOf(*at, path[i], where) : nullptr;
+    YamlValue* const next = entry != nullptr ? &entry->value : at->is_sequence() ? ItemOf(*at, path[i]) : nullptr;
+    if (next == nullptr) return ReportNothingToSet(*at, path, i, where, diagnostics);
+    at = next;
+    if (i + 1 == path.size()) {
+      if (entry != nullptr) entry->key_where = where;
+      break;
     }
-    mapping = &next;
+    if (at->is_null()) *at = EmptyMapping(where);
+    if (at->is_scalar() && IsReference(path[i])) NameAsPreset(*at, where);
   }
-  YamlEntry& entry = EntryOf(*mapping, path.back(), where);
-  entry.key_where = where;
-  entry.value = std::move(value).value();
-  Relocate(entry.value, where);
+  *at = std::move(value).value();
+  Relocate(*at, where);
 }
 
 }  // namespace helm::config

@@ -227,6 +227,8 @@ void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problem
   CheckHead(strategy, problems);
   problems.Require(strategy.pipeline > 1 || strategy.schedule == "none",
                    fmt::format("strategy.schedule '{}' needs pipeline > 1; allowed without it: none", strategy.schedule));
+  problems.Require(strategy.pipeline > 1 || strategy.virtual_pipeline == 1,
+                   fmt::format("strategy.virtual_pipeline {} needs pipeline > 1; allowed without it: 1", strategy.virtual_pipeline));
   problems.Require(strategy.pipeline == 1 || strategy.schedule != "none",
                    "strategy.schedule 'none' cannot run pipeline > 1; name one, such as 1f1b");
 }

@@ -126,8 +126,26 @@ TEST(RunConfig, OverridesAreCheckedLikeTheFile) {
   EXPECT_EQ(Brief(text, {"workload.dtype.x=2"}),
             "--set workload.dtype.x=2: error: 'workload.dtype' is no mapping in the file, so nothing can be set in it\n"
             "  fix: write 'workload.dtype' inline in the file, or set it as a whole: --set 'workload.dtype={...}'\n");
+  const std::vector<std::string> stages = {"strategy.stages=[{layers: [0, 1]}, {layers: [1, 2]}]", "strategy.pipeline=2"};
+  const auto with = [&](const std::string& last) { return std::vector{stages[0], stages[1], last}; };
+  const auto moved = Parse(text, {"model.layers=4", stages[0], stages[1], "strategy.stages.1.layers=[1, 4]"});
+  ASSERT_TRUE(moved.ok()) << moved.status().message();
+  EXPECT_EQ(moved->strategy.stages[1].layers(), 3);
+  EXPECT_EQ(Brief(text, with("strategy.stages.2.layers=[2, 3]")),
+            "--set strategy.stages.2.layers=[2, 3]: error: 'strategy.stages' is a list of 2, and '2' is the number of none of them\n"
+            "  allowed: 0 to 1\n");
+  EXPECT_EQ(Brief(text, with("strategy.stages.first=3")),
+            "--set strategy.stages.first=3: error: 'strategy.stages' is a list of 2, and 'first' is the number of none of them\n"
+            "  allowed: 0 to 1\n");
   EXPECT_NE(Brief(text, {"strategy.tensor="}), "");
   EXPECT_NE(Brief(text, {"strategy={tensor: 2"}), "");
+}
+
+TEST(RunConfig, EightBitsNeedAGpuThatHasThem) {
+  const std::string cluster = "cluster: {gpu: a100-sxm-80gb, nodes: 1, gpus_per_node: 8, intra_node: {kind: nvswitch, gbytes_per_s: 300}}\n";
+  EXPECT_EQ(Brief(std::string(kModel) + cluster + "workload: {global_batch: 8, sequence_length: 64, dtype: fp8}\n"),
+            "runs/f.yaml:3:57: error: 'a100-sxm-80gb' has no matrix products of 8-bit operands\n"
+            "  fix: dtype: bf16, or a GPU whose peak_tflops name fp8 (Hopper, Ada, Blackwell, MI300)\n");
 }
 
 TEST(RunConfig, RequiredKeysAreAllNamed) {

@@ -393,6 +393,10 @@ TEST(CheckStrategy, RefusesWhatItCannotLower) {
 
 TEST(CheckStrategy, PipelinesHoldAllLayersInOrder) {
   ir::Strategy strategy;
+  strategy.virtual_pipeline = 2;
+  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+            "error: strategy.virtual_pipeline 2 needs pipeline > 1; allowed without it: 1");
+  strategy.virtual_pipeline = 1;
   strategy.pipeline = 2;
   EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
             "error: strategy.schedule 'none' cannot run pipeline > 1; name one, such as 1f1b");
