@@ -208,8 +208,8 @@ void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostic
   if (diagnostics.error_count() > errors_before) return;
   checker.Run();
   if (diagnostics.error_count() > errors_before) return;
-  // Nothing found: the lowering has the last word, unless that word depends on stages, a micro-batch, chunks or ranks for the experts, chosen
-  // later.
+  // Nothing found: the lowering has the last word, unless that word depends on stages, a micro-batch, chunks or ranks for the experts,
+  // chosen later.
   const auto given = [&](const char* key) { return config.strategy_given.contains(key); };
   if (config.strategy.stages.empty() && config.model.layers % (config.strategy.pipeline * config.strategy.virtual_pipeline) != 0) return;
   if (config.strategy.sequence_parallel && !given("micro_batch")) return;

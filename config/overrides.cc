@@ -48,7 +48,8 @@ void ReportNothingToSet(const YamlValue& at, const std::vector<std::string>& pat
                         Diagnostics& diagnostics) {
   const std::string name = Join({path.begin(), path.begin() + static_cast<std::ptrdiff_t>(depth)}, ".");
   if (at.is_sequence()) {
-    diagnostics.Error(where, fmt::format("'{}' is a list of {}, and '{}' is the number of none of them", name, at.items.size(), path[depth]),
+    diagnostics.Error(where,
+                      fmt::format("'{}' is a list of {}, and '{}' is the number of none of them", name, at.items.size(), path[depth]),
                       {at.items.empty() ? "fix: write the list in the file" : fmt::format("allowed: 0 to {}", at.items.size() - 1)});
     return;
   }

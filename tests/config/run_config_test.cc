@@ -142,7 +142,8 @@ TEST(RunConfig, OverridesAreCheckedLikeTheFile) {
 }
 
 TEST(RunConfig, EightBitsNeedAGpuThatHasThem) {
-  const std::string cluster = "cluster: {gpu: a100-sxm-80gb, nodes: 1, gpus_per_node: 8, intra_node: {kind: nvswitch, gbytes_per_s: 300}}\n";
+  const std::string cluster =
+      "cluster: {gpu: a100-sxm-80gb, nodes: 1, gpus_per_node: 8, intra_node: {kind: nvswitch, gbytes_per_s: 300}}\n";
   EXPECT_EQ(Brief(std::string(kModel) + cluster + "workload: {global_batch: 8, sequence_length: 64, dtype: fp8}\n"),
             "runs/f.yaml:3:57: error: 'a100-sxm-80gb' has no matrix products of 8-bit operands\n"
             "  fix: dtype: bf16, or a GPU whose peak_tflops name fp8 (Hopper, Ada, Blackwell, MI300)\n");
