@@ -19,14 +19,21 @@ using ir::TensorId;
 
 bool IsFlat(const Tensor& tensor) { return tensor.shape.size() == 1 && ir::IsContiguous(tensor); }
 
+// By op: the first wait that ends it; behind the last op where none does.
+std::vector<size_t> FirstWaits(const ir::Program& program) {
+  const std::vector<std::vector<OpId>> ended_by = ir::EndedBy(program);
+  std::vector<size_t> waits(program.ops.size(), program.ops.size());
+  for (size_t i = program.ops.size(); i-- > 0;) {
+    for (const OpId start : ended_by[i]) waits[start.index()] = i;
+  }
+  return waits;
+}
+
 class Chains {
  public:
-  explicit Chains(const ir::Program& program)
-      : program_(program), end_(program.ops.size(), program.ops.size()), read_(program.tensors.size()) {
-    const std::vector<std::vector<OpId>> ended_by = ir::EndedBy(program);
-    for (size_t i = program.ops.size(); i-- > 0;) {
-      for (const OpId start : ended_by[i]) end_[start.index()] = i;
-      for (const TensorId argument : ir::TensorArguments(program.ops[i])) read_[argument.index()] = true;
+  explicit Chains(const ir::Program& program) : program_(program), end_(FirstWaits(program)), read_(program.tensors.size()) {
+    for (const ir::Op& op : program.ops) {
+      for (const TensorId argument : ir::TensorArguments(op)) read_[argument.index()] = true;
     }
     for (const auto& [name, tensor] : program.outputs) read_[tensor.index()] = true;
   }
@@ -87,19 +94,14 @@ class Chains {
   }
 
   const ir::Program& program_;
-  std::vector<size_t> end_;  // by op: the wait that ends it
+  std::vector<size_t> end_;  // FirstWaits
   std::vector<bool> read_;   // by tensor
 };
 
 class Joiner {
  public:
   explicit Joiner(const ir::Program& program)
-      : program_(program), ops_(program.ops.size()), keep_(ops_, true), before_(ops_), behind_(ops_), end_(ops_, ops_) {
-    const std::vector<std::vector<OpId>> ended_by = ir::EndedBy(program);
-    for (size_t i = ops_; i-- > 0;) {
-      for (const OpId start : ended_by[i]) end_[start.index()] = i;
-    }
-  }
+      : program_(program), ops_(program.ops.size()), keep_(ops_, true), before_(ops_), behind_(ops_), end_(FirstWaits(program)) {}
 
   void Join(const std::vector<OpId>& run) {
     run_ = run;
@@ -338,7 +340,7 @@ class Joiner {
   const size_t ops_;        // that the program had
   std::vector<bool> keep_;  // by op that it had
   std::vector<std::vector<OpId>> before_, behind_;
-  std::vector<size_t> end_;  // by op that it had: the wait that ends it
+  std::vector<size_t> end_;  // FirstWaits of the ops that it had
   // Of the run that is being joined.
   std::vector<OpId> run_;
   OpId last_;

@@ -1,5 +1,6 @@
 #include "schedule/materialise.h"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -43,11 +44,6 @@ Result<PassPrices> PricesOf(const ir::Plan& plan, const cluster::Cluster& cluste
   return PassPrices{std::move(estimator), std::move(book)};
 }
 
-bool NeedsPrices(const ir::Strategy& strategy) {
-  const std::string& word = strategy.overlap;
-  return word == "lattice" || word == "bucketed" || word == "strands" || word == "gradient_buckets";
-}
-
 }  // namespace
 
 Result<PlanParts> ReadParts(const ir::Plan& plan) {
@@ -64,7 +60,7 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
   HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
   std::optional<PassPrices> prices;
   PassContext passes;
-  if (NeedsPrices(strategy)) {
+  if (std::ranges::any_of(PassesOf(strategy), NeedsPrices)) {
     HELM_ASSIGN_OR_RETURN(PassPrices made, PricesOf(plan, parts.cluster));
     prices.emplace(std::move(made));
     passes.prices = &prices->book;

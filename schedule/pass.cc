@@ -41,51 +41,61 @@ Result<ir::Program> RunEarlyStarts(const ir::Program& program, int64_t /*value*/
   return StartEarly(program);
 }
 
-Status CheckPrices(std::string_view pass, const PassContext& context) {
-  if (context.prices != nullptr) return OkStatus();
-  return InvalidError(
-      fmt::format("error: --pass {}: it needs to know how long each op takes\n  fix: give the run configuration of the program: helm-opt "
-                  "--config FILE",
-                  pass));
+void Tell(const PassContext& context, const std::vector<std::string>& reasons) {
+  if (context.reasons != nullptr) context.reasons->insert(context.reasons->end(), reasons.begin(), reasons.end());
 }
 
 Result<ir::Program> RunBucket(const ir::Program& program, int64_t tiles, const PassContext& context) {
-  HELM_RETURN_IF_ERROR(CheckPrices("bucket", context));
   HELM_ASSIGN_OR_RETURN(Bucketed bucketed, Bucket(program, tiles, *context.prices, {.memory_budget = context.memory_budget, .merges = {}}));
-  if (context.reasons != nullptr) context.reasons->insert(context.reasons->end(), bucketed.reasons.begin(), bucketed.reasons.end());
+  Tell(context, bucketed.reasons);
   return std::move(bucketed.program);
 }
 
 Result<ir::Program> RunLattice(const ir::Program& program, int64_t /*value*/, const PassContext& context) {
-  HELM_RETURN_IF_ERROR(CheckPrices("lattice", context));
   return Lattice(program, *context.prices, {.memory_budget = context.memory_budget, .merges = {}});
 }
 
 Result<ir::Program> RunStrands(const ir::Program& program, int64_t /*value*/, const PassContext& context) {
-  HELM_RETURN_IF_ERROR(CheckPrices("strands", context));
   HELM_ASSIGN_OR_RETURN(Strands strands, InterleaveStrands(program, *context.prices, context.overlap_losses));
-  if (context.reasons != nullptr) context.reasons->insert(context.reasons->end(), strands.reasons.begin(), strands.reasons.end());
+  Tell(context, strands.reasons);
   return std::move(strands.program);
 }
 
 Result<ir::Program> RunGradientBuckets(const ir::Program& program, int64_t /*value*/, const PassContext& context) {
-  HELM_RETURN_IF_ERROR(CheckPrices("gradient_buckets", context));
   HELM_ASSIGN_OR_RETURN(GradientBuckets joined, JoinGradientBuckets(program, *context.prices, context.memory_more));
-  if (context.reasons != nullptr) context.reasons->insert(context.reasons->end(), joined.reasons.begin(), joined.reasons.end());
+  Tell(context, joined.reasons);
   return std::move(joined.program);
 }
 
 struct NamedPass {
   const char* name;
   Result<ir::Program> (*run)(const ir::Program&, int64_t, const PassContext&);
-  int64_t value_usual;  // 0: the pass takes no value
+  int64_t value_usual = 0;  // 0: the pass takes no value
+  bool needs_prices = false;
 };
 
-constexpr NamedPass kPasses[] = {{"serial", RunSerial, 0},           {"tile", RunTile, kTilesUsual},
-                                 {"bucket", RunBucket, kTilesUsual}, {"early_starts", RunEarlyStarts, 0},
-                                 {"round_robin", RunRoundRobin, 0},  {"lattice", RunLattice, 0},
-                                 {"strands", RunStrands, 0},         {"gradient_buckets", RunGradientBuckets, 0},
-                                 {"forward_only", RunForwardOnly, 0}};
+constexpr NamedPass kPasses[] = {{"serial", RunSerial},
+                                 {"tile", RunTile, kTilesUsual},
+                                 {"bucket", RunBucket, kTilesUsual, true},
+                                 {"early_starts", RunEarlyStarts},
+                                 {"round_robin", RunRoundRobin},
+                                 {"lattice", RunLattice, 0, true},
+                                 {"strands", RunStrands, 0, true},
+                                 {"gradient_buckets", RunGradientBuckets, 0, true},
+                                 {"forward_only", RunForwardOnly}};
+
+const NamedPass* Find(std::string_view spec) {
+  const auto* const found = std::ranges::find(kPasses, SplitPass(spec).name, &NamedPass::name);
+  return found == std::end(kPasses) ? nullptr : found;
+}
+
+Status CheckPrices(const NamedPass& pass, const PassContext& context) {
+  if (!pass.needs_prices || context.prices != nullptr) return OkStatus();
+  return InvalidError(
+      fmt::format("error: --pass {}: it needs to know how long each op takes\n  fix: give the run configuration of the program: helm-opt "
+                  "--config FILE",
+                  pass.name));
+}
 
 Result<int64_t> ValueOf(std::string_view spec, const NamedPass& pass) {
   const std::optional<std::string_view> given = SplitPass(spec).value;
@@ -114,20 +124,26 @@ std::vector<std::string> PassNames() {
   return names;
 }
 
+bool NeedsPrices(std::string_view spec) {
+  const NamedPass* pass = Find(spec);
+  return pass != nullptr && pass->needs_prices;
+}
+
 Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, const PassContext& context) {
   const std::string_view name = SplitPass(spec).name;
-  for (const NamedPass& pass : kPasses) {
-    if (name != pass.name) continue;
-    HELM_ASSIGN_OR_RETURN(const int64_t value, ValueOf(spec, pass));
-    HELM_ASSIGN_OR_RETURN(ir::Program changed, pass.run(program, value, context));
-    if (Status status = ir::Verify(changed); !status.ok()) {
-      return InternalError(fmt::format("after pass {}: {}", name, status.message()));
-    }
-    return changed;
+  const NamedPass* pass = Find(spec);
+  if (pass == nullptr) {
+    const auto nearest = DidYouMean(name, PassNames());
+    return InvalidError(fmt::format("error: --pass {}: there is no such pass{}\n  allowed: {}", spec,
+                                    nearest ? fmt::format("; did you mean '{}'?", *nearest) : "", Join(PassNames(), ", ")));
   }
-  const auto nearest = DidYouMean(name, PassNames());
-  return InvalidError(fmt::format("error: --pass {}: there is no such pass{}\n  allowed: {}", spec,
-                                  nearest ? fmt::format("; did you mean '{}'?", *nearest) : "", Join(PassNames(), ", ")));
+  HELM_ASSIGN_OR_RETURN(const int64_t value, ValueOf(spec, *pass));
+  HELM_RETURN_IF_ERROR(CheckPrices(*pass, context));
+  HELM_ASSIGN_OR_RETURN(ir::Program changed, pass->run(program, value, context));
+  if (Status status = ir::Verify(changed); !status.ok()) {
+    return InternalError(fmt::format("after pass {}: {}", name, status.message()));
+  }
+  return changed;
 }
 
 namespace {

@@ -43,6 +43,9 @@ struct PassContext {
   std::vector<std::string>* reasons = nullptr;  // what passes have to say of their choices is added; null: nobody listens
 };
 
+// Whether the pass, written as for RunPass, chooses by durations: its context has prices then.
+bool NeedsPrices(std::string_view spec);
+
 // `spec`: "name" or "name=value". An unknown name, a value that the pass does not take, or a program that it cannot rewrite is kInvalid.
 Result<ir::Program> RunPass(std::string_view spec, const ir::Program& program, const PassContext& context = {});
 

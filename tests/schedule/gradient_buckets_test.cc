@@ -13,10 +13,8 @@
 #include "ir/program_text.h"
 #include "ir/step_programs.h"
 #include "ir/verify.h"
-#include "model/lower.h"
 #include "schedule/joined_collectives.h"
 #include "schedule/pass.h"
-#include "schedule/pipeline_schedule.h"
 #include "sim/simulate.h"
 #include "support/program_from_text.h"
 #include "support/small_step.h"
@@ -159,18 +157,12 @@ TEST(GradientBuckets, LeaveTheProgramWhereNothingPays) {
 
 // One parameter a bucket: all are reduced, and with ZeRO gathered, as one where only latency counts. Beside them the loss is reduced.
 ir::Program SmallBuckets(int64_t zero) {
-  ir::Workload workload;
-  workload.sequence_length = 16;
-  workload.global_batch = 2;
-  workload.dtype = ir::DataType::kBFloat16;
   ir::Software software;
   software.gradient_bucket_bytes = 1;
   ir::Strategy strategy;
   strategy.data = 2;
   strategy.zero = zero;
-  const auto schedules = PipelineSchedules(strategy, 1);
-  HELM_CHECK(schedules.ok(), schedules.status().message().c_str());
-  return model::LowerStage(test::SmallModel(2), workload, software, strategy, ir::DeviceKind::kCuda, (*schedules)[0], 0).value();
+  return test::StepOf(test::SmallModel(2), strategy, 1, ir::DeviceKind::kCuda, software).classes.front();
 }
 
 TEST(GradientBuckets, OfALoweredStep) {

@@ -32,12 +32,12 @@ inline model::ModelSpec SmallModel(int64_t layers, bool experts = false) {
 }
 
 // Sequences of 16 tokens; bf16 on GPUs.
-inline ir::StepPrograms StepOf(const model::ModelSpec& model, const ir::Strategy& strategy, int64_t micro_batches, ir::DeviceKind device) {
+inline ir::StepPrograms StepOf(const model::ModelSpec& model, const ir::Strategy& strategy, int64_t micro_batches, ir::DeviceKind device,
+                               const ir::Software& software = {}) {
   ir::Workload workload;
   workload.sequence_length = 16;
   workload.global_batch = strategy.data * strategy.micro_batch * micro_batches;
   if (device == ir::DeviceKind::kCuda) workload.dtype = ir::DataType::kBFloat16;
-  ir::Software software;
   ir::StepPrograms step;
   const auto schedules = schedule::PipelineSchedules(strategy, micro_batches);
   HELM_CHECK(schedules.ok(), schedules.status().message().c_str());
