@@ -1,3 +1,4 @@
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -67,7 +68,7 @@ class Checker {
   void CheckEightBits() {
     if (config_.workload.quantization == ir::Quantization::kNone) return;
     const cluster::Cluster& all = config_.cluster;
-    for (const cluster::Cluster& nodes : cluster::HasGroups(all) ? all.groups : std::vector{all}) {
+    for (const cluster::Cluster& nodes : cluster::HasGroups(all) ? std::span(all.groups) : std::span(&all, 1)) {
       if (nodes.device.is_cpu || nodes.device.peak.contains("fp8")) continue;
       diagnostics_.Error(Where("workload", "dtype"), fmt::format("'{}' has no matrix products of 8-bit operands", nodes.device.name),
                          {"fix: dtype: bf16, or a GPU whose peak_tflops name fp8 (Hopper, Ada, Blackwell, MI300)"});

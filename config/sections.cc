@@ -134,7 +134,7 @@ void Unsupported(const Location& where, const std::string& what, const std::stri
 ir::Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
   ir::Workload workload;
   MappingReader reader(value, "the workload", diagnostics);
-  if (const auto kind = ReadWord(reader, "kind", {"training", "prefill"}, {"inference", "serving", "decode"})) workload.kind = *kind;
+  if (const auto kind = ReadWord(reader, "kind", ir::WorkloadKinds(), {"inference", "serving", "decode"})) workload.kind = *kind;
   workload.global_batch = reader.RequireInt64("global_batch", ir::kBatchSizes);
   workload.sequence_length = reader.RequireInt64("sequence_length", ir::kSequenceLengths);
   if (const std::string dtype = reader.RequireChoice("dtype", ir::DataTypeWords()); !dtype.empty()) ir::SetDataType(dtype, workload);

@@ -84,7 +84,7 @@ void ReadSeed(MappingReader& reader, uint64_t& seed) {
 Workload ReadWorkload(const YamlValue& value, Diagnostics& diagnostics) {
   Workload workload;
   MappingReader reader(value, "the workload", diagnostics);
-  if (const auto kind = reader.Choice("kind", {"training", "prefill"})) workload.kind = *kind;
+  if (const auto kind = reader.Choice("kind", WorkloadKinds())) workload.kind = *kind;
   workload.global_batch = reader.RequireInt64("global_batch", kBatchSizes);
   workload.sequence_length = reader.RequireInt64("sequence_length", kSequenceLengths);
   if (const auto dtype = reader.Choice("dtype", DataTypeWords())) SetDataType(*dtype, workload);

@@ -268,6 +268,11 @@ void SetDataType(const std::string& word, Workload& workload) {
   HELM_CHECK(false, "a word of DataTypeWords");
 }
 
+const std::vector<std::string>& WorkloadKinds() {
+  static const std::vector<std::string> kinds = {"training", "prefill"};
+  return kinds;
+}
+
 const std::vector<std::string>& DataTypeWords() {
   static const std::vector<std::string> words = [] {
     std::vector<std::string> list;

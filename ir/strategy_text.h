@@ -30,6 +30,9 @@ std::string DataTypeWord(const Workload& workload);
 void SetDataType(const std::string& word, Workload& workload);
 const std::vector<std::string>& DataTypeWords();
 
+// Words of a workload's `kind`.
+const std::vector<std::string>& WorkloadKinds();
+
 // Words of `schedule`; zb-1p and zb-2p are other names of zb-h1 and zb-h2 and are read as those.
 const std::vector<std::string>& ScheduleWords();
 

@@ -10,6 +10,7 @@
 
 #include "core/text.h"
 #include "ir/schedule_check.h"
+#include "ir/strategy_text.h"
 #include "model/chunks.h"
 #include "model/lower.h"
 #include "model/supported.h"
@@ -55,8 +56,9 @@ void CheckSupported(const ir::Workload& workload, const ir::Strategy& strategy, 
   problems.Require(std::ranges::find(kRecompute, strategy.recompute) != kRecompute.end(),
                    fmt::format("strategy.recompute '{}' is not known; allowed: none, selective, full, or a mapping of ops and layers",
                                strategy.recompute));
-  problems.Require(workload.kind == "training" || workload.kind == "prefill",
-                   fmt::format("workload.kind '{}' is not supported by this version; allowed: training, prefill", workload.kind));
+  problems.Require(
+      std::ranges::find(ir::WorkloadKinds(), workload.kind) != ir::WorkloadKinds().end(),
+      fmt::format("workload.kind '{}' is not supported by this version; allowed: {}", workload.kind, Join(ir::WorkloadKinds(), ", ")));
   problems.Require(
       workload.dtype == ir::DataType::kFloat32 || workload.dtype == ir::DataType::kBFloat16 || workload.dtype == ir::DataType::kFloat16,
       fmt::format("workload.dtype '{}' is not supported by this version; allowed: fp32, bf16, fp16", ir::Name(workload.dtype)));
