@@ -1,7 +1,6 @@
 #include "exec/checkpoint_saver.h"
 
 #include <algorithm>
-#include <cstring>
 #include <memory>
 #include <optional>
 #include <span>
@@ -14,9 +13,11 @@
 #include "core/folder.h"
 #include "core/json.h"
 #include "exec/checkpoint_folder.h"
+#include "exec/initial_state.h"
 #include "exec/parameter_box.h"
 #include "exec/resume.h"
 #include "formats/safetensors_stream.h"
+#include "ir/frozen.h"
 
 namespace helm::exec {
 namespace {
@@ -30,19 +31,18 @@ constexpr char kFailed = '-';
 // The floats of a storage; boxes of one segment come one after the other, so the last one read is kept.
 class StorageFloats {
  public:
-  explicit StorageFloats(const runtime::Interpreter& interpreter) : interpreter_(interpreter) {}
+  StorageFloats(const ir::Program& program, const runtime::Interpreter& interpreter) : program_(program), interpreter_(interpreter) {}
 
   Result<std::span<const float>> Of(ir::StorageId id) {
     if (!last_ || *last_ != id) {
-      HELM_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, interpreter_.ReadStorage(id));
-      values_.resize(bytes.size() / sizeof(float));
-      std::memcpy(values_.data(), bytes.data(), values_.size() * sizeof(float));
+      HELM_ASSIGN_OR_RETURN(values_, ReadWidened(program_, id, interpreter_));
       last_ = id;
     }
     return std::span<const float>(values_);
   }
 
  private:
+  const ir::Program& program_;
   const runtime::Interpreter& interpreter_;
   std::optional<ir::StorageId> last_;
   std::vector<float> values_;
@@ -157,9 +157,10 @@ Result<std::string> CheckpointSaver::WriteShard(const std::string& folder, const
 }
 
 std::vector<CheckpointSaver::FileContent> CheckpointSaver::Contents(StateKind kind, const runtime::Interpreter& interpreter) const {
-  const auto storages = std::make_shared<StorageFloats>(interpreter);
+  const auto storages = std::make_shared<StorageFloats>(program_, interpreter);
   std::vector<FileContent> contents;
   for (const OwnedBox& owned : owned_) {
+    if (kind != StateKind::kParameter && ir::IsFrozen(program_.segments[owned.segment])) continue;
     const ir::ParameterPiece& piece = program_.segments[owned.segment].pieces[owned.piece];
     const ParameterBox whole{ir::Shape(piece.global_shape.size(), 0), piece.global_shape};
     const ParameterBox box = Turned(owned.box, piece.transposed);

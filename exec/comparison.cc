@@ -112,6 +112,7 @@ void Comparison::AddState(VerifyKind kind, const ir::Program& program, int64_t r
   const double smallest_scale = kSmallTensorShare * LargestMagnitude(reference);
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   for (size_t s = 0; s < program.segments.size(); ++s) {
+    if (state.segments[s].empty()) continue;  // gradients of what is frozen
     for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
       const auto found = reference.find(piece.name);
       HELM_CHECK(found != reference.end() && found->second.shape == piece.global_shape, "both programs have the same parameters");
@@ -126,6 +127,7 @@ void Comparison::AddUpdates(const ir::Program& program, int64_t rank, const Rank
                             double largest_update) {
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   for (size_t s = 0; s < program.segments.size(); ++s) {
+    if (state.segments[s].empty()) continue;  // gradients of what is frozen
     for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
       const auto found = reference.find(piece.name);
       HELM_CHECK(found != reference.end() && found->second.shape == piece.global_shape, "both programs have the same parameters");

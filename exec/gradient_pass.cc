@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "ir/frozen.h"
 #include "ir/verify.h"
 #include "schedule/edit.h"
 
@@ -87,7 +88,7 @@ Result<ir::Program> GradientPass(const ir::Program& program) {
   }
   ir::Program marked = program;
   for (const ir::ParameterSegment& segment : program.segments) {
-    if (segment.sharded_over.empty()) continue;
+    if (segment.sharded_over.empty() || ir::IsFrozen(segment)) continue;
     const ir::TensorId shard = ReducedShard(program, keep, segment);
     if (!shard.valid()) return InternalError("segment '" + segment.name + "' is sharded, but its gradients are not scattered");
     marked.outputs[ShardOutput(segment)] = shard;

@@ -2,7 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
+#include <cmath>
 #include <cstring>
+#include <limits>
 #include <span>
 #include <thread>
 
@@ -11,6 +14,7 @@
 #include "core/check.h"
 #include "core/random.h"
 #include "exec/gradient_pass.h"
+#include "ir/frozen.h"
 
 namespace helm::exec {
 namespace {
@@ -67,6 +71,15 @@ ir::DataType TypeOf(const ir::Program& program, ir::StorageId storage) {
     if (tensor.storage == storage && !tensor.producer.valid()) return tensor.dtype;
   }
   return ir::DataType::kFloat32;  // nothing reads it
+}
+
+float Widened(uint16_t half) {
+  const int exponent = half >> 10 & 31, mantissa = half & 1023;
+  const float magnitude = exponent == 0   ? std::ldexp(static_cast<float>(mantissa), -24)
+                          : exponent < 31 ? std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25)
+                          : mantissa == 0 ? std::numeric_limits<float>::infinity()
+                                          : std::numeric_limits<float>::quiet_NaN();
+  return half >> 15 != 0 ? -magnitude : magnitude;
 }
 
 // The rank's elements of a segment in fp32; `values` is made to fit.
@@ -137,12 +150,30 @@ Status WriteInitialState(const ir::Program& program, int64_t rank, uint64_t seed
   return OkStatus();
 }
 
+Result<std::vector<float>> ReadWidened(const ir::Program& program, ir::StorageId storage, const runtime::Interpreter& interpreter) {
+  HELM_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, interpreter.ReadStorage(storage));
+  const ir::DataType type = TypeOf(program, storage);
+  std::vector<float> values(bytes.size() / static_cast<size_t>(ir::ElementBytes(type)));
+  if (type == ir::DataType::kFloat32) {
+    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+    return values;
+  }
+  HELM_CHECK(type == ir::DataType::kBFloat16 || type == ir::DataType::kFloat16, "parameters are fp32, bf16 or fp16");
+  for (size_t i = 0; i < values.size(); ++i) {
+    uint16_t half = 0;
+    std::memcpy(&half, bytes.data() + i * sizeof half, sizeof half);
+    values[i] = type == ir::DataType::kBFloat16 ? std::bit_cast<float>(static_cast<uint32_t>(half) << 16) : Widened(half);
+  }
+  return values;
+}
+
 Result<RankState> ReadParameters(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter) {
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   RankState state;
   for (const ir::ParameterSegment& segment : program.segments) {
     const ElementRange own = OwnRange(segment, program.mesh, coordinates);
-    HELM_ASSIGN_OR_RETURN(const std::vector<float> values, ReadFloats(segment.master, 0, own.end - own.begin, interpreter));
+    HELM_ASSIGN_OR_RETURN(std::vector<float> values, ReadWidened(program, segment.master, interpreter));
+    values.resize(static_cast<size_t>(own.end - own.begin));  // a storage may be longer (alignment)
     state.segments.push_back(Placed(segment, own, values));
   }
   return state;
@@ -152,6 +183,10 @@ Result<RankState> ReadGradients(const ir::Program& program, int64_t rank, const 
   const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
   RankState state;
   for (const ir::ParameterSegment& segment : program.segments) {
+    if (ir::IsFrozen(segment)) {
+      state.segments.emplace_back();
+      continue;
+    }
     if (segment.sharded_over.empty()) {
       HELM_ASSIGN_OR_RETURN(state.segments.emplace_back(),
                             ReadFloats(segment.gradient, segment.gradient_offset, segment.elements, interpreter));

@@ -29,8 +29,11 @@ Status WriteInitialState(const ir::Program& program, int64_t rank, uint64_t seed
 // storage may be longer than its segment (alignment).
 Status WriteInParts(const ir::Program& program, ir::StorageId storage, std::span<const float> values, runtime::Interpreter& interpreter);
 
+// All elements of a storage of floats, in fp32 whatever type the program has it in.
+Result<std::vector<float>> ReadWidened(const ir::Program& program, ir::StorageId storage, const runtime::Interpreter& interpreter);
+
 // The parameters in fp32 (master copies where there are some), and the gradients as the gradient pass leaves them (exec/gradient_pass.h).
-// Of sharded segments only the rank's own range is read, the rest is zero.
+// Of sharded segments only the rank's own range is read, the rest is zero. Of frozen segments there are no gradients: none of its elements.
 Result<RankState> ReadParameters(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter);
 Result<RankState> ReadGradients(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter);
 

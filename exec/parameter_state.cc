@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "ir/frozen.h"
 
 namespace helm::exec {
 namespace {
@@ -45,14 +46,16 @@ struct Assembly {
   std::map<std::string, std::vector<bool>> given;
 };
 
-void AddEmpty(const ir::Program& program, Assembly& assembly) {
-  for (const ir::ParameterSegment& segment : program.segments) {
-    for (const ir::ParameterPiece& piece : segment.pieces) {
+void AddEmpty(const ir::Program& program, const RankState& state, Assembly& assembly) {
+  for (size_t s = 0; s < program.segments.size(); ++s) {
+    if (state.segments[s].empty()) continue;
+    for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
       const size_t count = static_cast<size_t>(ir::ElementCount(piece.global_shape));
-      const auto [entry, inserted] =
-          assembly.tensors.try_emplace(piece.name, UnsplitTensor{piece.global_shape, piece.transposed, std::vector<float>(count)});
+      const auto [entry, inserted] = assembly.tensors.try_emplace(piece.name, UnsplitTensor{piece.global_shape, piece.transposed, {}});
       HELM_CHECK(entry->second.shape == piece.global_shape, "all pieces of a parameter agree on its shape");
-      if (inserted) assembly.given[piece.name].resize(count);
+      if (!inserted) continue;
+      entry->second.values.resize(count);
+      assembly.given[piece.name].resize(count);
     }
   }
 }
@@ -129,11 +132,12 @@ std::vector<ElementRun> OwnRunsOf(const ir::ParameterSegment& segment, const ir:
 Result<UnsplitState> Unsplit(const ir::StepPrograms& step, std::span<const RankState> ranks) {
   HELM_CHECK(static_cast<int64_t>(ranks.size()) == ir::WorldSize(step.mesh()), "one state per rank");
   Assembly assembly;
-  for (const ir::Program& program : step.classes) AddEmpty(program, assembly);
   for (size_t rank = 0; rank < ranks.size(); ++rank) {
     const ir::Program& program = step.OfRank(static_cast<int64_t>(rank));
     const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, static_cast<int64_t>(rank));
+    AddEmpty(program, ranks[rank], assembly);
     for (size_t s = 0; s < program.segments.size(); ++s) {
+      if (ranks[rank].segments[s].empty()) continue;
       for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
         Add(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), ranks[rank].segments[s], &assembly.tensors[piece.name],
             &assembly.given[piece.name]);
@@ -177,7 +181,8 @@ Result<RankState> RankStateFromFile(const ir::Program& program, const formats::T
   RankState state;
   for (size_t s = 0; s < program.segments.size(); ++s) {
     const formats::NamedTensor& tensor = file.tensors[s];
-    if (tensor.name != program.segments[s].name || tensor.shape != ir::Shape{program.segments[s].elements}) {
+    const bool none = ir::IsFrozen(program.segments[s]) && tensor.shape == ir::Shape{0};
+    if (tensor.name != program.segments[s].name || (tensor.shape != ir::Shape{program.segments[s].elements} && !none)) {
       return InternalError(fmt::format("{}: segment '{}' is not that of the program", path, tensor.name));
     }
     state.segments.push_back(formats::FloatValues(tensor));

@@ -40,7 +40,8 @@ ElementRange OwnRange(const ir::ParameterSegment& segment, const std::vector<ir:
 std::vector<ElementRun> OwnRunsOf(const ir::ParameterSegment& segment, const ir::ParameterPiece& piece,
                                   const std::vector<ir::MeshDimension>& mesh, const std::vector<int64_t>& coordinates);
 
-// By segment of the program: one float per element of the segment; of gradients and updated parameters only the own range counts.
+// By segment of the program: one float per element of the segment; of gradients and updated parameters only the own range counts. Of a
+// frozen segment's gradients there are none.
 struct RankState {
   std::vector<std::vector<float>> segments;
 };

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "exec/initial_state.h"
+#include "ir/frozen.h"
 #include "ir/strategy_text.h"
 
 namespace helm::exec {
@@ -69,6 +70,7 @@ Status WriteSegment(CheckpointReader& checkpoint, const ir::Program& program, co
     HELM_RETURN_IF_ERROR(WriteInParts(program, segment.parameter, values, interpreter));
     HELM_RETURN_IF_ERROR(WriteInParts(program, segment.master, master, interpreter));
   }
+  if (ir::IsFrozen(segment)) return OkStatus();
   HELM_ASSIGN_OR_RETURN(const std::vector<float> first, read(StateKind::kMomentFirst, own));
   HELM_RETURN_IF_ERROR(WriteInParts(program, segment.moment_first, first, interpreter));
   HELM_ASSIGN_OR_RETURN(const std::vector<float> second, read(StateKind::kMomentSecond, own));
@@ -112,7 +114,9 @@ Status CheckSameTraining(const CheckpointReader& checkpoint, const ir::Plan& pla
 std::vector<ir::StorageId> RankStorages(const ir::Program& program) {
   std::set<size_t> of_parameters;
   for (const ir::ParameterSegment& segment : program.segments) {
-    for (const ir::StorageId id : {segment.master, segment.moment_first, segment.moment_second}) of_parameters.insert(id.index());
+    for (const ir::StorageId id : {segment.master, segment.moment_first, segment.moment_second}) {
+      if (id.valid()) of_parameters.insert(id.index());
+    }
   }
   std::vector<ir::StorageId> storages;
   for (size_t i = 0; i < program.storages.size(); ++i) {

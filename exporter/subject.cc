@@ -22,6 +22,7 @@ void RefuseCommon(const Subject& subject, Refusals& refusals) {
               fmt::format("strategy.head_stage {}", strategy.head_stage), "its last stage has head and loss");
   refusals.If(subject.workload.quantization != ir::Quantization::kNone, "workload.dtype " + ir::DataTypeWord(subject.workload),
               "this version exports no recipe of 8-bit products; use dtype: bf16");
+  refusals.If(subject.model.lora.rank > 0, "model.lora", "its file has no adapters beside frozen weights");
   refusals.If(subject.model.position == model::Position::kAlibi, "model.position alibi", "it has no such positions");
 }
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <set>
 
+#include "ir/frozen.h"
 #include "ir/verify_checks.h"
 
 namespace helm::ir {
@@ -37,6 +38,7 @@ void CheckIdsOfOp(const Program& program, size_t index, Problems& problems) {
 
 void CheckIdsOfSegment(const Program& program, const ParameterSegment& segment, Problems& problems) {
   for (const StorageId storage : {segment.parameter, segment.gradient, segment.master, segment.moment_first, segment.moment_second}) {
+    if (!storage.valid() && IsFrozen(segment) && segment.parameter.valid()) continue;
     if (!InRange(storage, program.storages))
       problems.Add(fmt::format("segment '{}' names storage {}, of {}", segment.name, storage.value, program.storages.size()));
   }
@@ -156,6 +158,7 @@ void CheckSegmentStorages(const Program& program, const ParameterSegment& segmen
   for (const auto& [name, storage, elements, persistent] :
        {Part{"gradient", segment.gradient, gradient, !segment.gradient_sharded}, Part{"master", segment.master, own},
         Part{"moment_first", segment.moment_first, own}, Part{"moment_second", segment.moment_second, own}}) {
+    if (!storage.valid()) continue;  // of a frozen segment
     const int64_t needed = elements * kElementBytesLeast;
     if (program.storage(storage).bytes.count() < needed) {
       problems.Add(fmt::format("segment '{}': {} storage {} has {} bytes, needs {}", segment.name, name, StorageText(program, storage),

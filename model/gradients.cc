@@ -41,7 +41,7 @@ Gradients::Gradients(ProgramBuilder& builder, const ParameterPlan& plan, const G
 void Gradients::AddBucket(size_t index) {
   const Bucket& bucket = plan_.buckets[index];
   ir::StorageId gradient;  // none yet where gradients live only for a while
-  if (!bucket.scattered) {
+  if (!bucket.scattered && !bucket.frozen) {
     const std::string name = bucket.name + ".gradient";
     gradient = builder_.AddStorage(name, bucket.elements * ElementBytes(options_.kept), StorageRole::kGradient);
     bucket_tensors_[index] = builder_.AddPersistent(name, options_.kept, {bucket.elements}, gradient);
@@ -64,6 +64,11 @@ void Gradients::AddSegment(const Bucket& bucket, ir::ParameterSegment& segment, 
   };
   const int64_t own = bucket.sharded ? segment.elements / builder_.Size(GroupOf(bucket)) : segment.elements;
   SegmentTensors& tensors = segments_[static_cast<size_t>(&segment - builder_.program().segments.data())];
+  if (bucket.frozen) {
+    tensors.parameter = tensors.master = flat("parameter", options_.dtype, StorageRole::kParameter, own, segment.parameter);
+    segment.master = segment.parameter;
+    return;
+  }
   segment.gradient = gradient;
   if (bucket.gathered) {
     const DataType type = options_.main_parameters ? DataType::kFloat32 : options_.moments;
@@ -90,7 +95,7 @@ void Gradients::AddParameters(const Bucket& bucket) {
       weights_[static_cast<size_t>(index)] =
           builder_.AddPersistent(parameter.name, options_.dtype, parameter.shape, segment.parameter, parameter.offset);
     }
-    if (!bucket.scattered) {
+    if (!bucket.scattered && !bucket.frozen) {
       gradients_[static_cast<size_t>(index)] = builder_.AddPersistent(parameter.name + ".gradient", options_.kept, parameter.shape,
                                                                       segment.gradient, segment.gradient_offset + parameter.offset);
     }
@@ -102,8 +107,14 @@ TensorId Gradients::Weight(ParameterIndex index) {
   return weight.valid() ? weight : gathered_.Weight(index);
 }
 
+void Gradients::Skip(ParameterIndex index) {
+  if (Frozen(index)) return;
+  if (Scattered(index)) return scattered_.Skip(index);
+  Written(index, Target(index));
+}
+
 TensorId Gradients::Target(ParameterIndex index) {
-  HELM_CHECK(index >= 0, "the model has this parameter");
+  HELM_CHECK(index >= 0 && !Frozen(index), "the model has this parameter and trains it");
   return gradients_[static_cast<size_t>(index)];
 }
 
@@ -206,11 +217,15 @@ TensorId Gradients::EndReduction(size_t index) {
 
 std::vector<TensorId> Gradients::Finish() {
   for (size_t index = 0; index < plan_.buckets.size() && !options_.reduce_overlap; ++index) {
-    if (!plan_.buckets[index].scattered) Reduce(index);
+    if (!plan_.buckets[index].scattered && !plan_.buckets[index].frozen) Reduce(index);
   }
   std::vector<TensorId> result;
   for (size_t index = 0; index < plan_.buckets.size(); ++index) {
     const Bucket& bucket = plan_.buckets[index];
+    if (bucket.frozen) {
+      result.emplace_back();
+      continue;
+    }
     builder_.Label(fmt::format("gradients.{}", bucket.name));
     TensorId flat = EndReduction(index);
     if (bucket.share == Share::kPartial) flat = builder_.Wait(builder_.AllReduce(flat, groups_.tensor));

@@ -5,6 +5,7 @@
 // group: an all-reduce, or with ZeRO a reduce-scatter, after which a rank holds the sum of its shard alone. Finish waits for all of them.
 // Gradients are fp32 or as narrow as what computes. From ZeRO-2 on a bucket's gradients live only until they are scattered
 // (model/scattered_gradients.h); where parameters are sharded too, weights are those that were gathered last (model/gathered_parameters.h).
+// Parameters that are frozen have none of all this: they are weights alone.
 // Invariant: Weight(i) stays valid until the optimizer writes the flat segments, or the parameter is dropped.
 #pragma once
 
@@ -49,13 +50,14 @@ class Gradients {
   Gradients(ProgramBuilder& builder, const ParameterPlan& plan, const GradientGroups& groups, const GradientOptions& options);
 
   ir::TensorId Weight(ParameterIndex index);
+  bool Frozen(ParameterIndex index) const { return plan_.parameters[static_cast<size_t>(index)].frozen; }
   GatheredParameters& gathered() { return gathered_; }
 
   // The ranks that share the gradients of a bucket: the data-parallel ones, or those with the same experts.
   ir::GroupId GroupOf(const Bucket& bucket) const { return bucket.experts ? groups_.experts : groups_.data; }
 
-  // gradient (+)= output_gradient^T x input (of each expert where there is a third dimension), or the column sums of value, or value
-  // itself.
+  // Of parameters that are trained: gradient (+)= output_gradient^T x input (of each expert where there is a third dimension), or the
+  // column sums of value, or value itself.
   void WriteProduct(ParameterIndex index, ir::TensorId output_gradient, ir::TensorId input);
   // The same with a product of another kind, which `product` writes and returns (8-bit operands, with their scales).
   void WriteProduct(ParameterIndex index, const std::function<ir::TensorId()>& product);
@@ -63,11 +65,11 @@ class Gradients {
   void WriteValue(ParameterIndex index, ir::TensorId value);
 
   // As if it had been written once more: of a layer that an excerpt leaves out.
-  void Skip(ParameterIndex index) { Scattered(index) ? scattered_.Skip(index) : Written(index, Target(index)); }
+  void Skip(ParameterIndex index);
 
   // Begins the reductions of what has become complete and is to be scattered.
   void ReduceComplete() { scattered_.ReduceComplete(); }
-  // Waits for the reductions; leaves each bucket as one flat tensor: all of it, or this rank's shard.
+  // Waits for the reductions; leaves each bucket as one flat tensor: all of it, or this rank's shard; of a frozen one none.
   std::vector<ir::TensorId> Finish();
   // Persistent flat tensors of a segment, as the optimizer sees them: `parameter` whole, or equal to `master`; the others whole or this
   // rank's shard.

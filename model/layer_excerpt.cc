@@ -21,7 +21,7 @@ std::set<int64_t> LayersThatCompleteBuckets(const ParameterPlan& plan) {
   }
   std::set<int64_t> layers;
   for (size_t i = 0; i < plan.buckets.size(); ++i) {
-    if (!IsOfOneLayer(plan, i)) layers.insert(layer_of[static_cast<size_t>(plan.buckets[i].parameters.back())]);
+    if (!IsOfOneLayer(plan, i) && !plan.buckets[i].frozen) layers.insert(layer_of[static_cast<size_t>(plan.buckets[i].parameters.back())]);
   }
   return layers;
 }

@@ -10,6 +10,7 @@
 
 #include "core/check.h"
 #include "ir/sharding.h"
+#include "model/chunks.h"
 #include "model/fuse_elementwise.h"
 #include "model/stage_lowering.h"
 #include "model/step.h"
@@ -231,6 +232,8 @@ Result<ir::Program> LowerStage(const ModelSpec& of, const ir::Workload& workload
   step.software = SoftwareOn(software, device);
   if (model.mla.kv_lora > 0) step.software.fused.rope = step.software.fused.rope && step.software.fused.rope_latent;
   step.recomputed = RecomputedByLayer(model, strategy);
+  const Chunk first = ChunksOf(model, strategy).front();
+  step.ends_in_first_layer = model.lora.rank > 0 && first.layer_end > first.layer_begin;
   step.fp8.on = workload.quantization == ir::Quantization::kFp8;
   builder.program().schedule = schedule;
   HELM_RETURN_IF_ERROR(StageLowering(step, software, excerpt).Run(cancellation));

@@ -106,7 +106,10 @@ void AttentionCore(Step& step, AttentionSaved& saved) {
     return;
   }
   const Recomputed& again = RecomputedHere(step);
-  FlashCore(step, saved, /*done_again=*/(again.whole || again.core_attention) && b.phase() == Phase::kForward);
+  // Backward reads nothing of it: it is computed again for that, or backward ends behind it.
+  const AdapterParameters& adapter = step.plan.layers[static_cast<size_t>(b.layer())].qkv_adapter;
+  const bool unread = again.whole || again.core_attention || !NeedsInputGradient(step, adapter.none());
+  FlashCore(step, saved, /*done_again=*/unread && b.phase() == Phase::kForward);
   TensorId by_position = b.Transpose(saved.output, 1, 2);
   const int64_t width = ValueWidth(step.model), padded = b.shape(by_position)[3];
   if (padded > width) {
@@ -147,7 +150,7 @@ AttentionGradients CoreBackward(Step& step, const AttentionSaved& saved, TensorI
 // The fused projection, and query, key and value of its output.
 void Project(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved) {
   step.b.Label("attention.qkv");
-  saved.qkv = ColumnForward(step, rows, layer.qkv_weight, layer.qkv_bias);
+  saved.qkv = ColumnForward(step, rows, {layer.qkv_weight, layer.qkv_bias, &layer.qkv_adapter}, &saved.qkv_linear);
   step.b.Label("attention.heads");
   saved.qkv = Copied(step, saved.qkv);
   SplitHeads(step, layer, saved);
@@ -188,19 +191,22 @@ TensorId AttentionForward(Step& step, const LayerParameters& layer, TensorId row
   }
   AttentionCore(step, saved);
   b.Label("attention.out");
-  return RowForward(step, saved.output_rows, layer.out_weight);
+  return RowForward(step, saved.output_rows, {layer.out_weight, -1, &layer.out_adapter}, &saved.out_linear);
 }
 
 TensorId AttentionBackward(Step& step, const LayerParameters& layer, TensorId rows, AttentionSaved& saved, TensorId gradient) {
   ProgramBuilder& b = step.b;
   b.Label("attention.out");
-  const TensorId of_output = RowBackward(step, saved.output_rows, gradient, layer.out_weight, layer.out_bias);
+  const TensorId of_output = RowBackward(step, saved.output_rows, gradient, {layer.out_weight, layer.out_bias, &layer.out_adapter},
+                                         saved.out_linear, NeedsInputGradient(step, layer.qkv_adapter.none()));
+  if (!of_output.valid()) return {};
   const AttentionGradients of_heads = CoreBackward(step, saved, of_output);
   if (step.model.mla.kv_lora > 0) return LatentBackward(step, layer.latent, rows, saved, of_heads);
   b.Label("attention.heads");
   const TensorId of_qkv = QkvGradient(step, layer, saved, of_heads);
   b.Label("attention.qkv");
-  return ColumnBackward(step, rows, of_qkv, layer.qkv_weight, layer.qkv_bias);
+  return ColumnBackward(step, rows, of_qkv, {layer.qkv_weight, layer.qkv_bias, &layer.qkv_adapter}, saved.qkv_linear,
+                        NeedsInputGradient(step, true));
 }
 
 }  // namespace helm::model

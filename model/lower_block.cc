@@ -16,6 +16,9 @@ void SmallKernels(Step& step, int64_t count) {
   for (int64_t i = 0; i < count; ++i) scratch = step.b.AddScalar_(scratch, 1.0);
 }
 
+// Of a model with adapters.
+bool TrainsAttention(const LayerParameters& parameters) { return !parameters.qkv_adapter.none() || !parameters.out_adapter.none(); }
+
 bool HasMoe(const LayerParameters& parameters) { return parameters.experts.router >= 0; }
 
 // The norm, and in one kernel with it the cast of the input of the product behind it, where there is one of 8 bits and the framework has
@@ -63,7 +66,8 @@ void RepeatFirstParts(Step& step, const Recomputed& again, const LayerParameters
   RepeatAttention(step, parameters, saved.norm1.output, saved.attention);
   if (!again.attention_output) return;
   step.b.Label("attention.out");
-  const TensorId attention = RowForward(step, saved.attention.output_rows, parameters.out_weight);
+  const TensorId attention =
+      RowForward(step, saved.attention.output_rows, {parameters.out_weight, -1, &parameters.out_adapter}, &saved.attention.out_linear);
   saved.norm2.input = AddBranch(step, attention, parameters.out_bias, rows, "attention.residual", saved.attention_mask);
 }
 
@@ -116,8 +120,10 @@ TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSave
   SmallKernels(step, step.software.layer_kernels + (HasMoe(parameters) ? step.software.expert_layer_kernels : 0));
   b.Label("mlp.residual");
   TensorId of_branch = BranchGradient(step, gradient, saved.mlp_mask);
-  of_branch = HasMoe(parameters) ? MoeBackward(step, parameters, saved.norm2.output, saved.moe, of_branch)
-                                 : MlpBackward(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp, of_branch);
+  of_branch = HasMoe(parameters)
+                  ? MoeBackward(step, parameters, saved.norm2.output, saved.moe, of_branch)
+                  : MlpBackward(step, parameters.mlp, "mlp", saved.norm2.output, saved.mlp, of_branch, TrainsAttention(parameters));
+  if (!of_branch.valid()) return {};
   b.Label("mlp.norm");
   of_branch = NormBackward(step, saved.norm2, of_branch, parameters.norm2_weight, parameters.norm2_bias);
   b.Label("mlp.residual");
@@ -127,6 +133,7 @@ TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSave
   if (!again.attention_output) RepeatFirstParts(step, again, parameters, saved);
   b.SetPhase(Phase::kInputGradient);
   of_branch = AttentionBackward(step, parameters, saved.norm1.output, saved.attention, of_branch);
+  if (!of_branch.valid()) return {};
   b.Label("attention.norm");
   of_branch = NormBackward(step, saved.norm1, of_branch, parameters.norm1_weight, parameters.norm1_bias);
   b.Label("attention.residual");

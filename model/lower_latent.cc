@@ -51,7 +51,7 @@ TensorId QueryHeads(Step& step, const LatentParameters& latent, TensorId from, T
     from = saved.latent.query.output;
   }
   b.Label("attention.q_up");
-  const TensorId queries = ColumnForward(step, from, latent.q_up, -1);
+  const TensorId queries = ColumnForward(step, from, {latent.q_up});
   b.Label("attention.heads");
   const TensorId rotated =
       RotateInPlace(step, HeadColumns(step, queries, QueryWidth(step), step.model.mla.qk_nope, step.model.mla.qk_rope));
@@ -89,8 +89,8 @@ TensorId QueryBackward(Step& step, const LatentParameters& latent, TensorId rows
   gradient = RotateBack(step, b.Slice(of_queries, 3, mla.qk_nope, width), HeadColumns(step, gradient, width, mla.qk_nope, mla.qk_rope));
   gradient = b.AsStrided(gradient, {step.sizes.tokens, step.sizes.heads * width}, {step.sizes.heads * width, 1}, 0);
   b.Label("attention.q_up");
-  if (latent.q_down < 0) return ColumnBackward(step, rows, gradient, latent.q_up, -1);
-  const TensorId of_norm = ColumnBackward(step, saved.latent.query.output, gradient, latent.q_up, -1);
+  if (latent.q_down < 0) return ColumnBackward(step, rows, gradient, {latent.q_up});
+  const TensorId of_norm = ColumnBackward(step, saved.latent.query.output, gradient, {latent.q_up});
   b.Label("attention.q_norm");
   const TensorId of_down = NormBackward(step, saved.latent.query, of_norm, latent.q_norm, -1);
   b.Label("attention.q_down");
@@ -111,7 +111,7 @@ TensorId CompressedBackward(Step& step, const LatentParameters& latent, const At
   gradient = b.AsStrided(gradient, {step.sizes.tokens, columns}, {columns, 1}, 0);
   const TensorId of_shared = SharedKeyBackward(step, of_keys);
   b.Label("attention.kv_up");
-  const TensorId of_norm = ColumnBackward(step, saved.latent.key_value.output, gradient, latent.kv_up, -1);
+  const TensorId of_norm = ColumnBackward(step, saved.latent.key_value.output, gradient, {latent.kv_up});
   b.Label("attention.kv_norm");
   const TensorId of_compressed = NormBackward(step, saved.latent.key_value, of_norm, latent.kv_norm, -1);
   return b.Cat({of_compressed, of_shared}, 1);
@@ -137,7 +137,7 @@ void KeysAndValues(Step& step, const LatentParameters& latent, TensorId compress
   b.Label("attention.kv_norm");
   saved.latent.key_value = NormForward(step, compressed, latent.kv_norm, -1);
   b.Label("attention.kv_up");
-  const TensorId up = ColumnForward(step, saved.latent.key_value.output, latent.kv_up, -1);
+  const TensorId up = ColumnForward(step, saved.latent.key_value.output, {latent.kv_up});
   b.Label("attention.heads");
   const int64_t each = mla.qk_nope + mla.v;
   const TensorId keys = NewHeads(step, up, QueryWidth(step));

@@ -146,7 +146,9 @@ TensorId HeadBackward(Step& step, int32_t micro_batch, const LossSaved& saved, T
   b.At(Phase::kInputGradient, -1, micro_batch);
   b.Label("head");
   const PendingRows reducing = StartReduceRows(step, b.Mm(gradient, step.gradients.Weight(step.plan.head)));
-  WeightGradient(step, [&step, gradient, input = saved.input] { step.gradients.WriteProduct(step.plan.head, gradient, input); });
+  if (!step.gradients.Frozen(step.plan.head)) {
+    WeightGradient(step, [&step, gradient, input = saved.input] { step.gradients.WriteProduct(step.plan.head, gradient, input); });
+  }
   const TensorId of_norm = FinishReduceRows(step, reducing);
   b.Label("final_norm");
   return NormBackward(step, saved.norm, of_norm, step.plan.final_norm_weight, step.plan.final_norm_bias);

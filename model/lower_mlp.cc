@@ -92,7 +92,8 @@ TensorId ActivationBackward(Step& step, const MlpParameters& mlp, const MlpSaved
 
 void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, MlpSaved& saved, MlpParts parts) {
   step.b.Label(label + ".up");
-  if (parts.up) saved.up = ColumnForward(step, rows, mlp.up_weight, FusesBias(step, mlp) ? -1 : mlp.up_bias);
+  const ParameterIndex bias = FusesBias(step, mlp) ? -1 : mlp.up_bias;
+  if (parts.up) saved.up = ColumnForward(step, rows, {mlp.up_weight, bias, &mlp.up_adapter}, &saved.up_linear);
   step.b.Label(label + ".activation");
   if (parts.activation) saved.product = ActivationForward(step, mlp, saved);
 }
@@ -100,17 +101,21 @@ void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, Te
 TensorId MlpForward(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, MlpSaved& saved) {
   MlpInner(step, mlp, label, rows, saved);
   step.b.Label(label + ".down");
-  return RowForward(step, saved.product, mlp.down_weight);
+  return RowForward(step, saved.product, {mlp.down_weight, -1, &mlp.down_adapter}, &saved.down_linear);
 }
 
 TensorId MlpBackward(Step& step, const MlpParameters& mlp, const std::string& label, TensorId rows, const MlpSaved& saved,
-                     TensorId gradient) {
+                     TensorId gradient, bool attention_trained) {
   step.b.Label(label + ".down");
-  const TensorId of_product = RowBackward(step, saved.product, gradient, mlp.down_weight, mlp.down_bias);
+  const bool up_trained = !mlp.up_adapter.none();
+  const TensorId of_product = RowBackward(step, saved.product, gradient, {mlp.down_weight, mlp.down_bias, &mlp.down_adapter},
+                                          saved.down_linear, NeedsInputGradient(step, !attention_trained && !up_trained));
+  if (!of_product.valid()) return {};
   step.b.Label(label + ".activation");
   const TensorId of_up = ActivationBackward(step, mlp, saved, of_product);
   step.b.Label(label + ".up");
-  return ColumnBackward(step, rows, of_up, mlp.up_weight, mlp.up_bias);
+  return ColumnBackward(step, rows, of_up, {mlp.up_weight, mlp.up_bias, &mlp.up_adapter}, saved.up_linear,
+                        NeedsInputGradient(step, !attention_trained));
 }
 
 }  // namespace helm::model

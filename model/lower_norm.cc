@@ -1,4 +1,6 @@
 // Forward and backward of RMSNorm and LayerNorm over the last dimension.
+#include <optional>
+
 #include "model/device_ops.h"
 #include "model/step.h"
 
@@ -49,10 +51,12 @@ TensorId RmsBackwardDecomposed(Step& step, const NormSaved& saved, TensorId grad
   const int64_t last = static_cast<int64_t>(b.shape(gradient).size()) - 1;
   const TensorId normalized = b.Mul(saved.wide.valid() ? saved.wide : saved.input, saved.rstd);
   TensorId product = b.Mul(gradient, normalized);
-  b.SetPhase(Phase::kWeightGradient);
-  const TensorId of_weight = saved.normalized.valid() ? b.Mul(gradient, saved.normalized) : product;
-  step.gradients.WriteSum(weight, AsRows(step, of_weight));
-  b.SetPhase(Phase::kInputGradient);
+  if (!step.gradients.Frozen(weight)) {
+    b.SetPhase(Phase::kWeightGradient);
+    const TensorId of_weight = saved.normalized.valid() ? b.Mul(gradient, saved.normalized) : product;
+    step.gradients.WriteSum(weight, AsRows(step, of_weight));
+    b.SetPhase(Phase::kInputGradient);
+  }
   product = b.Mul_(product, w);
   const TensorId mean = b.Mul_(b.Mean(product, last), saved.rstd);
   TensorId result = b.Mul(gradient, saved.rstd);
@@ -68,12 +72,20 @@ NormSaved RmsForwardFused(Step& step, TensorId input, TensorId weight) {
   return {input, results[0], {}, results[1], {}, {}, {}};
 }
 
+// A kernel's result that is the gradient of a weight; none of a frozen one.
+std::optional<ProgramBuilder::ResultSpec> OfWeight(const Step& step, TensorId weight, bool trained) {
+  if (!trained) return std::nullopt;
+  return ProgramBuilder::ResultSpec{step.b.dtype(weight), step.b.shape(weight), {}};
+}
+
 TensorId RmsBackwardFused(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight) {
   ProgramBuilder& b = step.b;
   const TensorId w = ScaleOf(step, saved, weight);
+  const bool trained = !step.gradients.Frozen(weight);
   const std::vector<TensorId> results =
-      b.Compute("aten._fused_rms_norm_backward", {gradient, saved.input, b.shape(w), saved.rstd, w, std::vector<bool>{true, true}},
-                {{{b.dtype(gradient), b.shape(gradient), {}}}, {{b.dtype(w), b.shape(w), {}}}});
+      b.Compute("aten._fused_rms_norm_backward", {gradient, saved.input, b.shape(w), saved.rstd, w, std::vector<bool>{true, trained}},
+                {{{b.dtype(gradient), b.shape(gradient), {}}}, OfWeight(step, w, trained)});
+  if (!trained) return results[0];
   b.SetPhase(Phase::kWeightGradient);
   step.gradients.WriteValue(weight, results[1]);
   b.SetPhase(Phase::kInputGradient);
@@ -83,11 +95,13 @@ TensorId RmsBackwardFused(Step& step, const NormSaved& saved, TensorId gradient,
 TensorId LayerNormBackward(Step& step, const NormSaved& saved, TensorId gradient, ParameterIndex weight, ParameterIndex bias) {
   ProgramBuilder& b = step.b;
   const TensorId w = ScaleOf(step, saved, weight);
-  const ProgramBuilder::ResultSpec of_weight{b.dtype(w), b.shape(w), {}};
-  const std::vector<TensorId> results = b.Compute(
-      "aten.native_layer_norm_backward",
-      {gradient, saved.input, b.shape(w), saved.mean, saved.rstd, w, step.gradients.Weight(bias), std::vector<bool>{true, true, true}},
-      {{{b.dtype(gradient), b.shape(gradient), {}}}, of_weight, of_weight});
+  const bool trained = !step.gradients.Frozen(weight);
+  const auto of_weight = OfWeight(step, w, trained);
+  const std::vector<TensorId> results = b.Compute("aten.native_layer_norm_backward",
+                                                  {gradient, saved.input, b.shape(w), saved.mean, saved.rstd, w,
+                                                   step.gradients.Weight(bias), std::vector<bool>{true, trained, trained}},
+                                                  {{{b.dtype(gradient), b.shape(gradient), {}}}, of_weight, of_weight});
+  if (!trained) return results[0];
   b.SetPhase(Phase::kWeightGradient);
   step.gradients.WriteValue(weight, results[1]);
   step.gradients.WriteValue(bias, results[2]);

@@ -54,7 +54,7 @@ TensorId GradientNorm(Step& step, const std::vector<TensorId>& buckets) {
   bool experts_sharded = false;
   for (size_t i = 0; i < buckets.size(); ++i) {
     const Bucket& bucket = step.plan.buckets[i];
-    if (bucket.tied && step.stage > 0) continue;
+    if (bucket.frozen || (bucket.tied && step.stage > 0)) continue;
     TensorId& total = bucket.experts ? experts : bucket.share == Share::kSharded ? sharded : replicated;
     total = Accumulate(b, total, SumOfSquares(step, buckets[i]));
     if (bucket.experts) experts_sharded = bucket.sharded;
@@ -76,7 +76,9 @@ void Clip(Step& step, TensorId norm, std::vector<TensorId>& buckets) {
   TensorId coefficient = b.Unary("aten.reciprocal_", b.AddScalar(norm, kClipEpsilon));
   coefficient = b.ClampMax_(b.MulScalar_(coefficient, step.workload.optimizer.clip_norm), 1.0);
   b.program().outputs["clip_coefficient"] = coefficient;
-  for (TensorId& flat : buckets) flat = b.Mul_(flat, coefficient);
+  for (TensorId& flat : buckets) {
+    if (flat.valid()) flat = b.Mul_(flat, coefficient);
+  }
 }
 
 // The newest master copy. Where the types differ, one kernel widens what it reads and narrows what it writes (the precision-aware FusedAdam
@@ -123,7 +125,9 @@ void LowerOptimizer(Step& step) {
   b.SetPhase(Phase::kOptimizer);
   // Narrower gradients are copied for the update, unless its kernel takes them as they are, as those with narrow moments do.
   const bool copied = step.software.optimizer_state == ir::Precision::kFloat32;
-  for (TensorId& flat : buckets) flat = copied ? b.ToType(flat, DataType::kFloat32) : flat;
+  for (TensorId& flat : buckets) {
+    if (copied && flat.valid()) flat = b.ToType(flat, DataType::kFloat32);
+  }
   const TensorId norm = GradientNorm(step, buckets);
   b.program().outputs["gradient_norm"] = norm;
   if (step.workload.optimizer.clip_norm > 0) Clip(step, norm, buckets);
@@ -133,6 +137,7 @@ void LowerOptimizer(Step& step) {
   const TensorId count = b.AddScalar_(b.AddPersistent("optimizer.step", DataType::kFloat32, {}, storage), 1.0);
   std::map<ir::GroupId, Pending> last;
   for (size_t i = 0; i < step.plan.buckets.size(); ++i) {
+    if (step.plan.buckets[i].frozen) continue;
     const ir::GroupId group = step.gradients.GroupOf(step.plan.buckets[i]);
     for (const size_t segment : step.plan.buckets[i].segments) {
       if (const auto gathering = UpdateSegment(step, segment, group, buckets[i], count)) last[group] = *gathering;

@@ -1,5 +1,6 @@
 #include "model/model_reader.h"
 
+#include <algorithm>
 #include <vector>
 
 #include <fmt/format.h>
@@ -7,6 +8,7 @@
 #include "core/mapping_reader.h"
 #include "core/text.h"
 #include "model/hugging_face.h"
+#include "model/lora.h"
 
 namespace helm::model {
 
@@ -155,21 +157,42 @@ std::optional<ModelSpec> ReadInlineModel(const YamlValue& value, const std::stri
   model.notes = reader.StringList("notes").value_or(std::vector<std::string>{});
   ReadExperts(reader, model.moe);
   ReadLatentAttention(reader, model.mla);
+  if (const YamlValue* lora = reader.Value("lora")) model.lora = ReadLora(*lora, model, diagnostics);
   reader.Finish();
   if (diagnostics.error_count() == errors_before) ReportInvalid(model, value.where, diagnostics);
   if (diagnostics.error_count() != errors_before) return std::nullopt;
   return model;
 }
 
-std::optional<ModelSpec> ReadModel(const YamlValue& value, const ModelContext& context, Diagnostics& diagnostics) {
-  const std::optional<LoadedReference> reference = LoadReference(value, "model", "models", context.presets, context.folder, diagnostics);
-  if (!reference) return std::nullopt;
-  if (IsHuggingFaceConfig(reference->value) && reference->changed) {
+namespace {
+
+// A config.json has other keys than a model of HELM's; only adapters can be added to it.
+std::optional<ModelSpec> ReadHuggingFaceModel(const YamlValue& value, const LoadedReference& reference, Diagnostics& diagnostics) {
+  const bool replaces =
+      std::ranges::any_of(value.entries, [](const YamlEntry& entry) { return entry.key != "preset" && entry.key != "lora"; });
+  if (reference.changed && replaces) {
     diagnostics.Error(value.where, "a config.json has other keys than a model of HELM's, so none of its can be replaced here",
                       {"fix: change them in a copy of the file"});
     return std::nullopt;
   }
-  if (IsHuggingFaceConfig(reference->value)) return ReadHuggingFaceConfig(reference->value, reference->name, diagnostics);
+  YamlValue config = reference.value;
+  std::erase_if(config.entries, [](const YamlEntry& entry) { return entry.key == "lora"; });
+  std::optional<ModelSpec> model = ReadHuggingFaceConfig(config, reference.name, diagnostics);
+  const YamlValue* lora = value.Find("lora");
+  if (!model || lora == nullptr) return model;
+  const size_t errors_before = diagnostics.error_count();
+  model->lora = ReadLora(*lora, *model, diagnostics);
+  if (diagnostics.error_count() == errors_before) ReportInvalid(*model, value.where, diagnostics);
+  if (diagnostics.error_count() != errors_before) return std::nullopt;
+  return model;
+}
+
+}  // namespace
+
+std::optional<ModelSpec> ReadModel(const YamlValue& value, const ModelContext& context, Diagnostics& diagnostics) {
+  const std::optional<LoadedReference> reference = LoadReference(value, "model", "models", context.presets, context.folder, diagnostics);
+  if (!reference) return std::nullopt;
+  if (IsHuggingFaceConfig(reference->value)) return ReadHuggingFaceModel(value, *reference, diagnostics);
   return ReadInlineModel(reference->value, reference->name, diagnostics);
 }
 
@@ -201,6 +224,7 @@ nlohmann::ordered_json ToJson(const ModelSpec& model) {
   document["init_std"] = model.init_std;
   if (model.moe.experts > 0) document["moe"] = ToJson(model.moe);
   if (model.mla.kv_lora > 0) document["mla"] = ToJson(model.mla);
+  if (model.lora.rank > 0) document["lora"] = ToJson(model.lora);
   if (model.mtp_layers > 0) document["mtp_layers"] = model.mtp_layers;
   if (!model.notes.empty()) document["notes"] = model.notes;
   return document;

@@ -9,6 +9,7 @@
 
 #include "core/check.h"
 #include "core/text.h"
+#include "model/lora.h"
 
 namespace helm::model {
 
@@ -205,13 +206,14 @@ int64_t ParametersWith(const ModelSpec& model, int64_t routed) {
 
 }  // namespace
 
-int64_t ParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.experts); }
-int64_t ActiveParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.top_k); }
+int64_t ParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.experts) + AdapterParameterCount(model); }
+int64_t ActiveParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.top_k) + AdapterParameterCount(model); }
 
-int64_t RoutedParameterCount(const ModelSpec& model) { return ParameterCount(model) - ParametersWith(model, 0); }
+int64_t RoutedParameterCount(const ModelSpec& model) { return ParametersWith(model, model.moe.experts) - ParametersWith(model, 0); }
 
 // techniques.md 4.6, per token: two operations for each multiply-add of the projections and the feed-forward network, causal core 2 s a d,
-// head 2 h V. Latent attention's heads are qk_nope + qk_rope wide for the scores and v for the values.
+// head 2 h V. Latent attention's heads are qk_nope + qk_rope wide for the scores and v for the values. Backward takes as much again for the
+// gradients of the inputs, and once more for those of the weights that are trained; the core has no weights, but two operands.
 Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_length) {
   const LatentAttention& mla = model.mla;
   const int64_t width = mla.kv_lora > 0 ? mla.qk_nope + mla.qk_rope + mla.v : 2 * model.head_dim;
@@ -224,7 +226,13 @@ Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_
     const double layer = 2.0 * static_cast<double>(ActiveWeights(model, model.layers - 1)) + core;
     forward += static_cast<double>(model.mtp_layers) * (layer + joint + head);
   }
-  return Flops(3 * forward * static_cast<double>(sequences) * static_cast<double>(sequence_length));
+  double step = 3 * forward;
+  if (model.lora.rank > 0) {
+    const double adapters = 2.0 * static_cast<double>(AdapterParameterCount(model));
+    const double cores = core * static_cast<double>(model.layers);
+    step = 2 * (forward - cores) + 3 * (cores + adapters);
+  }
+  return Flops(step * static_cast<double>(sequences) * static_cast<double>(sequence_length));
 }
 
 Status ValidateModel(const ModelSpec& model) {
@@ -249,6 +257,7 @@ Status ValidateModel(const ModelSpec& model) {
     CheckUpperEnds(model, require);
     CheckExperts(model, require);
     CheckLatentAttention(model, require);
+    require(model.lora.rank <= model.hidden, fmt::format("model lora.rank {} exceeds hidden {}", model.lora.rank, model.hidden));
     CheckPositions(model, require);
     require(model.sliding_window >= 0, "model sliding_window must be 0 (none) or more");
   }

@@ -44,6 +44,15 @@ struct LatentAttention {
   bool operator==(const LatentAttention&) const = default;
 };
 
+// Low-rank adapters beside the weights of linear layers, which alone are trained: y = W x + alpha / rank B A x (LoRA, arXiv 2106.09685).
+// rank 0: none, and all parameters are trained.
+struct LowRankAdapters {
+  int64_t rank = 0;
+  double alpha = 0;
+  std::vector<std::string> targets;  // which linear layers of every transformer layer, by the names that LoraTargetsOf gives
+  bool operator==(const LowRankAdapters&) const = default;
+};
+
 struct ModelSpec {
   std::string name;
   Family family = Family::kLlama;
@@ -71,6 +80,7 @@ struct ModelSpec {
   int64_t sliding_window = 0;  // 0: none
   MixtureOfExperts moe;
   LatentAttention mla;
+  LowRankAdapters lora;
   int64_t mtp_layers = 0;          // multi-token prediction: further layers behind the last, each with a loss
   std::vector<std::string> notes;  // where the model as HELM runs it differs from the file it was read from: "attn_pdrop 0.1: no dropout"
   bool operator==(const ModelSpec&) const = default;
@@ -94,14 +104,15 @@ bool HasExperts(const ModelSpec& model, int64_t layer);
 
 bool HasDenseLayers(const ModelSpec& model);
 
-// Parameters of the unsplit model without vocabulary padding (tied embeddings counted once).
+// Parameters of the unsplit model without vocabulary padding (tied embeddings counted once), adapters included.
 int64_t ParameterCount(const ModelSpec& model);
 // Those that a token meets: of the experts only its top_k and the shared ones; all of a model without experts.
 int64_t ActiveParameterCount(const ModelSpec& model);
 // Those of the routed experts of all layers.
 int64_t RoutedParameterCount(const ModelSpec& model);
 
-// Model FLOPs of one training step: 3 x forward; causal attention counts half (techniques.md 4.6). Recompute is not counted.
+// Model FLOPs of one training step: 3 x forward; causal attention counts half (techniques.md 4.6). Recompute is not counted. With adapters
+// 2 x the products with frozen weights, whose gradients are not computed.
 Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_length);
 
 }  // namespace helm::model

@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <cmath>
-#include <map>
-#include <set>
-#include <tuple>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
 #include "ir/sharding.h"
 #include "model/chunks.h"
+#include "model/lora.h"
 #include "model/lower.h"
+#include "model/parameter_buckets.h"
 
 namespace helm::model {
 
@@ -32,6 +31,10 @@ std::vector<ParameterIndex> ParametersOf(const LayerParameters& layer) {
   const LatentParameters& latent = layer.latent;
   for (const ParameterIndex index : {latent.q_down, latent.q_norm, latent.q_up, latent.kv_down, latent.kv_norm, latent.kv_up}) {
     parameters.push_back(index);
+  }
+  for (const AdapterParameters* adapter : {&layer.qkv_adapter, &layer.out_adapter, &layer.mlp.up_adapter, &layer.mlp.down_adapter}) {
+    parameters.push_back(adapter->a);
+    for (const AdapterParameters::Part& part : adapter->parts) parameters.push_back(part.b);
   }
   std::erase(parameters, -1);
   return parameters;
@@ -113,7 +116,7 @@ class Planner {
     const bool apart = model_.tied_embeddings && embeds != has_head;
     if (has_head && (!model_.tied_embeddings || apart)) {
       plan_.head = Vocabulary("head.weight", (model_.tied_embeddings ? names_.embedding : names_.head) + ".weight");
-      plan_.parameters.back().tied = apart;
+      plan_.parameters.back().tied = apart && !frozen();
     }
     if (has_head) AddNorm("final_norm", names_.final_norm, model_.hidden, model_.norm, plan_.final_norm_weight, plan_.final_norm_bias);
     plan_.layers.resize(static_cast<size_t>(model_.layers));
@@ -127,13 +130,15 @@ class Planner {
  private:
   void AddEmbedding(bool apart, bool has_head) {
     plan_.embedding = Vocabulary("embedding.weight", names_.embedding + ".weight");
-    plan_.parameters.back().tied = apart;
+    plan_.parameters.back().tied = apart && !frozen();
     if (model_.tied_embeddings && has_head) {
       plan_.head = plan_.embedding;
       plan_.parameters.back().writes = 2;
     }
     if (model_.position == Position::kLearned) AddPositions();
   }
+
+  bool frozen() const { return model_.lora.rank > 0; }
 
   // Weights that write into the residual stream start smaller, by 1/sqrt(2 x layers) (GPT-2 paper, section 2.3; Megatron's scaled_init).
   double ResidualDeviation() const { return model_.init_std / std::sqrt(2.0 * static_cast<double>(model_.layers)); }
@@ -152,6 +157,7 @@ class Planner {
       at.mlp = AddMlp(own + "mlp.", file + names_.mlp, model_.ffn);
     }
     AddNorm(own + "mlp.norm", file + names_.norm2, model_.hidden, model_.norm, at.norm2_weight, at.norm2_bias);
+    at.out_adapter = RowAdapter(own + "attention.out.", file + names_.out, width);
     at.out_weight = RowSplit(own + "attention.out.weight", file + names_.out + ".weight", width);
     if (model_.bias) at.out_bias = Whole(own + "attention.out.bias", file + names_.out + ".bias", model_.hidden, Initialization::kZeros);
     if (model_.qk_norm) {
@@ -172,6 +178,7 @@ class Planner {
 
   void AddQkv(const std::string& own, const std::string& file, LayerParameters& at) {
     const std::vector<Part> qkv = QkvParts(file);
+    at.qkv_adapter = ColumnAdapter(own + "attention.qkv.", qkv);
     at.qkv_weight = ColumnSplit(own + "attention.qkv.weight", qkv, ".weight");
     if (model_.bias || model_.attention_bias) at.qkv_bias = ColumnSplit(own + "attention.qkv.bias", qkv, ".bias");
   }
@@ -216,8 +223,10 @@ class Planner {
     MlpParameters mlp;
     std::vector<Part> up = {{file + names_.up, ffn, 0, ffn}};
     if (IsGated(model_.activation)) up.insert(up.begin(), Part{file + names_.gate, ffn, 0, ffn});
+    mlp.down_adapter = RowAdapter(own + "down.", file + names_.down, ffn);
     mlp.down_weight = RowSplit(own + "down.weight", file + names_.down + ".weight", ffn);
     if (model_.bias) mlp.down_bias = Whole(own + "down.bias", file + names_.down + ".bias", model_.hidden, Initialization::kZeros);
+    mlp.up_adapter = ColumnAdapter(own + "up.", up);
     mlp.up_weight = ColumnSplit(own + "up.weight", up, ".weight");
     if (model_.bias) mlp.up_bias = ColumnSplit(own + "up.bias", up, ".bias");
     return mlp;
@@ -284,9 +293,75 @@ class Planner {
     return Add(std::move(parameter));
   }
 
+  // All but adapters.
   ParameterIndex Add(Parameter parameter) {
+    parameter.frozen = frozen();
+    return AddTrained(std::move(parameter));
+  }
+  ParameterIndex AddTrained(Parameter parameter) {
     plan_.parameters.push_back(std::move(parameter));
     return static_cast<ParameterIndex>(plan_.parameters.size()) - 1;
+  }
+
+  // PEFT's names. Its `init_lora_weights: gaussian`: A of deviation 1 / rank, B zero.
+  ParameterPiece AdapterPiece(const std::string& layer, bool is_a, ir::Shape shape) const {
+    ParameterPiece piece;
+    piece.name = fmt::format("base_model.model.{}.lora_{}.weight", layer, is_a ? "A" : "B");
+    piece.global_shape = piece.box_shape = std::move(shape);
+    piece.box_offset = {{}, {}};
+    piece.initialization = is_a ? Initialization::kNormal : Initialization::kZeros;
+    piece.standard_deviation = is_a ? 1.0 / static_cast<double>(model_.lora.rank) : 0.0;
+    return piece;
+  }
+
+  // Of what every rank holds and computes a part of the gradient of.
+  Share PartialShare() const { return tensor_ > 1 ? Share::kPartial : Share::kSharded; }
+
+  // Beside the fused weight of `parts`: those that a file keeps in one layer follow each other and share an adapter.
+  AdapterParameters ColumnAdapter(const std::string& own, const std::vector<Part>& parts) {
+    const int64_t rank = model_.lora.rank;
+    AdapterParameters adapter;
+    Parameter a{own + "lora_A", {0, model_.hidden}, PartialShare(), {}};
+    int64_t begin = 0;  // of the part in the output
+    for (size_t i = 0; i < parts.size(); begin += parts[i++].rows / tensor_) {
+      if (!HasAdapter(model_, parts[i].name)) continue;
+      if (i == 0 || parts[i - 1].name != parts[i].name) {
+        a.pieces.push_back(AdapterPiece(parts[i].name, true, {rank, model_.hidden}));
+        a.pieces.back().offset = ir::ElementCount(a.shape);
+        a.shape[0] += rank;
+        const std::string name = fmt::format("{}lora_B.{}", own, adapter.parts.size());
+        adapter.parts.push_back({AddTrained({name, {0, rank}, Share::kSharded, {}}), begin, begin});
+      }
+      AddRows(parts[i], adapter.parts.back());
+    }
+    if (!adapter.parts.empty()) adapter.a = AddTrained(std::move(a));
+    return adapter;
+  }
+
+  // Of a part's B.
+  void AddRows(const Part& part, AdapterParameters::Part& adapter) {
+    const int64_t rows = part.rows / tensor_;
+    Parameter& b = plan_.parameters[static_cast<size_t>(adapter.b)];
+    ParameterPiece piece = AdapterPiece(part.name, false, {part.rows_total, model_.lora.rank});
+    piece.box_shape[0] = rows;
+    piece.box_offset[0] = {part.row_begin, {{"tensor", rows}}};
+    piece.offset = ir::ElementCount(b.shape);
+    b.shape[0] += rows;
+    b.pieces.push_back(std::move(piece));
+    adapter.out_end += rows;
+  }
+
+  AdapterParameters RowAdapter(const std::string& own, const std::string& layer, int64_t columns) {
+    if (!HasAdapter(model_, layer)) return {};
+    const int64_t rank = model_.lora.rank;
+    const ParameterPiece b = AdapterPiece(layer, false, {model_.hidden, rank});
+    ParameterPiece a = AdapterPiece(layer, true, {rank, columns});
+    a.box_shape[1] = columns / tensor_;
+    a.box_offset[1] = {0, {{"tensor", columns / tensor_}}};
+    AdapterParameters adapter;
+    adapter.parts = {{AddTrained({own + "lora_B", b.box_shape, PartialShare(), {b}}), 0, model_.hidden}};
+    adapter.a = AddTrained({own + "lora_A", a.box_shape, Share::kSharded, {a}});
+    return adapter;
   }
 
   // Output rows split over the tensor group: the fused weight [rows / t, columns] or its bias.
@@ -386,134 +461,6 @@ class Planner {
   ParameterPlan plan_;
 };
 
-// Fills buckets in backward order until each holds at least bucket_bytes of fp32 gradients; what is not split over the tensor group, and
-// what two stages share, comes last, in buckets of its own. With ZeRO a bucket is one run of shards, so it holds parameters of one kind:
-// with weight decay or without. Experts that are split over ranks have buckets of their own. Where parameters are sharded, a bucket is the
-// matrices of a layer, and what is left is the root.
-class BucketFiller {
- public:
-  // `expert_shards`: ranks that share what ZeRO shards of experts that are split over ranks.
-  BucketFiller(ParameterPlan& plan, int64_t bucket_bytes, const Sharding& sharding, int64_t expert_shards)
-      : plan_(plan), bucket_bytes_(bucket_bytes), sharding_(sharding), expert_shards_(expert_shards) {}
-
-  void Run() {
-    plan_.bucket_of.resize(plan_.parameters.size());
-    if (sharding_.parameters) FillLayers();
-    for (size_t i = 0; i < plan_.parameters.size(); ++i) {
-      if (!placed_.contains(i)) Put(i);
-    }
-    for (auto& [key, bucket] : open_) Close(bucket);
-  }
-
- private:
-  // Order in which what is left over at the end is closed: sharded, replicated, partial, tied; of each with decay first.
-  using Key = std::tuple<bool, Share, bool, bool>;  // tied, share, experts, without decay (ZeRO)
-
-  void FillLayers() {
-    plan_.layer_buckets.resize(plan_.layers.size());
-    for (size_t layer = plan_.layers.size(); layer-- > 0;) {
-      const LayerParameters& of = plan_.layers[layer];
-      Bucket bucket = NewBucket(Share::kSharded, /*experts=*/false);
-      // In the order in which backward completes their gradients.
-      for (const ParameterIndex index :
-           {of.experts.down_weight, of.experts.up_weight, of.experts.router, of.shared.down_weight, of.shared.up_weight, of.mlp.down_weight,
-            of.mlp.up_weight, of.out_weight, of.qkv_weight, of.latent.kv_up, of.latent.kv_down, of.latent.q_up, of.latent.q_down}) {
-        // What all tensor ranks hold is reduced over them too: with the root.
-        if (index < 0 || plan_.parameters[static_cast<size_t>(index)].share != Share::kSharded) continue;
-        Append(bucket, static_cast<size_t>(index));
-        placed_.insert(static_cast<size_t>(index));
-      }
-      if (bucket.parameters.empty()) continue;
-      bucket.name = fmt::format("layer{}", layer);
-      plan_.layer_buckets[layer] = plan_.buckets.size();
-      plan_.buckets.push_back(std::move(bucket));
-    }
-  }
-
-  Bucket NewBucket(Share share, bool experts) const {
-    Bucket bucket;
-    bucket.share = share;
-    bucket.experts = experts;
-    bucket.sharded = sharding_.optimizer_state && (!experts || expert_shards_ > 1);
-    bucket.scattered = sharding_.gradients;
-    bucket.gathered = sharding_.parameters;
-    return bucket;
-  }
-
-  void Append(Bucket& bucket, size_t index) {
-    bucket.parameters.push_back(static_cast<ParameterIndex>(index));
-    bucket.elements += ir::ElementCount(plan_.parameters[index].shape);
-  }
-
-  void Put(size_t index) {
-    const Parameter& parameter = plan_.parameters[index];
-    const Key key{parameter.tied, parameter.share, parameter.experts, sharding_.optimizer_state && !parameter.weight_decay()};
-    Bucket& bucket = open_.try_emplace(key, NewBucket(parameter.share, parameter.experts)).first->second;
-    bucket.tied = parameter.tied;
-    Append(bucket, index);
-    const bool full = bucket.elements * 4 >= bucket_bytes_ && !sharding_.parameters;
-    if (bucket.share == Share::kSharded && !bucket.tied && full) Close(bucket);
-  }
-
-  void Close(Bucket& bucket) {
-    if (bucket.parameters.empty()) return;
-    const bool decay = plan_.parameters[static_cast<size_t>(bucket.parameters.front())].weight_decay();
-    const bool numbered = bucket.share == Share::kSharded && !bucket.tied && !sharding_.parameters;
-    bucket.name = bucket.tied                          ? "tied"
-                  : bucket.share == Share::kReplicated ? "replicated"
-                  : bucket.share == Share::kPartial    ? "partial"
-                  : sharding_.parameters               ? "root"
-                                                       : fmt::format("{}{}", bucket.experts ? "experts" : "bucket", plan_.buckets.size());
-    if (sharding_.optimizer_state && !decay && !numbered) bucket.name += "_no_decay";
-    if (sharding_.parameters) plan_.root_buckets.push_back(plan_.buckets.size());
-    Bucket next = NewBucket(bucket.share, bucket.experts);
-    plan_.buckets.push_back(std::move(bucket));
-    bucket = std::move(next);
-  }
-
-  ParameterPlan& plan_;
-  int64_t bucket_bytes_;
-  Sharding sharding_;
-  int64_t expert_shards_;
-  std::map<Key, Bucket> open_;
-  std::set<size_t> placed_;  // parameters of layers that have buckets of their own
-};
-
-// Lays a bucket's parameters out in its one or two segments. `shards`: ranks along `sharded_over`.
-void LayOut(ParameterPlan& plan, size_t bucket_index, int64_t shards, const std::vector<std::string>& sharded_over) {
-  Bucket& bucket = plan.buckets[bucket_index];
-  int64_t gradient_offset = 0;
-  for (const bool decay : {true, false}) {
-    ir::ParameterSegment segment;
-    segment.name = fmt::format("{}.{}", bucket.name, decay ? "decay" : "no_decay");
-    segment.weight_decay = decay;
-    segment.tensor_replicated = bucket.share != Share::kSharded;
-    segment.gradient_offset = gradient_offset;
-    for (const ParameterIndex index : bucket.parameters) {
-      Parameter& parameter = plan.parameters[static_cast<size_t>(index)];
-      if (parameter.weight_decay() != decay) continue;
-      parameter.segment = plan.segments.size();
-      parameter.offset = segment.elements;
-      for (ParameterPiece piece : parameter.pieces) {
-        piece.offset += parameter.offset;
-        segment.pieces.push_back(std::move(piece));
-      }
-      segment.elements += ir::ElementCount(parameter.shape);
-      plan.bucket_of[static_cast<size_t>(index)] = bucket_index;
-    }
-    if (segment.elements == 0) continue;
-    if (bucket.sharded) {
-      segment.sharded_over = sharded_over;
-      segment.gradient_sharded = bucket.scattered;
-      segment.elements = (segment.elements + shards - 1) / shards * shards;
-      bucket.elements = segment.elements;
-    }
-    gradient_offset += segment.elements;
-    bucket.segments.push_back(plan.segments.size());
-    plan.segments.push_back(std::move(segment));
-  }
-}
-
 }  // namespace
 
 bool IsOfOneLayer(const ParameterPlan& plan, size_t bucket) {
@@ -536,13 +483,7 @@ int64_t BucketBytes(const ir::Software& software, const ir::Strategy& strategy) 
 
 ParameterPlan PlanParameters(const ModelSpec& model, const ir::Strategy& strategy, int64_t bucket_bytes, int64_t stage) {
   ParameterPlan plan = Planner(model, strategy, stage).Run();
-  const int64_t shards = ir::DataShards(strategy), expert_shards = ir::ExpertShards(strategy);
-  const std::vector<std::string> apart = {"data"}, all = ir::DataDimensions(strategy);
-  BucketFiller(plan, bucket_bytes, ShardingOf(strategy), expert_shards).Run();
-  for (size_t i = 0; i < plan.buckets.size(); ++i) {
-    const bool experts = plan.buckets[i].experts;
-    LayOut(plan, i, experts ? expert_shards : shards, experts ? apart : all);
-  }
+  FillBuckets(strategy, bucket_bytes, plan);
   return plan;
 }
 

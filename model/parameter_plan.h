@@ -14,6 +14,11 @@
 // ("layer3"), or a part of the root: embedding, positions, head and matrices that all tensor ranks hold ("root"), norms and biases of all
 // layers ("root_no_decay"). These small ones are with the root, since weight decay needs runs of their own, and a second gather for each
 // layer would cost more than their bytes.
+// With adapters (model/lora.h) all else is frozen and lies in buckets of its own, "frozen" and, what all tensor ranks hold alike,
+// "frozen_replicated", or one for each layer as above: no gradients, no optimizer state. An adapter's A [rank, in] and B [out, rank] are
+// split as the weight beside them: B by rows where its rows are split, A by columns where its columns are; the other is whole on every
+// rank, and partial, since the inner product is then a sum over the tensor group, in forward or in backward. Where parameters are sharded
+// the adapters of all layers are with the root.
 #pragma once
 
 #include <string>
@@ -47,13 +52,28 @@ struct Parameter {
   int64_t writes = 1;    // of its gradient, each micro-batch: two where embedding and head share the parameter
   bool tied = false;     // held by the first and the last stage of a pipeline: the sum of both gradients is the gradient
   bool experts = false;  // of experts that are split over ranks: those that differ in the dimension "data" alone hold the same
+  bool frozen = false;   // computes, and is not trained
   bool weight_decay() const { return shape.size() > 1; }
+};
+
+// Beside a linear layer of the program, which may hold several of the model's (query, key, value): their A one above the other in `a`, a B
+// each. None where no part of it is a target.
+struct AdapterParameters {
+  struct Part {
+    ParameterIndex b = -1;
+    int64_t out_begin = 0;  // columns of the layer's output that B's go to
+    int64_t out_end = 0;
+  };
+  ParameterIndex a = -1;
+  std::vector<Part> parts;
+  bool none() const { return a < 0; }
 };
 
 // A feed-forward network: of a dense layer, or the shared experts of a layer with experts.
 struct MlpParameters {
   ParameterIndex up_weight = -1, up_bias = -1;  // gate and up in one where the activation is gated
   ParameterIndex down_weight = -1, down_bias = -1;
+  AdapterParameters up_adapter, down_adapter;
 };
 
 // Routed experts: the router [experts, hidden]; of this rank's experts gate and up [experts, 2 x ffn, hidden], down [experts, hidden, ffn].
@@ -72,6 +92,7 @@ struct LayerParameters {
   ParameterIndex norm1_weight = -1, norm1_bias = -1;
   ParameterIndex qkv_weight = -1, qkv_bias = -1, query_norm = -1, key_norm = -1;
   ParameterIndex out_weight = -1, out_bias = -1;
+  AdapterParameters qkv_adapter, out_adapter;
   ParameterIndex norm2_weight = -1, norm2_bias = -1;
   LatentParameters latent;   // in place of qkv
   MlpParameters mlp;         // none in a layer with experts
@@ -92,6 +113,7 @@ struct Bucket {
   bool scattered = false;  // and so are the gradients, as soon as they are complete (ZeRO-2 and higher stages)
   bool gathered = false;   // and so are the parameters (ZeRO-3, FSDP)
   bool experts = false;    // of experts that are split over ranks (Parameter::experts)
+  bool frozen = false;     // Parameter::frozen; one segment
   std::vector<ParameterIndex> parameters;
 };
 

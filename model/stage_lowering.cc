@@ -177,7 +177,7 @@ void StageLowering::Backward(const Chunk& chunk, int32_t micro_batch, bool postp
     gathers_.AfterBackward(layer);
     step_.gradients.ReduceComplete();
   }
-  if (chunk.embedding) {
+  if (chunk.embedding && !step_.gradients.Frozen(step_.plan.embedding)) {
     step_.b.At(Phase::kWeightGradient, -1, micro_batch);
     EmbeddingBackward(step_, saved.tokens, gradient);
   }

@@ -96,6 +96,9 @@ struct Step {
   bool cuda = false;
   ir::Software software;               // its fused kernels only where they exist: on GPUs
   std::vector<Recomputed> recomputed;  // by layer of the model
+  // Whether backward goes no further than the first adapters of layer 0, behind which all is frozen. Not where layer 0 and the embedding
+  // are of different chunks: that of the embedding is sent a gradient whatever it does with it.
+  bool ends_in_first_layer = false;
   // Not null while only input gradients are computed: what the weight gradients are, for a later action.
   std::vector<std::function<void()>>* postponed = nullptr;
   // Made once a step: RoPE's tables [positions, 1, 1, head_dim / 2], rows of the position table [row_tokens], column mask of padded logits.
@@ -129,14 +132,29 @@ ir::TensorId NormBackward(Step& step, const NormSaved& saved, ir::TensorId gradi
 
 // --- linear layers split over the tensor group (lower_linear.cc) ---
 
+struct LinearParameters {
+  ParameterIndex weight = -1, bias = -1;
+  const AdapterParameters* adapter = nullptr;  // none where it is null or says so
+};
+// What an adapter keeps for backward: alpha / rank A x, [tokens, rank x parts].
+struct LinearSaved {
+  ir::TensorId low;
+};
 // Output features split: gathers rows first under sequence parallelism. `rows` is the layer's input as saved.
-ir::TensorId ColumnForward(Step& step, ir::TensorId rows, ParameterIndex weight, ParameterIndex bias);
+// Sets `saved` where there is an adapter.
+ir::TensorId ColumnForward(Step& step, ir::TensorId rows, const LinearParameters& linear, LinearSaved* saved = nullptr);
 // Input gradient, reduced (and scattered) over the group; weight and bias gradients are written while the reduction is under way (where the
-// framework overlaps the two), or postponed.
-ir::TensorId ColumnBackward(Step& step, ir::TensorId rows, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
+// framework overlaps the two), or postponed. None where `input_needed` is false.
+ir::TensorId ColumnBackward(Step& step, ir::TensorId rows, ir::TensorId gradient, const LinearParameters& linear,
+                            const LinearSaved& saved = {}, bool input_needed = true);
 // Input features split: the output is reduced (and scattered) over the group. The bias is for AddBranch.
-ir::TensorId RowForward(Step& step, ir::TensorId input, ParameterIndex weight);
-ir::TensorId RowBackward(Step& step, ir::TensorId input, ir::TensorId gradient, ParameterIndex weight, ParameterIndex bias);
+ir::TensorId RowForward(Step& step, ir::TensorId input, const LinearParameters& linear, LinearSaved* saved = nullptr);
+// Without saved.low where forward was repeated only up to `input`.
+ir::TensorId RowBackward(Step& step, ir::TensorId input, ir::TensorId gradient, const LinearParameters& linear,
+                         const LinearSaved& saved = {}, bool input_needed = true);
+// Whether something before this layer of the model is trained: `first`, of the linear layers with adapters in a transformer layer it is the
+// first.
+bool NeedsInputGradient(const Step& step, bool first);
 // All rows of a row-split activation; itself without sequence parallelism.
 ir::TensorId GatherRows(Step& step, ir::TensorId rows);
 // Sum over the tensor group of a partial activation: all-reduce, or reduce-scatter of rows with sequence parallelism. x itself on one rank.
@@ -147,6 +165,19 @@ struct PendingRows {
 };
 PendingRows StartReduceRows(Step& step, ir::TensorId partial);
 ir::TensorId FinishReduceRows(Step& step, const PendingRows& rows);
+
+// --- low-rank adapters beside them (lower_adapter.cc) ---
+
+bool HasAdapter(const LinearParameters& linear);
+// alpha / rank A x of a linear layer's input: all rows of it, or its columns, of which it is then a part of a sum over the tensor group.
+ir::TensorId AdapterDown(Step& step, ir::TensorId input, const AdapterParameters& adapter);
+// The output with B times that added in place.
+ir::TensorId AddAdapter(Step& step, ir::TensorId output, ir::TensorId low, const AdapterParameters& adapter);
+// The gradient of A x: alpha / rank B^T times that of the output.
+ir::TensorId AdapterGradient(Step& step, ir::TensorId gradient, const AdapterParameters& adapter);
+// The gradients of all B and of A.
+void WriteAdapterGradients(Step& step, const AdapterParameters& adapter, ir::TensorId input, ir::TensorId low, ir::TensorId gradient,
+                           ir::TensorId of_low);
 
 // --- the same with 8-bit operands (lower_fp8.cc) ---
 
@@ -181,6 +212,7 @@ struct LatentSaved {
 };
 struct AttentionSaved {
   ir::TensorId qkv;
+  LinearSaved qkv_linear, out_linear;
   LatentSaved latent;               // in its place
   NormSaved query_norm, key_norm;   // qk_norm only
   ir::TensorId query, key, value;   // [sequences, heads, positions, head_dim]
@@ -219,7 +251,7 @@ struct AttentionGradients {
 };
 // With context parallelism (lower_context.cc): attention over all positions of the sequence, by software.context_communication. With an
 // all-to-all query, key and value become those that backward reads. `done_again`: for backward the same is done once more, from the same
-// query, key and value.
+// query, key and value, or there is none.
 void MakeContextTables(Step& step, ir::TensorId like);
 // The rank's own positions, for tokens, labels and what turns positions into numbers; a stage without these has no use for them.
 void MakeContextPositions(Step& step, ir::TensorId like);
@@ -233,6 +265,7 @@ void ScoresForward(Step& step, AttentionSaved& saved);
 void ScoresOutput(Step& step, AttentionSaved& saved);  // from the probabilities to .output_rows
 // `gradient`: of the output, [sequences, heads, positions, head_dim].
 AttentionGradients ScoresBackward(Step& step, const AttentionSaved& saved, ir::TensorId gradient);
+// None where nothing before attention is trained (NeedsInputGradient).
 ir::TensorId AttentionBackward(Step& step, const LayerParameters& layer, ir::TensorId rows, AttentionSaved& saved, ir::TensorId gradient);
 
 // --- feed-forward layer (lower_mlp.cc) ---
@@ -241,6 +274,7 @@ struct MlpSaved {
   ir::TensorId up;         // gate and up, or up alone: before the activation; before the bias where one kernel adds it
   ir::TensorId activated;  // of the gate, where it is kept
   ir::TensorId product;    // input of the down projection
+  LinearSaved up_linear, down_linear;
 };
 // Without the bias of the down projection, which is for AddBranch; so is that of attention's output projection. The ops are labelled
 // "LABEL.up", "LABEL.activation", "LABEL.down".
@@ -250,8 +284,9 @@ struct MlpParts {
   bool up = true, activation = true;
 };
 void MlpInner(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, MlpSaved& saved, MlpParts parts = {});
+// None where nothing before the network is trained, which of attention the caller knows (NeedsInputGradient).
 ir::TensorId MlpBackward(Step& step, const MlpParameters& mlp, const std::string& label, ir::TensorId rows, const MlpSaved& saved,
-                         ir::TensorId gradient);
+                         ir::TensorId gradient, bool attention_trained = true);
 // From saved.up to the input of the down projection, and from the gradient of that to the gradient of saved.up.
 ir::TensorId ActivationForward(Step& step, const MlpParameters& mlp, MlpSaved& saved);
 ir::TensorId ActivationBackward(Step& step, const MlpParameters& mlp, const MlpSaved& saved, ir::TensorId gradient);
@@ -294,7 +329,8 @@ struct BlockSaved {
   MoeSaved moe;                           // in its place in a layer with experts
   ir::TensorId attention_mask, mlp_mask;  // of hidden dropout
 };
-// `saved` is what backward needs; with full recomputation only the input, the rest is computed again by BlockBackward.
+// BlockBackward: none where nothing before the layer is trained. `saved` is what backward needs; with full recomputation only the input,
+// the rest is computed again by BlockBackward.
 ir::TensorId BlockForward(Step& step, int64_t layer, int32_t micro_batch, ir::TensorId rows, BlockSaved& saved);
 ir::TensorId BlockBackward(Step& step, int64_t layer, int32_t micro_batch, BlockSaved& saved, ir::TensorId gradient);
 

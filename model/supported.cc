@@ -30,13 +30,18 @@ List CheckModel(const ModelSpec& model) {
   List list("model");
   list.Refuse(model.moe.experts > 0 && model.bias, "bias", "'bias: true' with experts", "allowed: false");
   list.RefuseKey(model.mtp_layers > 0, "mtp_layers", "multi-token prediction");
+  const char* const without = "fix: remove 'lora'";
+  list.Refuse(model.lora.rank > 0 && model.moe.experts > 0, "lora", "'lora' in a model with experts", without);
+  list.Refuse(model.lora.rank > 0 && model.mla.kv_lora > 0, "lora", "'lora' beside latent attention ('mla')", without);
   return list;
 }
 
-List CheckWorkload(const ir::Workload& workload) {
+List CheckWorkload(const ModelSpec& model, const ir::Workload& workload) {
   List list("workload");
   const bool known = workload.quantization == ir::Quantization::kNone || workload.quantization == ir::Quantization::kFp8;
   list.Refuse(!known, "dtype", fmt::format("'dtype: {}'", ir::DataTypeWord(workload)), "allowed: fp32, bf16, fp16, fp8");
+  list.Refuse(workload.quantization == ir::Quantization::kFp8 && model.lora.rank > 0, "dtype", "'dtype: fp8' with 'lora'",
+              "allowed: fp32, bf16, fp16");
   return list;
 }
 
@@ -133,7 +138,7 @@ std::vector<Unsupported> UnsupportedFeatures(const ModelSpec& model, const ir::W
                                              const ir::Strategy& strategy) {
   std::vector<Unsupported> all;
   CheckModel(model).AppendTo(all);
-  CheckWorkload(workload).AppendTo(all);
+  CheckWorkload(model, workload).AppendTo(all);
   CheckSoftware(model, workload, software, strategy).AppendTo(all);
   return all;
 }

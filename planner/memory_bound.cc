@@ -4,6 +4,7 @@
 
 #include "ir/sharding.h"
 #include "model/chunks.h"
+#include "model/lora.h"
 #include "model/parameter_plan.h"
 
 namespace helm::planner {
@@ -23,6 +24,12 @@ int64_t ResidentBytes(int64_t parameters, int64_t shards, ir::DataType dtype, co
   const int64_t state = parameters * (2 * moment + (copies ? 4 : 0));
   const int64_t gradient = sharding.gradients ? 0 : bytes_of(software.gradients);
   return parameters * (ir::ElementBytes(dtype) + gradient) + (sharding.optimizer_state ? state / shards : state);
+}
+
+// Of parameters that are frozen there is nothing but themselves, in the compute dtype.
+int64_t FrozenBytes(int64_t parameters, int64_t shards, ir::DataType dtype, const ir::Strategy& strategy) {
+  const int64_t bytes = parameters * ir::ElementBytes(dtype);
+  return model::ShardingOf(strategy).parameters ? bytes / shards : bytes;
 }
 
 // Micro-batches whose activations the stages hold at once, summed, in a schedule of the user's own: the most forwards of chunks whose
@@ -77,12 +84,15 @@ int64_t MicroBatchesHeldBy(const ir::Workload& workload, const ir::Strategy& str
 Bytes StateLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                       const ir::Strategy& strategy) {
   const int64_t routed = model::RoutedParameterCount(model);
-  const int64_t common = (model::ParameterCount(model) - routed) / (strategy.tensor * strategy.pipeline);
+  const int64_t trained = model::TrainedParameterCount(model) - (model.lora.rank > 0 ? 0 : routed);
+  const int64_t frozen = (model::ParameterCount(model) - routed - trained) / (strategy.tensor * strategy.pipeline);
+  const int64_t common = trained / (strategy.tensor * strategy.pipeline);
   const int64_t experts = routed / (strategy.expert * strategy.expert_tensor * strategy.pipeline);
   const auto resident_of = [&](int64_t parameters, int64_t shared_by) {
     return ResidentBytes(parameters, shared_by, workload.dtype, software, strategy);
   };
-  return Bytes(resident_of(common, DataShards(strategy)) + resident_of(experts, ExpertShards(strategy)));
+  return Bytes(resident_of(common, DataShards(strategy)) + FrozenBytes(frozen, DataShards(strategy), workload.dtype, strategy) +
+               resident_of(experts, ExpertShards(strategy)));
 }
 
 // And for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the tensor group at most.
@@ -90,7 +100,9 @@ Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& worklo
                        const ir::Strategy& strategy, StagesTaken stages) {
   const int64_t tokens = strategy.micro_batch * workload.sequence_length / strategy.context;
   const int64_t row_bytes = model.hidden * ir::ElementBytes(workload.dtype);
-  const int64_t layer_inputs = LayerInputsHeld(model, workload, strategy, stages);
+  int64_t layer_inputs = LayerInputsHeld(model, workload, strategy, stages);
+  // Beside adapters the first layer's input is frozen: backward may read nothing of it.
+  if (model.lora.rank > 0) layer_inputs = std::max<int64_t>(0, model.layers / strategy.pipeline - 1);
   return StateLowerBound(model, workload, software, strategy) + Bytes(layer_inputs * (tokens / strategy.tensor) * row_bytes);
 }
 

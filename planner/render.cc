@@ -6,6 +6,7 @@
 
 #include "core/text.h"
 #include "ir/strategy_text.h"
+#include "model/lora.h"
 #include "model/supported.h"
 #include "planner/device_places.h"
 #include "planner/training_run.h"
@@ -141,6 +142,14 @@ std::string Form(const std::string& not_written_out_because) {
   return not_written_out_because.empty() ? "" : fmt::format("step           not written out: {}\n", not_written_out_because);
 }
 
+// With how many of them are trained, where some are frozen.
+std::string Parameters(const model::ModelSpec& model) {
+  const auto all = static_cast<double>(model::ParameterCount(model)), trained = static_cast<double>(model::TrainedParameterCount(model));
+  const std::string text = fmt::format("{:.1f} M parameters", all * 1e-6);
+  return model.lora.rank == 0 ? text
+                              : fmt::format("{}, of which {:.3f} M are trained ({:.2f} %)", text, trained * 1e-6, trained / all * 100);
+}
+
 nlohmann::ordered_json CandidateJson(const Candidate& candidate) {
   nlohmann::ordered_json json{{"strategy", ToJson(candidate.strategy)}, {"prediction", ToJson(candidate.prediction)}};
   if (!candidate.reason.empty()) json["reason"] = candidate.reason;
@@ -151,9 +160,9 @@ nlohmann::ordered_json CandidateJson(const Candidate& candidate) {
 
 std::string RenderText(const config::RunConfig& config, const SearchResult& result, const RenderOptions& options) {
   std::string text = fmt::format("plan           {}\n", ir::Describe(result.best.plan.strategy));
-  text += fmt::format("model          {}, {} layers, {:.1f} M parameters; {} sequences of {} tokens a step, {}\n", config.model.name,
-                      config.model.layers, static_cast<double>(model::ParameterCount(config.model)) * 1e-6, config.workload.global_batch,
-                      config.workload.sequence_length, ir::Name(config.workload.dtype));
+  text +=
+      fmt::format("model          {}, {} layers, {}; {} sequences of {} tokens a step, {}\n", config.model.name, config.model.layers,
+                  Parameters(config.model), config.workload.global_batch, config.workload.sequence_length, ir::Name(config.workload.dtype));
   text += ModelDiffers(config.model.notes, !options.explain);
   const std::string part = options.parts == nullptr ? "" : fmt::format(", {} of its GPUs", config.cluster.devices_used);
   text += fmt::format("cluster        {}{}; software {}\n", config.cluster.name, part, config.software.framework);

@@ -2,12 +2,14 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "cluster/cluster.h"
 #include "cluster/cluster_reader.h"
 #include "ir/plan.h"
 #include "ir/strategy.h"
+#include "model/lora.h"
 #include "model/model_reader.h"
 #include "model/model_spec.h"
 
@@ -71,6 +73,13 @@ inline model::ModelSpec MoeModel() {
   model.name = "moe";
   model.family = model::Family::kMoe;
   model.moe = {.experts = 4, .top_k = 2, .ffn = 24, .shared_ffn = 16, .dense_layers = 1, .capacity_factor = 2.0};
+  return model;
+}
+
+// All of it frozen but for adapters on these linear layers, or on all.
+inline model::ModelSpec Adapted(model::ModelSpec model, std::vector<std::string> targets = {}) {
+  model.name += " with adapters";
+  model.lora = {.rank = 3, .alpha = 6, .targets = targets.empty() ? model::LoraTargetsOf(model) : std::move(targets)};
   return model;
 }
 

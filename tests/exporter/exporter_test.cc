@@ -262,6 +262,17 @@ TEST(Exporter, RefusalsNameWhatAndWhy) {
   EXPECT_EQ(RefusalOf("nemo", {}), "error: there is no export 'nemo'\nallowed: megatron, torchtitan, deepspeed, heiretsu, schedule-csv");
 }
 
+TEST(Exporter, AdaptersAreRefusedByAllButTheSchedule) {
+  ir::Plan plan = LlamaPlan({.data = 2, .pipeline = 2, .schedule = "1f1b"});
+  plan.model["lora"] = {{"rank", 8}};
+  for (const char* trainer : {"megatron", "torchtitan", "deepspeed", "heiretsu"}) {
+    const auto exported = Export(trainer, plan);
+    ASSERT_FALSE(exported.ok());
+    EXPECT_NE(exported.status().message().find("cannot express model.lora: its file has no adapters"), std::string::npos) << trainer;
+  }
+  EXPECT_TRUE(Export("schedule-csv", plan).ok());
+}
+
 // What somebody else wrote into the lines is not passed over.
 // What a framework's plans are suggested to be written for.
 TEST(Exporter, FrameworksHaveTheirTrainers) {

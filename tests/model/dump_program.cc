@@ -9,6 +9,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "ir/frozen.h"
 #include "ir/verify.h"
 #include "model/lower.h"
 #include "model/model_reader.h"
@@ -74,6 +75,7 @@ Json Dump(const ir::ParameterSegment& segment) {
           {"gradient_offset", segment.gradient_offset},
           {"weight_decay", segment.weight_decay},
           {"tensor_replicated", segment.tensor_replicated},
+          {"frozen", ir::IsFrozen(segment)},
           {"sharded_over", segment.sharded_over},
           {"gradient_sharded", segment.gradient_sharded},
           {"parameter", segment.parameter.value},

@@ -148,6 +148,37 @@ FP8_STRATEGIES = {
     "delayed-zero3-data2": dict(fp8="delayed", data=2, zero=3, global_batch=4),
 }
 
+# Low-rank adapters beside frozen weights: on all linear layers, on some, and where backward ends early in the first layer.
+ADAPTERS = {
+    "lora-all": dict(family="llama", layers=2, hidden=48, ffn=56, heads=6, kv_heads=2, vocab=301, head_dim=10, lora=dict(rank=3, alpha=4.5)),
+    "lora-attention": dict(family="llama", layers=2, hidden=24, ffn=40, heads=4, kv_heads=2, vocab=50, attention_bias=True,
+                           lora=dict(rank=2, targets=["q_proj", "v_proj"])),
+    "lora-output": dict(family="llama", layers=2, hidden=24, ffn=40, heads=4, kv_heads=2, head_dim=12, vocab=50, qk_norm=True, tied_embeddings=True,
+                        lora=dict(rank=4, alpha=4.0, targets=["o_proj", "up_proj"])),
+    "lora-mlp": dict(family="llama", layers=2, hidden=24, ffn=40, heads=4, kv_heads=4, vocab=50, norm="rmsnorm1p", activation="geglu",
+                     scaled_embeddings=True, lora=dict(rank=2, targets=["gate_proj", "down_proj"])),
+    "lora-down": dict(family="llama", layers=1, hidden=24, ffn=40, heads=4, kv_heads=4, vocab=52, lora=dict(rank=2, targets=["down_proj"])),
+    "lora-gpt2": dict(family="gpt", layers=2, hidden=24, heads=4, vocab=50, max_positions=24, lora=dict(rank=2)),
+    "lora-gpt2-attention": dict(family="gpt", layers=2, hidden=24, heads=4, vocab=53, max_positions=24, lora=dict(rank=3, targets=["c_attn"])),
+}
+ADAPTERS_STRATEGIES = {
+    "one": dict(),
+    "accumulate": dict(global_batch=4),
+    "micro2-full": dict(global_batch=4, micro_batch=2, recompute="full"),
+    "selective": dict(recompute="selective"),
+    "data2": dict(data=2, global_batch=4),
+    "tensor2": dict(tensor=2),
+    "tensor2-sp-full": dict(tensor=2, sequence_parallel=True, recompute="full"),
+    "data2-tensor2-sp-accumulate": dict(data=2, tensor=2, sequence_parallel=True, global_batch=8, micro_batch=2),
+    "zero1-data2": dict(data=2, zero=1, global_batch=4),
+    "zero2-data3": dict(data=3, zero=2, global_batch=6),
+    "zero3-data2-tensor2-sp": dict(data=2, tensor=2, sequence_parallel=True, zero=3, global_batch=4),
+    "hsdp-2x2-full": dict(data=4, zero=3, fsdp_shard=2, fsdp_replicate=2, recompute="full", global_batch=8, fsdp_root_kept=False),
+    "parts-norms": dict(recompute=dict(ops=["norm", "rope", "mlp_activation"]), global_batch=4),
+    "parts-tensor2-sp": dict(tensor=2, sequence_parallel=True, recompute=dict(ops=["norm", "rope", "core_attention", "attention_output", "mlp"])),
+    "ring2": dict(context=2),
+}
+
 
 def moe_rows(case):
     """Rows of the batch that a rank routes at once."""
@@ -167,6 +198,14 @@ def cases():
     for model_name, model in MODELS.items():
         for strategy_name, strategy in STRATEGIES.items():
             yield f"{model_name}/{strategy_name}", {"model": {"name": model_name, **model}, "sequence_length": SEQUENCE, "global_batch": 2, **strategy}
+    for model_name, model in ADAPTERS.items():
+        for strategy_name, strategy in ADAPTERS_STRATEGIES.items():
+            case = {"model": {"name": model_name, **model}, "sequence_length": SEQUENCE, "global_batch": 2, **strategy}
+            if strategy.get("context"):
+                case["sequence_length"] = CONTEXT_SEQUENCE
+            yield f"{model_name}/{strategy_name}", case
+            if strategy_name in ("accumulate", "zero3-data2-tensor2-sp", "tensor2-sp-full"):
+                yield f"{model_name}/{strategy_name}/bf16", {**case, "dtype": "bf16"}
     for model_name, model in FP8_MODELS.items():
         for strategy_name, strategy in FP8_STRATEGIES.items():
             if "moe" in model_name and "tensor2" not in strategy_name:
@@ -281,6 +320,8 @@ MUTATED = {
     "llama/exchange2-micro2-full": dict(),
     "moe-shared/tensor2-sp-expert2": dict(expert_grouped_gemm=True),
     "deepseek/tensor2-sp-expert2": dict(expert_grouped_gemm=True),
+    "lora-all/data2-tensor2-sp-accumulate": dict(),
+    "lora-gpt2/zero3-data2-tensor2-sp": dict(),
 }
 
 

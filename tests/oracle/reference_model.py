@@ -39,7 +39,15 @@ class Llama:
         self.c = config
 
     def linear(self, w, name, x):
-        return F.linear(x, w[name + ".weight"], w.get(name + ".bias"))
+        return F.linear(x, w[name + ".weight"], w.get(name + ".bias")) + self.adapter(w, name, x)
+
+    def adapter(self, w, name, x):
+        """PEFT's lora.Linear beside the layer, without dropout; 0 where there is none."""
+        a, b = (w.get(f"base_model.model.{name}.lora_{which}.weight") for which in "AB")
+        if a is None:
+            return 0.0
+        lora = self.c["lora"]
+        return F.linear(F.linear(x, a), b) * (lora.get("alpha", 2 * lora["rank"]) / lora["rank"])
 
     def norm(self, w, name, x):
         c = self.c
@@ -217,7 +225,7 @@ class Gpt2(Llama):
                  gate="{}mlp.c_gate", up="{}mlp.c_fc", down="{}mlp.c_proj")
 
     def linear(self, w, name, x):
-        y = x @ w[name + ".weight"]
+        y = x @ w[name + ".weight"] + self.adapter(w, name, x)
         return y + w[name + ".bias"] if name + ".bias" in w else y
 
     def projections(self, w, prefix, x):
@@ -237,10 +245,11 @@ def loss_of(model, weights, tokens, labels):
 
 def train(config, initial, tokens, labels, optimizer, dtype=torch.float64):
     """tokens, labels: [step, batch, sequence]. Returns losses, the first step's gradients, parameters at the end, gradient norms."""
-    weights = {name: value.to(dtype).requires_grad_() for name, value in initial.items()}
+    weights = {name: value.to(dtype) for name, value in initial.items()}
+    trained = {name: w.requires_grad_() for name, w in weights.items() if not config.get("lora") or ".lora_" in name}
     model = make_model(config)
-    decayed = [w for w in weights.values() if w.dim() > 1]
-    others = [w for w in weights.values() if w.dim() <= 1]
+    decayed = [w for w in trained.values() if w.dim() > 1]
+    others = [w for w in trained.values() if w.dim() <= 1]
     adamw = torch.optim.AdamW([{"params": decayed, "weight_decay": optimizer["weight_decay"]}, {"params": others, "weight_decay": 0.0}],
                               lr=optimizer["learning_rate"], betas=(optimizer["beta1"], optimizer["beta2"]), eps=optimizer["epsilon"])
     losses, norms, first = [], [], None
@@ -250,9 +259,9 @@ def train(config, initial, tokens, labels, optimizer, dtype=torch.float64):
         (loss + model.balancing).backward()
         losses.append(loss.item())
         if first is None:
-            first = {name: w.grad.clone() for name, w in weights.items()}
+            first = {name: w.grad.clone() for name, w in trained.items()}
         clip = optimizer["clip_norm"] or float("inf")
-        norms.append(torch.nn.utils.clip_grad_norm_(list(weights.values()), clip).item())
+        norms.append(torch.nn.utils.clip_grad_norm_(list(trained.values()), clip).item())
         adamw.step()
     return losses, first, {name: w.detach() for name, w in weights.items()}, norms
 

@@ -277,10 +277,16 @@ class World:
             newest = max(index for index in rank.values if self.program["tensors"][index]["storage"] == storage)
             return rank.values[newest].view(-1)
         flat = rank.storages[storage]
+        if segment["frozen"]:
+            return flat.view(self.type_on(storage))[: segment["elements"]]
         narrow = key == "parameter" and storage != segment["master"] and flat.numel() < 4 * segment["elements"]
         flat = flat.view(torch.bfloat16 if narrow else torch.float32)
         base = segment["gradient_offset"] if key == "gradient" else 0
         return flat[base: base + min(segment["elements"], flat.numel() - base)]
+
+    def type_on(self, storage):
+        """Of the persistent tensors of a storage."""
+        return next(DTYPES[tensor["dtype"]] for tensor in self.program["tensors"] if tensor["storage"] == storage and tensor["producer"] < 0)
 
     def whole(self, rank, segment, key):
         """All elements of a rank's segment: those of a sharded one are on the ranks that differ only in the dimension it is sharded over."""
@@ -304,10 +310,13 @@ class World:
                 part.append(slice(0, kept))
             yield piece, box, tuple(whole), tuple(part)
 
-    def shapes(self):
-        """name -> shape in the file."""
+    def segments_of(self, key):
+        return [segment for segment in self.program["segments"] if not (key == "gradient" and segment["frozen"])]
+
+    def shapes(self, key="parameter"):
+        """name -> shape in the file; of gradients those of what is trained."""
         result = {}
-        for segment in self.program["segments"]:
+        for segment in self.segments_of(key):
             for piece in segment["pieces"]:
                 shape = piece["global_shape"]
                 result[piece["name"]] = shape[::-1] if piece["transposed"] else shape
@@ -326,10 +335,10 @@ class World:
                     held.copy_(flat[begin: begin + held.numel()])
 
     def gather(self, key):
-        result = {name: torch.full(shape, math.nan) for name, shape in self.shapes().items()}
+        result = {name: torch.full(shape, math.nan) for name, shape in self.shapes(key).items()}
         for rank in self.ranks:
-            for segment in self.program["segments"]:
-                for piece, box, whole, part in self.boxes(rank, segment, self.whole(rank, segment, key)):
+            for segment in self.segments_of(key):
+                for piece, box, whole, part in self.boxes(rank, segment, self.whole(rank, segment, key).float()):
                     value = result[piece["name"]]
                     target = value.T if piece["transposed"] else value
                     known = target[whole]

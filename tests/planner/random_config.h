@@ -4,11 +4,13 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include <rapidcheck.h>
 
 #include "core/hash.h"
 #include "ir/signature.h"
+#include "model/lora.h"
 #include "planner_fixture.h"
 #include "support/any_recompute.h"
 
@@ -52,6 +54,13 @@ inline void GiveExperts(config::RunConfig& config) {
     config.model.moe.layer_freq = *rc::gen::element<int64_t>(1, 1, 2, 3);
   }
   if (*rc::gen::arbitrary<bool>()) config.model.mla = {.q_lora = 12, .kv_lora = 16, .qk_nope = 8, .qk_rope = 4, .v = 8};
+}
+
+// On all linear layers, or on some, so that backward ends elsewhere in the first layer.
+inline void GiveAdapters(config::RunConfig& config) {
+  const std::vector<std::string> all = model::LoraTargetsOf(config.model);
+  config.model.lora = {.rank = 4, .alpha = 8, .targets = all};
+  if (*rc::gen::arbitrary<bool>()) config.model.lora.targets = {*rc::gen::elementOf(all)};
 }
 
 // Products of 8-bit operands, by either recipe.
@@ -99,6 +108,8 @@ inline config::RunConfig RandomConfig() {
   }
   strategy.micro_batch = *rc::gen::element<int64_t>(1, 2);
   test::RecomputeAnything(config.model, strategy);
+  const bool adaptable = config.model.moe.experts == 0 && config.workload.quantization == ir::Quantization::kNone;
+  if (adaptable && *rc::gen::arbitrary<bool>()) GiveAdapters(config);
   strategy.overlap = *rc::gen::weightedElement<std::string>({{3, "none"}, {1, "serial"}});
   if (strategy.pipeline > 1) {
     strategy.schedule = *rc::gen::element<std::string>("gpipe", "1f1b", "zb-h1", "zb-h2", "interleaved-1f1b", "zb-v", "dualpipev");

@@ -97,7 +97,7 @@ PlanSettings RecomputeParts(std::vector<std::string> parts, int64_t layers, Plan
 }
 
 // Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
-std::vector<ParityCase> CoveringSet() {
+std::vector<ParityCase> TrainedWhole() {
   return {
       MakeCase(LlamaModel(), Split(2, 1, false, 1, 4)),
       MakeCase(LlamaModel(), Split(1, 2, false, 2, 4)),
@@ -166,6 +166,28 @@ std::vector<ParityCase> CoveringSet() {
       MakeCase(Qwen2Model(), Zero(Split(4, 1, false, 2, 16, "bf16"), 3)),
       MakeCase(LlamaModel(), Recompute("full", Fsdp(3, Pipeline(2, "1f1b", Split(4, 1, false, 1, 12, "bf16")), 2))),
   };
+}
+
+// Adapters beside frozen weights: every kind of split, and where backward ends early.
+std::vector<ParityCase> TrainedByAdapters() {
+  return {
+      MakeCase(Adapted(LlamaModel()), Split(2, 2, true, 1, 4)),
+      MakeCase(Adapted(Gpt2Model()), Zero(Split(2, 2, false, 2, 8))),
+      MakeCase(Adapted(Qwen3Model(), {"q_proj", "o_proj"}), Pipeline(2, "zb-h1", Split(2, 2, true, 1, 6))),
+      MakeCase(Adapted(PaddedModel(), {"down_proj"}), HeadAlone(Pipeline(2, "1f1b", Split(1, 2, false, 1, 3)))),
+      MakeCase(Adapted(Deep(Gpt2Model())), Recompute("full", Folded(2, "zb-v", Split(2, 1, false, 1, 8)))),
+      MakeCase(Adapted(Qwen2Model()), Recompute("selective", Zero(Split(2, 2, true, 1, 4), 3))),
+      MakeCase(Adapted(LlamaModel(), {"v_proj"}), Fsdp(3, Pipeline(2, "1f1b", Split(4, 1, false, 1, 12)), 2)),
+      MakeCase(Adapted(Qwen2Model()), Context(2, kRing, Zero(Split(2, 1, false, 1, 4), 2))),
+      MakeCase(Adapted(LlamaModel()), Zero(Split(2, 2, true, 1, 4, "bf16"), 1)),
+      MakeCase(Adapted(Gpt2Model()), Zero(Split(4, 1, false, 2, 16, "bf16"), 3)),
+  };
+}
+
+std::vector<ParityCase> CoveringSet() {
+  std::vector<ParityCase> all = TrainedWhole();
+  for (ParityCase& parity : TrainedByAdapters()) all.push_back(std::move(parity));
+  return all;
 }
 
 ir::StepPrograms ProgramsOf(const ParityRunner& runner, const ParityCase& parity) {
