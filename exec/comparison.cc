@@ -88,6 +88,11 @@ double VerifyBounds::Of(VerifyKind kind) const {
   return 0;
 }
 
+double VerifyEpsilon(ir::DataType dtype, bool adapters) {
+  constexpr double kWithAdapters = 0.1;
+  return adapters && dtype == ir::DataType::kFloat32 ? kWithAdapters : kVerifyEpsilon;
+}
+
 VerifyBounds BoundsFor(ir::DataType dtype) {
   // docs/execution.md says what was measured and why the bounds are these.
   if (dtype == ir::DataType::kFloat32) return {.loss = 1e-5, .gradient = 1e-5, .parameter = 1e-5};

@@ -139,7 +139,7 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   Request request{options, std::move(parts), {}, ir::ProgramHash(step)};
   request.job.plan = plan;
   request.job.plan.program_hash.clear();
-  if (options.verify) request.job.plan.workload.optimizer.epsilon = kVerifyEpsilon;
+  if (options.verify) request.job.plan.workload.optimizer.epsilon = VerifyEpsilon(plan.workload.dtype, request.parts.model.lora.rank > 0);
   request.job.plan_path = options.plan_path;
   request.job.data = options.data;
   HELM_RETURN_IF_ERROR(PrepareSteps(plan, options, loader, request.job));

@@ -56,7 +56,9 @@ Result<VerifyResult> CompareRuns(const FinishedJob& split, const FinishedJob& un
       }
     }
   }
-  return comparison.Finish();
+  VerifyResult result = comparison.Finish();
+  result.adamw_epsilon = split.job.plan.workload.optimizer.epsilon;
+  return result;
 }
 
 Result<StateDump> CollectDump(const FinishedJob& run) {

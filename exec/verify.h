@@ -22,6 +22,10 @@ namespace helm::exec {
 
 // AdamW's epsilon on both sides of a comparison.
 inline constexpr double kVerifyEpsilon = 1e-4;
+// In fp32 with adapters 0.1. Every B begins at zero, so it is nothing but what the updates made it, learning_rate x g / (|g| + epsilon),
+// and is measured against 1e-3 of the largest parameter. Clipped gradients are at most 1 and round to 1e-6 of that: a learning rate of 1e-3
+// makes 1e-3 x 1e-6 / epsilon = 1e-8 of it, 1e-5 of the measure; with 1e-4 a right run would fail.
+double VerifyEpsilon(ir::DataType dtype, bool adapters);
 
 enum class VerifyKind : uint8_t { kLoss, kGradient, kParameter };
 std::string_view Name(VerifyKind kind);  // "loss", "gradient", "parameter"
@@ -48,6 +52,7 @@ struct VerifyError {
 struct VerifyResult {
   int64_t steps = 0;
   VerifyBounds bounds;
+  double adamw_epsilon = kVerifyEpsilon;
   VerifyError worst;                 // the largest error in relation to its bound
   std::vector<VerifyError> by_kind;  // the worst of each kind: loss, gradient, parameter
   int64_t tensors = 0;               // compared, gradients and parameters together

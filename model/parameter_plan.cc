@@ -303,14 +303,14 @@ class Planner {
     return static_cast<ParameterIndex>(plan_.parameters.size()) - 1;
   }
 
-  // PEFT's names. Its `init_lora_weights: gaussian`: A of deviation 1 / rank, B zero.
+  // PEFT's names, and its initial values: A as wide as uniform values within 1 / sqrt(inputs) are, B zero.
   ParameterPiece AdapterPiece(const std::string& layer, bool is_a, ir::Shape shape) const {
     ParameterPiece piece;
     piece.name = fmt::format("base_model.model.{}.lora_{}.weight", layer, is_a ? "A" : "B");
+    piece.initialization = is_a ? Initialization::kNormal : Initialization::kZeros;
+    piece.standard_deviation = is_a ? 1.0 / std::sqrt(3.0 * static_cast<double>(shape.back())) : 0.0;
     piece.global_shape = piece.box_shape = std::move(shape);
     piece.box_offset = {{}, {}};
-    piece.initialization = is_a ? Initialization::kNormal : Initialization::kZeros;
-    piece.standard_deviation = is_a ? 1.0 / static_cast<double>(model_.lora.rank) : 0.0;
     return piece;
   }
 

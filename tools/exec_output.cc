@@ -21,7 +21,7 @@ std::string Losses(const std::vector<double>& losses) {
 std::string VerifyText(const exec::VerifyResult& verify) {
   std::string text =
       fmt::format("verify         {}: {} tensors and {} losses against the unsplit model (AdamW epsilon {:g} on both sides)\n",
-                  verify.passed() ? "passed" : "FAILED", verify.tensors, verify.steps, exec::kVerifyEpsilon);
+                  verify.passed() ? "passed" : "FAILED", verify.tensors, verify.steps, verify.adamw_epsilon);
   for (const exec::VerifyError& error : verify.by_kind) {
     text += fmt::format("  worst {:<9} {:.2e} (bound {:.0e})  {}\n", exec::Name(error.kind), error.error, verify.bounds.Of(error.kind),
                         error.tensor);
@@ -55,7 +55,7 @@ nlohmann::ordered_json CountOrNull(Bytes bytes) {
 nlohmann::ordered_json VerifyJson(const exec::VerifyResult& verify) {
   return {{"steps", verify.steps},
           {"passed", verify.passed()},
-          {"adamw_epsilon", exec::kVerifyEpsilon},
+          {"adamw_epsilon", verify.adamw_epsilon},
           {"worst",
            {{"kind", exec::Name(verify.worst.kind)},
             {"tensor", verify.worst.tensor},

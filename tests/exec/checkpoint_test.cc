@@ -56,6 +56,20 @@ TEST_F(ResumeTest, ShardedOptimizerInBf16) {
 
 TEST_F(ResumeTest, ShardedParameters) { ExpectBitForBit(PlanOf(PaddedModel(), {.strategy = {.data = 4, .zero = 3, .micro_batch = 1}})); }
 
+// What is frozen is written, and nothing of an optimizer with it: two moments of A and B of 7 linear layers in each of 2 layers.
+TEST_F(ResumeTest, AdaptersBesideFrozenParameters) {
+  ExpectBitForBit(
+      PlanOf(Adapted(LlamaModel()), {.strategy = {.data = 2, .tensor = 2, .zero = 1, .micro_batch = 1}, .dtype = ir::DataType::kBFloat16}));
+  const auto reader = CheckpointReader::Open(CheckpointPath(folder(), 2));
+  ASSERT_TRUE(reader.ok()) << reader.status().message();
+  std::map<bool, int> moments;  // by whether they are an adapter's
+  for (const auto& [name, tensor] : reader->index().tensors) {
+    if (name.find(".moment_") != std::string::npos) ++moments[name.find(".lora_") != std::string::npos];
+  }
+  EXPECT_THAT(moments, ElementsAre(std::pair(true, 2 * 2 * 7 * 2)));
+  EXPECT_EQ(reader->index().tensors.count("model.embed_tokens.weight"), 1U);
+}
+
 // Scales of the step before, which belong to a rank: on other ranks they are refused.
 TEST_F(ResumeTest, Fp8WithDelayedScales) {
   ir::Plan plan = PlanOf(LlamaModel(), {.strategy = {.data = 2, .micro_batch = 1}, .dtype = ir::DataType::kBFloat16});

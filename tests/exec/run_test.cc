@@ -42,6 +42,21 @@ TEST_F(RunTest, TrainsAndRecords) {
   EXPECT_EQ(processes_.size(), 2U);
 }
 
+// With the epsilon for what begins at zero (exec/verify.h). Gradients are dumped of A and B of 7 linear layers in each of 2 layers.
+TEST_F(RunTest, VerifiesAdapters) {
+  const ir::Plan plan = MakePlan(Adapted(LlamaModel()), {.strategy = {.data = 2, .tensor = 2, .zero = 1}});
+  const std::string dump = folder_ + "/dump";
+  const Result<RunResult> result = RunWatched(plan, {.steps = 2, .verify = true, .dump_state = dump});
+  ASSERT_TRUE(result.ok()) << result.status().message();
+  ASSERT_TRUE(result->verify.has_value());
+  EXPECT_TRUE(result->verify->passed()) << Name(result->verify->worst.kind) << " " << result->verify->worst.tensor << " "
+                                        << result->verify->worst.error;
+  EXPECT_EQ(result->verify->adamw_epsilon, 0.1);
+  const Result<formats::TensorFile> gradients = formats::ReadSafetensors(dump + "/gradients.safetensors");
+  ASSERT_TRUE(gradients.ok());
+  EXPECT_EQ(gradients->tensors.size(), 28U);
+}
+
 TEST_F(RunTest, VerifiesAndDumps) {
   const ir::Plan plan = MakePlan(LlamaModel(), {.strategy = {.data = 2, .tensor = 2, .sequence_parallel = true}});
   const std::string dump = folder_ + "/dump";

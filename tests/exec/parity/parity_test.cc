@@ -361,6 +361,8 @@ TEST_F(Parity, TilesComputeTheSame) {
       Overlapped("lattice", 2, Balanced(MoeModel()), Experts(2, 2, Split(2, 2, false, 2, 4, "bf16"))),
       Overlapped("bucketed", 2, MoeModel(), Experts(2, 1, Split(2, 1, false, 1, 2))),
       Overlapped("async_tp", 2, LlamaModel(), Split(2, 2, true, 1, 4)),
+      Overlapped("lattice", 2, Adapted(LlamaModel()), Zero(Split(2, 2, true, 2, 8))),
+      Overlapped("helix", 2, Adapted(Gpt2Model()), Split(1, 2, false, 1, 2, "bf16")),
       Overlapped("async_tp", 4, Qwen2Model(), Pipeline(2, "1f1b", Split(1, 2, true, 4, 16, "bf16"))),
   };
   for (const ParityCase& parity : cases) {
@@ -386,6 +388,7 @@ TEST_F(Parity, StrandsComputeTheSame) {
       Overlapped("strands", 2, PaddedModel(), Recompute("full", Pipeline(2, "1f1b", Split(1, 2, false, 1, 4)))),
       Overlapped("strands", 2, Deep(Qwen2Model()), Zero(interleaved(Split(2, 2, true, 1, 8, "bf16")))),
       Overlapped("strands", 2, MoeModel(), Experts(2, 1, Zero(Split(4, 1, false, 1, 16)))),
+      Overlapped("strands", 2, Adapted(LlamaModel()), Split(2, 2, true, 1, 8)),
       Overlapped("strands", 2, Qwen3Model(), Context(2, kRing, Split(1, 2, true, 1, 3))),
   };
   for (const ParityCase& parity : cases) {
@@ -425,6 +428,7 @@ TEST_F(Parity, JoinedCollectivesComputeTheSame) {
       MakeCase(Deep(Qwen3Model()), Zero(Pipeline(2, "1f1b", Split(2, 1, false, 1, 8, "bf16")))),
       MakeCase(MoeModel(), Experts(2, 1, Zero(Split(4, 1, false, 2, 8)))),
       MakeCase(LlamaModel(), Zero(Split(2, 1, false, 1, 4), 3)),
+      MakeCase(Adapted(LlamaModel()), Zero(Split(2, 2, true, 1, 4))),
   };
   for (const ParityCase& parity : cases) {
     for (const size_t most : {size_t{2}, size_t{1000}}) {
