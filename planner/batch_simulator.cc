@@ -57,10 +57,17 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
 
 BatchSimulator::BatchSimulator(const config::RunConfig& config, std::vector<ir::Strategy> candidates, const SearchRun& run,
                                const Cancellation& cancellation)
-    : config_(config), candidates_(std::move(candidates)), run_(run), cancellation_(cancellation) {}
+    : config_(config),
+      candidates_(std::move(candidates)),
+      run_(run),
+      cancellation_(cancellation),
+      capacity_(MemoryCapacity(config.cluster, config.search.memory_fraction)) {}
 
 BatchSimulator::Worker::Worker(std::unique_ptr<cost::Estimator> its_estimator, const config::RunConfig& config)
-    : estimator(std::move(its_estimator)), prices(MakePriceBook(*estimator, config.cluster)), parts(config, prices) {}
+    : estimator(std::move(its_estimator)),
+      prices(MakePriceBook(*estimator, config.cluster)),
+      parts(config, prices),
+      memory(config, parts) {}
 
 Status BatchSimulator::Run(const EstimatorFactory& make_estimator) {
   const auto threads = std::clamp<int64_t>(run_.threads, 1, std::max<int64_t>(1, static_cast<int64_t>(candidates_.size())));
@@ -84,7 +91,7 @@ std::vector<Rejection> BatchSimulator::Bounded() const {
   std::vector<size_t> left = hopeless_;
   std::ranges::sort(left);
   std::vector<Rejection> bounded;
-  for (const size_t i : left) bounded.push_back(TooSlow(candidates_[i], bounds_[i], *fastest_));
+  for (const size_t i : left) bounded.push_back(TooSlow(candidates_[i], outlook_[i].bound, *fastest_));
   return bounded;
 }
 
@@ -115,13 +122,90 @@ Status BatchSimulator::SplitStages(Worker& worker) {
 
 Status BatchSimulator::FindBounds(Worker& worker) {
   for (const ir::Strategy& strategy : candidates_) {
-    HELM_ASSIGN_OR_RETURN(bounds_.emplace_back(), BoundOf(strategy, worker.parts));
+    HELM_ASSIGN_OR_RETURN(outlook_.emplace_back().bound, BoundOf(strategy, worker.parts));
     order_.push_back(order_.size());
   }
-  // The usual orders of pipelines first: far fewer, and a fast one of them makes most of the others hopeless.
-  const auto key = [this](size_t i) { return std::pair(!IsUsualOrder(candidates_[i]), bounds_[i]); };
-  std::ranges::stable_sort(order_, [&key](size_t a, size_t b) { return key(a) < key(b); });
+  std::ranges::stable_sort(order_, {}, [this](size_t i) { return KeyOf(i); });
   return OkStatus();
+}
+
+// The usual orders of pipelines first: far fewer, and a fast one of them makes most of the others hopeless. Then those whose degrees did
+// well with the usual order.
+std::tuple<bool, Duration, Duration> BatchSimulator::KeyOf(size_t candidate) const {
+  const Outlook& outlook = outlook_[candidate];
+  return {!IsUsualOrder(candidates_[candidate]), outlook.usual, outlook.bound};
+}
+
+// Among those behind `place_first`, and behind all that are as promising.
+void BatchSimulator::PutInOrder(size_t candidate, size_t place_first) {
+  const auto rest = order_.begin() + static_cast<std::ptrdiff_t>(place_first);
+  order_.insert(std::ranges::upper_bound(rest, order_.end(), KeyOf(candidate), {}, [this](size_t i) { return KeyOf(i); }), candidate);
+}
+
+// Of the strategy and its fallbacks, those that may fit by what their layers keep; none: none may.
+Result<std::optional<Duration>> BatchSimulator::BoundOfWhatMayFit(const ir::Strategy& strategy, Worker& worker, bool& plain_may_fit) {
+  std::optional<Duration> least;
+  HELM_ASSIGN_OR_RETURN(const Bytes plain, worker.memory.Of(strategy, cancellation_));
+  plain_may_fit = plain <= capacity_;
+  if (plain_may_fit) {
+    HELM_ASSIGN_OR_RETURN(least, BoundOf(strategy, worker.parts));
+    return least;
+  }
+  Bytes smallest = plain;
+  ir::Strategy smallest_strategy = strategy;
+  for (ir::Strategy fallback : Fallbacks(config_, strategy, run_.expressible)) {
+    HELM_ASSIGN_OR_RETURN(const Bytes needs, worker.memory.Of(fallback, cancellation_));
+    if (needs < smallest) {
+      smallest = needs;
+      smallest_strategy = fallback;
+    }
+    if (needs > capacity_) continue;
+    if (fallback.recompute == "full") {
+      HELM_ASSIGN_OR_RETURN(const std::optional<int64_t> layers, worker.memory.FewestRecomputed(strategy, capacity_, cancellation_));
+      fallback = WithRecomputedLayers(strategy, layers.value_or(1));
+    }
+    HELM_ASSIGN_OR_RETURN(const Duration bound, BoundOf(fallback, worker.parts));
+    least = std::min(least.value_or(bound), bound);
+  }
+  if (!least) {
+    if (!smallest_pruned_ || smallest < smallest_pruned_bytes_) {
+      smallest_pruned_ = smallest_strategy;
+      smallest_pruned_bytes_ = smallest;
+    }
+    pruned_.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(smallest), FormatBytes(capacity_))});
+  }
+  return least;
+}
+
+// The next one in order, by its memory: with a longer bound it goes back among the others, and where it does not fit as it is its sharded
+// form goes there too.
+Status BatchSimulator::LookAtNext(Worker& worker) {
+  const size_t i = order_[next_];
+  bool plain_may_fit = true;
+  HELM_ASSIGN_OR_RETURN(const std::optional<Duration> bound, BoundOfWhatMayFit(candidates_[i], worker, plain_may_fit));
+  outlook_[i].looked_at = true;
+  order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(next_));
+  if (bound) {
+    outlook_[i].bound = std::max(outlook_[i].bound, *bound);
+    PutInOrder(i, next_);
+  }
+  if (plain_may_fit) return OkStatus();
+  HELM_ASSIGN_OR_RETURN(const std::optional<size_t> sharded, AddShardedOf(i, worker));
+  if (sharded) PutInOrder(*sharded, next_);
+  return OkStatus();
+}
+
+Result<std::optional<size_t>> BatchSimulator::AddShardedOf(size_t candidate, Worker& worker) {
+  if (outlook_[candidate].sharded_added) return std::optional<size_t>();
+  outlook_[candidate].sharded_added = true;
+  const std::optional<ir::Strategy> strategy = FullySharded(config_, candidates_[candidate], run_.expressible);
+  if (!strategy) return std::optional<size_t>();
+  Outlook sharded{.usual = outlook_[candidate].usual};
+  HELM_ASSIGN_OR_RETURN(sharded.bound, BoundOf(*strategy, worker.parts));
+  outlook_.push_back(sharded);
+  candidates_.push_back(*strategy);
+  outcomes_.emplace_back();
+  return std::optional<size_t>(candidates_.size() - 1);
 }
 
 // Candidates that do not fit are tried with sharded parameters too, next.
@@ -129,13 +213,9 @@ Status BatchSimulator::AddSharded(Worker& worker) {
   std::vector<size_t> sharded;
   for (; sharded_next_ < next_; ++sharded_next_) {
     const size_t i = order_[sharded_next_];
-    if (outcomes_[i].simulated.empty() || outcomes_[i].simulated.front().prediction.fits) continue;
-    const std::optional<ir::Strategy> strategy = FullySharded(config_, candidates_[i], run_.expressible);
-    if (!strategy) continue;
-    HELM_ASSIGN_OR_RETURN(bounds_.emplace_back(), BoundOf(*strategy, worker.parts));
-    sharded.push_back(candidates_.size());
-    candidates_.push_back(*strategy);
-    outcomes_.emplace_back();
+    if (outcomes_[i].plain_fits.value_or(true)) continue;
+    HELM_ASSIGN_OR_RETURN(const std::optional<size_t> added, AddShardedOf(i, worker));
+    if (added) sharded.push_back(*added);
   }
   order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(next_), sharded.begin(), sharded.end());
   return OkStatus();
@@ -156,9 +236,22 @@ Status BatchSimulator::FillBatch(Worker& worker) {
   if (!batch_.empty()) return OkStatus();
   HELM_RETURN_IF_ERROR(AddSharded(worker));
   DropHopeless();
-  if (next_ < order_.size() && !IsUsualOrder(candidates_[order_[next_]]) && !sorted_by_usual_) SortByUsualOrders();
-  const size_t end = std::min(order_.size(), next_ + (next_ == 0 ? kBatchFirst : kBatch));
-  for (; next_ < end; ++next_) batch_.push_back({order_[next_], kAll});
+  const size_t most = next_ == 0 ? kBatchFirst : kBatch;
+  while (batch_.size() < most && next_ < order_.size() && !cancellation_.requested()) {
+    const size_t i = order_[next_];
+    if (!IsHopeful(outlook_[i].bound)) {
+      hopeless_.push_back(i);
+      order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(next_));
+    } else if (!sorted_by_usual_ && !IsUsualOrder(candidates_[i])) {
+      if (!batch_.empty()) break;
+      SortByUsualOrders();
+    } else if (!outlook_[i].looked_at) {
+      HELM_RETURN_IF_ERROR(LookAtNext(worker));
+    } else {
+      batch_.push_back({i, kAll});
+      ++next_;
+    }
+  }
   return OkStatus();
 }
 
@@ -189,20 +282,18 @@ void BatchSimulator::SortByUsualOrders() {
       if (!is_new) known->second = std::min(known->second, candidate.prediction.step_time);
     }
   }
-  std::map<size_t, std::pair<Duration, Duration>> key;
   for (size_t place = next_; place < order_.size(); ++place) {
-    const size_t i = order_[place];
-    const auto known = usual.find(DegreesOf(candidates_[i]));
-    key[i] = {known == usual.end() ? Duration::Picoseconds(std::numeric_limits<int64_t>::max()) : known->second, bounds_[i]};
+    const auto known = usual.find(DegreesOf(candidates_[order_[place]]));
+    if (known != usual.end()) outlook_[order_[place]].usual = known->second;
   }
   const auto rest = order_.begin() + static_cast<std::ptrdiff_t>(next_);
-  std::stable_sort(rest, order_.end(), [&key](size_t a, size_t b) { return key.at(a) < key.at(b); });
+  std::stable_sort(rest, order_.end(), [this](size_t a, size_t b) { return KeyOf(a) < KeyOf(b); });
   sorted_by_usual_ = true;
 }
 
 void BatchSimulator::DropHopeless() {
   const auto rest = order_.begin() + static_cast<std::ptrdiff_t>(next_);
-  const auto hopeless = std::stable_partition(rest, order_.end(), [this](size_t i) { return IsHopeful(bounds_[i]); });
+  const auto hopeless = std::stable_partition(rest, order_.end(), [this](size_t i) { return IsHopeful(outlook_[i].bound); });
   hopeless_.insert(hopeless_.end(), hopeless, order_.end());
   order_.erase(hopeless, order_.end());
 }
@@ -277,18 +368,30 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
   std::vector<ir::Strategy> strategies = Fallbacks(config_, candidate, run_.expressible);
   strategies.insert(strategies.begin(), candidate);
   const auto price = [&](const ir::Strategy& strategy) { return PriceAlone(config_, strategy, worker.prices, cancellation_); };
-  std::optional<Candidate> first, last;  // of those simulated here
+  std::optional<Candidate> last;  // of those simulated here
+  Bytes plain_needs;              // at least, where it does not fit
   for (const ir::Strategy& strategy : strategies) {
+    const bool is_plain = strategy == candidate;
+    HELM_ASSIGN_OR_RETURN(const Bytes needs, worker.memory.Of(strategy, cancellation_));
+    if (is_plain) plain_needs = needs;
+    if (needs > capacity_) {
+      outcome.pruned.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(needs), FormatBytes(capacity_))});
+      if (is_plain) outcome.plain_fits = false;
+      continue;
+    }
     HELM_ASSIGN_OR_RETURN(const Duration bound, BoundOf(strategy, worker.parts));
     // All layers again may be too slow, and some of them not.
-    const bool tells_of_fewer = first && strategy.recompute == "full" && IsHopeful(first->prediction.step_time);
-    if (!IsHopeful(bound) && !tells_of_fewer) {
+    HELM_ASSIGN_OR_RETURN(const bool some_may_do, !is_plain && strategy.recompute == "full" ? MayDoWithSome(candidate, worker) : false);
+    if (!IsHopeful(bound) && !some_may_do) {
       outcome.bounded.push_back(TooSlow(strategy, bound, *fastest_));
       continue;
     }
     HELM_ASSIGN_OR_RETURN(last, price(strategy));
     outcome.simulated.push_back(*last);
-    if (!first) first = last;
+    if (is_plain) {
+      outcome.plain_fits = last->prediction.fits;
+      plain_needs = last->prediction.memory_bytes_peak;
+    }
     if (last->prediction.fits) break;
     if (!cluster::HasGroups(config_.cluster) || !SplitIsOpen(config_, strategy)) continue;
     HELM_ASSIGN_OR_RETURN(const std::vector<Candidate> refitted, RefitStages(config_, *last, worker.parts, price, cancellation_));
@@ -296,14 +399,32 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
     // One that fits so may be far slower than the next one with balanced stages.
     if (!refitted.empty() && refitted.back().prediction.fits) last = refitted.back();
   }
-  if (!first || first->prediction.fits || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
-  ir::Strategy in_some_layers = last->strategy;
-  in_some_layers.recompute = "custom";
-  in_some_layers.recompute_layers = 1;
-  if (run_.expressible && !run_.expressible(in_some_layers).ok()) return OkStatus();
-  HELM_ASSIGN_OR_RETURN(std::optional<Candidate> fewest, FewestLayers(config_, *first, *last, price));
+  if (outcome.plain_fits.value_or(true) || !last || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
+  HELM_ASSIGN_OR_RETURN(std::optional<Candidate> fewest, WithFewestLayers(candidate, plain_needs, *last, worker, price));
   if (fewest) outcome.simulated.push_back(*std::move(fewest));
   return OkStatus();
+}
+
+// Whether the strategy may be the fastest with as few layers computed again as memory may allow.
+Result<bool> BatchSimulator::MayDoWithSome(const ir::Strategy& strategy, Worker& worker) const {
+  HELM_ASSIGN_OR_RETURN(const std::optional<int64_t> fewest, worker.memory.FewestRecomputed(strategy, capacity_, cancellation_));
+  if (!fewest) return false;
+  HELM_ASSIGN_OR_RETURN(const Duration bound, BoundOf(WithRecomputedLayers(strategy, *fewest), worker.parts));
+  return IsHopeful(bound);
+}
+
+// Of a strategy that needs `least` or more and does not fit, and fits with all layers computed again.
+Result<std::optional<Candidate>> BatchSimulator::WithFewestLayers(const ir::Strategy& plain, Bytes least, const Candidate& full,
+                                                                  Worker& worker, const PriceStrategy& price) const {
+  if (run_.expressible && !run_.expressible(WithRecomputedLayers(plain, 1)).ok()) return std::optional<Candidate>();
+  TooFewLayers too_few{0, least - full.prediction.memory_bytes_capacity};
+  HELM_ASSIGN_OR_RETURN(const std::optional<int64_t> fewest, worker.memory.FewestRecomputed(plain, capacity_, cancellation_));
+  if (fewest.value_or(1) > 1) {
+    const ir::Strategy fewer = WithRecomputedLayers(plain, *fewest - 1);
+    HELM_ASSIGN_OR_RETURN(const Bytes needs, worker.memory.Of(fewer, cancellation_));
+    too_few = {*fewest - 1, needs - capacity_};
+  }
+  return FewestLayers(config_, too_few, full, price);
 }
 
 }  // namespace helm::planner

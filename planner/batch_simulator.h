@@ -1,7 +1,8 @@
 // BatchSimulator: simulates the candidates of a search, the most promising first, several at a time, until a lower bound says that no other
 // can be the fastest.
 //
-// In turns: a batch of candidates is priced as if no op slowed another down (planner/candidate_price.h), each with its fallbacks until one
+// Before a candidate is priced its memory is looked at, by what its layers keep (planner/stage_memory_bound.h): it goes back in line with
+// the time bound of the least that may fit. In turns: a batch of candidates is priced as if no op slowed another down (planner/candidate_price.h), each with its fallbacks until one
 // fits; then those that may be the fastest are priced to the end, the fastest of them first, until the others cannot be. Which candidates a
 // batch has is decided between batches of a fixed size, and slot i belongs to candidate i: neither depends on the number of threads.
 #pragma once
@@ -12,14 +13,17 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <vector>
 
 #include "config/run_config.h"
 #include "core/cancellation.h"
 #include "core/status.h"
+#include "planner/fewest_layers.h"
 #include "planner/memory_bound.h"
 #include "planner/part_times.h"
 #include "planner/search.h"
+#include "planner/stage_memory_bound.h"
 
 namespace helm::planner {
 
@@ -42,11 +46,15 @@ class BatchSimulator {
   struct Outcome {
     std::vector<Candidate> simulated;  // empty: it was not looked at
     std::vector<Rejection> bounded;
+    std::vector<Rejection> pruned;   // they need more memory than there is by what their layers keep
+    std::optional<bool> plain_fits;  // the candidate itself; none: it was not looked at
   };
   // Those that fit and are `alone` are slower than the fastest, unless the simulation was cut short.
   const std::vector<Outcome>& outcomes() const { return outcomes_; }
   // Those whose stages need more memory than there is, as they were split.
   const std::vector<Rejection>& pruned() const { return pruned_; }
+  // Of those that were dropped by what their layers keep the one that needs least.
+  const std::optional<ir::Strategy>& smallest_pruned() const { return smallest_pruned_; }
   // Whether each candidate was simulated or left out.
   bool decided() const { return decided_; }
   // The candidates that were left out because their steps take longer than the fastest one found; in the order of the space.
@@ -63,6 +71,14 @@ class BatchSimulator {
     std::unique_ptr<cost::Estimator> estimator;
     sim::PriceBook prices;
     PartBook parts;
+    StageMemoryBounds memory;
+  };
+  // What is known of a candidate before it is priced.
+  struct Outlook {
+    Duration bound;
+    bool looked_at = false;  // at its memory too: the bound is of what may fit
+    bool sharded_added = false;
+    Duration usual = Duration::Picoseconds(std::numeric_limits<int64_t>::max());  // the fastest of its degrees by a usual order
   };
   struct Task {
     size_t candidate = 0;
@@ -73,6 +89,14 @@ class BatchSimulator {
   Status SplitStages(Worker& worker);
   Status FindBounds(Worker& worker);
   Status AddSharded(Worker& worker);
+  Result<bool> MayDoWithSome(const ir::Strategy& strategy, Worker& worker) const;
+  Result<std::optional<Candidate>> WithFewestLayers(const ir::Strategy& plain, Bytes least, const Candidate& full, Worker& worker,
+                                                    const PriceStrategy& price) const;
+  Result<std::optional<size_t>> AddShardedOf(size_t candidate, Worker& worker);
+  Result<std::optional<Duration>> BoundOfWhatMayFit(const ir::Strategy& strategy, Worker& worker, bool& plain_may_fit);
+  Status LookAtNext(Worker& worker);
+  void PutInOrder(size_t candidate, size_t place_first);
+  std::tuple<bool, Duration, Duration> KeyOf(size_t candidate) const;
   bool IsHopeful(Duration bound) const;
   Status FillBatch(Worker& worker);
   std::vector<Task> Undecided() const;
@@ -90,10 +114,13 @@ class BatchSimulator {
   std::vector<Rejection> pruned_;
   const SearchRun& run_;
   const Cancellation& cancellation_;
-  std::vector<Duration> bounds_;   // by candidate
+  Bytes capacity_;
+  std::vector<Outlook> outlook_;   // by candidate
   std::vector<size_t> order_;      // candidates that may yet be the fastest, the most promising first
   std::vector<size_t> hopeless_;   // those that may not
   std::vector<Outcome> outcomes_;  // by candidate
+  std::optional<ir::Strategy> smallest_pruned_;
+  Bytes smallest_pruned_bytes_;
   bool sorted_by_usual_ = false;
   bool decided_ = false;
   std::optional<Candidate> fastest_;  // of the batches so far

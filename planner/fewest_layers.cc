@@ -37,13 +37,13 @@ int64_t Guess(int64_t low, double low_lacking, int64_t high, double high_lacking
 
 }  // namespace
 
-Result<std::optional<Candidate>> FewestLayers(const config::RunConfig& config, const Candidate& none, const Candidate& full,
+Result<std::optional<Candidate>> FewestLayers(const config::RunConfig& config, const TooFewLayers& too_few, const Candidate& full,
                                               const PriceStrategy& price) {
-  HELM_CHECK(!none.prediction.fits && full.prediction.fits, "layers are counted between what does not fit and what does");
+  HELM_CHECK(too_few.lacks > Bytes() && full.prediction.fits, "layers are counted between what does not fit and what does");
   std::optional<Candidate> fewest;
   if (!CanCount(config.software.framework)) return fewest;
-  int64_t low = 0, high = LayersOfLargestChunk(config.model, full.strategy);
-  double low_lacking = Lacking(none), high_lacking = Lacking(full);
+  int64_t low = too_few.layers, high = LayersOfLargestChunk(config.model, full.strategy);
+  double low_lacking = static_cast<double>(too_few.lacks.count()), high_lacking = Lacking(full);
   while (high - low > 1) {
     ir::Strategy strategy = full.strategy;
     strategy.recompute = "custom";

@@ -10,16 +10,23 @@
 
 #include "config/run_config.h"
 #include "core/status.h"
+#include "core/units.h"
 #include "planner/search.h"
 
 namespace helm::planner {
 
 using PriceStrategy = std::function<Result<Candidate>(const ir::Strategy&)>;
 
+// So many layers of each chunk computed again are too few.
+struct TooFewLayers {
+  int64_t layers = 0;
+  Bytes lacks;  // on the rank with least left; at least
+};
+
 // The candidate with the fewest layers that fits, if that is fewer than all. Memory falls with each layer, about by as much: so numbers are
-// tried where a straight line between what did not fit and what did meets the capacity. Fails as `price` does.
-// REQUIRES: `none` does not fit, `full` does; they differ in `recompute` alone.
-Result<std::optional<Candidate>> FewestLayers(const config::RunConfig& config, const Candidate& none, const Candidate& full,
+// tried where a straight line between what does not fit and what does meets the capacity. Fails as `price` does.
+// REQUIRES: `full` fits.
+Result<std::optional<Candidate>> FewestLayers(const config::RunConfig& config, const TooFewLayers& too_few, const Candidate& full,
                                               const PriceStrategy& price);
 
 }  // namespace helm::planner

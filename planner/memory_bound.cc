@@ -88,11 +88,16 @@ Bytes StateLowerBound(const model::ModelSpec& model, const ir::Workload& workloa
   const int64_t frozen = (model::ParameterCount(model) - routed - trained) / (strategy.tensor * strategy.pipeline);
   const int64_t common = trained / (strategy.tensor * strategy.pipeline);
   const int64_t experts = routed / (strategy.expert * strategy.expert_tensor * strategy.pipeline);
+  return ResidentLowerBound(common, experts, workload, software, strategy) +
+         Bytes(FrozenBytes(frozen, DataShards(strategy), workload.dtype, strategy));
+}
+
+Bytes ResidentLowerBound(int64_t common, int64_t routed, const ir::Workload& workload, const ir::Software& software,
+                         const ir::Strategy& strategy) {
   const auto resident_of = [&](int64_t parameters, int64_t shared_by) {
     return ResidentBytes(parameters, shared_by, workload.dtype, software, strategy);
   };
-  return Bytes(resident_of(common, DataShards(strategy)) + FrozenBytes(frozen, DataShards(strategy), workload.dtype, strategy) +
-               resident_of(experts, ExpertShards(strategy)));
+  return Bytes(resident_of(common, DataShards(strategy)) + resident_of(routed, ExpertShards(strategy)));
 }
 
 // And for every micro-batch under way the inputs of its layers, which backward needs: a row per token, split over the tensor group at most.

@@ -21,6 +21,10 @@ Bytes MemoryLowerBound(const model::ModelSpec& model, const ir::Workload& worklo
 Bytes StateLowerBound(const model::ModelSpec& model, const ir::Workload& workload, const ir::Software& software,
                       const ir::Strategy& strategy);
 
+// The same of so many trained parameters on a rank: those that all data-parallel ranks have, and those of experts.
+Bytes ResidentLowerBound(int64_t common, int64_t routed, const ir::Workload& workload, const ir::Software& software,
+                         const ir::Strategy& strategy);
+
 // Micro-batches whose activations the stage holds at once at least: all in gpipe, else those that follow each other up the stages behind
 // it. REQUIRES: one chunk a stage, in a schedule that has a name.
 int64_t MicroBatchesHeldBy(const ir::Workload& workload, const ir::Strategy& strategy, int64_t stage);

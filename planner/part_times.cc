@@ -5,10 +5,12 @@
 #include <vector>
 
 #include "cluster/device_groups.h"
+#include "ir/lifetime.h"
 #include "ir/sharding.h"
 #include "model/parameter_plan.h"
 #include "planner/evaluate.h"
 #include "schedule/materialise_excerpt.h"
+#include "sim/memory.h"
 #include "sim/op_places.h"
 #include "sim/stage_template.h"
 
@@ -104,6 +106,34 @@ class PieceTimes {
     times.embedding = PartOf(kBefore, kBehind);
     times.head = PartOf(kBehind, kBefore);
     return times;
+  }
+
+  // What is allocated in the forward pass of an inner micro-batch and freed after it, by the part that allocates it.
+  void FindKept(const model::ModelSpec& model, PartTimes& times) const {
+    const auto forward = std::ranges::find_if(program_.schedule, [](const ir::Action& action) {
+      return action.kind == ir::ActionKind::kForward && action.micro_batch == kInner;
+    });
+    if (forward == program_.schedule.end()) return;
+    const auto part = static_cast<size_t>(forward - program_.schedule.begin()) + 1;
+    const size_t first = places_.first[part], end = places_.first[part + 1];
+    const ir::Lifetimes lifetimes = ir::ComputeLifetimes(program_);
+    std::vector<bool> freed(program_.storages.size());
+    for (size_t op = first; op < end; ++op) {
+      for (const ir::StorageId storage : lifetimes.freed_after[op]) freed[storage.index()] = true;
+    }
+    std::map<int32_t, int64_t> kept;
+    bool begun = false;
+    for (size_t op = first; op < end; ++op) {
+      begun = begun || places_.layer[op] >= 0;
+      const int32_t where = places_.layer[op] >= 0 ? places_.layer[op] : begun ? kBehind : kBefore;
+      for (const ir::StorageId storage : lifetimes.allocated_by[op]) {
+        if (!freed[storage.index()]) kept[where] += sim::AllocatedBytes(program_, storage);
+      }
+    }
+    for (int64_t layer = model.layers - 1; layer >= 0; --layer) {
+      times.kept_of_layer[model::HasExperts(model, layer) ? 1 : 0] = kept[static_cast<int32_t>(layer)];
+    }
+    times.kept_of_head = kept[kBehind];
   }
 
   // What the links do in the backward pass of the layer in the last micro-batch, which reduces gradients in any case.
@@ -286,12 +316,17 @@ Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellatio
     for (size_t kind = 0; kind < times.layer.size(); ++kind) TakeComputing(whole->layer[kind], times.layer[kind]);
     TakeComputing(whole->embedding, times.embedding);
     TakeComputing(whole->head, times.head);
+    times.kept_of_layer = whole->kept_of_layer;
+    times.kept_of_head = whole->kept_of_head;
     return times;
   }
   sim::SimulationOptions options = SimulationOptionsFor(config_.cluster);
   options.cancellation = cancellation;
   HELM_ASSIGN_OR_RETURN(const sim::StageTemplate stage, sim::MakeStageTemplate(excerpt, 0, costs[0], options));
-  return PieceTimes(excerpt.programs.classes[0], stage).Sum(model);
+  const PieceTimes pieces(excerpt.programs.classes[0], stage);
+  PartTimes times = pieces.Sum(model);
+  pieces.FindKept(model, times);
+  return times;
 }
 
 }  // namespace helm::planner

@@ -55,6 +55,9 @@ struct PartTimes {
   std::array<int64_t, 2> kept_of_last{};
   // What is reduced into shards once, with the last micro-batch, however many there are.
   std::array<int64_t, 2> scattered_once{};
+  // Bytes that a forward pass leaves for the backward one, by kind of layer, with its output; of the head what lies behind the layers.
+  std::array<int64_t, 2> kept_of_layer{};
+  int64_t kept_of_head = 0;
 };
 
 // What parts were found to take. Not safe for concurrent use; references stay valid. `config` and `prices` outlive it.

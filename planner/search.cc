@@ -267,6 +267,16 @@ Status SettleCutShort(const config::RunConfig& config, sim::PriceBook& prices, c
 // What is cut short in these is done without.
 Status UnlessInterrupted(const Status& status) { return status.code() == StatusCode::kInterrupted ? OkStatus() : status; }
 
+// Where nothing fits and nothing was simulated: the one that may need least, so that it is told what that takes.
+Status SimulateClosest(const config::RunConfig& config, const EstimatorFactory& make_estimator, const std::optional<ir::Strategy>& smallest,
+                       const Cancellation& cancellation, SearchResult& result) {
+  if (!result.ranked.empty() || !result.unfit.empty() || !smallest) return OkStatus();
+  HELM_ASSIGN_OR_RETURN(const auto estimator, make_estimator());
+  sim::PriceBook prices = MakePriceBook(*estimator, config.cluster);
+  HELM_ASSIGN_OR_RETURN(result.unfit.emplace_back(), PriceToTheEnd(config, *smallest, prices, cancellation));
+  return OkStatus();
+}
+
 }  // namespace
 
 bool IsProven(const SearchResult& result) { return result.complete && result.passes_complete && result.set_aside == 0; }
@@ -316,12 +326,16 @@ Result<SearchResult> Search(const config::RunConfig& config, const EstimatorFact
   result.interrupted = cancellation.interrupted();
   result.bounded = simulator.Bounded();
   result.pruned.insert(result.pruned.end(), simulator.pruned().begin(), simulator.pruned().end());
-  for (const auto& [simulated, bounded] : simulator.outcomes()) {
-    result.bounded.insert(result.bounded.end(), bounded.begin(), bounded.end());
-    for (const Candidate& candidate : simulated) (candidate.prediction.fits ? result.ranked : result.unfit).push_back(candidate);
+  for (const BatchSimulator::Outcome& outcome : simulator.outcomes()) {
+    result.bounded.insert(result.bounded.end(), outcome.bounded.begin(), outcome.bounded.end());
+    result.pruned.insert(result.pruned.end(), outcome.pruned.begin(), outcome.pruned.end());
+    for (const Candidate& candidate : outcome.simulated) {
+      (candidate.prediction.fits ? result.ranked : result.unfit).push_back(candidate);
+    }
   }
   result.complete = simulator.decided();
   if (result.ranked.empty() && !result.complete) return NothingYet(config, result);
+  HELM_RETURN_IF_ERROR(UnlessInterrupted(SimulateClosest(config, make_estimator, simulator.smallest_pruned(), cancellation, result)));
   Rank(result);
   if (result.ranked.empty()) return NothingFits(config, space.candidates, result);
 

@@ -4,14 +4,19 @@
 #include <vector>
 
 #include "model/chunks.h"
+#include "model/recompute.h"
 #include "planner/stage_times.h"
 
 namespace helm::planner {
 namespace {
 
-Part PartOf(const model::ModelSpec& model, const model::Chunk& chunk, const PartTimes& times) {
+// `again`: of the first `recomputed` layers.
+Part PartOf(const model::ModelSpec& model, const model::Chunk& chunk, const PartTimes& times, const PartTimes& again, int64_t recomputed) {
   Part part;
-  for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) part += times.layer[model::HasExperts(model, layer) ? 1 : 0];
+  for (int64_t layer = chunk.layer_begin; layer < chunk.layer_end; ++layer) {
+    const PartTimes& of = layer - chunk.layer_begin < recomputed ? again : times;
+    part += of.layer[model::HasExperts(model, layer) ? 1 : 0];
+  }
   if (chunk.embedding) part += times.embedding;
   if (chunk.head && chunk.loss) part += times.head;
   return part;
@@ -41,17 +46,29 @@ bool EndsWithBackward(const ir::Strategy& strategy) {
   return schedule == "none" || schedule == "1f1b" || schedule == "gpipe" || schedule == "interleaved-1f1b";
 }
 
+// Of layers that are computed again; the same as of the others but where only some are, and all of each.
+Result<StageTimes> TimesOfRecomputed(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times,
+                                     PartBook& parts, const Cancellation& cancellation) {
+  if (strategy.recompute != "custom" || !strategy.recompute_ops.empty()) return times;
+  ir::Strategy full = strategy;
+  full.recompute = "full";
+  full.recompute_layers = 0;
+  return TimesOfStages(config, full, parts, cancellation);
+}
+
 }  // namespace
 
 Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
                                  const Cancellation& cancellation) {
   HELM_ASSIGN_OR_RETURN(const StageTimes times, TimesOfStages(config, strategy, parts, cancellation));
+  HELM_ASSIGN_OR_RETURN(const StageTimes again, TimesOfRecomputed(config, strategy, times, parts, cancellation));
   const int64_t micro_batches = MicroBatches(config.workload, strategy);
   std::vector<Part> chunks;
   std::vector<ResourceTimes> work(static_cast<size_t>(strategy.pipeline));
   for (const model::Chunk& chunk : model::ChunksOf(config.model, strategy)) {
     const auto stage = static_cast<size_t>(model::StageOfChunk(strategy, chunk.index));
-    const Part& part = chunks.emplace_back(PartOf(config.model, chunk, *times[stage]));
+    const Part& part = chunks.emplace_back(
+        PartOf(config.model, chunk, *times[stage], *again[stage], model::RecomputedLayers(strategy, chunk.layer_end - chunk.layer_begin)));
     ResourceTimes& of_stage = work[stage];
     of_stage += OfAll(part.forward, micro_batches);
     of_stage += OfAll(part.backward, micro_batches);

@@ -23,7 +23,8 @@ class Layers {
   int64_t Fewest() {
     Candidate none = PlanOf(0), full = PlanOf(config_.model.layers);
     full.strategy = strategy_;
-    const auto fewest = FewestLayers(config_, none, full, [this](const ir::Strategy& strategy) -> Result<Candidate> {
+    const Bytes lacks = none.prediction.memory_bytes_peak - none.prediction.memory_bytes_capacity;
+    const auto fewest = FewestLayers(config_, {0, lacks}, full, [this](const ir::Strategy& strategy) -> Result<Candidate> {
       tried_.push_back(strategy.recompute_layers);
       EXPECT_EQ(strategy.recompute, "custom");
       Candidate candidate = PlanOf(strategy.recompute_layers);
