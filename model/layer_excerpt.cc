@@ -32,7 +32,10 @@ void LeaveOut(const ModelSpec& model, const ir::Strategy& strategy, const Chunk&
               std::vector<int32_t>& told_by) {
   const int64_t again_end = chunk.layer_begin + RecomputedLayers(strategy, chunk.layer_end - chunk.layer_begin);
   std::array<int64_t, 4> stand_ins = {-1, -1, -1, -1};
-  for (int64_t layer = chunk.layer_begin + ends; layer + ends < chunk.layer_end; ++layer) {
+  // With adapters backward may end in the model's first layer before it reads what all layers share (RoPE's tables): the second reads it
+  // last.
+  const int64_t early = model.lora.rank > 0 && chunk.layer_begin == 0 ? 1 : 0;
+  for (int64_t layer = chunk.layer_begin + ends + early; layer + ends < chunk.layer_end; ++layer) {
     if (kept.contains(layer)) continue;
     int64_t& stand_in = stand_ins[(HasExperts(model, layer) ? 1 : 0) + (layer < again_end ? 2 : 0)];
     if (stand_in < 0) stand_in = layer;
