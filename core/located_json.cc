@@ -56,9 +56,9 @@ class Cursor {
 };
 
 // The events of nlohmann's parser; each returns whether to go on.
-class TreeBuilder : public nlohmann::json_sax<Json> {
+class JsonTreeBuilder : public nlohmann::json_sax<Json> {
  public:
-  TreeBuilder(std::string_view text, std::shared_ptr<const SourceText> source, Diagnostics& diagnostics)
+  JsonTreeBuilder(std::string_view text, std::shared_ptr<const SourceText> source, Diagnostics& diagnostics)
       : text_(text), source_(std::move(source)), cursor_(text, source_), diagnostics_(diagnostics) {}
 
   bool null() override { return AddScalar(YamlKind::kNull, {}, false); }
@@ -191,7 +191,7 @@ Json ScalarToJson(const YamlValue& value) {
 Result<YamlValue> ParseLocatedJson(std::string_view text, const std::string& file) {
   const auto source = std::make_shared<const SourceText>(file, text);
   Diagnostics diagnostics;
-  TreeBuilder builder(text, source, diagnostics);
+  JsonTreeBuilder builder(text, source, diagnostics);
   Json::sax_parse(text.begin(), text.end(), &builder);
   if (!diagnostics.ok()) return diagnostics.ToStatus();
   return builder.TakeRoot();

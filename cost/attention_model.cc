@@ -8,12 +8,12 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "cost/kernel_grid.h"
 #include "ir/signature.h"
 
 namespace helm::cost {
 namespace {
 
-constexpr double kLaunchSeconds = 2e-6;
 constexpr size_t kCoordinates = 4;
 
 // Backward recomputes the scores and forms four gradients: five products where forward has two (techniques.md 4.6).
@@ -55,8 +55,6 @@ double HeadSizeLevel(const std::string& architecture, AttentionKernel kernel, in
 // FlashAttention-2's backward gives each block of keys to a thread block of its own, which fills a multiprocessor with its 144 KB of shared
 // memory at head sizes from 64 on (flash-attention, csrc/flash_attn/src/flash_bwd_launch_template.h).
 int64_t KeysOfBlock(int64_t head_size) { return head_size <= 128 ? 128 : 64; }
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 // Multiprocessors x MHz of the H100 SXM on which FlashAttention-3's publication measured (configs/gpus/h100-sxm-80gb.yaml).
 constexpr double kSpeedOfPublished = 132 * 1830.0;

@@ -13,7 +13,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "helm-collective-table/1";
+constexpr std::string_view kCollectiveTableFormat = "helm-collective-table/1";
 constexpr int64_t kDevicesPerNode = 8;
 
 Result<std::vector<TransferPoint>> ReadPoints(const Json& object, const std::string& context) {
@@ -92,7 +92,8 @@ Result<CollectiveTable> ParseCollectiveTable(std::string_view text, const std::s
                                   "licence", "sources", "made_by", "curves"},
                                  file));
   HELM_ASSIGN_OR_RETURN(const std::string format, JsonString(document, "format", file));
-  if (format != kFormat) return InvalidError(fmt::format("{}: format is '{}'; allowed: '{}'", file, format, kFormat));
+  if (format != kCollectiveTableFormat)
+    return InvalidError(fmt::format("{}: format is '{}'; allowed: '{}'", file, format, kCollectiveTableFormat));
   for (const char* key : {"licence", "made_by"}) HELM_RETURN_IF_ERROR(JsonString(document, key, file).status());
   CollectiveTable table;
   HELM_ASSIGN_OR_RETURN(table.device, JsonString(document, "device", file));

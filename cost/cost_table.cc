@@ -21,7 +21,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "helm-cost-table/1";
+constexpr std::string_view kCostTableFormat = "helm-cost-table/1";
 constexpr size_t kProblemsShown = 100;  // rows of a table of another version may all be wrong
 
 Json ToJson(const Measurement& measurement) {
@@ -84,7 +84,7 @@ class TableReader {
   }
 
   bool CheckFormat(const Json& document, const Location& top) {
-    const bool known = document.is_object() && document.contains("format") && document["format"] == kFormat;
+    const bool known = document.is_object() && document.contains("format") && document["format"] == kCostTableFormat;
     if (known) return true;
     const bool says = document.is_object() && document.contains("format") && document["format"].is_string();
     if (says && !document["format"].get<std::string>().starts_with("helm-cost-table/")) {
@@ -94,7 +94,7 @@ class TableReader {
     }
     const std::string found = document.is_object() && document.contains("format") ? document["format"].dump() : "none";
     diagnostics_.Error(top, fmt::format("not a cost table of a known version: format is {}", found),
-                       {fmt::format("allowed: \"{}\"", kFormat), "fix: write the table again with helm-profile"});
+                       {fmt::format("allowed: \"{}\"", kCostTableFormat), "fix: write the table again with helm-profile"});
     return false;
   }
 
@@ -256,7 +256,7 @@ bool SameDevice(const DeviceKey& a, const DeviceKey& b) {
 }
 
 nlohmann::ordered_json ToJson(const CostTable& table) {
-  Json document = {{"format", kFormat},
+  Json document = {{"format", kCostTableFormat},
                    {"device",
                     {{"kind", table.device.kind},
                      {"name", table.device.name},

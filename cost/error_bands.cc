@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "helm-error-bands/1";
+constexpr std::string_view kErrorBandsFormat = "helm-error-bands/1";
 constexpr double kShareOfMeasured = 0.9;
 constexpr std::string_view kAll = "all";
 
@@ -59,7 +59,7 @@ Result<ErrorBands> ParseErrorBands(std::string_view text, const std::string& fil
   HELM_ASSIGN_OR_RETURN(const Json document, ParseJson(text, file));
   HELM_RETURN_IF_ERROR(CheckKeys(document, {"format", "made_by", "bands", "ratio"}, file));
   HELM_ASSIGN_OR_RETURN(const std::string format, JsonString(document, "format", file));
-  if (format != kFormat) return InvalidError(fmt::format("{}: format is '{}'; allowed: '{}'", file, format, kFormat));
+  if (format != kErrorBandsFormat) return InvalidError(fmt::format("{}: format is '{}'; allowed: '{}'", file, format, kErrorBandsFormat));
   ErrorBands bands;
   HELM_ASSIGN_OR_RETURN(const Json* list, JsonArray(document, "bands", file));
   for (const Json& object : *list) {

@@ -10,6 +10,7 @@
 
 #include "cost/memory_kernels.h"
 #include "cost/memory_model.h"
+#include "cost/signature_tensors.h"
 #include "ir/target.h"
 
 namespace helm::cost {
@@ -32,8 +33,6 @@ bool BoolAt(const ir::OpSignature& op, size_t at) {
   const auto* value = at < op.arguments.size() ? std::get_if<bool>(&op.arguments[at]) : nullptr;
   return value != nullptr && *value;
 }
-
-int64_t BytesOf(const TensorSignature& tensor) { return ir::ElementCount(tensor.shape) * ir::ElementBytes(tensor.dtype); }
 
 // The largest power of two up to 16 that divides the distance of rows (or columns) of a matrix in bytes.
 int64_t AlignmentOf(const TensorSignature& matrix) {

@@ -14,7 +14,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "helm-kernel-table/1";
+constexpr std::string_view kKernelTableFormat = "helm-kernel-table/1";
 
 Result<std::vector<int64_t>> Integers(const Json& array, int64_t least, const std::string& context) {
   std::vector<int64_t> values;
@@ -126,7 +126,7 @@ Result<KernelTable> ParseKernelTable(std::string_view text, const std::string& f
                                   "sources", "made_by", "products", "attention_forward", "attention_level"},
                                  file));
   HELM_ASSIGN_OR_RETURN(const std::string format, JsonString(document, "format", file));
-  if (format != kFormat) return InvalidError(fmt::format("{}: format is '{}'; allowed: '{}'", file, format, kFormat));
+  if (format != kKernelTableFormat) return InvalidError(fmt::format("{}: format is '{}'; allowed: '{}'", file, format, kKernelTableFormat));
   for (const char* key : {"licence", "made_by"}) HELM_RETURN_IF_ERROR(JsonString(document, key, file).status());
   KernelTable table;
   HELM_RETURN_IF_ERROR(ReadFacts(document, file, table));

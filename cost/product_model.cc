@@ -10,18 +10,16 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "cost/kernel_grid.h"
 
 namespace helm::cost {
 namespace {
 
-constexpr double kLaunchSeconds = 2e-6;  // of a kernel that follows another at once
-constexpr double kWaveSeconds = 1e-6;    // prologue and epilogue of a tile (techniques.md 6.2)
+constexpr double kWaveSeconds = 1e-6;  // prologue and epilogue of a tile (techniques.md 6.2)
 constexpr std::array<std::pair<int64_t, int64_t>, 2> kTiles = {{{256, 128}, {128, 256}}};
 constexpr int64_t kRowsOfBatch = 128;  // of a tile, in products of a batch
 constexpr std::array<int64_t, 3> kSplits = {1, 2, 4};
 constexpr int64_t kTensorCoreBytes = 16;  // at multiples of which rows must start for a batched product to use tensor cores
-
-int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 double BytesOfElement(const std::string& dtype) { return dtype == "fp8" ? 1 : dtype == "f32" || dtype == "tf32" ? 4 : 2; }
 

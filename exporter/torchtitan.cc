@@ -70,7 +70,7 @@ std::string ModulesOf(const Subject& subject) {
 }
 
 // The layers of each chunk, counted.
-std::vector<ir::Stage> StagesOf(std::string_view modules) {
+std::vector<ir::Stage> StagesOfModules(std::string_view modules) {
   std::vector<ir::Stage> stages;
   int64_t next = 0;
   for (size_t open = modules.find('[', 1); open != std::string_view::npos; open = modules.find('[', open + 1)) {
@@ -146,7 +146,7 @@ Status TakePipeline(TomlSections& toml, const Exported& exported, const model::M
   }
   const auto modules = toml.TakeRaw("parallelism", "module_fqns_per_model_part");
   if (!modules) return OkStatus();
-  strategy.stages = StagesOf(*modules);
+  strategy.stages = StagesOfModules(*modules);
   strategy.virtual_pipeline = std::ssize(strategy.stages) / strategy.pipeline;
   ir::Strategy equal = strategy;
   equal.stages.clear();

@@ -45,10 +45,10 @@ std::string KernelName(std::string_view target) {
   return "ncclDevKernel_" + std::string(target.substr(target.find('.') + 1));
 }
 
-class Writer {
+class ChromeWriter {
  public:
   // `order`: TrackOrder(timeline).
-  Writer(const Timeline& timeline, const std::vector<size_t>& order, const ChromeTraceOptions& options)
+  ChromeWriter(const Timeline& timeline, const std::vector<size_t>& order, const ChromeTraceOptions& options)
       : timeline_(timeline), order_(order), options_(options) {}
 
   Result<std::string> Write() {
@@ -197,7 +197,7 @@ class Writer {
 
 Result<std::string> ToChromeTrace(const Timeline& timeline, const ChromeTraceOptions& options) {
   HELM_ASSIGN_OR_RETURN(const std::vector<size_t> order, TrackOrder(timeline));
-  return Writer(timeline, order, options).Write();
+  return ChromeWriter(timeline, order, options).Write();
 }
 
 Status WriteChromeTracesByRank(const Timeline& timeline, const std::string& folder, int64_t step) {
@@ -205,7 +205,7 @@ Status WriteChromeTracesByRank(const Timeline& timeline, const std::string& fold
   std::set<int32_t> ranks;
   for (const TimelineEvent& event : timeline.events) ranks.insert(event.rank);
   for (int32_t rank : ranks) {
-    HELM_ASSIGN_OR_RETURN(const std::string text, Writer(timeline, order, {.rank = rank, .step = step}).Write());
+    HELM_ASSIGN_OR_RETURN(const std::string text, ChromeWriter(timeline, order, {.rank = rank, .step = step}).Write());
     HELM_RETURN_IF_ERROR(WriteFileAtomically(fmt::format("{}/rank{}_trace.json", folder, rank), text));
   }
   return OkStatus();

@@ -9,6 +9,7 @@
 #include "core/json.h"
 #include "core/text.h"
 #include "formats/foreign_numbers.h"
+#include "formats/words.h"
 
 namespace helm::formats {
 namespace {
@@ -16,16 +17,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr double kWrongElementsMost = 1e15;
-
-std::vector<std::string_view> Words(std::string_view line) {
-  std::vector<std::string_view> words;
-  for (size_t start = line.find_first_not_of(" \t\r"); start != std::string_view::npos;) {
-    const size_t end = std::min(line.find_first_of(" \t\r", start), line.size());
-    words.push_back(line.substr(start, end - start));
-    start = line.find_first_not_of(" \t\r", end);
-  }
-  return words;
-}
 
 // The word behind `key`, or nothing.
 std::optional<std::string_view> After(const std::vector<std::string_view>& words, std::string_view key) {

@@ -49,9 +49,9 @@ struct Flows {
   std::vector<uint64_t> ending;
 };
 
-class Writer {
+class PerfettoWriter {
  public:
-  Writer(const Timeline& timeline, const std::string& title) : timeline_(timeline), title_(title), trace_(text_) {}
+  PerfettoWriter(const Timeline& timeline, const std::string& title) : timeline_(timeline), title_(title), trace_(text_) {}
 
   Result<std::string> Write() {
     HELM_ASSIGN_OR_RETURN(order_, TrackOrder(timeline_));
@@ -234,12 +234,12 @@ std::string FileNameOf(const std::string& title) {
 
 }  // namespace
 
-Result<std::string> ToPerfettoTrace(const Timeline& timeline) { return Writer(timeline, timeline.title).Write(); }
+Result<std::string> ToPerfettoTrace(const Timeline& timeline) { return PerfettoWriter(timeline, timeline.title).Write(); }
 
 Result<std::string> ToPerfettoArchive(const Timeline& first, const Timeline& second) {
   const auto [first_title, second_title] = ir::TitlesApart(first, second);
-  HELM_ASSIGN_OR_RETURN(std::string first_trace, Writer(first, first_title).Write());
-  HELM_ASSIGN_OR_RETURN(std::string second_trace, Writer(second, second_title).Write());
+  HELM_ASSIGN_OR_RETURN(std::string first_trace, PerfettoWriter(first, first_title).Write());
+  HELM_ASSIGN_OR_RETURN(std::string second_trace, PerfettoWriter(second, second_title).Write());
   std::string first_file = FileNameOf(first_title), second_file = FileNameOf(second_title);
   if (first_file == second_file) {
     first_file += "_1";

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/text.h"
+#include "formats/words.h"
 
 namespace helm::formats {
 namespace {
@@ -28,14 +29,6 @@ std::string WithoutEscapes(std::string_view text) {
   return plain;
 }
 
-std::vector<std::string> Words(std::string_view line) {
-  std::vector<std::string> words;
-  for (const std::string& part : Split(ReplaceAll(std::string(line), "\t", " "), ' ')) {
-    if (!Trim(part).empty()) words.emplace_back(Trim(part));
-  }
-  return words;
-}
-
 std::optional<int64_t> NumberBehind(std::string_view text, std::string_view prefix) {
   return text.starts_with(prefix) ? ParseInt64(text.substr(prefix.size())) : std::nullopt;
 }
@@ -47,7 +40,7 @@ class MatrixReader {
   Result<TopologyMatrix> Read() {
     for (const std::string& line : Split(text_, '\n')) {
       ++line_;
-      const std::vector<std::string> words = Words(line);
+      const std::vector<std::string_view> words = Words(line);
       if (words.empty()) continue;
       if (matrix_.names.empty()) {
         ReadHeading(words);
@@ -69,12 +62,12 @@ class MatrixReader {
 
  private:
   // The names end where "CPU Affinity" begins.
-  void ReadHeading(const std::vector<std::string>& words) {
+  void ReadHeading(const std::vector<std::string_view>& words) {
     if (words[0] != "GPU0") return;
     matrix_.names.assign(words.begin(), std::ranges::find(words, "CPU"));
   }
 
-  Status ReadRow(const std::vector<std::string>& words) {
+  Status ReadRow(const std::vector<std::string_view>& words) {
     const std::string& name = matrix_.names[matrix_.cells.size()];
     if (words[0] != name) {
       return InvalidError(fmt::format("{}:{}: error: expected the row of {}, found '{}'", file_, line_, name, words[0]));
@@ -94,8 +87,8 @@ class MatrixReader {
   }
 
   // "NIC0: mlx5_0"
-  void ReadNicLegend(const std::vector<std::string>& words) {
-    if (words.size() == 2 && words[0].starts_with("NIC") && words[0].ends_with(':')) matrix_.nic_names.push_back(words[1]);
+  void ReadNicLegend(const std::vector<std::string_view>& words) {
+    if (words.size() == 2 && words[0].starts_with("NIC") && words[0].ends_with(':')) matrix_.nic_names.emplace_back(words[1]);
   }
 
   std::string text_;

@@ -22,13 +22,13 @@ using formats::KinetoEvent;
 using formats::KinetoTrace;
 
 // c10::toString of the element types that a program's tensors can have.
-constexpr std::array<std::pair<std::string_view, ir::DataType>, 7> kTypes = {{{"Float", ir::DataType::kFloat32},
-                                                                              {"BFloat16", ir::DataType::kBFloat16},
-                                                                              {"Half", ir::DataType::kFloat16},
-                                                                              {"Long", ir::DataType::kInt64},
-                                                                              {"Int", ir::DataType::kInt32},
-                                                                              {"Byte", ir::DataType::kUInt8},
-                                                                              {"Bool", ir::DataType::kBool}}};
+constexpr std::array<std::pair<std::string_view, ir::DataType>, 7> kCollectiveTypes = {{{"Float", ir::DataType::kFloat32},
+                                                                                        {"BFloat16", ir::DataType::kBFloat16},
+                                                                                        {"Half", ir::DataType::kFloat16},
+                                                                                        {"Long", ir::DataType::kInt64},
+                                                                                        {"Int", ir::DataType::kInt32},
+                                                                                        {"Byte", ir::DataType::kUInt8},
+                                                                                        {"Bool", ir::DataType::kBool}}};
 
 constexpr std::array<std::string_view, 5> kKinds = {"all_reduce", "all_gather", "reduce_scatter", "all_to_all", "broadcast"};
 
@@ -78,8 +78,8 @@ class TraceImporter {
     if (std::ranges::find(kKinds, signature.kind) == kKinds.end()) {
       return LeaveOut(fmt::format("kernels of '{}', which is no collective of a cost table", collective.name));
     }
-    const auto* type = std::ranges::find(kTypes, collective.dtype, &std::pair<std::string_view, ir::DataType>::first);
-    if (type == kTypes.end()) return LeaveOut(fmt::format("collectives of element type '{}'", collective.dtype));
+    const auto* type = std::ranges::find(kCollectiveTypes, collective.dtype, &std::pair<std::string_view, ir::DataType>::first);
+    if (type == kCollectiveTypes.end()) return LeaveOut(fmt::format("collectives of element type '{}'", collective.dtype));
     if (collective.group_ranks.size() < 2) return LeaveOut("collectives whose ranks the trace does not list");
     const int64_t elements = std::max(collective.elements_in, collective.elements_out);
     if (elements <= 0 || elements > formats::kBytesMost / ir::ElementBytes(type->second)) return LeaveOut("collectives of no size");

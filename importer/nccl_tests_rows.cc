@@ -34,15 +34,15 @@ constexpr std::array<Test, 11> kTests = {{{"all_reduce_perf", "all_reduce"},
                                           {"alltoallv_perf", ""}}};
 
 // The element types of ncclDataType_t that a program's tensors can have, as nccl-tests writes them.
-constexpr std::array<std::pair<std::string_view, ir::DataType>, 6> kTypes = {{{"float", ir::DataType::kFloat32},
-                                                                              {"bfloat16", ir::DataType::kBFloat16},
-                                                                              {"half", ir::DataType::kFloat16},
-                                                                              {"int64", ir::DataType::kInt64},
-                                                                              {"int32", ir::DataType::kInt32},
-                                                                              {"uint8", ir::DataType::kUInt8}}};
+constexpr std::array<std::pair<std::string_view, ir::DataType>, 6> kNcclTypes = {{{"float", ir::DataType::kFloat32},
+                                                                                  {"bfloat16", ir::DataType::kBFloat16},
+                                                                                  {"half", ir::DataType::kFloat16},
+                                                                                  {"int64", ir::DataType::kInt64},
+                                                                                  {"int32", ir::DataType::kInt32},
+                                                                                  {"uint8", ir::DataType::kUInt8}}};
 
 std::optional<ir::DataType> TypeOf(std::string_view name) {
-  for (const auto& [known, type] : kTypes) {
+  for (const auto& [known, type] : kNcclTypes) {
     if (known == name) return type;
   }
   return std::nullopt;
@@ -80,16 +80,16 @@ Result<std::string> DeviceOf(const NcclTestsRun& run, const std::string& file) {
 }
 
 // Where the groups of a run lie. NCCL_TESTS_SPLIT makes several, which run at the same time.
-struct Placement {
+struct NcclTestsPlacement {
   int64_t ranks = 0;
   int64_t ranks_per_node = 0;
   int64_t nodes = 0;
   int64_t groups_per_node = 1;
-  bool operator==(const Placement&) const = default;
+  bool operator==(const NcclTestsPlacement&) const = default;
 };
 
 // None: the groups lie differently, so that one time is of several collectives.
-std::optional<Placement> PlacementOf(const std::vector<NcclTestsRanks>& all) {
+std::optional<NcclTestsPlacement> PlacementOf(const std::vector<NcclTestsRanks>& all) {
   std::map<int64_t, std::map<std::string, int64_t>> groups;  // group -> host -> ranks
   std::map<std::string, std::map<int64_t, int64_t>> hosts;
   for (const NcclTestsRanks& ranks : all) {
@@ -98,9 +98,9 @@ std::optional<Placement> PlacementOf(const std::vector<NcclTestsRanks>& all) {
   }
   size_t groups_per_node = 1;
   for (const auto& [host, on_host] : hosts) groups_per_node = std::max(groups_per_node, on_host.size());
-  std::optional<Placement> found;
+  std::optional<NcclTestsPlacement> found;
   for (const auto& [group, by_host] : groups) {
-    Placement placement;
+    NcclTestsPlacement placement;
     for (const auto& [host, count] : by_host) {
       placement.ranks += count;
       placement.ranks_per_node = std::max(placement.ranks_per_node, count);
@@ -115,7 +115,7 @@ std::optional<Placement> PlacementOf(const std::vector<NcclTestsRanks>& all) {
 
 class RunImporter {
  public:
-  RunImporter(const NcclTestsRun& run, std::string kind, const Placement& placement, ImportedRows& rows)
+  RunImporter(const NcclTestsRun& run, std::string kind, const NcclTestsPlacement& placement, ImportedRows& rows)
       : run_(run), kind_(std::move(kind)), placement_(placement), rows_(rows) {}
 
   void Import() {
@@ -163,7 +163,7 @@ class RunImporter {
 
   const NcclTestsRun& run_;
   std::string kind_;
-  Placement placement_;
+  NcclTestsPlacement placement_;
   ImportedRows& rows_;
 };
 

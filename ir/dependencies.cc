@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "ir/extents.h"
 #include "ir/graph.h"
 #include "ir/lifetime.h"
 
@@ -18,8 +19,6 @@ struct StorageState {
   std::vector<Access> writes;  // not yet overwritten as a whole
   std::vector<Access> reads;   // since those writes
 };
-
-bool Overlap(Extent a, Extent b) { return a.begin < b.end && b.begin < a.end; }
 
 class DependencyBuilder {
  public:

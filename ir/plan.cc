@@ -17,7 +17,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr const char* kFormat = "helm-plan/1";
+constexpr const char* kPlanFormat = "helm-plan/1";
 
 // ---- writing ----
 
@@ -158,18 +158,19 @@ bool CheckFormat(const YamlValue& document, Diagnostics& diagnostics) {
     return false;
   }
   if (format == nullptr) {
-    diagnostics.Error(document.where, "the key `format` is missing", {std::string("fix: a plan begins with `format: ") + kFormat + "`"});
+    diagnostics.Error(document.where, "the key `format` is missing",
+                      {std::string("fix: a plan begins with `format: ") + kPlanFormat + "`"});
     return false;
   }
-  if (format->is_scalar() && format->text == kFormat) return true;
+  if (format->is_scalar() && format->text == kPlanFormat) return true;
   if (format->is_scalar() && !format->text.starts_with("helm-plan/")) {
     const FileKind kind = KindOfFormat(format->text);
-    std::vector<std::string> hints = {std::string("allowed: ") + kFormat};
+    std::vector<std::string> hints = {std::string("allowed: ") + kPlanFormat};
     if (!kind.taker.empty()) hints.push_back("fix: " + kind.taker);
     diagnostics.Error(format->where, "this is " + kind.name + ", not a plan", hints);
     return false;
   }
-  diagnostics.Error(format->where, "the format is not known", {std::string("allowed: ") + kFormat});
+  diagnostics.Error(format->where, "the format is not known", {std::string("allowed: ") + kPlanFormat});
   return false;
 }
 
@@ -195,7 +196,7 @@ Plan ReadDocument(const YamlValue& document, Diagnostics& diagnostics) {
 }  // namespace
 
 Json ToJson(const Plan& plan) {
-  Json document = {{"format", kFormat},
+  Json document = {{"format", kPlanFormat},
                    {"model", plan.model},
                    {"cluster", plan.cluster},
                    {"workload", WorkloadToJson(plan.workload)},

@@ -12,7 +12,7 @@ namespace helm::ir {
 namespace {
 
 // Names as in torch.distributed.pipelining (schedules.py, torch 2.11).
-constexpr std::array<std::pair<ActionKind, std::string_view>, 11> kNames = {{
+constexpr std::array<std::pair<ActionKind, std::string_view>, 11> kActionNames = {{
     {ActionKind::kForward, "F"},
     {ActionKind::kFullBackward, "B"},
     {ActionKind::kInputGradient, "I"},
@@ -59,7 +59,7 @@ Result<Action> ParseOverlap(std::string_view text) {
 }  // namespace
 
 std::string_view Name(ActionKind kind) {
-  for (const auto& [value, name] : kNames) {
+  for (const auto& [value, name] : kActionNames) {
     if (value == kind) return name;
   }
   return kOverlapName;
@@ -82,8 +82,8 @@ Result<Action> ParseAction(std::string_view text) {
   if (action.stage < 0) return ErrorIn(text, "it begins with the number of a stage");
   const size_t digits = std::min(text.find_first_of("0123456789", at), text.size());
   const std::string_view name = text.substr(at, digits - at);
-  const auto known = std::ranges::find(kNames, name, [](const auto& entry) { return entry.second; });
-  if (known == kNames.end()) return ErrorIn(text, fmt::format("'{}' is not known", name));
+  const auto known = std::ranges::find(kActionNames, name, [](const auto& entry) { return entry.second; });
+  if (known == kActionNames.end()) return ErrorIn(text, fmt::format("'{}' is not known", name));
   action.kind = known->first;
   at = digits;
   if (at < text.size()) action.micro_batch = TakeNumber(text, at);

@@ -11,10 +11,10 @@
 namespace helm::ir {
 namespace {
 
-struct Place {
+struct PlaceOfAction {
   size_t row = 0;
   size_t action = 0;
-  bool operator==(const Place&) const = default;
+  bool operator==(const PlaceOfAction&) const = default;
 };
 
 constexpr std::array<ActionKind, 4> kComputing = {ActionKind::kForward, ActionKind::kFullBackward, ActionKind::kInputGradient,
@@ -23,19 +23,19 @@ constexpr std::array<ActionKind, 4> kComputing = {ActionKind::kForward, ActionKi
 // Where each action runs, by stage and micro-batch.
 class Places {
  public:
-  std::optional<Place>& At(const Action& action) { return At(action.kind, action.stage, action.micro_batch); }
-  std::optional<Place>& At(ActionKind kind, int64_t stage, int64_t micro_batch) {
+  std::optional<PlaceOfAction>& At(const Action& action) { return At(action.kind, action.stage, action.micro_batch); }
+  std::optional<PlaceOfAction>& At(ActionKind kind, int64_t stage, int64_t micro_batch) {
     const auto index = static_cast<size_t>(std::ranges::find(kComputing, kind) - kComputing.begin());
     return places_[{stage, micro_batch}][index];
   }
   // Of B, or where it is split of I.
-  std::optional<Place> Backward(int64_t stage, int64_t micro_batch) {
+  std::optional<PlaceOfAction> Backward(int64_t stage, int64_t micro_batch) {
     const auto full = At(ActionKind::kFullBackward, stage, micro_batch);
     return full ? full : At(ActionKind::kInputGradient, stage, micro_batch);
   }
 
  private:
-  std::map<std::pair<int64_t, int64_t>, std::array<std::optional<Place>, kComputing.size()>> places_;
+  std::map<std::pair<int64_t, int64_t>, std::array<std::optional<PlaceOfAction>, kComputing.size()>> places_;
 };
 
 class Checker {
@@ -54,10 +54,10 @@ class Checker {
   }
 
  private:
-  const Action& ActionAt(Place place) const { return rows_[place.row][place.action]; }
-  void Add(Place place, std::string message) { problems_.push_back({place.row, place.action, std::move(message)}); }
+  const Action& ActionAt(PlaceOfAction place) const { return rows_[place.row][place.action]; }
+  void Add(PlaceOfAction place, std::string message) { problems_.push_back({place.row, place.action, std::move(message)}); }
 
-  void Visit(Place place) {
+  void Visit(PlaceOfAction place) {
     const Action& action = ActionAt(place);
     const std::string text = ToText(action);
     if (std::ranges::find(kComputing, action.kind) == kComputing.end()) {
@@ -66,7 +66,7 @@ class Checker {
     if (action.stage >= stages_ || action.micro_batch >= micro_batches_) {
       return Add(place, fmt::format("{} is not of the step's {} stages and {} micro-batches", text, stages_, micro_batches_));
     }
-    std::optional<Place>& before = places_.At(action);
+    std::optional<PlaceOfAction>& before = places_.At(action);
     if (before)
       return Add(place, fmt::format("{} runs a second time; the first is number {} of row {}", text, before->action + 1, before->row + 1));
     before = place;
@@ -117,9 +117,9 @@ class Checker {
   }
 
   // What an action cannot start before.
-  std::vector<Place> NeedsOf(const Action& action) {
+  std::vector<PlaceOfAction> NeedsOf(const Action& action) {
     const int64_t stage = action.stage, i = action.micro_batch;
-    std::vector<Place> needs;
+    std::vector<PlaceOfAction> needs;
     if (action.kind == ActionKind::kForward) {
       if (stage > 0) needs.push_back(*places_.At(ActionKind::kForward, stage - 1, i));
     } else if (action.kind == ActionKind::kWeightGradient) {
@@ -132,8 +132,8 @@ class Checker {
   }
 
   // What the row's next action waits for.
-  std::optional<Place> Missing(size_t row) {
-    for (const Place need : NeedsOf(rows_[row][next_[row]])) {
+  std::optional<PlaceOfAction> Missing(size_t row) {
+    for (const PlaceOfAction need : NeedsOf(rows_[row][next_[row]])) {
       if (next_[need.row] <= need.action) return need;
     }
     return std::nullopt;
@@ -160,11 +160,11 @@ class Checker {
       path.push_back(row);
       row = Missing(row)->row;
     }
-    const Place start{row, next_[row]};
+    const PlaceOfAction start{row, next_[row]};
     std::string text = "the ranks wait for each other for ever";
     do {
-      const Place missing = *Missing(row);
-      const Place next{missing.row, next_[missing.row]};
+      const PlaceOfAction missing = *Missing(row);
+      const PlaceOfAction next{missing.row, next_[missing.row]};
       text += fmt::format("; {} (row {}) waits for {}", ToText(rows_[row][next_[row]]), row + 1, ToText(ActionAt(missing)));
       if (next != missing) text += fmt::format(", which row {} runs behind {}", missing.row + 1, ToText(ActionAt(next)));
       row = missing.row;
@@ -176,7 +176,7 @@ class Checker {
   const int64_t stages_;
   const int64_t micro_batches_;
   Places places_;
-  std::map<int64_t, Place> homes_;  // by stage: where it runs first
+  std::map<int64_t, PlaceOfAction> homes_;  // by stage: where it runs first
   std::vector<size_t> next_;
   std::vector<ScheduleProblem> problems_;
 };

@@ -16,7 +16,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr std::string_view kFormat = "helm-timeline/1";
+constexpr std::string_view kTimelineFormat = "helm-timeline/1";
 constexpr int64_t kMost = std::numeric_limits<int64_t>::max();
 constexpr std::array kRoles = {StorageRole::kParameter,  StorageRole::kGradient, StorageRole::kOptimizerState,
                                StorageRole::kActivation, StorageRole::kInput,    StorageRole::kCommunicationBuffer};
@@ -33,7 +33,7 @@ Json Column(const Items& items, ValueOf value_of) {
 }
 
 // {"names": ["aten.mm", ...], "values": [0, 1, 0, ...]}
-Json TextColumn(const std::vector<TimelineOp>& ops, std::string TimelineOp::* member) {
+Json TextColumn(const std::vector<TimelineOp>& ops, std::string TimelineOp::*member) {
   std::map<std::string, size_t> index;
   Json names = Json::array();
   Json values = Json::array();
@@ -91,9 +91,9 @@ Json RankToJson(const RankSummary& rank) {
 // ---- reading ----
 
 // The parts of a document by name, and the first thing that is wrong with it.
-class Reader {
+class TimelineReader {
  public:
-  explicit Reader(std::string file) : file_(std::move(file)) {}
+  explicit TimelineReader(std::string file) : file_(std::move(file)) {}
 
   const Status& status() const { return status_; }
 
@@ -164,13 +164,14 @@ constexpr int64_t kIdMost = std::numeric_limits<int32_t>::max();
 
 // Columns of one table must be equally long.
 template <typename T>
-bool SameLength(Reader& reader, std::string_view table, size_t length, const std::vector<T>& column, std::string_view name) {
+bool SameLength(TimelineReader& reader, std::string_view table, size_t length, const std::vector<T>& column, std::string_view name) {
   if (column.size() == length) return true;
   reader.Fail(fmt::format("{}.{}", table, name), fmt::format("has {} entries, the first column has {}", column.size(), length));
   return false;
 }
 
-void ReadTextColumn(Reader& reader, const Json& parent, const char* key, std::string TimelineOp::* member, std::vector<TimelineOp>& ops) {
+void ReadTextColumn(TimelineReader& reader, const Json& parent, const char* key, std::string TimelineOp::*member,
+                    std::vector<TimelineOp>& ops) {
   const std::string where = std::string("ops.") + key;
   const Json& column = reader.Object(parent, key, {"names", "values"});
   std::vector<std::string> names;
@@ -183,7 +184,7 @@ void ReadTextColumn(Reader& reader, const Json& parent, const char* key, std::st
   for (size_t i = 0; i < ops.size(); ++i) ops[i].*member = names[static_cast<size_t>(values[i])];
 }
 
-std::vector<TimelineOp> ReadOps(Reader& reader, const Json& document) {
+std::vector<TimelineOp> ReadOps(TimelineReader& reader, const Json& document) {
   const Json& table = reader.Object(document, "ops", {"target", "label", "kind", "phase", "source", "layer", "micro_batch"});
   const std::vector<int64_t> layers = reader.Numbers(table, "layer", -1, kIdMost, "ops");
   const std::vector<int64_t> micro_batches = reader.Numbers(table, "micro_batch", -1, kIdMost, "ops");
@@ -202,7 +203,7 @@ std::vector<TimelineOp> ReadOps(Reader& reader, const Json& document) {
 }
 
 // Events of one rank and stream follow one another.
-void CheckEventOrder(Reader& reader, const std::vector<TimelineEvent>& events) {
+void CheckEventOrder(TimelineReader& reader, const std::vector<TimelineEvent>& events) {
   std::map<std::pair<int32_t, int32_t>, Duration> free_at;
   for (size_t i = 0; i < events.size(); ++i) {
     const TimelineEvent& event = events[i];
@@ -216,7 +217,7 @@ void CheckEventOrder(Reader& reader, const std::vector<TimelineEvent>& events) {
   }
 }
 
-std::vector<TimelineEvent> ReadEvents(Reader& reader, const Json& document, size_t streams, size_t ops) {
+std::vector<TimelineEvent> ReadEvents(TimelineReader& reader, const Json& document, size_t streams, size_t ops) {
   const Json& table = reader.Object(document, "events", {"rank", "stream", "op", "start_ps", "duration_ps"});
   const auto ranks = reader.Numbers(table, "rank", 0, kIdMost, "events");
   const auto stream = reader.Numbers(table, "stream", 0, static_cast<int64_t>(streams) - 1, "events");
@@ -237,7 +238,7 @@ std::vector<TimelineEvent> ReadEvents(Reader& reader, const Json& document, size
   return events;
 }
 
-std::vector<MemorySample> ReadMemory(Reader& reader, const Json& document, size_t ops) {
+std::vector<MemorySample> ReadMemory(TimelineReader& reader, const Json& document, size_t ops) {
   std::vector<std::string> keys = {"rank", "op", "time_ps"};
   for (const StorageRole role : kRoles) keys.push_back(std::string(Name(role)) + "_bytes");
   const Json& table = reader.Object(document, "memory", keys);
@@ -265,7 +266,7 @@ std::vector<MemorySample> ReadMemory(Reader& reader, const Json& document, size_
 
 constexpr int64_t kRanksMost = 1 << 24;
 
-std::vector<MeshDimension> ReadMesh(Reader& reader, const Json& document) {
+std::vector<MeshDimension> ReadMesh(TimelineReader& reader, const Json& document) {
   std::vector<MeshDimension> mesh;
   int64_t world = 1;
   for (const Json& item : reader.Array(document, "mesh", "")) {
@@ -280,7 +281,7 @@ std::vector<MeshDimension> ReadMesh(Reader& reader, const Json& document) {
   return mesh;
 }
 
-std::vector<Group> ReadGroups(Reader& reader, const Json& document) {
+std::vector<Group> ReadGroups(TimelineReader& reader, const Json& document) {
   std::vector<Group> groups;
   for (const Json& item : reader.Array(document, "groups", "")) {
     const std::string where = fmt::format("groups[{}]", groups.size());
@@ -299,7 +300,7 @@ std::vector<Group> ReadGroups(Reader& reader, const Json& document) {
 }
 
 // Ranks lie on the mesh, groups along its dimensions, communication streams are of a group.
-void CheckGroups(Reader& reader, const Timeline& timeline) {
+void CheckGroups(TimelineReader& reader, const Timeline& timeline) {
   for (size_t i = 0; i < timeline.groups.size(); ++i) {
     for (const std::string& name : timeline.groups[i].dimensions) {
       if (std::ranges::find(timeline.mesh, name, &MeshDimension::name) == timeline.mesh.end())
@@ -319,7 +320,7 @@ void CheckGroups(Reader& reader, const Timeline& timeline) {
   }
 }
 
-std::vector<Stream> ReadStreams(Reader& reader, const Json& document) {
+std::vector<Stream> ReadStreams(TimelineReader& reader, const Json& document) {
   std::vector<Stream> streams;
   for (const Json& item : reader.Array(document, "streams", "")) {
     const std::string where = fmt::format("streams[{}]", streams.size());
@@ -338,7 +339,7 @@ std::vector<Stream> ReadStreams(Reader& reader, const Json& document) {
   return streams;
 }
 
-std::vector<RankSummary> ReadRanks(Reader& reader, const Json& document) {
+std::vector<RankSummary> ReadRanks(TimelineReader& reader, const Json& document) {
   std::vector<RankSummary> ranks;
   for (const Json& item : reader.Array(document, "ranks", "")) {
     const std::string where = fmt::format("ranks[{}]", ranks.size());
@@ -363,14 +364,14 @@ Status CheckFormat(const Json& document, const std::string& file) {
                                   "streams", "ops", "events", "memory", "ranks", "stamp"},
                                  file));
   HELM_ASSIGN_OR_RETURN(const std::string format, JsonString(document, "format", file));
-  if (format == kFormat) return OkStatus();
-  return InvalidError(fmt::format("{}: error: format '{}' is not known; this HELM reads {}", file, format, kFormat));
+  if (format == kTimelineFormat) return OkStatus();
+  return InvalidError(fmt::format("{}: error: format '{}' is not known; this HELM reads {}", file, format, kTimelineFormat));
 }
 
 }  // namespace
 
 nlohmann::ordered_json ToJson(const Timeline& timeline) {
-  return {{"format", kFormat},
+  return {{"format", kTimelineFormat},
           {"title", timeline.title},
           {"plan", timeline.plan},
           {"program_hash", timeline.program_hash},
@@ -389,7 +390,7 @@ nlohmann::ordered_json ToJson(const Timeline& timeline) {
 
 Result<Timeline> TimelineFromJson(const nlohmann::ordered_json& document, std::string_view file) {
   HELM_RETURN_IF_ERROR(CheckFormat(document, std::string(file)));
-  Reader reader{std::string(file)};
+  TimelineReader reader{std::string(file)};
   Timeline timeline;
   timeline.title = reader.Text(document, "title");
   timeline.plan = reader.Text(document, "plan");

@@ -45,13 +45,13 @@ bool LiesAcrossStages(const Timeline& timeline, const Stream& stream) {
   return std::ranges::find(dimensions, "pipeline") != dimensions.end();
 }
 
-struct Place {  // of a rank
+struct PlaceOfRank {  // of a rank
   size_t stage = 0;
   size_t index = 0;
 };
 
 // Sender, receiver, group.
-using Link = std::tuple<int32_t, int32_t, std::string>;
+using RankLink = std::tuple<int32_t, int32_t, std::string>;
 
 // What the members of one instance of a group share, their coordinates along the other dimensions; none: the rank is in no such group.
 // Unlike GroupMembers it lists no ranks, of which a file may claim millions.
@@ -95,11 +95,11 @@ std::vector<std::vector<int32_t>> StagesOf(const Timeline& timeline) {
 
 std::vector<Message> MessagesOf(const Timeline& timeline) {
   const std::vector<std::vector<int32_t>> stages = StagesOf(timeline);
-  std::map<int32_t, Place> places;
+  std::map<int32_t, PlaceOfRank> places;
   for (size_t stage = 0; stage < stages.size(); ++stage) {
     for (size_t index = 0; index < stages[stage].size(); ++index) places[stages[stage][index]] = {stage, index};
   }
-  std::map<Link, std::vector<size_t>> sends, receives;
+  std::map<RankLink, std::vector<size_t>> sends, receives;
   for (size_t i = 0; i < timeline.events.size(); ++i) {
     const TimelineEvent& event = timeline.events[i];
     const Stream& stream = timeline.streams[static_cast<size_t>(event.stream)];
@@ -107,7 +107,7 @@ std::vector<Message> MessagesOf(const Timeline& timeline) {
     if (stream.kind != Stream::Kind::kCommunication || !IsTransfer(op)) continue;
     const std::optional<Direction> direction = DirectionOf(stream.name);
     if (!direction || !LiesAcrossStages(timeline, stream)) continue;
-    const Place own = places.at(event.rank);
+    const PlaceOfRank own = places.at(event.rank);
     const auto count = static_cast<int64_t>(stages.size());
     const int64_t peer_stage = ((static_cast<int64_t>(own.stage) + direction->offset) % count + count) % count;
     const std::vector<int32_t>& peers = stages[static_cast<size_t>(peer_stage)];

@@ -3,14 +3,12 @@
 
 #include <algorithm>
 
+#include "ir/extents.h"
 #include "ir/lifetime.h"
 #include "ir/verify_checks.h"
 
 namespace helm::ir {
 namespace {
-
-bool Overlap(Extent a, Extent b) { return a.begin < b.end && b.begin < a.end; }
-bool Contains(Extent outer, Extent inner) { return outer.begin <= inner.begin && inner.end <= outer.end; }
 
 class OrderCheck {
  public:

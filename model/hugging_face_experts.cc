@@ -37,7 +37,7 @@ void NoteRouting(MappingReader& reader, ModelSpec& model) {
   for (const char* key : {"topk_method", "topk_group", "seq_aux", "ep_size"}) reader.Ignore(key);
 }
 
-void ReadLatentAttention(MappingReader& reader, LatentAttention& mla) {
+void ReadHuggingFaceLatentAttention(MappingReader& reader, LatentAttention& mla) {
   mla.kv_lora = reader.RequireInt64("kv_lora_rank", kPositive);
   mla.q_lora = reader.Int64("q_lora_rank", kPositive).value_or(0);
   mla.qk_nope = reader.RequireInt64("qk_nope_head_dim", kPositive);
@@ -110,7 +110,7 @@ void ReadDeepSeek(MappingReader& reader, ModelSpec& model) {
   }
   NoteNormalization(reader, true, model);
   NoteRouting(reader, model);
-  ReadLatentAttention(reader, model.mla);
+  ReadHuggingFaceLatentAttention(reader, model.mla);
   // transformers leaves these layers' weights aside, too.
   if (const auto layers = reader.Int64("num_nextn_predict_layers", kNotNegative).value_or(0); layers > 0) {
     model.notes.push_back(fmt::format("num_nextn_predict_layers {}: HELM trains without multi-token prediction", layers));

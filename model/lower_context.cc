@@ -75,8 +75,8 @@ TensorId AddTo(Step& step, TensorId sum, const Half& half, TensorId part) {
   return b.Restride(b.Add_(Take(step, sum, half), part), sum);
 }
 
-TensorId ByHead(Step& step, TensorId by_position) { return step.b.Transpose(by_position, 1, 2); }
-TensorId ByPosition(Step& step, TensorId by_head) { return step.b.Transpose(by_head, 1, 2); }
+TensorId OfHeads(Step& step, TensorId by_position) { return step.b.Transpose(by_position, 1, 2); }
+TensorId OfPositions(Step& step, TensorId by_head) { return step.b.Transpose(by_head, 1, 2); }
 
 // Keys and values, or their gradients, [sequences, positions, kv_heads, width].
 struct KeyValue {
@@ -183,7 +183,7 @@ class Travel {
 };
 
 KeyValue OwnKeyValue(Step& step, const AttentionSaved& saved) {
-  return {Contiguous(step, ByPosition(step, saved.key)), Contiguous(step, ByPosition(step, saved.value))};
+  return {Contiguous(step, OfPositions(step, saved.key)), Contiguous(step, OfPositions(step, saved.value))};
 }
 
 // Queries of one half with keys of one half.
@@ -226,21 +226,21 @@ void TravellingForward(Step& step, AttentionSaved& saved, bool done_again) {
   Travel travel(step, OwnKeyValue(step, saved));
   travel.Depart(1);
   const FlashOutputs own = FlashForward(step, {saved.query, saved.key, saved.value});
-  Partial whole{b.ToType(ByPosition(step, own.output), DataType::kFloat32), LogSumRows(step, own)};
-  const TensorId queries = ByPosition(step, saved.query);
+  Partial whole{b.ToType(OfPositions(step, own.output), DataType::kFloat32), LogSumRows(step, own)};
+  const TensorId queries = OfPositions(step, saved.query);
   for (int64_t i = 1; i < Ranks(step); ++i) {
     const KeyValue here = travel.Arrive(i);
     travel.Depart(i + 1);
     const std::array<Pairing, 2> pairings = PairingsOf(step, i);
     for (const Pairing& pair : pairings) {
       const bool last = i + 1 == Ranks(step) && &pair == &pairings.back();
-      const FlashInputs inputs{ByHead(step, Take(step, queries, pair.queries)), ByHead(step, Take(step, here.key, pair.keys)),
-                               ByHead(step, Take(step, here.value, pair.keys)), false};
+      const FlashInputs inputs{OfHeads(step, Take(step, queries, pair.queries)), OfHeads(step, Take(step, here.key, pair.keys)),
+                               OfHeads(step, Take(step, here.value, pair.keys)), false};
       const FlashOutputs outputs = FlashForward(step, inputs);
-      whole = MergeInto(step, whole, pair.queries, {ByPosition(step, outputs.output), LogSumRows(step, outputs)}, !last || !done_again);
+      whole = MergeInto(step, whole, pair.queries, {OfPositions(step, outputs.output), LogSumRows(step, outputs)}, !last || !done_again);
     }
   }
-  saved.output = ByHead(step, b.ToType(whole.output, step.workload.dtype));
+  saved.output = OfHeads(step, b.ToType(whole.output, step.workload.dtype));
   saved.log_sums = whole.log_sums;
 }
 
@@ -249,26 +249,27 @@ AttentionGradients TravellingBackward(Step& step, const AttentionSaved& saved, T
   travel.Depart(1);
   const AttentionGradients own =
       FlashBackward(step, {saved.query, saved.key, saved.value}, {saved.output, {LogSumOf(step, saved.log_sums)}}, gradient);
-  TensorId of_queries = ByPosition(step, own.query);
-  const TensorId queries = ByPosition(step, saved.query), output = ByPosition(step, saved.output), of_output = ByPosition(step, gradient);
+  TensorId of_queries = OfPositions(step, own.query);
+  const TensorId queries = OfPositions(step, saved.query), output = OfPositions(step, saved.output),
+                 of_output = OfPositions(step, gradient);
   for (int64_t i = 1; i < Ranks(step); ++i) {
     const KeyValue here = travel.Arrive(i);
     travel.Depart(i + 1);
     std::optional<KeyValue> sums;
     for (const Pairing& pair : PairingsOf(step, i)) {
-      const auto of = [&](TensorId x, const Half& half) { return ByHead(step, Take(step, x, half)); };
+      const auto of = [&](TensorId x, const Half& half) { return OfHeads(step, Take(step, x, half)); };
       const FlashInputs inputs{of(queries, pair.queries), of(here.key, pair.keys), of(here.value, pair.keys), false};
       const TensorId log_sums = LogSumOf(step, Contiguous(step, Take(step, saved.log_sums, pair.queries)));
       const AttentionGradients gradients = FlashBackward(step, inputs, {of(output, pair.queries), {log_sums}}, of(of_output, pair.queries));
-      of_queries = AddTo(step, of_queries, pair.queries, ByPosition(step, gradients.query));
+      of_queries = AddTo(step, of_queries, pair.queries, OfPositions(step, gradients.query));
       if (!sums) sums = travel.GradientsHere(i);
-      sums = {AddTo(step, sums->key, pair.keys, ByPosition(step, gradients.key)),
-              AddTo(step, sums->value, pair.keys, ByPosition(step, gradients.value))};
+      sums = {AddTo(step, sums->key, pair.keys, OfPositions(step, gradients.key)),
+              AddTo(step, sums->value, pair.keys, OfPositions(step, gradients.value))};
     }
     travel.SendGradients(i, *sums);
   }
-  const KeyValue of_own = travel.Gradients({ByPosition(step, own.key), ByPosition(step, own.value)});
-  return {ByHead(step, of_queries), ByHead(step, of_own.key), ByHead(step, of_own.value)};
+  const KeyValue of_own = travel.Gradients({OfPositions(step, own.key), OfPositions(step, own.value)});
+  return {OfHeads(step, of_queries), OfHeads(step, of_own.key), OfHeads(step, of_own.value)};
 }
 
 // --- all-to-all ---
@@ -315,12 +316,12 @@ TensorId ToPositions(Step& step, TensorId x) {
 }
 
 void ExchangingForward(Step& step, AttentionSaved& saved, bool done_again) {
-  const auto exchanged = [&](TensorId x) { return ByHead(step, ToHeads(step, ByPosition(step, x))); };
+  const auto exchanged = [&](TensorId x) { return OfHeads(step, ToHeads(step, OfPositions(step, x))); };
   const FlashInputs inputs{exchanged(saved.query), exchanged(saved.key), exchanged(saved.value)};
   FlashOutputs outputs = FlashForward(step, inputs);
   saved.exchanged = outputs.output;
   saved.extra = std::move(outputs.extra);
-  saved.output = ByHead(step, ToPositions(step, ByPosition(step, saved.exchanged)));
+  saved.output = OfHeads(step, ToPositions(step, OfPositions(step, saved.exchanged)));
   if (done_again) return;
   saved.query = inputs.query;
   saved.key = inputs.key;
@@ -328,9 +329,9 @@ void ExchangingForward(Step& step, AttentionSaved& saved, bool done_again) {
 }
 
 AttentionGradients ExchangingBackward(Step& step, const AttentionSaved& saved, TensorId gradient) {
-  const TensorId of_heads = ByHead(step, ToHeads(step, ByPosition(step, gradient)));
+  const TensorId of_heads = OfHeads(step, ToHeads(step, OfPositions(step, gradient)));
   const AttentionGradients of_inputs = FlashBackward(step, {saved.query, saved.key, saved.value}, {saved.exchanged, saved.extra}, of_heads);
-  const auto returned = [&](TensorId x) { return ByHead(step, ToPositions(step, ByPosition(step, x))); };
+  const auto returned = [&](TensorId x) { return OfHeads(step, ToPositions(step, OfPositions(step, x))); };
   return {returned(of_inputs.query), returned(of_inputs.key), returned(of_inputs.value)};
 }
 

@@ -14,12 +14,12 @@ namespace helm::planner {
 namespace {
 
 // Of a step. The optimizer moves memory only, so it runs at another clock than forward and backward.
-enum Part : size_t { kForwardAndBackward, kOptimizer };
-constexpr size_t kParts = 2;
+enum StepPart : size_t { kForwardAndBackward, kOptimizer };
+constexpr size_t kStepParts = 2;
 
 struct Occurrences {
   ir::OpSignature signature;
-  std::array<int64_t, kParts> count = {};
+  std::array<int64_t, kStepParts> count = {};
 };
 
 // Adds up what the ops of a part take.
@@ -40,7 +40,7 @@ class PartTime {
 };
 
 // The parts' loads, each weighted by how often the op occurs in it.
-ir::DeviceLoad Mean(const std::array<ir::DeviceLoad, kParts>& loads, const std::array<int64_t, kParts>& count) {
+ir::DeviceLoad Mean(const std::array<ir::DeviceLoad, kStepParts>& loads, const std::array<int64_t, kStepParts>& count) {
   const auto all = static_cast<double>(count[kForwardAndBackward] + count[kOptimizer]);
   const double optimizer = static_cast<double>(count[kOptimizer]) / all;
   const auto mean = [&](double rest, double of_optimizer) { return rest + optimizer * (of_optimizer - rest); };
@@ -50,17 +50,17 @@ ir::DeviceLoad Mean(const std::array<ir::DeviceLoad, kParts>& loads, const std::
 
 using OpsByText = std::map<std::string, Occurrences>;  // distinct, and in an order that does not depend on the plans' order
 
-Result<std::array<ir::DeviceLoad, kParts>> LoadsOf(const OpsByText& ops, const cluster::Cluster& cluster) {
+Result<std::array<ir::DeviceLoad, kStepParts>> LoadsOf(const OpsByText& ops, const cluster::Cluster& cluster) {
   HELM_ASSIGN_OR_RETURN(const auto estimator, cost::MakeEstimator(cluster, {}));
-  std::array<PartTime, kParts> times;
+  std::array<PartTime, kStepParts> times;
   for (const auto& [key, op] : ops) {
     const auto estimate = estimator->EstimateOp(op.signature);
     if (!estimate.ok()) continue;  // what nobody can price before it is measured says nothing about the load
-    for (size_t part = 0; part < kParts; ++part) {
+    for (size_t part = 0; part < kStepParts; ++part) {
       times[part].Add(op.signature, static_cast<double>(op.count[part]) * estimate->duration.seconds());
     }
   }
-  return std::array<ir::DeviceLoad, kParts>{times[kForwardAndBackward].Load(), times[kOptimizer].Load()};
+  return std::array<ir::DeviceLoad, kStepParts>{times[kForwardAndBackward].Load(), times[kOptimizer].Load()};
 }
 
 }  // namespace
@@ -88,7 +88,7 @@ Result<CostQueries> CostQueriesOf(const std::vector<ir::Plan>& plans, const clus
     }
   }
   CostQueries queries;
-  std::array<ir::DeviceLoad, kParts> loads;
+  std::array<ir::DeviceLoad, kStepParts> loads;
   if (!cluster.device.is_cpu) {
     HELM_ASSIGN_OR_RETURN(loads, LoadsOf(ops, cluster));
   }

@@ -14,16 +14,16 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-struct Part {
+struct TimePart {
   const char* name;
   const char* what;  // as a reason: more of it, or less
-  Duration sim::Breakdown::* time;
+  Duration sim::Breakdown::*time;
 };
-constexpr Part kParts[] = {{"compute", "computation", &sim::Breakdown::compute},
-                           {"exposed communication", "exposed communication", &sim::Breakdown::exposed_communication},
-                           {"bubble", "bubble", &sim::Breakdown::bubble},
-                           {"optimizer", "time in the optimizer", &sim::Breakdown::optimizer},
-                           {"launching", "launching", &sim::Breakdown::host}};
+constexpr TimePart kTimeParts[] = {{"compute", "computation", &sim::Breakdown::compute},
+                                   {"exposed communication", "exposed communication", &sim::Breakdown::exposed_communication},
+                                   {"bubble", "bubble", &sim::Breakdown::bubble},
+                                   {"optimizer", "time in the optimizer", &sim::Breakdown::optimizer},
+                                   {"launching", "launching", &sim::Breakdown::host}};
 
 // Lists too are values here.
 void Flatten(const Json& json, const std::string& path, std::map<std::string, std::string>& leaves) {
@@ -51,9 +51,9 @@ std::string Line(const std::string& what, const std::string& first, const std::s
 }  // namespace
 
 std::string WhyLost(const Prediction& best, const Prediction& other) {
-  const auto extra = [&](const Part& part) { return other.breakdown.*part.time - best.breakdown.*part.time; };
-  const auto [least, most] =
-      std::minmax_element(std::begin(kParts), std::end(kParts), [&](const Part& a, const Part& b) { return extra(a) < extra(b); });
+  const auto extra = [&](const TimePart& part) { return other.breakdown.*part.time - best.breakdown.*part.time; };
+  const auto [least, most] = std::minmax_element(std::begin(kTimeParts), std::end(kTimeParts),
+                                                 [&](const TimePart& a, const TimePart& b) { return extra(a) < extra(b); });
   const double slower = other.step_time.seconds() / best.step_time.seconds() - 1;
   std::string text = fmt::format("{:+.1f} %: {} more {}", 100 * slower, FormatDuration(extra(*most)), most->what);
   // What is told is the larger part of what there is to tell.
@@ -102,7 +102,7 @@ std::string SideBySide(const NamedPrediction& first, const NamedPrediction& seco
   text += Line("peak memory", FormatBytes(a.memory_bytes_peak), FormatBytes(b.memory_bytes_peak),
                Relative(static_cast<double>(a.memory_bytes_peak.count()), static_cast<double>(b.memory_bytes_peak.count())));
   text += Line("  of", FormatBytes(a.memory_bytes_capacity), FormatBytes(b.memory_bytes_capacity), "");
-  for (const Part& part : kParts) {
+  for (const TimePart& part : kTimeParts) {
     const Duration x = a.breakdown.*part.time, y = b.breakdown.*part.time;
     text += Line(part.name, FormatDuration(x), FormatDuration(y), Relative(seconds(x), seconds(y)));
   }

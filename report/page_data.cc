@@ -125,7 +125,7 @@ std::array<int64_t, 5> PartsOf(const Breakdown& parts) {
           parts.host.nanoseconds()};
 }
 
-ordered_json RanksJson(const std::vector<RankUse>& uses) {
+ordered_json PageRanksJson(const std::vector<RankUse>& uses) {
   ordered_json ranks = ordered_json::array();
   for (const RankUse& use : uses) {
     ranks.push_back({{"rank", use.rank},
@@ -161,7 +161,7 @@ ordered_json SideJson(const Summary& summary, const ir::Timeline& timeline, Stri
           {"steps", steps},
           {"breakdown", PartsOf(summary.breakdown)},
           {"breakdown_rank", summary.breakdown_rank},
-          {"ranks", RanksJson(summary.ranks)},
+          {"ranks", PageRanksJson(summary.ranks)},
           {"sources", {summary.sources.measured, summary.sources.interpolated, summary.sources.analytic}},
           {"memory_bytes_peak", summary.memory_bytes_peak.count()},
           {"memory_at_peak", summary.memory_at_peak},
@@ -197,8 +197,8 @@ ordered_json AttributionJson(const Attribution& attribution, StringTable& string
   for (size_t i = 0; i < std::min(attribution.work.size(), kWorkShown); ++i) {
     const PathWorkRow& share = attribution.work[i];
     const auto& [label, target, phase] = share.row.work;
-    const auto largest = std::ranges::find_if(attribution.ops, [&](const AttributionRow& op) {
-      return op.category == share.category && op.what.label == label && op.what.target == target && op.what.phase == phase;
+    const auto largest = std::ranges::find_if(attribution.ops, [&share](const AttributionRow& op) {
+      return op.category == share.category && Work{op.what.label, op.what.target, op.what.phase} == share.row.work;
     });
     const Sides<ir::OpId> op = largest == attribution.ops.end() ? Sides<ir::OpId>() : largest->op;
     work.push_back({share.category, strings.IndexOf(label), strings.IndexOf(target), strings.IndexOf(phase),
@@ -209,7 +209,7 @@ ordered_json AttributionJson(const Attribution& attribution, StringTable& string
 }
 
 // A stage on a side: [ranks, makespan, computing, exposed communication, bubble, peak bytes].
-ordered_json StagesJson(const std::vector<Sides<StageUse>>& stages) {
+ordered_json PageStagesJson(const std::vector<Sides<StageUse>>& stages) {
   ordered_json rows = ordered_json::array();
   for (const auto& [predicted, measured] : stages) {
     ordered_json row = ordered_json::array();
@@ -244,7 +244,7 @@ ordered_json PageData(const Comparison& comparison, const ir::Timeline& predicte
   data["sides"] = {SideJson(comparison.sides.predicted, predicted, strings), SideJson(comparison.sides.measured, measured, strings)};
   data["rows"] = RowNumbers(comparison);
   data["attribution"] = AttributionJson(comparison.attribution, strings);
-  data["stages"] = StagesJson(comparison.stages);
+  data["stages"] = PageStagesJson(comparison.stages);
   data["ranks"] = RankPairsJson(comparison);
   data["rank_pairing"] = DescribeRankPairing(comparison);
   data["strings"] = strings.strings();

@@ -158,7 +158,8 @@ std::vector<const RankRow*> RanksToShow(const Comparison& comparison) {
 }  // namespace
 
 std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOptions& given) {
-  const auto& [predicted, measured] = comparison.sides;
+  const Summary& predicted = comparison.sides.predicted;
+  const Summary& measured = comparison.sides.measured;
   std::vector<std::string> lines;
   const auto describe = [&](const Summary& summary) {
     lines.push_back(Shorten(fmt::format("{}: {}{}{}; {} rank{}", summary.title, summary.plan, summary.device.empty() ? "" : "; ",

@@ -48,7 +48,7 @@ void Repeat(int64_t times, Part part) {
   for (int64_t i = 0; i < times; ++i) part(i);
 }
 
-ir::Schedule OfStage(int64_t p, int64_t micro_batches, int64_t stage) {
+ir::Schedule DualPipeVStage(int64_t p, int64_t micro_batches, int64_t stage) {
   Writer w(p, stage);
   const int64_t above = p - stage - 1;
   const auto both_forward = [&](int64_t) { w.Forward(0), w.Forward(1); };
@@ -80,7 +80,7 @@ ir::Schedule OfStage(int64_t p, int64_t micro_batches, int64_t stage) {
 
 std::vector<ir::Schedule> DualPipeVSchedules(int64_t stages, int64_t micro_batches) {
   std::vector<ir::Schedule> schedules;
-  for (int64_t stage = 0; stage < stages; ++stage) schedules.push_back(OfStage(stages, micro_batches, stage));
+  for (int64_t stage = 0; stage < stages; ++stage) schedules.push_back(DualPipeVStage(stages, micro_batches, stage));
   return schedules;
 }
 

@@ -12,10 +12,10 @@
 namespace helm::schedule {
 namespace {
 
-struct Unit {
+struct StreamItem {
   size_t stream = 0, item = 0;
 };
-using Order = std::vector<Unit>;
+using Order = std::vector<StreamItem>;
 
 Order OrderOf(const std::vector<size_t>& choice, size_t streams) {
   std::vector<size_t> gone(streams, 0);
@@ -25,7 +25,7 @@ Order OrderOf(const std::vector<size_t>& choice, size_t streams) {
 }
 
 // The steps of one of the two sides: units in their order, those that take no time joined with the next.
-struct Side {
+struct StreamSide {
   std::vector<LatticeStep> steps;
   std::vector<size_t> units;                            // by step: how many units it joins
   std::vector<int32_t> layers;                          // by step
@@ -59,7 +59,7 @@ class SpanLattice {
   std::optional<std::vector<size_t>> Folded() const {
     Order order = StreamOrder(0);
     for (size_t stream = 1; stream < span_.streams.size(); ++stream) {
-      Side a = SideOf(order), b = SideOf(StreamOrder(stream));
+      StreamSide a = SideOf(order), b = SideOf(StreamOrder(stream));
       SetAfter(a, b);
       SetAfter(b, a);
       const std::optional<std::vector<bool>> from_b =
@@ -68,7 +68,7 @@ class SpanLattice {
       order = Merge(order, a, StreamOrder(stream), b, *from_b);
     }
     std::vector<size_t> choice, gone(span_.streams.size(), 0);
-    for (const Unit& unit : order) {
+    for (const StreamItem& unit : order) {
       if (!IsReady(span_.streams[unit.stream][unit.item], gone)) return std::nullopt;
       ++gone[unit.stream];
       choice.push_back(unit.stream);
@@ -86,10 +86,10 @@ class SpanLattice {
     return std::ranges::any_of(item.after, [](size_t count) { return count > 0; });
   }
 
-  Side SideOf(const Order& order) const {
-    Side side;
+  StreamSide SideOf(const Order& order) const {
+    StreamSide side;
     bool joins = false;  // the step before takes no time, so that this unit may be part of it
-    for (const Unit& unit : order) {
+    for (const StreamItem& unit : order) {
       const Item& item = span_.streams[unit.stream][unit.item];
       const LatticeStep step = StepOf(program_, item, costs_, side.start_step);
       if (joins && !NeedsOthers(item)) {
@@ -119,7 +119,7 @@ class SpanLattice {
   }
 
   // What each step of `side` needs of `other`.
-  void SetAfter(Side& side, const Side& other) const {
+  void SetAfter(StreamSide& side, const StreamSide& other) const {
     for (const auto& [unit, step] : side.step_of) {
       const Item& item = span_.streams[unit.first][unit.second];
       for (size_t stream = 0; stream < item.after.size(); ++stream) {
@@ -130,11 +130,11 @@ class SpanLattice {
     }
   }
 
-  static Order Merge(const Order& first, const Side& a, const Order& second, const Side& b, const std::vector<bool>& from_b) {
+  static Order Merge(const Order& first, const StreamSide& a, const Order& second, const StreamSide& b, const std::vector<bool>& from_b) {
     Order merged;
     size_t steps[2] = {0, 0}, units[2] = {0, 0};
     for (const bool other : from_b) {
-      const Side& side = other ? b : a;
+      const StreamSide& side = other ? b : a;
       const Order& order = other ? second : first;
       for (size_t n = side.units[steps[other ? 1 : 0]++]; n > 0; --n) merged.push_back(order[units[other ? 1 : 0]++]);
     }
@@ -142,7 +142,7 @@ class SpanLattice {
   }
 
   int64_t MakespanOf(const std::vector<size_t>& choice) const {
-    const Side side = SideOf(OrderOf(choice, span_.streams.size()));
+    const StreamSide side = SideOf(OrderOf(choice, span_.streams.size()));
     return Play(side.steps, {}, program_.groups.size(), std::vector<bool>(side.steps.size(), false)).makespan;
   }
 

@@ -14,9 +14,9 @@ namespace helm::sim {
 namespace {
 
 using Buffer = AllocationTrace::Buffer;
-using Kind = AllocationTrace::Kind;
+using CallKind = AllocationTrace::Kind;
 
-constexpr int64_t kNone = -1;
+constexpr int64_t kNoBuffer = -1;
 
 Buffer BufferOf(const ir::Storage& storage) {
   return {storage.name, storage.bytes.count(), storage.persistent, storage.role == ir::StorageRole::kOptimizerState};
@@ -92,7 +92,7 @@ class Expansion {
     for (const auto& [name, tensor] : program_.inputs) {
       if (!whole_ && name.ends_with(".1")) of_inner[program_.tensor(tensor).storage.index()] = true;
     }
-    base_.assign(program_.storages.size(), kNone);
+    base_.assign(program_.storages.size(), kNoBuffer);
     std::vector<size_t> inner;
     for (size_t s = 0; s < program_.storages.size(); ++s) {
       if (of_inner[s]) inner.push_back(s);
@@ -118,7 +118,7 @@ class Expansion {
         base_[storage.index()] = first;
       }
     }
-    last_use_.assign(trace_.buffers.size(), kNone);
+    last_use_.assign(trace_.buffers.size(), kNoBuffer);
   }
 
   int64_t AddBuffer(size_t storage) {
@@ -133,10 +133,10 @@ class Expansion {
     return part == 0 || part > program_.schedule.size() ? -1 : program_.schedule[part - 1].micro_batch;
   }
 
-  // The buffer of a storage in this visit; kNone for what is not traced.
+  // The buffer of a storage in this visit; kNoBuffer for what is not traced.
   Result<int64_t> Resolve(size_t storage, const Visit& visit) const {
     const int64_t base = base_[storage];
-    if (base == kNone || program_.storages[storage].persistent || !IsInner(home_[storage])) return base;
+    if (base == kNoBuffer || program_.storages[storage].persistent || !IsInner(home_[storage])) return base;
     if (home_[storage] != visit.written) {
       return UnavailableError(fmt::format("storage '{}' of an inner micro-batch outlives it", program_.storages[storage].name));
     }
@@ -178,14 +178,14 @@ class Expansion {
     for (const int64_t buffer : used) {
       const Buffer& of = trace_.buffers[static_cast<size_t>(buffer)];
       int64_t& last = last_use_[static_cast<size_t>(buffer)];
-      if (of.persistent && of.optimizer_state && last == kNone) Note(Kind::kAllocate, buffer);
+      if (of.persistent && of.optimizer_state && last == kNoBuffer) Note(CallKind::kAllocate, buffer);
       last = launched_;
     }
     for (const ir::StorageId storage : lifetimes_.allocated_by[index]) {
       HELM_ASSIGN_OR_RETURN(const int64_t buffer, Resolve(storage.index(), visit));
-      if (buffer != kNone) Note(Kind::kAllocate, buffer);
+      if (buffer != kNoBuffer) Note(CallKind::kAllocate, buffer);
     }
-    if (const int64_t workspace = costs_.ops[index].workspace.count(); workspace > 0) Note(Kind::kWorkspace, workspace);
+    if (const int64_t workspace = costs_.ops[index].workspace.count(); workspace > 0) Note(CallKind::kWorkspace, workspace);
     if (crosses_[index]) sends_[ChannelOf(op)].push_back(std::move(used));
     return OkStatus();
   }
@@ -215,7 +215,7 @@ class Expansion {
     ForEachStorage(program_, op, [&](size_t storage) {
       const Result<int64_t> buffer = Resolve(storage, visit);
       if (!buffer.ok()) status = buffer.status();
-      if (buffer.ok() && *buffer != kNone) used->push_back(*buffer);
+      if (buffer.ok() && *buffer != kNoBuffer) used->push_back(*buffer);
     });
     return status;
   }
@@ -223,7 +223,7 @@ class Expansion {
   // The group, and how far along it the peer is.
   std::pair<size_t, int64_t> ChannelOf(const ir::Op& op) const { return {op.group.index(), ir::PeerOffset(program_, op)}; }
 
-  void Note(Kind kind, int64_t what) { noted_.push_back({kind, static_cast<uint32_t>(launched_), what}); }
+  void Note(CallKind kind, int64_t what) { noted_.push_back({kind, static_cast<uint32_t>(launched_), what}); }
 
   // The calls that were noted, and behind each op what it was the last to use.
   void Write() {
@@ -231,7 +231,7 @@ class Expansion {
     for (const auto& [name, tensor] : program_.outputs) kept[program_.tensor(tensor).storage.index()] = true;
     std::vector<std::vector<int64_t>> freed(static_cast<size_t>(launched_));
     for (size_t s = 0; s < program_.storages.size(); ++s) {
-      if (base_[s] == kNone || program_.storages[s].persistent || kept[s]) continue;
+      if (base_[s] == kNoBuffer || program_.storages[s].persistent || kept[s]) continue;
       const int64_t count = IsInner(home_[s]) ? InnerCount() : 1;
       for (int64_t buffer = base_[s]; buffer < base_[s] + count; ++buffer) {
         freed[static_cast<size_t>(last_use_[static_cast<size_t>(buffer)])].push_back(buffer);
@@ -240,7 +240,7 @@ class Expansion {
     size_t next = 0;
     for (size_t op = 0; op < freed.size(); ++op) {
       for (; next < noted_.size() && noted_[next].op == op; ++next) trace_.calls.push_back(noted_[next]);
-      for (const int64_t buffer : freed[op]) trace_.calls.push_back({Kind::kFree, static_cast<uint32_t>(op), buffer});
+      for (const int64_t buffer : freed[op]) trace_.calls.push_back({CallKind::kFree, static_cast<uint32_t>(op), buffer});
     }
   }
 
@@ -254,7 +254,7 @@ class Expansion {
   const bool whole_;  // nothing is left out
 
   std::vector<bool> crosses_;      // by op: a send that is waited for in another action
-  std::vector<int64_t> base_;      // by storage: its buffer, of an inner micro-batch the first one's; kNone: none
+  std::vector<int64_t> base_;      // by storage: its buffer, of an inner micro-batch the first one's; kNoBuffer: none
   std::vector<int32_t> home_;      // by storage: the micro-batch of the excerpt whose action allocates it, -1: none
   std::vector<int64_t> last_use_;  // by buffer: op in launch order
   std::map<std::pair<size_t, int64_t>, std::vector<std::vector<int64_t>>> sends_;  // by channel: what those read that are not waited for
@@ -267,7 +267,7 @@ class Expansion {
 
 AllocationTrace TraceOf(const ir::Program& program, const TaskCosts& costs) {
   AllocationTrace trace;
-  std::vector<int64_t> buffer_of(program.storages.size(), kNone);
+  std::vector<int64_t> buffer_of(program.storages.size(), kNoBuffer);
   const auto add = [&](size_t storage) {
     if (program.storages[storage].bytes.count() == 0) return;
     buffer_of[storage] = static_cast<int64_t>(trace.buffers.size());
@@ -279,21 +279,21 @@ AllocationTrace TraceOf(const ir::Program& program, const TaskCosts& costs) {
   const ir::Lifetimes lifetimes = ir::ComputeLifetimes(program);
   std::vector<bool> known(program.storages.size(), false);  // of optimizer state
   for (size_t i = 0; i < program.ops.size(); ++i) {
-    const auto note = [&](Kind kind, int64_t what) {
-      if (what != kNone) trace.calls.push_back({kind, static_cast<uint32_t>(i), what});
+    const auto note = [&](CallKind kind, int64_t what) {
+      if (what != kNoBuffer) trace.calls.push_back({kind, static_cast<uint32_t>(i), what});
     };
     ForEachStorage(program, program.ops[i], [&](size_t s) {
       const ir::Storage& storage = program.storages[s];
       if (!storage.persistent || storage.role != ir::StorageRole::kOptimizerState || known[s]) return;
       known[s] = true;
-      note(Kind::kAllocate, buffer_of[s]);
+      note(CallKind::kAllocate, buffer_of[s]);
     });
     for (const ir::StorageId storage : lifetimes.allocated_by[i]) {
       add(storage.index());
-      note(Kind::kAllocate, buffer_of[storage.index()]);
+      note(CallKind::kAllocate, buffer_of[storage.index()]);
     }
-    if (const int64_t workspace = costs.ops[i].workspace.count(); workspace > 0) note(Kind::kWorkspace, workspace);
-    for (const ir::StorageId storage : lifetimes.freed_after[i]) note(Kind::kFree, buffer_of[storage.index()]);
+    if (const int64_t workspace = costs.ops[i].workspace.count(); workspace > 0) note(CallKind::kWorkspace, workspace);
+    for (const ir::StorageId storage : lifetimes.freed_after[i]) note(CallKind::kFree, buffer_of[storage.index()]);
   }
   return trace;
 }

@@ -4,7 +4,7 @@
 #include <array>
 #include <map>
 #include <memory>
-#include <numeric>
+
 #include <utility>
 #include <vector>
 
@@ -206,8 +206,6 @@ class ClassWalk {
   size_t action_ = 0;
   size_t element_ = 0;
 };
-
-int64_t Sum(const BytesByRole& bytes) { return std::accumulate(bytes.begin(), bytes.end(), int64_t{0}); }
 
 class Composer {
  public:

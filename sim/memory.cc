@@ -1,7 +1,7 @@
 #include "sim/memory.h"
 
 #include <algorithm>
-#include <numeric>
+
 #include <set>
 
 #include <fmt/format.h>
@@ -13,8 +13,6 @@ namespace {
 
 constexpr size_t kLargestShown = 10;
 constexpr int64_t kCudaBlockBytes = 512;  // kMinBlockSize of PyTorch's CUDACachingAllocator (techniques.md 9.1)
-
-int64_t Sum(const BytesByRole& bytes) { return std::accumulate(bytes.begin(), bytes.end(), int64_t{0}); }
 
 void Add(BytesByRole& bytes, const ir::Program& program, ir::StorageId storage, int64_t sign) {
   bytes[static_cast<size_t>(program.storage(storage).role)] += sign * AllocatedBytes(program, storage);

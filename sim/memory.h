@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <numeric>
 #include <vector>
 
 #include "core/status.h"
@@ -21,6 +22,7 @@
 namespace helm::sim {
 
 using BytesByRole = std::array<int64_t, ir::kStorageRoles>;
+inline int64_t Sum(const BytesByRole& bytes) { return std::accumulate(bytes.begin(), bytes.end(), int64_t{0}); }
 
 struct MemoryProfile {
   MemoryPeak peak;

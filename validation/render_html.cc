@@ -33,7 +33,9 @@ std::string Escape(const std::string& text) {
   return ReplaceAll(ReplaceAll(ReplaceAll(ReplaceAll(text, "&", "&amp;"), "<", "&lt;"), ">", "&gt;"), "\"", "&quot;");
 }
 
-std::string Percent(double fraction, bool known = true) { return known ? fmt::format("{:.2f}", 100 * fraction) : std::string("&ndash;"); }
+std::string PercentOrDash(double fraction, bool known = true) {
+  return known ? fmt::format("{:.2f}", 100 * fraction) : std::string("&ndash;");
+}
 
 using Sources = std::vector<std::pair<std::string, Summary>>;
 
@@ -133,8 +135,8 @@ std::string ErrorBars(const Sources& sources) {
                        y, width, i % kColours);
     svg += fmt::format(R"svg(<line x1="{0:.1f}" y1="{1:.0f}" x2="{0:.1f}" y2="{2:.0f}" style="stroke:var(--ink)" stroke-width="2"/>)svg",
                        kLabel + median, y, y + 18);
-    svg +=
-        fmt::format(R"svg(<text x="{:.0f}" y="{:.0f}">{} %</text>)svg", kLabel + std::max(width, median) + 6, y + 14, Percent(time.mape));
+    svg += fmt::format(R"svg(<text x="{:.0f}" y="{:.0f}">{} %</text>)svg", kLabel + std::max(width, median) + 6, y + 14,
+                       PercentOrDash(time.mape));
   }
   return svg + "</svg>\n";
 }
@@ -144,9 +146,9 @@ std::string SummaryRow(const std::string& source, const Summary& summary) {
   const bool timed = time.count > 0;
   return fmt::format(
       "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n",
-      Escape(source), summary.complete, summary.predicted, Percent(time.mape, timed), Percent(time.median, timed), Percent(time.p90, timed),
-      Percent(time.worst, timed), Percent(time.bias, timed), Percent(summary.order.share(), summary.order.pairs > 0),
-      Percent(summary.regret.mean, summary.regret.groups > 0));
+      Escape(source), summary.complete, summary.predicted, PercentOrDash(time.mape, timed), PercentOrDash(time.median, timed),
+      PercentOrDash(time.p90, timed), PercentOrDash(time.worst, timed), PercentOrDash(time.bias, timed),
+      PercentOrDash(summary.order.share(), summary.order.pairs > 0), PercentOrDash(summary.regret.mean, summary.regret.groups > 0));
 }
 
 std::string SummaryTable(const Sources& sources, const Summary& total) {
@@ -165,7 +167,7 @@ std::string MemoryTable(const Sources& sources, const Summary& total) {
       const ErrorStatistics& memory = summary.memory[kind];
       if (memory.count == 0) continue;
       body += fmt::format("<tr><td>{}</td><td class=text>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>\n", Escape(source),
-                          Name(static_cast<MemoryKind>(kind)), memory.count, Percent(memory.mape), Percent(memory.median));
+                          Name(static_cast<MemoryKind>(kind)), memory.count, PercentOrDash(memory.mape), PercentOrDash(memory.median));
     }
   };
   for (const auto& [source, summary] : sources) add(source, summary);
@@ -211,7 +213,8 @@ std::string RenderHtml(const std::vector<Row>& rows, const std::vector<Outcome>&
   html += fmt::format(
       "<p>{} of {} complete rows are predicted. Step time: mean error {} %, median {} %, bias {} %. Errors are (predicted - "
       "measured) / measured.</p>\n",
-      total.predicted, total.complete, Percent(total.step_time.mape), Percent(total.step_time.median), Percent(total.step_time.bias));
+      total.predicted, total.complete, PercentOrDash(total.step_time.mape), PercentOrDash(total.step_time.median),
+      PercentOrDash(total.step_time.bias));
   html += "<div class=pictures><div><h2>Step time</h2><p class=soft>Dashed: exact; dotted: 20 % off.</p>" +
           Scatter(rows, outcomes, sources) + "</div>";
   html += "<div><h2>Error by source</h2><p class=soft>Bar: mean; mark: median.</p>" + ErrorBars(sources) + "</div></div>\n";

@@ -127,7 +127,7 @@ Instance RandomInstance() {
   return instance;
 }
 
-std::vector<int64_t> EndsOf(const StepGraph& step) {
+std::vector<int64_t> EndsOf(const RankStepGraph& step) {
   std::vector<int64_t> finish(step.graph.size());
   LongestPath(step.graph, finish);
   std::vector<int64_t> ends;
@@ -138,8 +138,8 @@ std::vector<int64_t> EndsOf(const StepGraph& step) {
 RC_GTEST_PROP(RankClassesProperty, EveryRankEndsWithItsRepresentative, ()) {
   const Instance instance = RandomInstance();
   const RankClasses classes = FoldRanks(instance.colors, instance.groups);
-  const StepGraph unfolded = StaticStep(instance.step, AllRanks(instance.colors, instance.groups, kKinds));
-  const StepGraph folded = StaticStep(instance.step, Representatives(classes, instance.colors, instance.groups, kKinds));
+  const RankStepGraph unfolded = StaticStep(instance.step, AllRanks(instance.colors, instance.groups, kKinds));
+  const RankStepGraph folded = StaticStep(instance.step, Representatives(classes, instance.colors, instance.groups, kKinds));
   const std::vector<int64_t> unfolded_ends = EndsOf(unfolded);
   const std::vector<int64_t> folded_ends = EndsOf(folded);
   for (size_t rank = 0; rank < instance.colors.size(); ++rank) RC_ASSERT(unfolded_ends[rank] == folded_ends[classes.class_of_rank[rank]]);

@@ -104,14 +104,14 @@ std::vector<uint32_t> AddRankStep(const RankStep& step, const Cells& cells, cons
   return last;
 }
 
-struct StepGraph {
+struct RankStepGraph {
   TaskGraph graph;
   std::vector<uint32_t> last_of_cell;
 };
 
 // For the static engine: the order on each stream becomes edges.
-inline StepGraph StaticStep(const RankStep& step, const Cells& cells) {
-  StepGraph result;
+inline RankStepGraph StaticStep(const RankStep& step, const Cells& cells) {
+  RankStepGraph result;
   std::vector<uint32_t> last(cells.colors.size() + cells.groups.size(), kNone);
   std::vector<uint32_t> before;
   result.last_of_cell = AddRankStep(step, cells, [&](uint32_t stream, int64_t duration, const std::vector<uint32_t>& predecessors) {
