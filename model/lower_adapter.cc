@@ -16,14 +16,14 @@ namespace {
 double Factor(const Step& step) { return step.model.lora.alpha / static_cast<double>(step.model.lora.rank); }
 
 // These columns of a matrix, itself where they are all of them.
-TensorId Columns(Step& step, TensorId matrix, int64_t begin, int64_t end) {
+TensorId ColumnsOf(Step& step, TensorId matrix, int64_t begin, int64_t end) {
   return end - begin == step.b.shape(matrix)[1] ? matrix : step.b.Slice(matrix, 1, begin, end);
 }
 
 // What belongs to a part of the adapter.
 TensorId LowOf(Step& step, TensorId low, size_t part) {
   const int64_t rank = step.model.lora.rank, begin = static_cast<int64_t>(part) * rank;
-  return Columns(step, low, begin, begin + rank);
+  return ColumnsOf(step, low, begin, begin + rank);
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ TensorId AddAdapter(Step& step, TensorId output, TensorId low, const AdapterPara
   for (size_t i = 0; i < adapter.parts.size(); ++i) {
     const AdapterParameters::Part& part = adapter.parts[i];
     const TensorId added = b.Mm(LowOf(step, low, i), b.T(step.gradients.Weight(part.b)));
-    const TensorId columns = Columns(step, output, part.out_begin, part.out_end);
+    const TensorId columns = ColumnsOf(step, output, part.out_begin, part.out_end);
     output = columns == output ? b.Add_(output, added) : b.Restride(b.Add_(columns, added), output);
   }
   return output;
@@ -50,7 +50,7 @@ TensorId AdapterGradient(Step& step, TensorId gradient, const AdapterParameters&
   ProgramBuilder& b = step.b;
   std::vector<TensorId> parts;
   for (const AdapterParameters::Part& part : adapter.parts) {
-    parts.push_back(b.Mm(Columns(step, gradient, part.out_begin, part.out_end), step.gradients.Weight(part.b)));
+    parts.push_back(b.Mm(ColumnsOf(step, gradient, part.out_begin, part.out_end), step.gradients.Weight(part.b)));
   }
   return b.MulScalar_(parts.size() == 1 ? parts.front() : b.Cat(parts, 1), Factor(step));
 }
@@ -58,7 +58,7 @@ TensorId AdapterGradient(Step& step, TensorId gradient, const AdapterParameters&
 void WriteAdapterGradients(Step& step, const AdapterParameters& adapter, TensorId input, TensorId low, TensorId gradient, TensorId of_low) {
   for (size_t i = 0; i < adapter.parts.size(); ++i) {
     const AdapterParameters::Part& part = adapter.parts[i];
-    step.gradients.WriteProduct(part.b, Columns(step, gradient, part.out_begin, part.out_end), LowOf(step, low, i));
+    step.gradients.WriteProduct(part.b, ColumnsOf(step, gradient, part.out_begin, part.out_end), LowOf(step, low, i));
   }
   step.gradients.WriteProduct(adapter.a, of_low, input);
 }
