@@ -157,7 +157,7 @@ void RunRow(uint32_t gpus, int layers) {
   int64_t makespan = 0;
   double static_ms = 0;
   {
-    const StepGraph graph = StaticStep(step, cells);
+    const RankStepGraph graph = StaticStep(step, cells);
     static_ms = Milliseconds([&] { makespan = RunStatic(graph.graph); });
   }
   EventGraph graph;
