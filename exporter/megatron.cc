@@ -253,6 +253,10 @@ Status CheckMegatron(const Subject& subject) {
   RefuseCommon(subject, refusals);
   RefuseForMegatron(subject.model, strategy, refusals);
   refusals.If(subject.cluster.device.is_cpu, "a cluster of CPUs", "it trains on GPUs");
+  const cluster::Cluster& cluster = subject.cluster;
+  refusals.If(cluster.devices_used > cluster.devices_per_node && cluster.devices_used % cluster.devices_per_node != 0,
+              fmt::format("cluster of {} GPUs in nodes of {}", cluster.devices_used, cluster.devices_per_node),
+              "torchrun starts as many ranks on each of its nodes");
   refusals.If(strategy.pipeline > 1 && strategy.schedule != "1f1b" && strategy.schedule != "interleaved-1f1b",
               "strategy.schedule " + strategy.schedule, "its pipelines run 1f1b or interleaved-1f1b");
   refusals.If(ShardsWithFsdp(strategy) && (strategy.pipeline > 1 || strategy.expert > 1),

@@ -256,6 +256,8 @@ TEST(Exporter, RefusalsNameWhatAndWhy) {
             "error: torchtitan cannot express strategy.zero 1: it shards the optimizer's state only together with the parameters (zero 3)\n"
             "error: torchtitan cannot express strategy.tensor 2 without sequence_parallel: its tensor parallelism is always sequence "
             "parallel");
+  // 8 ranks on the first node, 4 on the second.
+  EXPECT_NE(RefusalOf("megatron", {.data = 12}).find("cannot express cluster of 12 GPUs in nodes of 8"), std::string::npos);
   EXPECT_NE(RefusalOf("deepspeed", {.pipeline = 2, .schedule = "1f1b"}).find("cannot express strategy.pipeline 2"), std::string::npos);
   EXPECT_NE(RefusalOf("heiretsu", {}).find("cannot express model llama3-8b"), std::string::npos);
   EXPECT_NE(RefusalOf("schedule-csv", {}).find("cannot express strategy.pipeline 1"), std::string::npos);
