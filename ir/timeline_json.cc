@@ -33,7 +33,7 @@ Json Column(const Items& items, ValueOf value_of) {
 }
 
 // {"names": ["aten.mm", ...], "values": [0, 1, 0, ...]}
-Json TextColumn(const std::vector<TimelineOp>& ops, std::string TimelineOp::*member) {
+Json TextColumn(const std::vector<TimelineOp>& ops, std::string TimelineOp::* member) {
   std::map<std::string, size_t> index;
   Json names = Json::array();
   Json values = Json::array();
@@ -170,7 +170,7 @@ bool SameLength(TimelineReader& reader, std::string_view table, size_t length, c
   return false;
 }
 
-void ReadTextColumn(TimelineReader& reader, const Json& parent, const char* key, std::string TimelineOp::*member,
+void ReadTextColumn(TimelineReader& reader, const Json& parent, const char* key, std::string TimelineOp::* member,
                     std::vector<TimelineOp>& ops) {
   const std::string where = std::string("ops.") + key;
   const Json& column = reader.Object(parent, key, {"names", "values"});

@@ -2,9 +2,10 @@
 // can be the fastest.
 //
 // Before a candidate is priced its memory is looked at, by what its layers keep (planner/stage_memory_bound.h): it goes back in line with
-// the time bound of the least that may fit. In turns: a batch of candidates is priced as if no op slowed another down (planner/candidate_price.h), each with its fallbacks until one
-// fits; then those that may be the fastest are priced to the end, the fastest of them first, until the others cannot be. Which candidates a
-// batch has is decided between batches of a fixed size, and slot i belongs to candidate i: neither depends on the number of threads.
+// the time bound of the least that may fit. In turns: a batch of candidates is priced as if no op slowed another down
+// (planner/candidate_price.h), each with its fallbacks until one fits; then those that may be the fastest are priced to the end, the
+// fastest of them first, until the others cannot be. Which candidates a batch has is decided between batches of a fixed size, and slot i
+// belongs to candidate i: neither depends on the number of threads.
 #pragma once
 
 #include <atomic>

@@ -17,7 +17,7 @@ using Json = nlohmann::ordered_json;
 struct TimePart {
   const char* name;
   const char* what;  // as a reason: more of it, or less
-  Duration sim::Breakdown::*time;
+  Duration sim::Breakdown::* time;
 };
 constexpr TimePart kTimeParts[] = {{"compute", "computation", &sim::Breakdown::compute},
                                    {"exposed communication", "exposed communication", &sim::Breakdown::exposed_communication},
