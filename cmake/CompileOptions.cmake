@@ -32,7 +32,7 @@ if(HELM_SANITIZE)
   add_compile_options(-fsanitize=${HELM_SANITIZE} -fno-sanitize-recover=all)
   add_link_options(-fsanitize=${HELM_SANITIZE})
   add_compile_options($<$<CXX_COMPILER_ID:GNU>:-Wno-maybe-uninitialized>)  # the instrumented code defeats GCC's analysis
-  if(HELM_SANITIZE MATCHES "thread")
+  if(HELM_SANITIZE MATCHES "thread" AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
     add_compile_options(-Wno-tsan)
   endif()
 endif()

@@ -369,11 +369,11 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
   strategies.insert(strategies.begin(), candidate);
   const auto price = [&](const ir::Strategy& strategy) { return PriceAlone(config_, strategy, worker.prices, cancellation_); };
   std::optional<Candidate> last;  // of those simulated here
-  Bytes plain_needs;              // at least, where it does not fit
+  Bytes plain_lacks;              // at least, on the rank with least left, where it does not fit
   for (const ir::Strategy& strategy : strategies) {
     const bool is_plain = strategy == candidate;
     HELM_ASSIGN_OR_RETURN(const Bytes needs, worker.memory.Of(strategy, cancellation_));
-    if (is_plain) plain_needs = needs;
+    if (is_plain) plain_lacks = needs - capacity_;
     if (needs > capacity_) {
       outcome.pruned.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(needs), FormatBytes(capacity_))});
       if (is_plain) outcome.plain_fits = false;
@@ -390,7 +390,7 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
     outcome.simulated.push_back(*last);
     if (is_plain) {
       outcome.plain_fits = last->prediction.fits;
-      plain_needs = last->prediction.memory_bytes_peak;
+      plain_lacks = last->prediction.memory_bytes_peak - last->prediction.memory_bytes_capacity;
     }
     if (last->prediction.fits) break;
     if (!cluster::HasGroups(config_.cluster) || !SplitIsOpen(config_, strategy)) continue;
@@ -400,7 +400,7 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
     if (!refitted.empty() && refitted.back().prediction.fits) last = refitted.back();
   }
   if (outcome.plain_fits.value_or(true) || !last || !last->prediction.fits || last->strategy.recompute != "full") return OkStatus();
-  HELM_ASSIGN_OR_RETURN(std::optional<Candidate> fewest, WithFewestLayers(candidate, plain_needs, *last, worker, price));
+  HELM_ASSIGN_OR_RETURN(std::optional<Candidate> fewest, WithFewestLayers(candidate, plain_lacks, *last, worker, price));
   if (fewest) outcome.simulated.push_back(*std::move(fewest));
   return OkStatus();
 }
@@ -413,11 +413,11 @@ Result<bool> BatchSimulator::MayDoWithSome(const ir::Strategy& strategy, Worker&
   return IsHopeful(bound);
 }
 
-// Of a strategy that needs `least` or more and does not fit, and fits with all layers computed again.
-Result<std::optional<Candidate>> BatchSimulator::WithFewestLayers(const ir::Strategy& plain, Bytes least, const Candidate& full,
+// Of a strategy that lacks `lacks` or more, and fits with all layers computed again: then another rank may be the fullest.
+Result<std::optional<Candidate>> BatchSimulator::WithFewestLayers(const ir::Strategy& plain, Bytes lacks, const Candidate& full,
                                                                   Worker& worker, const PriceStrategy& price) const {
   if (run_.expressible && !run_.expressible(WithRecomputedLayers(plain, 1)).ok()) return std::optional<Candidate>();
-  TooFewLayers too_few{0, least - full.prediction.memory_bytes_capacity};
+  TooFewLayers too_few{0, lacks};
   HELM_ASSIGN_OR_RETURN(const std::optional<int64_t> fewest, worker.memory.FewestRecomputed(plain, capacity_, cancellation_));
   if (fewest.value_or(1) > 1) {
     const ir::Strategy fewer = WithRecomputedLayers(plain, *fewest - 1);

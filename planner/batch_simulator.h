@@ -91,7 +91,7 @@ class BatchSimulator {
   Status FindBounds(Worker& worker);
   Status AddSharded(Worker& worker);
   Result<bool> MayDoWithSome(const ir::Strategy& strategy, Worker& worker) const;
-  Result<std::optional<Candidate>> WithFewestLayers(const ir::Strategy& plain, Bytes least, const Candidate& full, Worker& worker,
+  Result<std::optional<Candidate>> WithFewestLayers(const ir::Strategy& plain, Bytes lacks, const Candidate& full, Worker& worker,
                                                     const PriceStrategy& price) const;
   Result<std::optional<size_t>> AddShardedOf(size_t candidate, Worker& worker);
   Result<std::optional<Duration>> BoundOfWhatMayFit(const ir::Strategy& strategy, Worker& worker, bool& plain_may_fit);

@@ -25,7 +25,7 @@ struct TooFewLayers {
 
 // The candidate with the fewest layers that fits, if that is fewer than all. Memory falls with each layer, about by as much: so numbers are
 // tried where a straight line between what does not fit and what does meets the capacity. Fails as `price` does.
-// REQUIRES: `full` fits.
+// REQUIRES: `full` fits, too_few.lacks is positive.
 Result<std::optional<Candidate>> FewestLayers(const config::RunConfig& config, const TooFewLayers& too_few, const Candidate& full,
                                               const PriceStrategy& price);
 
