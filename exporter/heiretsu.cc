@@ -9,7 +9,6 @@
 namespace helm::exporter {
 namespace {
 
-constexpr const char* kHeiretsuArray = "HELM_ARGUMENTS";
 constexpr int64_t kVocabulary = 50257;  // gpt_model.py: GPTConfig.vocab_size, no option
 
 bool IsItsModel(const model::ModelSpec& model) {
@@ -68,12 +67,12 @@ Result<Exported> ToHeiretsu(const Subject& subject) {
   return Exported{
       fmt::format("# {}: {}\n# For heiretsu. Add what a plan does not say: data, iterations.\n{}torchrun --standalone --nproc_per_node={} "
                   "train.py \"${{{}[@]}}\"\n",
-                  subject.model.name, ir::Describe(strategy), options.ToText(kHeiretsuArray), strategy.world_size(), kHeiretsuArray),
+                  subject.model.name, ir::Describe(strategy), options.ToText(), strategy.world_size(), kArgumentsArray),
       {}};
 }
 
 Status FromHeiretsu(const Exported& exported, Subject& subject) {
-  HELM_ASSIGN_OR_RETURN(OptionList options, OptionList::Parse(exported.text, kHeiretsuArray));
+  HELM_ASSIGN_OR_RETURN(OptionList options, OptionList::Parse(exported.text));
   ir::Workload& workload = subject.workload;
   subject.strategy = {};
   ir::Strategy& strategy = subject.strategy;

@@ -13,8 +13,6 @@
 namespace helm::exporter {
 namespace {
 
-constexpr const char* kArray = "HELM_ARGUMENTS";
-
 bool ShardsWithFsdp(const ir::Strategy& strategy) { return strategy.zero >= 2; }
 
 // --recompute-modules (megatron/core/transformer/transformer_config.py), and the parts of HELM's layers that they are.
@@ -180,7 +178,7 @@ std::string Launch(const cluster::Cluster& cluster) {
   const int64_t nodes = (cluster.devices_used + cluster.devices_per_node - 1) / cluster.devices_per_node;
   const int64_t ranks = nodes == 1 ? cluster.devices_used : cluster.devices_per_node;
   const std::string where = nodes == 1 ? "--standalone" : R"(--rdzv_backend c10d --rdzv_endpoint "$MASTER_ADDR:29500")";
-  return fmt::format("torchrun --nnodes {} --nproc_per_node {} {} pretrain_gpt.py \"${{{}[@]}}\"\n", nodes, ranks, where, kArray);
+  return fmt::format("torchrun --nnodes {} --nproc_per_node {} {} pretrain_gpt.py \"${{{}[@]}}\"\n", nodes, ranks, where, kArgumentsArray);
 }
 
 // Ranks that the torchrun line starts.
@@ -288,12 +286,12 @@ Result<Exported> ToMegatron(const Subject& subject) {
   std::string text = fmt::format(
       "# {}: {}\n# For Megatron-LM. Add what a plan does not say: data, tokenizer, schedule of the learning rate, checkpoints.\n",
       subject.model.name, ir::Describe(subject.strategy));
-  text += Environment(subject) + options.ToText(kArray) + Launch(subject.cluster);
+  text += Environment(subject) + options.ToText() + Launch(subject.cluster);
   return Exported{text, {}};
 }
 
 Status FromMegatron(const Exported& exported, Subject& subject) {
-  HELM_ASSIGN_OR_RETURN(OptionList options, OptionList::Parse(exported.text, kArray));
+  HELM_ASSIGN_OR_RETURN(OptionList options, OptionList::Parse(exported.text));
   HELM_ASSIGN_OR_RETURN(const int64_t world, WorldSizeOf(exported.text));
   subject.strategy = {};
   TakeParallelism(options, subject.strategy);

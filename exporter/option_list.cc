@@ -23,8 +23,8 @@ std::string Unquoted(std::string_view value) {
 
 void OptionList::Add(const std::string& name, double value) { Add(name, FormatDouble(value)); }
 
-std::string OptionList::ToText(std::string_view array) const {
-  std::string text = std::string(array) + "=(\n";
+std::string OptionList::ToText() const {
+  std::string text = std::string(kArgumentsArray) + "=(\n";
   for (const auto& [name, value] : options_) {
     text += "  " + name;
     if (!value.empty()) text += NeedsNoQuotes(value) ? " " + value : " '" + value + "'";
@@ -33,8 +33,8 @@ std::string OptionList::ToText(std::string_view array) const {
   return text + ")\n";
 }
 
-Result<OptionList> OptionList::Parse(std::string_view text, std::string_view array) {
-  const std::string begin = std::string(array) + "=(\n";
+Result<OptionList> OptionList::Parse(std::string_view text) {
+  const std::string begin = std::string(kArgumentsArray) + "=(\n";
   const size_t start = text.find(begin);
   const size_t end = text.find("\n)", start);
   if (start == std::string_view::npos || end == std::string_view::npos)

@@ -20,6 +20,8 @@
 
 namespace helm::exporter {
 
+inline constexpr std::string_view kArgumentsArray = "HELM_ARGUMENTS";
+
 class OptionList {
  public:
   void Add(const std::string& name, const std::string& value) { options_.emplace_back(name, value); }
@@ -30,10 +32,10 @@ class OptionList {
     if (given) Flag(name);
   }
 
-  // "ARRAY=(\n  --name value\n...)\n"
-  std::string ToText(std::string_view array) const;
+  // "HELM_ARGUMENTS=(\n  --name value\n...)\n"
+  std::string ToText() const;
   // The first such array of `text`.
-  static Result<OptionList> Parse(std::string_view text, std::string_view array);
+  static Result<OptionList> Parse(std::string_view text);
 
   // Each option is taken once; what is left at the end nobody knows.
   std::optional<std::string> Take(const std::string& name);

@@ -4,7 +4,6 @@
 #include <array>
 #include <map>
 #include <memory>
-
 #include <utility>
 #include <vector>
 

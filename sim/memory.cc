@@ -1,7 +1,6 @@
 #include "sim/memory.h"
 
 #include <algorithm>
-
 #include <set>
 
 #include <fmt/format.h>

@@ -19,6 +19,16 @@ Bytes BoundOf(const config::RunConfig& config, const cost::Estimator& estimator)
   return *bound;
 }
 
+void ExpectBelowPeak(const config::RunConfig& config, const cost::Estimator& estimator, StepForm form = EvaluateOptions().form) {
+  const auto step =
+      Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, estimator, {.record_timeline = false, .form = form});
+  RC_PRE(step.ok());
+  const Bytes bound = BoundOf(config, estimator);
+  RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << " bound "
+           << bound.count() << " peak " << step->simulation.peak.bytes.count() << "\n";
+  RC_ASSERT(bound <= step->simulation.peak.bytes);
+}
+
 void RecomputeWholeLayers(ir::Strategy& strategy) {
   if (strategy.recompute != "custom" || *rc::gen::arbitrary<bool>()) {
     strategy = WithRecomputedLayers(strategy, *rc::gen::inRange<int64_t>(1, 5));
@@ -28,13 +38,7 @@ void RecomputeWholeLayers(ir::Strategy& strategy) {
 RC_GTEST_PROP(StageMemoryBounds, NeverExceedTheSimulatedPeak, ()) {
   config::RunConfig config = RandomConfig();
   if (*rc::gen::arbitrary<bool>()) RecomputeWholeLayers(config.strategy);
-  const ScatteredEstimator estimator = RandomPrices();
-  const auto whole = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, estimator, {.record_timeline = false});
-  RC_PRE(whole.ok());
-  const Bytes bound = BoundOf(config, estimator);
-  RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << " bound "
-           << bound.count() << " peak " << whole->simulation.peak.bytes.count() << "\n";
-  RC_ASSERT(bound <= whole->simulation.peak.bytes);
+  ExpectBelowPeak(config, RandomPrices());
 }
 
 // ZeRO-2, ZeRO-3 and FSDP, with whole gradients in a pipeline.
@@ -47,13 +51,7 @@ RC_GTEST_PROP(StageMemoryBounds, NeverExceedTheSimulatedPeakWhereParametersAreSh
     config.model.layers *= config.strategy.pipeline;
   }
   config.cluster.devices_used = config.strategy.world_size();
-  const ScatteredEstimator estimator = RandomPrices();
-  const auto whole = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, estimator, {.record_timeline = false});
-  RC_PRE(whole.ok());
-  const Bytes bound = BoundOf(config, estimator);
-  RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << " bound "
-           << bound.count() << " peak " << whole->simulation.peak.bytes.count() << "\n";
-  RC_ASSERT(bound <= whole->simulation.peak.bytes);
+  ExpectBelowPeak(config, RandomPrices());
 }
 
 RC_GTEST_PROP(StageMemoryBounds, NeverExceedTheSimulatedPeakOfALargeModel, ()) {
@@ -62,13 +60,7 @@ RC_GTEST_PROP(StageMemoryBounds, NeverExceedTheSimulatedPeakOfALargeModel, ()) {
   if (config.strategy.expert == 1 && config.model.moe.experts == 0) config.strategy.zero = *rc::gen::inRange<int64_t>(0, 4);
   const auto estimator = cost::MakeEstimator(config.cluster, {});
   RC_ASSERT(estimator.ok());
-  const auto step = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, **estimator,
-                             {.record_timeline = false, .form = StepForm::kComposed});
-  RC_PRE(step.ok());
-  const Bytes bound = BoundOf(config, **estimator);
-  RC_LOG() << ir::Describe(config.strategy) << " layers " << config.model.layers << " batch " << config.workload.global_batch << " bound "
-           << bound.count() << " peak " << step->simulation.peak.bytes.count() << "\n";
-  RC_ASSERT(bound <= step->simulation.peak.bytes);
+  ExpectBelowPeak(config, **estimator, StepForm::kComposed);
 }
 
 }  // namespace
