@@ -23,6 +23,7 @@
 #include "model/lower.h"
 #include "runtime/interpreter.h"
 #include "runtime/measure.h"
+#include "runtime/scheduling.h"
 
 namespace helm {
 namespace {
@@ -206,10 +207,12 @@ int Main(int argc, char** argv) {
   for (int64_t other = 1; other < settings.processes; ++other) {
     if (fork() == 0) {
       if (std::freopen("/dev/null", "w", stdout) == nullptr) _exit(1);
+      runtime::BindToCores(other, settings.processes, 1);
       Run(settings, false);
       _exit(0);
     }
   }
+  if (settings.processes > 1) runtime::BindToCores(0, settings.processes, 1);
   Run(settings, true);
   while (wait(nullptr) > 0) {
   }

@@ -3,33 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <sstream>
+#include <map>
 #include <type_traits>
 
+#include "profiler/visit.h"
 #include "runtime/measure.h"
 
 namespace helm::profiler {
 namespace {
-
-// What the ranks tell each other after a batch; the largest value wins.
-constexpr double kDone = 0;
-constexpr double kGoOn = 1;
-constexpr double kStop = 2;  // rank 0 was interrupted
-
-// Samples between two agreements of the ranks last about this long, so that agreeing costs little and they measure at the same time.
-constexpr double kBatchSeconds = 0.02;
-constexpr int64_t kBatchSamplesMaximum = 100;
-
-// One thing to measure, on this rank. A rank outside a collective's group takes part in the agreements only.
-struct Item {
-  std::string key;
-  std::function<Result<runtime::OpSample>()> run;  // empty outside the group
-  StoppingRuleOptions stopping;
-};
-
-Duration Since(std::chrono::steady_clock::time_point start) {
-  return Duration::Nanoseconds(std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now() - start).count());
-}
 
 Status AgreeOnStatus(runtime::World& world, const Status& mine) {
   HELM_ASSIGN_OR_RETURN(auto messages, world.AllGatherText(mine.message()));
@@ -39,140 +20,25 @@ Status AgreeOnStatus(runtime::World& world, const Status& mine) {
   return OkStatus();
 }
 
-struct Samples {
-  std::vector<Duration> durations;
-  std::vector<Duration> launches;  // as many, zero on a CPU
-  Bytes workspace;
-};
-
-std::string Encode(const Samples& samples) {
-  std::ostringstream text;
-  text << samples.workspace.count();
-  for (size_t i = 0; i < samples.durations.size(); ++i) {
-    text << ' ' << samples.durations[i].picoseconds() << ' ' << samples.launches[i].picoseconds();
-  }
-  return text.str();
-}
-
-// Adds another rank's samples, as Encode wrote them.
-void Decode(const std::string& text, Samples& into) {
-  std::istringstream numbers(text);
-  int64_t value = 0;
-  if (numbers >> value) into.workspace = std::max(into.workspace, Bytes(value));
-  for (int64_t launch = 0; numbers >> value >> launch;) {
-    into.durations.push_back(Duration::Picoseconds(value));
-    into.launches.push_back(Duration::Picoseconds(launch));
-  }
-}
-
 std::vector<cost::KernelMeasurement> KernelsOf(const std::vector<runtime::KernelRun>& runs) {
   std::vector<cost::KernelMeasurement> kernels;
   for (const runtime::KernelRun& run : runs) kernels.push_back({run.name, run.blocks, run.duration});
   return kernels;
 }
 
-class ItemMeasurement {
- public:
-  ItemMeasurement(const Item& item, runtime::World& world, const ProfileOptions& options)
-      : item_(item), world_(world), options_(options), rule_(item.stopping) {}
-
-  // None when interrupted.
-  Result<std::optional<cost::Measurement>> Run() {
-    HELM_ASSIGN_OR_RETURN(const int64_t batch, WarmUp());
-    double agreed = kGoOn;
-    while (agreed == kGoOn) {
-      HELM_RETURN_IF_ERROR(world_.Barrier());
-      HELM_RETURN_IF_ERROR(RunBatch(batch));
-      HELM_ASSIGN_OR_RETURN(agreed, world_.AllReduceMaximum(Vote()));
-    }
-    if (agreed == kStop) return std::optional<cost::Measurement>();
-    return Collect();
-  }
-
- private:
-  // Returns how many samples a batch has, the same on all ranks.
-  Result<int64_t> WarmUp() {
-    double seconds = 0;
-    for (int64_t i = 0; i < options_.warm_up_samples && item_.run; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      HELM_RETURN_IF_ERROR(item_.run().status());
-      seconds = Since(start).seconds();
-    }
-    HELM_ASSIGN_OR_RETURN(const double slowest, world_.AllReduceMaximum(seconds));
-    const double fitting = kBatchSeconds / std::max(slowest, 1e-9);
-    return std::clamp<int64_t>(std::llround(fitting), 1, kBatchSamplesMaximum);
-  }
-
-  Status RunBatch(int64_t count) {
-    for (int64_t i = 0; i < count && item_.run; ++i) {
-      const auto start = std::chrono::steady_clock::now();
-      HELM_ASSIGN_OR_RETURN(const auto sample, item_.run());
-      rule_.AddSample(sample.duration, Since(start));
-      launches_.push_back(sample.launch);
-      workspace_ = std::max(workspace_, sample.workspace);
-    }
-    return OkStatus();
-  }
-
-  double Vote() const {
-    if (options_.interrupted != nullptr && options_.interrupted->load()) return kStop;
-    return !item_.run || rule_.Finished() ? kDone : kGoOn;
-  }
-
-  Result<std::optional<cost::Measurement>> Collect() {
-    HELM_ASSIGN_OR_RETURN(const auto texts, world_.AllGatherText(Encode({rule_.samples(), launches_, workspace_})));
-    Samples all;
-    for (const std::string& text : texts) Decode(text, all);
-    if (all.durations.empty()) return InternalError("no rank measured " + item_.key);
-    const Quartiles quartiles = QuartilesOf(all.durations);
-    cost::Measurement measurement;
-    measurement.median = quartiles.median;
-    measurement.mean = quartiles.mean;
-    measurement.quartile_lower = quartiles.lower;
-    measurement.quartile_upper = quartiles.upper;
-    measurement.samples = static_cast<int64_t>(all.durations.size());
-    measurement.workspace = all.workspace;
-    const Duration launch = QuartilesOf(all.launches).median;
-    if (launch.picoseconds() > 0) measurement.launch = launch;
-    return std::optional<cost::Measurement>(measurement);
-  }
-
-  const Item& item_;
-  runtime::World& world_;
-  const ProfileOptions& options_;
-  StoppingRule rule_;
-  std::vector<Duration> launches_;
-  Bytes workspace_;
-};
-
 // Walks the items; what is common to ops and collectives.
 class Session {
  public:
-  Session(cost::CostTable table, runtime::World& world, const ProfileOptions& options, int64_t total)
-      : world_(world), options_(options), total_(total) {
+  Session(cost::CostTable table, runtime::World& world, const ProfileOptions& options, int64_t rounds)
+      : world_(world), options_(options), rounds_(rounds) {
     result_.table = std::move(table);
   }
 
-  Status MeasureOps(const std::vector<OpWork>& ops) {
-    for (const auto& [op, load] : ops) {
-      if (result_.interrupted) return OkStatus();
-      auto bench = runtime::OpBench::Create(op, options_.device, world_.rank(), load);
-      HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
-      const Item item{ir::ToText(op), [&] { return (*bench)->RunOnce(); }, options_.stopping};
-      HELM_RETURN_IF_ERROR(Measure(item, result_.table.ops));
-      if (options_.device == ir::DeviceKind::kCuda && !result_.interrupted) HELM_RETURN_IF_ERROR(AddKernels(**bench, item.key));
-    }
-    return OkStatus();
-  }
-
-  Status MeasureCollectives(const std::vector<ir::CollectiveSignature>& collectives) {
-    for (const ir::CollectiveSignature& collective : collectives) {
-      if (result_.interrupted) return OkStatus();
-      auto bench = runtime::CollectiveBench::Create(collective, world_, options_.device);
-      HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
-      Item item{ir::ToText(collective), nullptr, options_.stopping_collectives};
-      if (world_.rank() < collective.ranks) item.run = [&] { return RunCollective(**bench); };
-      HELM_RETURN_IF_ERROR(Measure(item, result_.table.collectives));
+  Status Measure(const WorkList& work) {
+    visits_ = rounds_ * static_cast<int64_t>(work.ops.size() + work.collectives.size());
+    for (round_ = 1; round_ <= rounds_; ++round_) {
+      HELM_RETURN_IF_ERROR(MeasureOps(work.ops));
+      HELM_RETURN_IF_ERROR(MeasureCollectives(work.collectives));
     }
     return OkStatus();
   }
@@ -193,6 +59,31 @@ class Session {
   ProfileResult Take() { return std::move(result_); }
 
  private:
+  Status MeasureOps(const std::vector<OpWork>& ops) {
+    for (const auto& [op, load] : ops) {
+      if (result_.interrupted) return OkStatus();
+      auto bench = runtime::OpBench::Create(op, options_.device, world_.rank(), load);
+      HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
+      const Item item{ir::ToText(op), [&](Slots& slots) { return RunOp(**bench, slots); }, options_.stopping};
+      HELM_RETURN_IF_ERROR(Visit(item, result_.table.ops));
+      if (options_.device == ir::DeviceKind::kCuda && round_ == rounds_ && !result_.interrupted)
+        HELM_RETURN_IF_ERROR(AddKernels(**bench, item.key));
+    }
+    return OkStatus();
+  }
+
+  Status MeasureCollectives(const std::vector<ir::CollectiveSignature>& collectives) {
+    for (const ir::CollectiveSignature& collective : collectives) {
+      if (result_.interrupted) return OkStatus();
+      auto bench = runtime::CollectiveBench::Create(collective, world_, options_.device);
+      HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
+      Item item{ir::ToText(collective), nullptr, options_.stopping_collectives};
+      if (world_.rank() < collective.ranks) item.run = [&](Slots&) { return RunCollective(**bench); };
+      HELM_RETURN_IF_ERROR(Visit(item, result_.table.collectives));
+    }
+    return OkStatus();
+  }
+
   // An op that launches nothing (new_empty) takes no time on the device: what lies between two marks then is the marks' own.
   Status AddKernels(runtime::OpBench& bench, const std::string& key) {
     cost::Measurement& row = result_.table.ops.at(key);
@@ -207,14 +98,23 @@ class Session {
     return OkStatus();
   }
 
+  // A GPU's queue must not run empty between the two, and no other rank is on it.
+  Result<runtime::OpSample> RunOp(runtime::OpBench& bench, Slots& slots) const {
+    HELM_RETURN_IF_ERROR(bench.Prepare());
+    if (options_.device == ir::DeviceKind::kCpu) slots.WaitForNext();
+    return bench.Measure();
+  }
+
   static Result<runtime::OpSample> RunCollective(runtime::CollectiveBench& bench) {
     HELM_ASSIGN_OR_RETURN(const Duration duration, bench.RunOnce());
     return runtime::OpSample{.duration = duration};
   }
 
-  Status Measure(const Item& item, std::map<std::string, cost::Measurement>& rows) {
-    if (options_.progress) options_.progress(done_, total_, item.key);
-    HELM_ASSIGN_OR_RETURN(const auto measurement, ItemMeasurement(item, world_, options_).Run());
+  Status Visit(const Item& item, std::map<std::string, cost::Measurement>& rows) {
+    if (options_.progress) options_.progress(done_, visits_, item.key);
+    RankSamples& samples = samples_.try_emplace(item.key, RankSamples{StoppingRule(item.stopping), {}, Bytes()}).first->second;
+    const double share = static_cast<double>(round_) / static_cast<double>(rounds_);
+    HELM_ASSIGN_OR_RETURN(const auto measurement, profiler::Visit(item, samples, share, world_, options_));
     ++done_;
     if (const auto state = StateOfGpu()) result_.gpu_states.push_back(*state);
     if (measurement) {
@@ -239,7 +139,10 @@ class Session {
 
   runtime::World& world_;
   const ProfileOptions& options_;
-  int64_t total_;
+  int64_t rounds_;
+  int64_t visits_ = 0;
+  int64_t round_ = 1;
+  std::map<std::string, RankSamples> samples_;
   int64_t done_ = 0;
   std::chrono::steady_clock::time_point saved_ = std::chrono::steady_clock::now();
   ProfileResult result_;
@@ -286,9 +189,10 @@ Result<ProfileResult> Profile(const WorkList& work, cost::CostTable table, runti
   const bool host_known = table.host.has_value();
   HELM_ASSIGN_OR_RETURN(const double host_needed, world.AllReduceMaximum(world.rank() == 0 && !host_known ? 1 : 0));
 
-  Session session(std::move(table), world, options, static_cast<int64_t>(todo.ops.size() + todo.collectives.size()));
-  HELM_RETURN_IF_ERROR(session.MeasureOps(todo.ops));
-  HELM_RETURN_IF_ERROR(session.MeasureCollectives(todo.collectives));
+  HELM_ASSIGN_OR_RETURN(const double rounds, world.AllReduceMaximum(world.rank() == 0 ? static_cast<double>(options.rounds) : 0));
+
+  Session session(std::move(table), world, options, std::llround(rounds));
+  HELM_RETURN_IF_ERROR(session.Measure(todo));
   if (host_needed > 0) HELM_RETURN_IF_ERROR(session.MeasureHost());
   return session.Take();
 }

@@ -4,6 +4,10 @@
 // same time, as they do in a training step, and share its caches and memory as they will then. A row's median and quartiles are taken
 // over the samples of all ranks. What is measured is the interpreter's own op code (runtime/measure.h), on random data.
 //
+// The list is walked `rounds` times and each item takes a share of its samples in every round: a machine that others share changes its
+// speed within seconds (steal, turbo), and a row that was measured in one go would hold the speed of that moment. Spread over the whole
+// profile, all rows hold the same mixture of speeds, so that plans made of different rows are still ranked right.
+//
 // It does not know where the list comes from (planner/evaluate.h) and does not touch files: rows that are already in `table` are
 // skipped, so that an interrupted run can be resumed.
 #pragma once
@@ -43,11 +47,12 @@ Result<WorkList> ParseWorkList(std::string_view text);
 struct ProfileOptions {
   ir::DeviceKind device = ir::DeviceKind::kCpu;
   StoppingRuleOptions stopping;
+  int64_t rounds = 1;          // rank 0's count
   std::string gpu_pci_bus_id;  // of rank 0's GPU; empty: its state is not recorded
   // Collectives are few, and their mean needs many samples.
   StoppingRuleOptions stopping_collectives{.samples_minimum = 100, .samples_maximum = 400, .time_maximum = Duration::Milliseconds(800)};
   int64_t warm_up_samples = 2;
-  std::function<void(int64_t done, int64_t total, const std::string& key)> progress;  // on rank 0; may be empty
+  std::function<void(int64_t done, int64_t total, const std::string& key)> progress;  // on rank 0, in visits; may be empty
   // On rank 0, now and then: a chance to write the table so far, so that a killed run loses seconds, not minutes. May be empty.
   std::function<Status(const cost::CostTable&)> checkpoint;
   std::chrono::seconds checkpoint_interval{10};

@@ -24,10 +24,11 @@ double StoppingRule::RelativeHalfWidth() const {
   return 0.5 * static_cast<double>(width.picoseconds()) / static_cast<double>(median.picoseconds());
 }
 
-bool StoppingRule::Finished() const {
-  const auto count = static_cast<int64_t>(samples_.size());
-  if (count < options_.samples_minimum) return false;
-  return count >= options_.samples_maximum || spent_ >= options_.time_maximum || RelativeHalfWidth() <= options_.relative_half_width;
+bool StoppingRule::Finished(double share) const {
+  const auto count = static_cast<double>(samples_.size());
+  if (count < share * static_cast<double>(options_.samples_minimum)) return false;
+  return count >= share * static_cast<double>(options_.samples_maximum) || spent_.seconds() >= share * options_.time_maximum.seconds() ||
+         RelativeHalfWidth() <= options_.relative_half_width;
 }
 
 }  // namespace helm::profiler

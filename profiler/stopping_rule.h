@@ -31,7 +31,8 @@ class StoppingRule {
 
   // `spent`: what it took to prepare and measure it.
   void AddSample(Duration sample, Duration spent);
-  bool Finished() const;
+  // `share`, in (0, 1]: of samples and time; a measurement that is spread over several visits has its first n/N of them after visit n of N.
+  bool Finished(double share = 1.0) const;
   // Half the width of the confidence interval over the median; 1 while there are too few samples to say.
   double RelativeHalfWidth() const;
   const std::vector<Duration>& samples() const { return samples_; }

@@ -31,7 +31,13 @@ class OpBench {
   static Result<std::unique_ptr<OpBench>> Create(const ir::OpSignature& signature, ir::DeviceKind device, int64_t rank = 0,
                                                  const ir::DeviceLoad& load = {});
   virtual ~OpBench() = default;
-  virtual Result<OpSample> RunOnce() = 0;
+  // What the caches and, on a GPU, the device's queue hold before the op in a step. On a CPU ranks may wait for each other after it.
+  virtual Status Prepare() = 0;
+  virtual Result<OpSample> Measure() = 0;  // once, after Prepare
+  Result<OpSample> RunOnce() {
+    HELM_RETURN_IF_ERROR(Prepare());
+    return Measure();
+  }
   virtual Bytes operand_bytes() const = 0;
   virtual std::optional<double> ClockMegahertz() = 0;  // GPU: after the last sample
   // What one call launches on a GPU, by CUPTI; empty on a CPU.

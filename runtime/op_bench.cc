@@ -272,11 +272,20 @@ class DispatchOpBench final : public OpBench {
 
   Bytes operand_bytes() const override { return Bytes(operand_bytes_); }
 
-  Result<OpSample> RunOnce() override {
+  Status Prepare() override {
     const c10::InferenceMode inference;
     try {
-      Prepare();
-      return Measure();
+      SetTheScene();
+      return OkStatus();
+    } catch (const std::exception& error) {
+      return Failure(error);
+    }
+  }
+
+  Result<OpSample> Measure() override {
+    const c10::InferenceMode inference;
+    try {
+      return TimedCall();
     } catch (const std::exception& error) {
       return Failure(error);
     }
@@ -287,7 +296,7 @@ class DispatchOpBench final : public OpBench {
     const c10::InferenceMode inference;
     HELM_ASSIGN_OR_RETURN(const auto timer, device_->MakeStepTimer(1, OpTimes::kActivities));
     try {
-      Prepare();
+      SetTheScene();
       StepRecord record;
       record.ops.resize(1);
       call_.Push(tensors_, stack_);
@@ -310,7 +319,7 @@ class DispatchOpBench final : public OpBench {
     return InternalError("error: cannot run " + ir::ToText(signature_) + ": " + cause.substr(0, cause.find('\n')));
   }
 
-  void Prepare() {
+  void SetTheScene() {
     const bool refresh = samples_ > 0 && samples_ % kSamplesPerRefresh == 0;
     ++samples_;
     if (companions_ != nullptr) LoadDevice();
@@ -345,7 +354,7 @@ class DispatchOpBench final : public OpBench {
     for (int64_t at = 0; at < sweep_.numel(); at += 64) (void)data[at];  // one read a cache line
   }
 
-  Result<OpSample> Measure() {
+  Result<OpSample> TimedCall() {
     StepRecord record;
     record.ops.resize(1);
     call_.Push(tensors_, stack_);

@@ -1,5 +1,8 @@
 // helm-profile: measures on this machine the ops and collectives that a configuration's search needs (or a standard sweep) into a cost
 // table.
+#include <cstdint>
+#include <optional>
+
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
@@ -24,8 +27,13 @@ struct Arguments {
   tools::ImportArguments import;
   std::string device;  // empty: what the configuration runs on
   std::string out = "cost_table.json";
+  std::optional<int64_t> rounds;
   bool describe = false;
 };
+
+// The speed of a CPU that other work shares changes within seconds; a GPU is one's own, and its clock is recorded.
+constexpr int64_t kRoundsOnCpu = 3;
+constexpr int64_t kRoundsOnGpu = 1;
 
 ir::DeviceKind KindOf(const std::string& device) { return device == "cuda" ? ir::DeviceKind::kCuda : ir::DeviceKind::kCpu; }
 
@@ -74,6 +82,7 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   tools::Progress progress("measuring");
   profiler::ProfileOptions options;
   options.device = KindOf(work.device.kind);
+  options.rounds = arguments.rounds.value_or(options.device == ir::DeviceKind::kCpu ? kRoundsOnCpu : kRoundsOnGpu);
   options.gpu_pci_bus_id = work.gpu_pci_bus_id;
   options.interrupted = tools::WatchInterrupt();
   options.progress = [&](int64_t done, int64_t total, const std::string& key) { progress.Update(done, total, key); };
@@ -117,6 +126,10 @@ int main(int argc, char** argv) {
       ->check(CLI::IsMember({"cpu", "cuda"}));
   app.add_option("--out", arguments.out, "cost table to write, or to extend when it is there");
   app.add_option("--set", arguments.config.overrides, "key=value over the configuration; may be repeated");
+  app.add_option("--rounds", arguments.rounds,
+                 "walk the list so many times, a share of each row's samples in each: rows then hold the same mixture of the\n"
+                 "machine's speeds (default: 3 on a CPU, 1 on a GPU)")
+      ->check(CLI::Range(1, 100));
   app.add_flag("--describe", arguments.describe, "print the cluster file of this machine and end");
   helm::tools::AddImportOptions(app, arguments.import);
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;

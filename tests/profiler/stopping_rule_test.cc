@@ -40,5 +40,20 @@ TEST(StoppingRuleTest, StopsWhenTheTimeIsSpent) {
   EXPECT_TRUE(rule.Finished());
 }
 
+// Three visits to a measurement of at least 9 samples that agree and at most 30 ms: 3 samples end the first (the interval needs 8 samples,
+// the minimum is 9, a third of 30 ms is spent by two samples of 5 ms), 9 end the third.
+TEST(StoppingRuleTest, AVisitHasItsShareOfSamplesAndTime) {
+  StoppingRule rule({.samples_minimum = 9, .samples_maximum = 100, .time_maximum = Duration::Milliseconds(30)});
+  for (int i = 0; i < 2; ++i) rule.AddSample(Duration::Milliseconds(5), Duration::Milliseconds(5));
+  EXPECT_FALSE(rule.Finished(1.0 / 3)) << "10 ms are spent, but 3 samples is the least";
+  rule.AddSample(Duration::Milliseconds(5), Duration::Milliseconds(5));
+  EXPECT_TRUE(rule.Finished(1.0 / 3));
+  EXPECT_FALSE(rule.Finished(2.0 / 3));
+  for (int i = 0; i < 5; ++i) rule.AddSample(Duration::Milliseconds(5), Duration::Milliseconds(5));
+  EXPECT_FALSE(rule.Finished()) << "40 ms are spent, but 9 samples is the least";
+  rule.AddSample(Duration::Milliseconds(5), Duration::Milliseconds(5));
+  EXPECT_TRUE(rule.Finished());
+}
+
 }  // namespace
 }  // namespace helm::profiler
