@@ -6,20 +6,13 @@
 #include "ir/step_programs.h"
 #include "ir/verify.h"
 #include "model/lower.h"
+#include "support/small_llama.h"
 
 namespace helm::model {
 namespace {
 
 ModelSpec Llama(bool tied) {
-  ModelSpec model;
-  model.name = "test";
-  model.layers = 2;
-  model.hidden = 24;
-  model.ffn = 40;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 6;
-  model.vocab = 50;
+  ModelSpec model = test::SmallLlama();
   model.tied_embeddings = tied;
   return model;
 }

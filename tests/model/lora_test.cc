@@ -14,6 +14,7 @@
 #include "model/lower.h"
 #include "model/model_reader.h"
 #include "model/parameter_plan.h"
+#include "support/small_llama.h"
 
 namespace helm::model {
 namespace {
@@ -21,15 +22,7 @@ namespace {
 using testing::HasSubstr;
 
 ModelSpec Llama(int64_t rank, std::vector<std::string> targets = {}) {
-  ModelSpec model;
-  model.name = "test";
-  model.layers = 3;
-  model.hidden = 24;
-  model.ffn = 40;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 6;
-  model.vocab = 50;
+  ModelSpec model = test::SmallLlama(3);
   model.lora = {.rank = rank, .alpha = 2.0 * static_cast<double>(rank), .targets = std::move(targets)};
   if (rank > 0 && model.lora.targets.empty()) model.lora.targets = LoraTargetsOf(model);
   return model;

@@ -13,6 +13,7 @@
 #include "ir/verify.h"
 #include "support/any_recompute.h"
 #include "support/bytes_kept.h"
+#include "support/small_llama.h"
 
 namespace helm::model {
 namespace {
@@ -20,19 +21,7 @@ namespace {
 using ir::DataType;
 using ir::DeviceKind;
 using ir::OpKind;
-
-ModelSpec Llama() {
-  ModelSpec model;
-  model.name = "test";
-  model.layers = 2;
-  model.hidden = 24;
-  model.ffn = 40;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 6;
-  model.vocab = 50;
-  return model;
-}
+using test::SmallLlama;
 
 ir::Workload Batch(int64_t global_batch, DataType dtype = DataType::kFloat32) {
   ir::Workload workload;
@@ -66,7 +55,7 @@ int64_t Count(const ir::Program& program, std::string_view target) {
 }
 
 TEST(Lower, OneRankHasNoCollectives) {
-  const ir::Program program = LowerOrDie(Llama(), Batch(2), {});
+  const ir::Program program = LowerOrDie(SmallLlama(), Batch(2), {});
   EXPECT_TRUE(Verify(program).ok()) << Verify(program).message();
   EXPECT_TRUE(Collectives(program, "tensor").empty());
   EXPECT_TRUE(Collectives(program, "data").empty());
@@ -76,7 +65,7 @@ TEST(Lower, OneRankHasNoCollectives) {
 
 // Per layer 4 weight gradients: of the first micro-batch they overwrite, of the second they add. The head makes one more.
 TEST(Lower, FirstMicroBatchOverwritesGradients) {
-  const ir::Program program = LowerOrDie(Llama(), Batch(2), {});
+  const ir::Program program = LowerOrDie(SmallLlama(), Batch(2), {});
   EXPECT_EQ(Count(program, "aten.mm.out"), 2 * 4 + 1);
   EXPECT_EQ(Count(program, "aten.addmm_"), 2 * 4 + 1);
 }
@@ -85,7 +74,7 @@ TEST(Lower, FirstMicroBatchOverwritesGradients) {
 TEST(Lower, TensorParallelCollectives) {
   ir::Strategy strategy;
   strategy.tensor = 2;
-  const std::vector<std::string> found = Collectives(LowerOrDie(Llama(), Batch(1), strategy), "tensor");
+  const std::vector<std::string> found = Collectives(LowerOrDie(SmallLlama(), Batch(1), strategy), "tensor");
   std::vector<std::string> expected = {"embedding"};
   for (int layer = 0; layer < 2; ++layer) expected.insert(expected.end(), {"attention.out", "mlp.down"});
   expected.insert(expected.end(), {"loss", "loss", "loss", "head"});
@@ -105,7 +94,7 @@ TEST(Lower, SequenceParallelCollectives) {
   ir::Strategy strategy;
   strategy.tensor = 2;
   strategy.sequence_parallel = true;
-  const ir::Program program = LowerOrDie(Llama(), Batch(1), strategy);
+  const ir::Program program = LowerOrDie(SmallLlama(), Batch(1), strategy);
   EXPECT_EQ(Count(program, "c10d.all_gather"), 2 * (2 + 4) + 2);
   EXPECT_EQ(Count(program, "c10d.reduce_scatter"), 2 * (2 + 2) + 2);
   EXPECT_EQ(Count(program, "c10d.all_reduce"), 3 + 1 + 1);  // loss, partial gradients, norm
@@ -115,7 +104,7 @@ TEST(Lower, SequenceParallelCollectives) {
 TEST(Lower, WeightGradientHidesTheReduction) {
   ir::Strategy strategy;
   strategy.tensor = 2;
-  const ir::Program program = LowerOrDie(Llama(), Batch(1), strategy);
+  const ir::Program program = LowerOrDie(SmallLlama(), Batch(1), strategy);
   for (size_t i = 0; i < program.ops.size(); ++i) {
     if (program.ops[i].target != "c10d.all_reduce" || program.ops[i].label != "mlp.up") continue;
     EXPECT_EQ(program.ops[i + 2].target, "aten.mm.out");
@@ -127,7 +116,7 @@ TEST(Lower, WeightGradientHidesTheReduction) {
 TEST(Lower, BucketsAreReducedDuringTheLastBackward) {
   ir::Strategy strategy;
   strategy.data = 2;
-  const ir::Program program = LowerOrDie(Llama(), Batch(4), strategy);
+  const ir::Program program = LowerOrDie(SmallLlama(), Batch(4), strategy);
   const std::vector<std::string> found = Collectives(program, "data");
   ASSERT_GT(program.segments.size(), 4u);
   const size_t buckets = (found.size() - 2) / 2;
@@ -142,7 +131,7 @@ TEST(Lower, BucketsAreReducedDuringTheLastBackward) {
 }
 
 ir::Program LowerFor(const ir::Software& software, const ir::Strategy& strategy, DeviceKind device = DeviceKind::kCuda) {
-  const auto program = Lower(Llama(), Batch(4, DataType::kBFloat16), software, strategy, device);
+  const auto program = Lower(SmallLlama(), Batch(4, DataType::kBFloat16), software, strategy, device);
   EXPECT_TRUE(program.ok()) << program.status().message();
   if (!program.ok()) return {};
   EXPECT_EQ(Verify(*program).message(), "");
@@ -190,7 +179,7 @@ TEST(Lower, StagesMaySendPartsAndGatherThem) {
   const auto stage = [&](int64_t number) {
     ir::Schedule own = schedule;
     for (ir::Action& action : own) action.stage = static_cast<int32_t>(number);
-    const auto program = LowerStage(Llama(), Batch(4, DataType::kBFloat16), software, strategy, DeviceKind::kCuda, own, number);
+    const auto program = LowerStage(SmallLlama(), Batch(4, DataType::kBFloat16), software, strategy, DeviceKind::kCuda, own, number);
     EXPECT_TRUE(program.ok() && Verify(*program).ok()) << program.status().message();
     return program.ok() ? *program : ir::Program{};
   };
@@ -265,7 +254,7 @@ TEST(Lower, CrossEntropyMayCopyTheLogits) {
 TEST(Lower, AFusedCrossEntropyStillCopiesTheLogits) {
   ir::Software software;
   software.fused.cross_entropy = true;
-  const auto program = Lower(Llama(), Batch(1, DataType::kBFloat16), software, {}, DeviceKind::kCuda);
+  const auto program = Lower(SmallLlama(), Batch(1, DataType::kBFloat16), software, {}, DeviceKind::kCuda);
   ASSERT_TRUE(program.ok()) << program.status().message();
   const ir::Regions regions(*program);
   std::vector<std::string> kernels;
@@ -310,8 +299,8 @@ int64_t PersistentBytes(const ir::Program& program) {
 
 // techniques.md 4.4: 16 bytes a parameter in fp32, 18 in bf16 with fp32 gradients, masters and moments.
 TEST(Lower, BytesPerParameter) {
-  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Batch(1), {})), 16 * ParameterCount(Llama()));
-  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Batch(1, DataType::kBFloat16), {})), 18 * ParameterCount(Llama()));
+  EXPECT_EQ(PersistentBytes(LowerOrDie(SmallLlama(), Batch(1), {})), 16 * ParameterCount(SmallLlama()));
+  EXPECT_EQ(PersistentBytes(LowerOrDie(SmallLlama(), Batch(1, DataType::kBFloat16), {})), 18 * ParameterCount(SmallLlama()));
 }
 
 // In bf16: parameter, gradient, fp32 copy and two moments, 2 + 2 + 4 + 2 + 2; without the copy 8. On a GPU the update is one kernel that
@@ -320,29 +309,29 @@ TEST(Lower, TheOptimizerStateMayBeNarrow) {
   ir::Software software;
   software.gradients = software.optimizer_state = ir::Precision::kCompute;
   const ir::Program mixed = LowerFor(software, {});
-  EXPECT_EQ(PersistentBytes(mixed), 12 * ParameterCount(Llama()));
+  EXPECT_EQ(PersistentBytes(mixed), 12 * ParameterCount(SmallLlama()));
   const auto in_regions = [](const ir::Program& program) {
     return std::ranges::count_if(program.ops, [](const ir::Op& op) { return op.target == "aten._fused_adamw_" && op.region >= 0; });
   };
   EXPECT_EQ(in_regions(mixed), Count(mixed, "aten._fused_adamw_"));
   software.main_parameters = false;
   const ir::Program narrow = LowerFor(software, {});
-  EXPECT_EQ(PersistentBytes(narrow), 8 * ParameterCount(Llama()));
+  EXPECT_EQ(PersistentBytes(narrow), 8 * ParameterCount(SmallLlama()));
   EXPECT_EQ(in_regions(narrow), 0);
   // With ZeRO-3 a rank of two holds half of the parameters and of the moments; gradients live only for a while.
   ir::Strategy strategy;
   strategy.data = 2;
   strategy.zero = 3;
   strategy.fsdp_shard = 2;
-  EXPECT_EQ(PersistentBytes(LowerFor(software, strategy)), 3 * ParameterCount(Llama()));
+  EXPECT_EQ(PersistentBytes(LowerFor(software, strategy)), 3 * ParameterCount(SmallLlama()));
 }
 
 // What is live when the loss begins, beyond persistent storages: techniques.md 4.5 for the layers' activations. Per token and layer, in
 // fp32: norm inputs and outputs 4h, query/key/value (a + 2k) d, attention output a d, gate and up 2f, product f, and 4-byte log-sum-exp a
 // and rstd 2.
 TEST(Lower, SavedActivations) {
-  ModelSpec one = Llama();
-  ModelSpec two = Llama();
+  ModelSpec one = SmallLlama();
+  ModelSpec two = SmallLlama();
   one.layers = 1;
   auto live_at_loss = [](const ModelSpec& model) { return test::BytesKept(LowerOrDie(model, Batch(1), {})); };
   const int64_t h = 24, a = 4, k = 2, d = 6, f = 40, tokens = 6;
@@ -350,7 +339,7 @@ TEST(Lower, SavedActivations) {
 }
 
 TEST(Lower, CudaUsesItsOwnKernels) {
-  const ir::Program program = LowerOrDie(Llama(), Batch(1, DataType::kBFloat16), {}, DeviceKind::kCuda);
+  const ir::Program program = LowerOrDie(SmallLlama(), Batch(1, DataType::kBFloat16), {}, DeviceKind::kCuda);
   EXPECT_TRUE(Verify(program).ok()) << Verify(program).message();
   EXPECT_EQ(Count(program, "aten._scaled_dot_product_flash_attention"), 2);
   EXPECT_EQ(Count(program, "aten._scaled_dot_product_flash_attention_backward"), 2);
@@ -361,7 +350,7 @@ TEST(Lower, CudaUsesItsOwnKernels) {
 TEST(Lower, Deterministic) {
   ir::Strategy strategy;
   strategy.tensor = strategy.data = 2;
-  EXPECT_EQ(ToText(LowerOrDie(Llama(), Batch(4), strategy)), ToText(LowerOrDie(Llama(), Batch(4), strategy)));
+  EXPECT_EQ(ToText(LowerOrDie(SmallLlama(), Batch(4), strategy)), ToText(LowerOrDie(SmallLlama(), Batch(4), strategy)));
 }
 
 TEST(CheckStrategy, ReportsEveryProblem) {
@@ -373,7 +362,7 @@ TEST(CheckStrategy, ReportsEveryProblem) {
   ir::Workload workload = Batch(6);
   workload.sequence_length = 7;
   EXPECT_EQ(
-      CheckStrategy(Llama(), workload, strategy).message(),
+      CheckStrategy(SmallLlama(), workload, strategy).message(),
       "error: model heads 4 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 4\n"
       "error: model kv_heads 2 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 2\n"
       "error: model ffn 40 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 40\n"
@@ -386,7 +375,7 @@ TEST(CheckStrategy, RefusesWhatItCannotLower) {
   ir::Strategy strategy;
   strategy.recompute = "some";
   strategy.zero = 4;
-  const std::string message = CheckStrategy(Llama(), Batch(4), strategy).message();
+  const std::string message = CheckStrategy(SmallLlama(), Batch(4), strategy).message();
   EXPECT_NE(message.find("strategy.recompute 'some' is not known"), std::string::npos);
   EXPECT_NE(message.find("strategy.zero 4 is not known"), std::string::npos);
 }
@@ -394,21 +383,21 @@ TEST(CheckStrategy, RefusesWhatItCannotLower) {
 TEST(CheckStrategy, PipelinesHoldAllLayersInOrder) {
   ir::Strategy strategy;
   strategy.virtual_pipeline = 2;
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(),
             "error: strategy.virtual_pipeline 2 needs pipeline > 1; allowed without it: 1");
   strategy.virtual_pipeline = 1;
   strategy.pipeline = 2;
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(),
             "error: strategy.schedule 'none' cannot run pipeline > 1; name one, such as 1f1b");
   strategy.schedule = "1f1b";
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(), "");
   strategy.stages = {{0, 1}, {0, 2}};
-  EXPECT_NE(CheckStrategy(Llama(), Batch(4), strategy).message().find("layers [0, 2] do not follow the 1 layers before"),
+  EXPECT_NE(CheckStrategy(SmallLlama(), Batch(4), strategy).message().find("layers [0, 2] do not follow the 1 layers before"),
             std::string::npos);
   strategy.stages = {{0, 1}};
-  EXPECT_NE(CheckStrategy(Llama(), Batch(4), strategy).message().find("has 1 items"), std::string::npos);
+  EXPECT_NE(CheckStrategy(SmallLlama(), Batch(4), strategy).message().find("has 1 items"), std::string::npos);
   strategy.stages = {{0, 2}, {2, 2}};  // only the head on the second stage
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(), "");
 }
 
 // Three stages: embedding, layers and head each on their own are possible, but a stage in the middle without a layer has nothing to do. Of
@@ -418,16 +407,16 @@ TEST(CheckStrategy, NoStageIsIdle) {
   strategy.pipeline = 3;
   strategy.schedule = "1f1b";
   strategy.stages = {{0, 0}, {0, 2}, {2, 2}};
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(), "");
   strategy.stages = {{0, 1}, {1, 1}, {1, 2}};
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(),
             "error: strategy.stages give stage 1 of 3 neither a layer nor embedding or head");
   strategy.pipeline = strategy.virtual_pipeline = 2;
   strategy.schedule = "zb-v";
   strategy.stages = {{0, 0}, {0, 2}, {2, 2}, {2, 2}};
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(), "");
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(), "");
   strategy.stages = {{0, 1}, {1, 1}, {1, 1}, {1, 2}};
-  EXPECT_EQ(CheckStrategy(Llama(), Batch(4), strategy).message(),
+  EXPECT_EQ(CheckStrategy(SmallLlama(), Batch(4), strategy).message(),
             "error: strategy.stages give stage 1 of 2 neither a layer nor embedding or head");
 }
 
@@ -436,13 +425,13 @@ TEST(CheckStrategy, RefusesTensorsThatNobodyHas) {
   ir::Workload workload = Batch(16);
   workload.sequence_length = int64_t{1} << 30;
   ir::Strategy strategy;
-  EXPECT_EQ(CheckStrategy(Llama(), workload, strategy).message(), "");
+  EXPECT_EQ(CheckStrategy(SmallLlama(), workload, strategy).message(), "");
   strategy.micro_batch = 16;
-  EXPECT_NE(CheckStrategy(Llama(), workload, strategy).message().find("more than 2^40 elements"), std::string::npos);
+  EXPECT_NE(CheckStrategy(SmallLlama(), workload, strategy).message().find("more than 2^40 elements"), std::string::npos);
 }
 
 TEST(CheckStrategy, WindowsAndPositions) {
-  ModelSpec model = Llama();
+  ModelSpec model = SmallLlama();
   model.sliding_window = 5;
   EXPECT_NE(CheckStrategy(model, Batch(1), {}).message().find("sliding_window 5 is shorter than workload.sequence_length 6"),
             std::string::npos);

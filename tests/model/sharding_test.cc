@@ -10,30 +10,19 @@
 #include "ir/verify.h"
 #include "model/lower.h"
 #include "model/parameter_plan.h"
+#include "support/small_llama.h"
 
 namespace helm::model {
 namespace {
 
 using ir::DataType;
+using test::SmallLlama;
 
 // Elements: of a layer's matrices (a + 2k) d h + a d h + 2 f h + f h = 48 x 24 + 24 x 24 + 80 x 24 + 40 x 24 = 4608; of the tables
 // 2 x 50 x 24 = 2400; of the norms (2 x layers + 1) x 24.
 constexpr int64_t kLayer = 4608;
 constexpr int64_t kTables = 2400;
 int64_t Norms(int64_t layers) { return (2 * layers + 1) * 24; }
-
-ModelSpec Llama(int64_t layers = 2) {
-  ModelSpec model;
-  model.name = "test";
-  model.layers = layers;
-  model.hidden = 24;
-  model.ffn = 40;
-  model.heads = 4;
-  model.kv_heads = 2;
-  model.head_dim = 6;
-  model.vocab = 50;
-  return model;
-}
 
 ir::Strategy Sharded(int64_t zero, int64_t data = 2) {
   ir::Strategy strategy;
@@ -91,7 +80,7 @@ int64_t Bytes(const ir::Program& program, std::string_view target, std::string_v
 int64_t Parameters(int64_t layers) { return layers * kLayer + kTables + Norms(layers); }
 
 TEST(Sharding, GathersEachLayerWhileTheOneBeforeComputes) {
-  const ir::Program program = LowerOrDie(Llama(), Sharded(3));
+  const ir::Program program = LowerOrDie(SmallLlama(), Sharded(3));
   EXPECT_EQ(Collectives(program, "data"), (std::vector<std::string>{"all_gather parameters.root",
                                                                     "all_gather parameters.root_no_decay",
                                                                     "all_gather parameters.layer0",
@@ -122,25 +111,25 @@ TEST(Sharding, StageThreeMovesThreeTimesTheParameters) {
   settings.software.fsdp_last_kept = false;
   for (const int64_t micro_batches : {1, 3}) {
     settings.micro_batches = micro_batches;
-    const ir::Program program = LowerOrDie(Llama(), Sharded(3), settings);
+    const ir::Program program = LowerOrDie(SmallLlama(), Sharded(3), settings);
     EXPECT_EQ(Bytes(program, "c10d.all_gather", "parameters."), micro_batches * 4 * (2 * Parameters(2) - kTables - Norms(2)));
     EXPECT_EQ(Bytes(program, "c10d.reduce_scatter", "gradients."), micro_batches * 4 * Parameters(2));
   }
   settings.software.fsdp_root_kept = false;
-  const ir::Program program = LowerOrDie(Llama(), Sharded(3), settings);
+  const ir::Program program = LowerOrDie(SmallLlama(), Sharded(3), settings);
   EXPECT_EQ(Bytes(program, "c10d.all_gather", "parameters."), settings.micro_batches * 4 * 2 * Parameters(2));
 }
 
 // The last layer's backward follows its forward at once: one gather less.
 TEST(Sharding, TheLastLayerIsGatheredOnce) {
-  const ir::Program program = LowerOrDie(Llama(4), Sharded(3));
+  const ir::Program program = LowerOrDie(SmallLlama(4), Sharded(3));
   EXPECT_EQ(Bytes(program, "c10d.all_gather", "parameters."), 4 * (Parameters(4) + 3 * kLayer));
 }
 
 // Section 7: stage 2 moves 2 Psi: gradients are scattered, parameters gathered after the update. Gradients move with every micro-batch.
 TEST(Sharding, StageTwoMovesTwiceTheParameters) {
   for (const int64_t micro_batches : {1, 3}) {
-    const ir::Program program = LowerOrDie(Llama(), Sharded(2), {.micro_batches = micro_batches});
+    const ir::Program program = LowerOrDie(SmallLlama(), Sharded(2), {.micro_batches = micro_batches});
     EXPECT_EQ(Bytes(program, "c10d.reduce_scatter", "gradients."), micro_batches * 4 * Parameters(2));
     EXPECT_EQ(Bytes(program, "c10d.all_gather", "adamw"), 4 * Parameters(2));
     EXPECT_EQ(Bytes(program, "c10d.all_gather", "parameters."), 0);
@@ -149,7 +138,7 @@ TEST(Sharding, StageTwoMovesTwiceTheParameters) {
 
 // FSDP's SHARD_GRAD_OP: shards between steps, gathered once for forward and backward.
 TEST(Sharding, FsdpStageTwoGathersOncePerMicroBatch) {
-  const ir::Program program = LowerOrDie(Llama(), Fsdp(2, 2), {.micro_batches = 2});
+  const ir::Program program = LowerOrDie(SmallLlama(), Fsdp(2, 2), {.micro_batches = 2});
   EXPECT_EQ(Bytes(program, "c10d.all_gather", "parameters."), 2 * 4 * Parameters(2));
   EXPECT_EQ(Bytes(program, "c10d.all_gather", "adamw"), 0);
 }
@@ -158,18 +147,18 @@ TEST(Sharding, FsdpStageTwoGathersOncePerMicroBatch) {
 TEST(Sharding, NarrowGathersWideReductions) {
   Settings settings{.dtype = DataType::kBFloat16};
   settings.software.fsdp_last_kept = false;
-  ir::Program program = LowerOrDie(Llama(), Sharded(3), settings);
+  ir::Program program = LowerOrDie(SmallLlama(), Sharded(3), settings);
   EXPECT_EQ(Bytes(program, "c10d.all_gather", "parameters."), 2 * (2 * Parameters(2) - kTables - Norms(2)));
   EXPECT_EQ(Bytes(program, "c10d.reduce_scatter", "gradients."), 4 * Parameters(2));
   settings.software.gradients_reduced = ir::Precision::kCompute;
-  program = LowerOrDie(Llama(), Sharded(3), settings);
+  program = LowerOrDie(SmallLlama(), Sharded(3), settings);
   EXPECT_EQ(Bytes(program, "c10d.reduce_scatter", "gradients."), 2 * Parameters(2));
 }
 
 TEST(Sharding, NoSyncReducesOnce) {
   Settings settings{.micro_batches = 3};
   settings.software.fsdp_no_sync = true;
-  const ir::Program program = LowerOrDie(Llama(), Sharded(3), settings);
+  const ir::Program program = LowerOrDie(SmallLlama(), Sharded(3), settings);
   EXPECT_EQ(Bytes(program, "c10d.reduce_scatter", "gradients."), 4 * Parameters(2));
 }
 
@@ -177,7 +166,7 @@ TEST(Sharding, NoSyncReducesOnce) {
 TEST(Sharding, PostPrefetchIsBetweenGradientsAndReduction) {
   Settings settings;
   settings.software.fsdp_backward_prefetch = ir::BackwardPrefetch::kPost;
-  const ir::Program program = LowerOrDie(Llama(), Sharded(3), settings);
+  const ir::Program program = LowerOrDie(SmallLlama(), Sharded(3), settings);
   const auto start = std::ranges::find_if(program.ops, [](const ir::Op& op) {
     return op.label == "parameters.layer0" && op.kind == ir::OpKind::kCollectiveStart && op.phase == ir::Phase::kInputGradient;
   });
@@ -193,7 +182,7 @@ TEST(Sharding, PrefetchDepth) {
   const auto gathered_at_most = [&](int64_t depth) {
     settings.software.fsdp_prefetch = depth;
     int64_t open = 0, most = 0;
-    for (const std::string& line : Collectives(LowerOrDie(Llama(5), Sharded(3), settings), "data")) {
+    for (const std::string& line : Collectives(LowerOrDie(SmallLlama(5), Sharded(3), settings), "data")) {
       if (line.starts_with("all_gather parameters.layer")) most = std::max(most, ++open);
       if (line.starts_with("wait parameters.layer")) --open;
     }
@@ -207,9 +196,9 @@ TEST(Sharding, PrefetchDepth) {
 // Full recomputation and the backward behind it share a gather.
 TEST(Sharding, RecomputationGathersNoMore) {
   ir::Strategy strategy = Sharded(3);
-  const int64_t without = Bytes(LowerOrDie(Llama(4), strategy), "c10d.all_gather", "parameters.");
+  const int64_t without = Bytes(LowerOrDie(SmallLlama(4), strategy), "c10d.all_gather", "parameters.");
   strategy.recompute = "full";
-  EXPECT_EQ(Bytes(LowerOrDie(Llama(4), strategy), "c10d.all_gather", "parameters."), without);
+  EXPECT_EQ(Bytes(LowerOrDie(SmallLlama(4), strategy), "c10d.all_gather", "parameters."), without);
 }
 
 int64_t PersistentBytes(const ir::Program& program) {
@@ -224,10 +213,10 @@ int64_t PersistentBytes(const ir::Program& program) {
 // of master copy and two moments. Stage 3: shards of fp32 parameter and moments, whatever the type of compute.
 TEST(Sharding, BytesBetweenSteps) {
   const int64_t all = Parameters(2);
-  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Sharded(2))), 4 * all + 12 * all / 2);
-  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Sharded(2), {.dtype = DataType::kBFloat16})), 2 * all + 12 * all / 2);
-  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Sharded(3))), 12 * all / 2);
-  EXPECT_EQ(PersistentBytes(LowerOrDie(Llama(), Sharded(3), {.dtype = DataType::kBFloat16})), 12 * all / 2);
+  EXPECT_EQ(PersistentBytes(LowerOrDie(SmallLlama(), Sharded(2))), 4 * all + 12 * all / 2);
+  EXPECT_EQ(PersistentBytes(LowerOrDie(SmallLlama(), Sharded(2), {.dtype = DataType::kBFloat16})), 2 * all + 12 * all / 2);
+  EXPECT_EQ(PersistentBytes(LowerOrDie(SmallLlama(), Sharded(3))), 12 * all / 2);
+  EXPECT_EQ(PersistentBytes(LowerOrDie(SmallLlama(), Sharded(3), {.dtype = DataType::kBFloat16})), 12 * all / 2);
 }
 
 // The most bytes at any time of tensors that collectives of this kind and label made.
@@ -253,18 +242,18 @@ TEST(Sharding, HoldsTheRootAndTwoLayers) {
   Settings settings;
   settings.software.fsdp_last_kept = false;
   const int64_t root = kTables + Norms(5);
-  EXPECT_EQ(MostHeld(LowerOrDie(Llama(5), Sharded(3), settings), "c10d.all_gather", "parameters."), 4 * (root + 2 * kLayer));
+  EXPECT_EQ(MostHeld(LowerOrDie(SmallLlama(5), Sharded(3), settings), "c10d.all_gather", "parameters."), 4 * (root + 2 * kLayer));
   settings.dtype = DataType::kBFloat16;
-  EXPECT_EQ(MostHeld(LowerOrDie(Llama(5), Sharded(3), settings), "c10d.all_gather", "parameters."), 2 * (root + 2 * kLayer));
+  EXPECT_EQ(MostHeld(LowerOrDie(SmallLlama(5), Sharded(3), settings), "c10d.all_gather", "parameters."), 2 * (root + 2 * kLayer));
   settings.software.fsdp_prefetch = 0;
-  EXPECT_EQ(MostHeld(LowerOrDie(Llama(5), Sharded(3), settings), "c10d.all_gather", "parameters."), 2 * (root + kLayer));
+  EXPECT_EQ(MostHeld(LowerOrDie(SmallLlama(5), Sharded(3), settings), "c10d.all_gather", "parameters."), 2 * (root + kLayer));
   // Between forward and backward all of them with zero 2.
-  EXPECT_EQ(MostHeld(LowerOrDie(Llama(5), Fsdp(2, 2), settings), "c10d.all_gather", "parameters."), 2 * (root + 5 * kLayer));
+  EXPECT_EQ(MostHeld(LowerOrDie(SmallLlama(5), Fsdp(2, 2), settings), "c10d.all_gather", "parameters."), 2 * (root + 5 * kLayer));
 }
 
 // Reduced gradients: a shard of each bucket, in the end of all.
 TEST(Sharding, GradientsEndAsShards) {
-  const ir::Program program = LowerOrDie(Llama(), Sharded(3, 4), {.micro_batches = 1});
+  const ir::Program program = LowerOrDie(SmallLlama(), Sharded(3, 4), {.micro_batches = 1});
   EXPECT_EQ(MostHeld(program, "c10d.reduce_scatter", "gradients."), Parameters(2));  // fp32 quarters
   for (const ir::ParameterSegment& segment : program.segments) {
     EXPECT_TRUE(segment.gradient_sharded);
@@ -275,14 +264,14 @@ TEST(Sharding, GradientsEndAsShards) {
 
 // 2400 and 120 elements are not 7 equal shards: padding is zero, and part of what is reduced.
 TEST(Sharding, ShardsArePadded) {
-  const ir::Program program = LowerOrDie(Llama(), Sharded(3, 7));
+  const ir::Program program = LowerOrDie(SmallLlama(), Sharded(3, 7));
   const auto zeros = std::ranges::count_if(program.ops, [](const ir::Op& op) { return op.target == "aten.new_zeros"; });
   EXPECT_EQ(zeros, 4);  // both layers, tables, norms
   EXPECT_EQ(Bytes(program, "c10d.reduce_scatter", "gradients."), 4 * (2 * 4613 + 2401 + 126));
 }
 
 TEST(Sharding, HybridSumsShardsOverTheCopies) {
-  const ir::Program program = LowerOrDie(Llama(), Fsdp(3, 2, 3), {.micro_batches = 2});
+  const ir::Program program = LowerOrDie(SmallLlama(), Fsdp(3, 2, 3), {.micro_batches = 2});
   ASSERT_EQ(program.mesh.size(), 5u);
   EXPECT_EQ(program.mesh[2], (ir::MeshDimension{"data", 2}));
   EXPECT_EQ(program.mesh[3], (ir::MeshDimension{"replicate", 3}));
@@ -304,7 +293,7 @@ TEST(Sharding, PipelinesReduceOnce) {
   ASSERT_TRUE(schedule.ok()) << schedule.status().message();
   for (const int64_t zero : {2, 3}) {
     strategy.zero = zero;
-    const auto program = LowerStage(Llama(), workload, {}, strategy, ir::DeviceKind::kCpu, *schedule, 1);
+    const auto program = LowerStage(SmallLlama(), workload, {}, strategy, ir::DeviceKind::kCpu, *schedule, 1);
     ASSERT_TRUE(program.ok()) << program.status().message();
     EXPECT_EQ(Verify(*program).message(), "");
     // The second stage: one layer, head 50 x 24, three norms.
@@ -314,7 +303,7 @@ TEST(Sharding, PipelinesReduceOnce) {
 }
 
 TEST(Sharding, SurvivesTheTextForm) {
-  const ir::Program program = LowerOrDie(Llama(), Fsdp(3, 2, 2));
+  const ir::Program program = LowerOrDie(SmallLlama(), Fsdp(3, 2, 2));
   const auto read = ir::ParseProgram(ToText(program), "program");
   ASSERT_TRUE(read.ok()) << read.status().message();
   EXPECT_EQ(ToText(*read), ToText(program));
@@ -326,10 +315,10 @@ TEST(Sharding, SaysWhatDoesNotFit) {
   workload.global_batch = 8;
   workload.sequence_length = 6;
   ir::Strategy strategy = Fsdp(1, 2);
-  EXPECT_NE(CheckStrategy(Llama(), workload, strategy).message().find("strategy.fsdp needs zero 2"), std::string::npos);
+  EXPECT_NE(CheckStrategy(SmallLlama(), workload, strategy).message().find("strategy.fsdp needs zero 2"), std::string::npos);
   strategy = Fsdp(3, 2, 2);
   strategy.data = 8;
-  EXPECT_NE(CheckStrategy(Llama(), workload, strategy).message().find("shard 2 x replicate 2 is not data x context = 8"),
+  EXPECT_NE(CheckStrategy(SmallLlama(), workload, strategy).message().find("shard 2 x replicate 2 is not data x context = 8"),
             std::string::npos);
 }
 
