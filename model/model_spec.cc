@@ -229,7 +229,7 @@ Flops TrainingFlops(const ModelSpec& model, int64_t sequences, int64_t sequence_
   double step = 3 * forward;
   if (model.lora.rank > 0) {
     const double adapters = 2.0 * static_cast<double>(AdapterParameterCount(model));
-    const double cores = core * static_cast<double>(model.layers);
+    const double cores = core * static_cast<double>(model.layers + model.mtp_layers);
     step = 2 * (forward - cores) + 3 * (cores + adapters);
   }
   return Flops(step * static_cast<double>(sequences) * static_cast<double>(sequence_length));

@@ -95,6 +95,9 @@ TEST(Lora, ModelFlopsCountNoGradientsOfFrozenWeights) {
                   .position = Position::kNone};
   model.lora = {.rank = 1, .alpha = 1, .targets = {"q_proj"}};
   EXPECT_DOUBLE_EQ(TrainingFlops(model, 1, 1).count(), 32 + 6 + 12);
+  // A layer of multi-token prediction, frozen: 4 + 3 of its layer, 2 of the projection that joins, 1 of the head; a core of its own.
+  model.mtp_layers = 1;
+  EXPECT_DOUBLE_EQ(TrainingFlops(model, 1, 1).count(), 2 * 2 * (8 + 10) + 3 * 2 * 2 + 12);
 }
 
 // bf16: 2 bytes for each parameter; for each of the adapters' also 4 of gradient, 4 of master copy and 8 of moments, and AdamW's count.
