@@ -11,6 +11,7 @@
 #include "cost/memory_kernels.h"
 #include "cost/memory_model.h"
 #include "cost/signature_tensors.h"
+#include "ir/product_ops.h"
 #include "ir/target.h"
 
 namespace helm::cost {
@@ -53,12 +54,6 @@ const ir::DataType* OutputType(const ir::OpSignature& op) {
   return nullptr;
 }
 
-struct ProductOp {
-  std::string_view name;
-  size_t left_at;  // which argument is the left matrix: after the addend, where there is one
-};
-constexpr std::array<ProductOp, 6> kProducts = {{{"mm", 0}, {"bmm", 0}, {"matmul", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
-
 struct AttentionOp {
   std::string_view name;
   size_t query_at;   // query [batch, heads, s, d], then key and value
@@ -97,8 +92,8 @@ std::optional<ProductShape> GroupedShapeOf(const ir::OpSignature& op) {
 
 std::optional<ProductShape> ProductShapeOf(const ir::OpSignature& op) {
   if (ir::BaseName(op.target) == "_grouped_mm") return GroupedShapeOf(op);
-  const auto known = std::ranges::find(kProducts, ir::BaseName(op.target), &ProductOp::name);
-  if (known == kProducts.end()) return std::nullopt;
+  const auto known = std::ranges::find(ir::kProductOps, ir::BaseName(op.target), &ir::ProductOp::name);
+  if (known == ir::kProductOps.end()) return std::nullopt;
   const TensorSignature* left = TensorAt(op, known->left_at);
   const TensorSignature* right = TensorAt(op, known->left_at + 1);
   if (left == nullptr || right == nullptr || left->shape.size() < 2 || left->shape.size() != right->shape.size()) return std::nullopt;

@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <string>
 #include <vector>
 
 #include "core/check.h"
@@ -57,6 +59,26 @@ double RootMeanSquareDifference(const std::vector<ElementRun>& runs, const std::
     count += run.count;
   }
   return count == 0 ? 0 : std::sqrt(sum / static_cast<double>(count));
+}
+
+// What a rank holds of a parameter, and the parameter.
+struct Held {
+  std::vector<ElementRun> runs;
+  const std::vector<float>& segment;
+  const std::vector<float>& reference;
+};
+
+void ForEachPiece(const ir::Program& program, int64_t rank, const RankState& state, const UnsplitState& reference,
+                  const std::function<void(const std::string& name, const Held&)>& visit) {
+  const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
+  for (size_t s = 0; s < program.segments.size(); ++s) {
+    if (state.segments[s].empty()) continue;  // gradients of what is frozen
+    for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
+      const auto found = reference.find(piece.name);
+      HELM_CHECK(found != reference.end() && found->second.shape == piece.global_shape, "both programs have the same parameters");
+      visit(piece.name, {OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), state.segments[s], found->second.values});
+    }
+  }
 }
 
 // In relation to the bound; with a bound of zero any error is infinitely too large.
@@ -115,32 +137,17 @@ void Comparison::AddLosses(std::span<const double> losses, std::span<const doubl
 void Comparison::AddState(VerifyKind kind, const ir::Program& program, int64_t rank, const RankState& state,
                           const UnsplitState& reference) {
   const double smallest_scale = kSmallTensorShare * LargestMagnitude(reference);
-  const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
-  for (size_t s = 0; s < program.segments.size(); ++s) {
-    if (state.segments[s].empty()) continue;  // gradients of what is frozen
-    for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
-      const auto found = reference.find(piece.name);
-      HELM_CHECK(found != reference.end() && found->second.shape == piece.global_shape, "both programs have the same parameters");
-      const double difference =
-          LargestDifference(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates), state.segments[s], found->second.values);
-      Add(kind, piece.name, rank, Ratio(difference, std::max(LargestMagnitude(found->second.values), smallest_scale)));
-    }
-  }
+  ForEachPiece(program, rank, state, reference, [&](const std::string& name, const Held& held) {
+    const double difference = LargestDifference(held.runs, held.segment, held.reference);
+    Add(kind, name, rank, Ratio(difference, std::max(LargestMagnitude(held.reference), smallest_scale)));
+  });
 }
 
 void Comparison::AddUpdates(const ir::Program& program, int64_t rank, const RankState& state, const UnsplitState& reference,
                             double largest_update) {
-  const std::vector<int64_t> coordinates = ir::Coordinates(program.mesh, rank);
-  for (size_t s = 0; s < program.segments.size(); ++s) {
-    if (state.segments[s].empty()) continue;  // gradients of what is frozen
-    for (const ir::ParameterPiece& piece : program.segments[s].pieces) {
-      const auto found = reference.find(piece.name);
-      HELM_CHECK(found != reference.end() && found->second.shape == piece.global_shape, "both programs have the same parameters");
-      const double difference = RootMeanSquareDifference(OwnRunsOf(program.segments[s], piece, program.mesh, coordinates),
-                                                         state.segments[s], found->second.values);
-      Add(VerifyKind::kParameter, piece.name, rank, Ratio(difference, largest_update));
-    }
-  }
+  ForEachPiece(program, rank, state, reference, [&](const std::string& name, const Held& held) {
+    Add(VerifyKind::kParameter, name, rank, Ratio(RootMeanSquareDifference(held.runs, held.segment, held.reference), largest_update));
+  });
 }
 
 VerifyResult Comparison::Finish() const {

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "ir/product_ops.h"
 #include "ir/signature.h"
 #include "ir/target.h"
 
@@ -28,12 +29,6 @@ double GroupedFlops(const OpSignature& op) {
   if (right == nullptr || right->shape.size() < 2) return 0;
   return ProductFlops(op, 0);
 }
-
-struct ProductOp {
-  std::string_view name;
-  size_t left_at;  // which argument is the left matrix: after the addend, where there is one
-};
-constexpr std::array<ProductOp, 6> kProducts = {{{"mm", 0}, {"bmm", 0}, {"matmul", 0}, {"addmm", 1}, {"baddbmm", 1}, {"_scaled_mm", 0}}};
 
 struct AttentionOp {
   std::string_view name;
@@ -78,8 +73,8 @@ double ScoresOf(int64_t queries, int64_t keys, bool causal) {
 
 Flops FlopsOf(const OpSignature& signature) {
   const std::string base = BaseName(signature.target);
-  const auto product = std::ranges::find(kProducts, base, &ProductOp::name);
-  if (product != kProducts.end()) return Flops(ProductFlops(signature, product->left_at));
+  const auto product = std::ranges::find(kProductOps, base, &ProductOp::name);
+  if (product != kProductOps.end()) return Flops(ProductFlops(signature, product->left_at));
   if (base == "_grouped_mm") return Flops(GroupedFlops(signature));
   const auto attention = std::ranges::find(kAttention, base, &AttentionOp::name);
   if (attention != kAttention.end()) return Flops(AttentionFlops(signature, *attention));

@@ -20,6 +20,10 @@
 namespace helm::planner {
 namespace {
 
+std::string NeedsAtLeast(Bytes bound, Bytes capacity) {
+  return fmt::format("needs at least {} of {} per rank", FormatBytes(bound), FormatBytes(capacity));
+}
+
 bool IsUsualOrder(const ir::Strategy& strategy) { return strategy.schedule == "none" || strategy.schedule == "1f1b"; }
 
 std::string DegreesOf(ir::Strategy strategy) {
@@ -49,7 +53,7 @@ std::vector<ir::Strategy> PruneByMemory(const config::RunConfig& config, const s
       kept.push_back(strategy);
     } else {
       if (sharded && bound_of(*sharded) <= capacity) kept.push_back(*sharded);
-      pruned.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(bound), FormatBytes(capacity))});
+      pruned.push_back({strategy, NeedsAtLeast(bound, capacity)});
     }
   }
   return kept;
@@ -172,7 +176,7 @@ Result<std::optional<Duration>> BatchSimulator::BoundOfWhatMayFit(const ir::Stra
       smallest_pruned_ = smallest_strategy;
       smallest_pruned_bytes_ = smallest;
     }
-    pruned_.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(smallest), FormatBytes(capacity_))});
+    pruned_.push_back({strategy, NeedsAtLeast(smallest, capacity_)});
   }
   return least;
 }
@@ -375,7 +379,7 @@ Status BatchSimulator::PriceUntilOneFits(const ir::Strategy& candidate, Worker& 
     HELM_ASSIGN_OR_RETURN(const Bytes needs, worker.memory.Of(strategy, cancellation_));
     if (is_plain) plain_lacks = needs - capacity_;
     if (needs > capacity_) {
-      outcome.pruned.push_back({strategy, fmt::format("needs at least {} of {} per rank", FormatBytes(needs), FormatBytes(capacity_))});
+      outcome.pruned.push_back({strategy, NeedsAtLeast(needs, capacity_)});
       if (is_plain) outcome.plain_fits = false;
       continue;
     }
