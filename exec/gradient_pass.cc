@@ -10,19 +10,6 @@
 namespace helm::exec {
 namespace {
 
-// Views that only left-out ops would have read go as well.
-void DropUnreadViews(const ir::Program& program, std::vector<bool>* keep) {
-  std::vector<bool> read(program.tensors.size());
-  for (const auto& [name, tensor] : program.outputs) read[tensor.index()] = true;
-  for (size_t i = program.ops.size(); i-- > 0;) {
-    const ir::Op& op = program.ops[i];
-    const auto is_read = [&](ir::TensorId result) { return result.valid() && read[result.index()]; };
-    if (op.kind == ir::OpKind::kView && std::none_of(op.results.begin(), op.results.end(), is_read)) (*keep)[i] = false;
-    if (!(*keep)[i]) continue;
-    for (const ir::TensorId tensor : ir::TensorArguments(op)) read[tensor.index()] = true;
-  }
-}
-
 // Where a segment's gradients are scattered to: a storage, or of one that several share its part.
 struct ShardPlace {
   ir::StorageId storage;
@@ -93,7 +80,7 @@ Result<ir::Program> GradientPass(const ir::Program& program) {
     if (!shard.valid()) return InternalError("segment '" + segment.name + "' is sharded, but its gradients are not scattered");
     marked.outputs[ShardOutput(segment)] = shard;
   }
-  DropUnreadViews(marked, &keep);
+  schedule::DropUnreadViews(marked, keep);
   HELM_ASSIGN_OR_RETURN(ir::Program pass, schedule::KeepOps(marked, keep));
   pass.name += ".gradients";
   if (const Status status = ir::Verify(pass); !status.ok()) return InternalError(status.message());

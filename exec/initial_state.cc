@@ -2,10 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
-#include <bit>
-#include <cmath>
 #include <cstring>
-#include <limits>
 #include <span>
 #include <thread>
 
@@ -71,15 +68,6 @@ ir::DataType TypeOf(const ir::Program& program, ir::StorageId storage) {
     if (tensor.storage == storage && !tensor.producer.valid()) return tensor.dtype;
   }
   return ir::DataType::kFloat32;  // nothing reads it
-}
-
-float Widened(uint16_t half) {
-  const int exponent = half >> 10 & 31, mantissa = half & 1023;
-  const float magnitude = exponent == 0   ? std::ldexp(static_cast<float>(mantissa), -24)
-                          : exponent < 31 ? std::ldexp(static_cast<float>(mantissa + 1024), exponent - 25)
-                          : mantissa == 0 ? std::numeric_limits<float>::infinity()
-                                          : std::numeric_limits<float>::quiet_NaN();
-  return half >> 15 != 0 ? -magnitude : magnitude;
 }
 
 // The rank's elements of a segment in fp32; `values` is made to fit.
@@ -151,20 +139,7 @@ Status WriteInitialState(const ir::Program& program, int64_t rank, uint64_t seed
 }
 
 Result<std::vector<float>> ReadWidened(const ir::Program& program, ir::StorageId storage, const runtime::Interpreter& interpreter) {
-  HELM_ASSIGN_OR_RETURN(const std::vector<std::byte> bytes, interpreter.ReadStorage(storage));
-  const ir::DataType type = TypeOf(program, storage);
-  std::vector<float> values(bytes.size() / static_cast<size_t>(ir::ElementBytes(type)));
-  if (type == ir::DataType::kFloat32) {
-    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
-    return values;
-  }
-  HELM_CHECK(type == ir::DataType::kBFloat16 || type == ir::DataType::kFloat16, "parameters are fp32, bf16 or fp16");
-  for (size_t i = 0; i < values.size(); ++i) {
-    uint16_t half = 0;
-    std::memcpy(&half, bytes.data() + i * sizeof half, sizeof half);
-    values[i] = type == ir::DataType::kBFloat16 ? std::bit_cast<float>(static_cast<uint32_t>(half) << 16) : Widened(half);
-  }
-  return values;
+  return interpreter.ReadFloats(storage, TypeOf(program, storage));
 }
 
 Result<RankState> ReadParameters(const ir::Program& program, int64_t rank, const runtime::Interpreter& interpreter) {

@@ -47,6 +47,7 @@ class DispatchInterpreter final : public Interpreter {
   Status WriteStorage(ir::StorageId storage, std::span<const std::byte> bytes) override;
   Status WriteFloats(ir::StorageId storage, ir::DataType type, int64_t first, std::span<const float> values) override;
   Result<std::vector<std::byte>> ReadStorage(ir::StorageId storage) const override;
+  Result<std::vector<float>> ReadFloats(ir::StorageId storage, ir::DataType type) const override;
   Status WriteInput(const std::string& name, std::span<const std::byte> bytes) override;
   Result<std::vector<double>> ReadOutput(const std::string& name) const override;
   std::string MemorySnapshot() const override { return device_->MemorySnapshot(); }
@@ -429,6 +430,17 @@ Result<std::vector<std::byte>> DispatchInterpreter::ReadStorage(ir::StorageId st
   std::vector<std::byte> bytes(static_cast<size_t>(source.bytes.count()));
   at::from_blob(bytes.data(), {source.bytes.count()}, at::TensorOptions().dtype(c10::ScalarType::Byte)).copy_(storages_[storage.index()]);
   return bytes;
+}
+
+Result<std::vector<float>> DispatchInterpreter::ReadFloats(ir::StorageId storage, ir::DataType type) const {
+  const ir::Storage& source = program_.storage(storage);
+  if (!source.persistent) return InternalError("storage '" + source.name + "' is not persistent: it is gone after the step");
+  const c10::InferenceMode inference;
+  const int64_t count = source.bytes.count() / ir::ElementBytes(type);
+  std::vector<float> values(static_cast<size_t>(count));
+  at::from_blob(values.data(), {count}, at::TensorOptions().dtype(c10::ScalarType::Float))
+      .copy_(StridedView(storages_[storage.index()], type, {count}, {1}, 0));
+  return values;
 }
 
 Status DispatchInterpreter::WriteInput(const std::string& name, std::span<const std::byte> bytes) {

@@ -93,6 +93,8 @@ class Interpreter {
   // Values from element `first` of a persistent storage of `type` on, rounded to it (ties to even).
   virtual Status WriteFloats(ir::StorageId storage, ir::DataType type, int64_t first, std::span<const float> values) = 0;
   virtual Result<std::vector<std::byte>> ReadStorage(ir::StorageId storage) const = 0;
+  // All values of a persistent storage of `type`, in fp32.
+  virtual Result<std::vector<float>> ReadFloats(ir::StorageId storage, ir::DataType type) const = 0;
   // A named input (int64 or float values are given as the tensor's own bytes) and a named output of the last step, converted to double.
   virtual Status WriteInput(const std::string& name, std::span<const std::byte> bytes) = 0;
   virtual Result<std::vector<double>> ReadOutput(const std::string& name) const = 0;

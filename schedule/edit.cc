@@ -1,5 +1,6 @@
 #include "schedule/edit.h"
 
+#include <algorithm>
 #include <utility>
 #include <variant>
 
@@ -101,6 +102,18 @@ Result<ir::Program> KeepOps(const ir::Program& program, const std::vector<bool>&
     if (to.Of(tensor).valid()) result.outputs[name] = to.Of(tensor);
   }
   return result;
+}
+
+void DropUnreadViews(const ir::Program& program, std::vector<bool>& keep) {
+  std::vector<bool> read(program.tensors.size());
+  for (const auto& [name, tensor] : program.outputs) read[tensor.index()] = true;
+  for (size_t i = program.ops.size(); i-- > 0;) {
+    const ir::Op& op = program.ops[i];
+    const auto is_read = [&](ir::TensorId result) { return result.valid() && read[result.index()]; };
+    if (op.kind == ir::OpKind::kView && std::ranges::none_of(op.results, is_read)) keep[i] = false;
+    if (!keep[i]) continue;
+    for (const ir::TensorId tensor : ir::TensorArguments(op)) read[tensor.index()] = true;
+  }
 }
 
 void DropEmptyStorages(ir::Program& program) {

@@ -16,6 +16,9 @@ ir::Program Reorder(const ir::Program& program, const std::vector<ir::OpId>& ord
 // were such tensors. An error when an op that stays reads the result of one that goes.
 Result<ir::Program> KeepOps(const ir::Program& program, const std::vector<bool>& keep);
 
+// Also takes out of `keep` the views that no op reads which it keeps, and those that only such views read.
+void DropUnreadViews(const ir::Program& program, std::vector<bool>& keep);
+
 // Takes away storages on which no tensor lies.
 void DropEmptyStorages(ir::Program& program);
 

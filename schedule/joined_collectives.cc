@@ -121,7 +121,6 @@ class Joiner {
   }
 
   Result<ir::Program> Finish() {
-    DropUnreadViews();
     std::vector<OpId> order;
     for (size_t i = 0; i < ops_; ++i) {
       order.insert(order.end(), before_[i].begin(), before_[i].end());
@@ -130,7 +129,9 @@ class Joiner {
     }
     std::vector<bool> keep;
     for (const OpId op : order) keep.push_back(op.index() >= ops_ || keep_[op.index()]);
-    HELM_ASSIGN_OR_RETURN(ir::Program joined, KeepOps(Reorder(program_, order), keep));
+    const ir::Program reordered = Reorder(program_, order);
+    DropUnreadViews(reordered, keep);  // those that only the collectives that are gone read
+    HELM_ASSIGN_OR_RETURN(ir::Program joined, KeepOps(reordered, keep));
     DropEmptyStorages(joined);
     return joined;
   }
@@ -317,22 +318,6 @@ class Joiner {
       if (op.kind != OpKind::kWait || std::ranges::find(run_, ir::StartOf(op)) == run_.end()) continue;
       op.arguments[0] = last_;
       keep_[i] = i == wait_;
-    }
-  }
-
-  // What only the collectives that are gone read.
-  void DropUnreadViews() {
-    std::vector<bool> read(program_.tensors.size());
-    for (const auto& [name, tensor] : program_.outputs) read[tensor.index()] = true;
-    for (size_t i = 0; i < program_.ops.size(); ++i) {
-      if (i < ops_ && !keep_[i]) continue;
-      for (const TensorId argument : ir::TensorArguments(program_.ops[i])) read[argument.index()] = true;
-    }
-    for (size_t i = 0; i < ops_; ++i) {
-      if (keep_[i] || program_.ops[i].kind != OpKind::kCollectiveStart) continue;
-      const TensorId input = ir::TensorArguments(program_.ops[i])[0];
-      const OpId producer = program_.tensor(input).producer;
-      if (producer.valid() && program_.op(producer).kind == OpKind::kView && !read[input.index()]) keep_[producer.index()] = false;
     }
   }
 

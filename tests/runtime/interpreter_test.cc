@@ -4,6 +4,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <limits>
+#include <utility>
+#include <vector>
+
 #include "program_maker.h"
 
 namespace helm::runtime {
@@ -119,6 +123,23 @@ TEST(Interpreter, OperatorsThatReturnNothing) {
   at::_fused_adamw_(ps, gs, ms, vs, {}, steps, 0.1, 0.9, 0.95, 0.01, 1e-8, false, false);
   EXPECT_TRUE(at::equal(FloatsOf(*interpreter->ReadStorage(ir::StorageId(0u)), {5}), ps[0]));
   EXPECT_TRUE(at::equal(FloatsOf(*interpreter->ReadStorage(ir::StorageId(3u)), {5}), vs[0]));
+}
+
+// Numbers that both narrow types have: the smallest that fp16 has (2^-24, below its normal ones), its largest, and what is no number.
+TEST(Interpreter, WidensWhatItRounded) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const std::vector<float> of_half = {0.0F, -1.5F, 0x1p-24F, 65504.0F, -kInfinity},
+                           of_bfloat16 = {0.0F, -1.5F, 0x1p-24F, 0x1p100F, -kInfinity};
+  for (const auto& [type, values] : {std::pair(ir::DataType::kFloat16, of_half), std::pair(ir::DataType::kBFloat16, of_bfloat16),
+                                     std::pair(ir::DataType::kFloat32, of_bfloat16)}) {
+    ProgramMaker maker;
+    const ir::TensorId w = maker.Persistent("w", {5}, type);
+    maker.program.inputs = {{"w", w}};
+    const std::unique_ptr<Interpreter> interpreter = Make(maker.program);
+    const ir::StorageId storage = maker.program.tensor(w).storage;
+    ASSERT_TRUE(interpreter->WriteFloats(storage, type, 0, values).ok());
+    EXPECT_EQ(interpreter->ReadFloats(storage, type).value(), values);
+  }
 }
 
 // A parameter at an offset of a flat storage, read through an expression of the rank's coordinate.

@@ -87,6 +87,23 @@ TEST(KeepOps, AWaitNeedsItsStart) {
   EXPECT_EQ(kept.status().message(), "op 4 waits for one that goes");
 }
 
+// Of the views of %x one leads to the op that goes, over a second one; the other is read by an op that stays, and by the one that goes.
+TEST(DropUnreadViews, DropsWhatOnlyLedToOpsThatGo) {
+  const ir::Program program = With(R"(#0 %r: f32[2,2] @x = view aten.view(%x, [2, 2])
+#1 %t: f32[2,2]{1,2} @x = view aten.t(%r)
+#2 %s: f32[2,2] @x = view aten.view(%x, [2, 2])
+#3 %g: f32[2,2] = aten.add.Tensor(%t, %s)
+#4 %k: f32[2,2] = aten.neg(%s)
+output g = %g
+output k = %k
+)");
+  std::vector<bool> keep = {true, true, true, false, true};
+  ir::Program left = program;
+  left.outputs.erase("g");
+  DropUnreadViews(left, keep);
+  EXPECT_EQ(keep, (std::vector<bool>{false, false, true, false, true}));
+}
+
 std::vector<ir::OpId> Identity(const ir::Program& program) {
   std::vector<size_t> numbers(program.ops.size());
   std::iota(numbers.begin(), numbers.end(), size_t{0});
