@@ -1,7 +1,8 @@
 // CheckpointOptions: where checkpoints of a run go and come from (docs/formats/checkpoint.md); and the moments of writing one, at which
-// tests kill a rank.
+// tests kill a rank or keep it.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,11 +22,12 @@ enum class CheckpointMoment : uint8_t {
   kRemoving,      // rank 0: an old one has lost its name, not its files
 };
 
-// A test kills one rank with SIGKILL.
+// A test kills one rank with SIGKILL, or keeps it for so long.
 struct CheckpointFault {
   int64_t rank = 0;
   int64_t steps = 0;  // of the checkpoint
   CheckpointMoment moment = CheckpointMoment::kBegin;
+  std::chrono::milliseconds delay{0};  // 0: it is killed
 };
 
 inline constexpr int64_t kCheckpointsKept = 2;  // the newest, and one should that turn out to be damaged

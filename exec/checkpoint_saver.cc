@@ -1,6 +1,7 @@
 #include "exec/checkpoint_saver.h"
 
 #include <algorithm>
+#include <future>
 #include <memory>
 #include <optional>
 #include <span>
@@ -24,9 +25,10 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// How a rank says to the others how its part of the work ended.
+// How a rank says to the others how its part of the work ended, or that it has not.
 constexpr char kDone = '+';
 constexpr char kFailed = '-';
+constexpr char kBusy = '.';
 
 // The floats of a storage; boxes of one segment come one after the other, so the last one read is kept.
 class StorageFloats {
@@ -114,13 +116,21 @@ Status CheckpointSaver::Save(int64_t steps, const runtime::Interpreter& interpre
   return Together([&] { return Complete(steps, reports); }).status();
 }
 
-// What every rank's `work` gave, by rank, or the error of the first one whose work failed.
+// What every rank's `work` gave, by rank, or the error of the first one whose work failed. The work is done on a thread of its own, so that
+// the ranks hear from each other meanwhile.
 Result<std::vector<std::string>> CheckpointSaver::Together(const std::function<Result<std::string>()>& work) const {
-  const Result<std::string> own = work();
-  HELM_ASSIGN_OR_RETURN(std::vector<std::string> all, options_.exchange(own.ok() ? kDone + *own : kFailed + own.status().message()));
-  for (const std::string& text : all) {
-    if (text.starts_with(kFailed)) return own.ok() ? InvalidError(text.substr(1)) : own.status();
-  }
+  std::future<Result<std::string>> working = std::async(std::launch::async, work);
+  std::optional<Result<std::string>> own;
+  std::vector<std::string> all;
+  do {
+    if (!own && working.wait_for(options_.sign_of_life) == std::future_status::ready) own = working.get();
+    const std::string text = !own ? std::string(1, kBusy) : own->ok() ? kDone + **own : kFailed + own->status().message();
+    HELM_ASSIGN_OR_RETURN(all, options_.exchange(text));
+    if (options_.beat) options_.beat();
+    for (const std::string& said : all) {
+      if (said.starts_with(kFailed)) return own && !own->ok() ? own->status() : InvalidError(said.substr(1));
+    }
+  } while (std::ranges::any_of(all, [](const std::string& said) { return said.starts_with(kBusy); }));
   for (std::string& text : all) text.erase(0, 1);
   return all;
 }

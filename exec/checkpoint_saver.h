@@ -1,10 +1,12 @@
 // CheckpointSaver: writes checkpoints of a running training (docs/formats/checkpoint.md), all ranks together.
 //
 // Each rank writes the boxes that it owns (exec/shard_layout.h) into files of its own; when all are on the disk, rank 0 writes the index
-// and gives the folder its name; old checkpoints go last. An error on one rank is the error of all: none waits for one that gave up. A
-// process that is killed at any moment leaves the complete checkpoints of before, or these and the new one.
+// and gives the folder its name; old checkpoints go last. An error on one rank is the error of all: none waits for one that gave up, and
+// all wait for one that is slow. A process that is killed at any moment leaves the complete checkpoints of before, or these and the new
+// one.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -30,7 +32,9 @@ struct SaverOptions {
   int64_t rank = 0;
   // Everybody's text, by rank. Collective.
   std::function<Result<std::vector<std::string>>(const std::string&)> exchange;
-  std::function<void()> beat;                   // called now and then; may be empty
+  // A rank whose own part takes longer says so to the others each time that this has passed: none counts as lost.
+  std::chrono::milliseconds sign_of_life{15000};
+  std::function<void()> beat;                   // called now and then, on any thread; may be empty
   std::function<void(CheckpointMoment)> reach;  // tests only; may be empty
 };
 

@@ -36,8 +36,10 @@ class RankThreads {
 
  private:
   void RunRank(int64_t rank) {
-    SessionContext context{
-        .world = options_.ranks > 1 ? &ranks_->world(rank) : nullptr, .interrupted = options_.interrupted, .shares_process = true};
+    SessionContext context{.world = options_.ranks > 1 ? &ranks_->world(rank) : nullptr,
+                           .interrupted = options_.interrupted,
+                           .timeout = options_.timeout,
+                           .shares_process = true};
     if (rank == 0) context.on_step = options_.on_step;
     Result<std::optional<JobRecord>> record = Guarded(rank, context);
     const std::lock_guard lock(mutex_);

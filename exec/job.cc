@@ -38,7 +38,10 @@ Result<RankFault> FaultFromJson(const ordered_json& document) {
 ordered_json ToJson(const CheckpointOptions& options) {
   ordered_json fault;
   if (options.fault) {
-    fault = {{"rank", options.fault->rank}, {"steps", options.fault->steps}, {"moment", static_cast<int64_t>(options.fault->moment)}};
+    fault = {{"rank", options.fault->rank},
+             {"steps", options.fault->steps},
+             {"moment", static_cast<int64_t>(options.fault->moment)},
+             {"delay_ms", options.fault->delay.count()}};
   }
   return {{"folder", options.folder}, {"every", options.every}, {"keep", options.keep}, {"resume", options.resume}, {"fault", fault}};
 }
@@ -55,7 +58,9 @@ Result<CheckpointOptions> CheckpointFromJson(const ordered_json& document) {
     HELM_ASSIGN_OR_RETURN(options.fault->rank, JsonInt64(*fault, "rank", kContext));
     HELM_ASSIGN_OR_RETURN(options.fault->steps, JsonInt64(*fault, "steps", kContext));
     HELM_ASSIGN_OR_RETURN(const int64_t moment, JsonInt64(*fault, "moment", kContext));
+    HELM_ASSIGN_OR_RETURN(const int64_t delay, JsonInt64(*fault, "delay_ms", kContext));
     options.fault->moment = static_cast<CheckpointMoment>(moment);
+    options.fault->delay = std::chrono::milliseconds(delay);
   }
   return options;
 }

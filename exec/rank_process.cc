@@ -118,7 +118,7 @@ class RankProcess {
       rendezvous.network = cluster.emulated_network;
       HELM_ASSIGN_OR_RETURN(world, runtime::World::Join(rendezvous, request.device));
     }
-    SessionContext context{.world = world.get(), .progress = &progress_};
+    SessionContext context{.world = world.get(), .progress = &progress_, .timeout = request.timeout};
     if (identity_.rank == 0) {
       context.on_step = [this](int64_t step, double loss) { Reply({{"step", step}, {"loss", loss}}); };
     }

@@ -222,9 +222,9 @@ Status CheckGpus(const Request& request) {
   const int64_t needed = request.options.in_process ? 1 : request.job.plan.strategy.world_size();
   if (static_cast<int64_t>(gpus.size()) < needed) {
     return UnavailableError(fmt::format(
-        "{}: error: the plan needs {} GPUs, this machine has {} that can be used\nfix: run it on a machine with an NVIDIA driver "
-        "and {} GPUs{}",
-        request.job.plan_path, needed, gpus.size(), needed, gpus.empty() ? "" : ", or with --in-process on one"));
+        "{}: error: the plan needs {} GPUs, this machine has {} that can be used\nfix: run it on a machine with an NVIDIA driver and {} GPUs{}",
+        request.job.plan_path, needed, gpus.size(), needed,
+        gpus.empty() ? "" : ", or with --in-process on one"));
   }
   for (int64_t i = 0; i < needed && !device.driver_name.empty(); ++i) {
     const std::string& name = gpus[static_cast<size_t>(i)].name;
@@ -315,7 +315,9 @@ Result<RunResult> RunAsLaunchedRank(Request request, const LaunchEnvironment& en
   if (request.job.keep_state) {
     HELM_ASSIGN_OR_RETURN(folder, AgreeOnFolder(*world, &request.job.folder));
   }
-  const SessionContext context{.world = environment.world_size > 1 ? world.get() : nullptr, .on_step = StepsTo(request.options, false)};
+  const SessionContext context{.world = environment.world_size > 1 ? world.get() : nullptr,
+                               .on_step = StepsTo(request.options, false),
+                               .timeout = request.options.timeout};
   HELM_ASSIGN_OR_RETURN(const std::optional<JobRecord> record, RunSession(request.job, context));
   HELM_RETURN_IF_ERROR(world->Barrier());  // all ranks' files are there
   if (!record) return RunResult{.is_reporter = false};

@@ -188,13 +188,16 @@ class Session {
     content.stamp = MakeStamp({.seed = job_.plan.workload.seed, .hashes = {{"program", ir::ProgramHash(step_)}}});
     SaverOptions options{.folder = job_.checkpoint.folder, .keep = job_.checkpoint.keep, .rank = rank_};
     if (job_.keep_state) options.spared = job_.first_step;
+    options.sign_of_life = context_.timeout / 4;
     options.exchange = [this](const std::string& text) { return Exchange(text); };
     options.beat = [this] {
       if (context_.progress != nullptr) context_.progress->Beat();
     };
     if (const auto& fault = job_.checkpoint.fault; fault && fault->rank == rank_) {
       options.reach = [this, fault = *fault](CheckpointMoment moment) {
-        if (moment == fault.moment && saving_ == fault.steps) raise(SIGKILL);
+        if (moment != fault.moment || saving_ != fault.steps) return;
+        if (fault.delay.count() == 0) raise(SIGKILL);
+        std::this_thread::sleep_for(fault.delay);
       };
     }
     return std::make_unique<CheckpointSaver>(std::move(options), step_, std::move(content));

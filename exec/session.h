@@ -8,6 +8,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -24,6 +25,7 @@ struct SessionContext {
   RankProgress* progress = nullptr;                        // where this rank says what it does
   std::function<void(int64_t step, double loss)> on_step;  // may be empty
   const std::atomic<bool>* interrupted = nullptr;          // looked at before each step; may be null
+  std::chrono::milliseconds timeout{60000};                // after which a rank that says nothing counts as lost
   bool shares_process = false;  // with other ranks: what the allocator counts is not this rank's, so no memory is recorded
 };
 

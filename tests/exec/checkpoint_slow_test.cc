@@ -1,5 +1,7 @@
 // A checkpoint read by another split, there and back; and runs whose ranks are killed at each moment of writing one.
+#include <chrono>
 #include <csignal>
+#include <utility>
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -170,6 +172,18 @@ TEST_F(KillTest, AtEachMomentOfACheckpoint) {
     size_t left = 0;
     for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(checkpoints)) ++left;
     EXPECT_EQ(left, 1U) << "something half-written is left";
+  }
+}
+
+// On one rank all but the last of its part takes longer than what counts as lost; then on rank 0 what the others wait for.
+TEST_F(KillTest, WaitsForARankThatWritesForLongerThanTheTimeout) {
+  constexpr std::chrono::milliseconds kTimeout{8000}, kDelay{20000};  // a busy machine may keep a rank from its disk for seconds
+  for (const auto& [rank, moment] : {std::pair(1, CheckpointMoment::kShardWritten), std::pair(0, CheckpointMoment::kBeforeRename)}) {
+    const std::string checkpoints = fmt::format("{}/checkpoints_{}", folder_, rank);
+    const CheckpointOptions checkpoint{.folder = checkpoints, .fault = CheckpointFault{rank, 2, moment, kDelay}};
+    const Result<RunResult> result = RunWatched(plan_, {.steps = 2, .checkpoint = checkpoint, .timeout = kTimeout});
+    ASSERT_TRUE(result.ok()) << result.status().message();
+    EXPECT_THAT(CompleteCheckpoints(checkpoints), ElementsAre(2));
   }
 }
 
