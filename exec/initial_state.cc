@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cmath>
 #include <cstring>
 #include <span>
 #include <thread>
@@ -119,6 +120,21 @@ RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed) 
     FillSegment(program, segment, coordinates, seed, 1, state.segments.emplace_back());
   }
   return state;
+}
+
+ir::StepPrograms WithAdaptersNotZero(ir::StepPrograms step) {
+  for (ir::Program& program : step.classes) {
+    if (std::ranges::none_of(program.segments, ir::IsFrozen)) continue;
+    for (ir::ParameterSegment& segment : program.segments) {
+      if (ir::IsFrozen(segment)) continue;  // what is trained beside frozen parameters are adapters
+      for (ir::ParameterPiece& piece : segment.pieces) {
+        if (piece.initialization != ir::Initialization::kZeros) continue;
+        piece.initialization = ir::Initialization::kNormal;
+        piece.standard_deviation = 1.0 / std::sqrt(3.0 * static_cast<double>(piece.global_shape.back()));
+      }
+    }
+  }
+  return step;
 }
 
 Status WriteInitialState(const ir::Program& program, int64_t rank, uint64_t seed, int64_t threads, const std::function<void()>& beat,

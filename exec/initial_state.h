@@ -12,12 +12,17 @@
 #include "core/status.h"
 #include "exec/parameter_state.h"
 #include "ir/program.h"
+#include "ir/step_programs.h"
 #include "runtime/interpreter.h"
 
 namespace helm::exec {
 
 // The fp32 values of all segments of the rank.
 RankState InitialState(const ir::Program& program, int64_t rank, uint64_t seed);
+
+// For verification, the low-rank adapters beside frozen parameters with B as wide as A is (1 / sqrt(3 x inputs)) where it begins at zero:
+// A's gradient is a product with B, so in the first step it would be zero whatever is wrong with it.
+ir::StepPrograms WithAdaptersNotZero(ir::StepPrograms step);
 
 // Fills parameters (rounded to their dtype) and master copies, segment by segment, with `threads` threads (the values do not depend on how
 // many). `beat` is called now and then, for whoever watches whether the rank gets on; may be empty. REQUIRES: the interpreter is new, so

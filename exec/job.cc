@@ -4,6 +4,7 @@
 
 #include "core/check.h"
 #include "core/json.h"
+#include "exec/initial_state.h"
 #include "ir/program_text.h"
 #include "schedule/materialise.h"
 
@@ -80,6 +81,7 @@ ordered_json ToJson(const Job& job) {
           {"memory_snapshot", job.memory_snapshot},
           {"warm_up_steps", job.warm_up_steps},
           {"keep_state", job.keep_state},
+          {"verify", job.verify},
           {"folder", job.folder},
           {"tag", job.tag},
           {"threads_per_rank", job.threads_per_rank},
@@ -104,6 +106,7 @@ Result<Job> JobFromJson(const ordered_json& document) {
   HELM_ASSIGN_OR_RETURN(job.memory_snapshot, JsonString(document, "memory_snapshot", kContext));
   HELM_ASSIGN_OR_RETURN(job.warm_up_steps, JsonInt64(document, "warm_up_steps", kContext));
   HELM_ASSIGN_OR_RETURN(job.keep_state, JsonBool(document, "keep_state", kContext));
+  HELM_ASSIGN_OR_RETURN(job.verify, JsonBool(document, "verify", kContext));
   HELM_ASSIGN_OR_RETURN(job.folder, JsonString(document, "folder", kContext));
   HELM_ASSIGN_OR_RETURN(job.tag, JsonString(document, "tag", kContext));
   HELM_ASSIGN_OR_RETURN(job.threads_per_rank, JsonInt64(document, "threads_per_rank", kContext));
@@ -138,8 +141,9 @@ Result<JobRecord> JobRecordFromJson(const ordered_json& document, const std::str
 }
 
 Result<ir::StepPrograms> ProgramsOf(const Job& job) {
-  if (job.programs.empty()) return schedule::Materialise(job.plan);
-  return ir::ParseStepPrograms(job.programs, "programs of the job");
+  HELM_ASSIGN_OR_RETURN(ir::StepPrograms step, job.programs.empty() ? schedule::Materialise(job.plan)
+                                                                    : ir::ParseStepPrograms(job.programs, "programs of the job"));
+  return job.verify ? WithAdaptersNotZero(std::move(step)) : step;
 }
 
 std::string StatePath(const Job& job, VerifyKind kind, int64_t rank) {

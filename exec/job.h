@@ -44,6 +44,7 @@ struct Job {
   int64_t warm_up_steps = 0;
   CheckpointOptions checkpoint;  // `resume` names one checkpoint
   bool keep_state = false;       // write gradients of the first step and parameters after the last one
+  bool verify = false;           // of a run that is compared: adapters begin as WithAdaptersNotZero has them
   std::string folder;            // private to the run; exists
   std::string tag;               // of the job in the folder: "split", "unsplit"
   int64_t threads_per_rank = 0;  // 0: leave as it is
@@ -69,7 +70,7 @@ Result<JobRecord> JobRecordFromJson(const nlohmann::ordered_json& document, cons
 // Steps of the training in all, with those before it was resumed.
 inline int64_t AllSteps(const Job& job) { return job.first_step + job.steps; }
 
-// The programs that the job's ranks run.
+// The programs that the job's ranks run, with the initial values that they begin with.
 Result<ir::StepPrograms> ProgramsOf(const Job& job);
 
 // A rank's file of one kind. REQUIRES: kind is kGradient or kParameter.

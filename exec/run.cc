@@ -144,6 +144,7 @@ Result<Request> Prepare(const ir::Plan& plan, const RunOptions& options) {
   request.job.data = options.data;
   HELM_RETURN_IF_ERROR(PrepareSteps(plan, options, loader, request.job));
   request.job.keep_state = options.verify || !options.dump_state.empty();
+  request.job.verify = options.verify;
   request.job.tag = "split";
   request.job.op_times = options.op_times;
   request.job.cuda_graph = options.cuda_graph;

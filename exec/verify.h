@@ -22,9 +22,9 @@ namespace helm::exec {
 
 // AdamW's epsilon on both sides of a comparison.
 inline constexpr double kVerifyEpsilon = 1e-4;
-// In fp32 with adapters 0.1. Every B begins at zero, so it is nothing but what the updates made it, learning_rate x g / (|g| + epsilon),
-// and is measured against 1e-3 of the largest parameter. Clipped gradients are at most 1 and round to 1e-6 of that: a learning rate of 1e-3
-// makes 1e-3 x 1e-6 / epsilon = 1e-8 of it, 1e-5 of the measure; with 1e-4 a right run would fail.
+// In fp32 with adapters 0.1. A run that is resumed has a B that is nothing but what the updates made it,
+// learning_rate x g / (|g| + epsilon), and is measured against 1e-3 of the largest parameter. Clipped gradients are at most 1 and round to
+// 1e-6 of that: a learning rate of 1e-3 makes 1e-3 x 1e-6 / epsilon = 1e-8 of it, 1e-5 of the measure; with 1e-4 a right run would fail.
 double VerifyEpsilon(ir::DataType dtype, bool adapters);
 
 enum class VerifyKind : uint8_t { kLoss, kGradient, kParameter };

@@ -5,7 +5,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
+#include <cstring>
 #include <filesystem>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -42,7 +45,21 @@ TEST_F(RunTest, TrainsAndRecords) {
   EXPECT_EQ(processes_.size(), 2U);
 }
 
-// With the epsilon for what begins at zero (exec/verify.h). Gradients are dumped of A and B of 7 linear layers in each of 2 layers.
+float LargestOf(const formats::TensorFile& file, const std::string& part_of_name) {
+  float largest = 0;
+  for (const formats::NamedTensor& tensor : file.tensors) {
+    if (tensor.name.find(part_of_name) == std::string::npos) continue;
+    for (size_t i = 0; i + sizeof(float) <= tensor.data.size(); i += sizeof(float)) {
+      float value = 0;
+      std::memcpy(&value, tensor.data.data() + i, sizeof value);
+      largest = std::max(largest, std::abs(value));
+    }
+  }
+  return largest;
+}
+
+// With the epsilon for small adapters (exec/verify.h), and a B that is not zero: A's first gradients are not. Gradients are dumped of A and
+// B of 7 linear layers in each of 2 layers.
 TEST_F(RunTest, VerifiesAdapters) {
   const ir::Plan plan = MakePlan(Adapted(LlamaModel()), {.strategy = {.data = 2, .tensor = 2, .zero = 1}});
   const std::string dump = folder_ + "/dump";
@@ -55,6 +72,7 @@ TEST_F(RunTest, VerifiesAdapters) {
   const Result<formats::TensorFile> gradients = formats::ReadSafetensors(dump + "/gradients.safetensors");
   ASSERT_TRUE(gradients.ok());
   EXPECT_EQ(gradients->tensors.size(), 28U);
+  EXPECT_GT(LargestOf(*gradients, "lora_A"), 0.0F);
 }
 
 TEST_F(RunTest, VerifiesAndDumps) {

@@ -27,6 +27,7 @@ struct ParityCase {
   std::string name;
   model::ModelSpec model;
   PlanSettings settings;
+  bool as_verified = false;  // begins where helm-exec --verify does, not WithoutSpecialValues
 };
 
 inline std::string Way(ir::ContextCommunication how) {
@@ -76,19 +77,20 @@ class ParityRunner {
 
   ir::Plan PlanOf(const ParityCase& parity) const {
     ir::Plan plan = MakePlan(parity.model, parity.settings);
-    plan.workload.optimizer.epsilon = kVerifyEpsilon;
+    const bool adapters = parity.as_verified && parity.model.lora.rank > 0;
+    plan.workload.optimizer.epsilon = VerifyEpsilon(parity.settings.dtype, adapters);
     return plan;
   }
 
   // Runs `programs` in place of the plan's own, where they are given.
   Result<VerifyResult> Check(const ParityCase& parity, const ir::StepPrograms* programs = nullptr) {
     if (pool_->failed()) HELM_RETURN_IF_ERROR(StartPool());
-    HELM_ASSIGN_OR_RETURN(const Reference* reference, ReferenceOf(schedule::UnsplitPlan(PlanOf(parity))));
-    Job split = JobOf(PlanOf(parity), "split");
+    HELM_ASSIGN_OR_RETURN(const Reference* reference, ReferenceOf(parity));
+    Job split = JobOf(parity, PlanOf(parity), "split");
     if (programs != nullptr) {
       split.programs = ir::ToText(*programs);
     } else {
-      HELM_ASSIGN_OR_RETURN(split.programs, ProgramTextOf(split.plan));
+      HELM_ASSIGN_OR_RETURN(split.programs, ProgramTextOf(parity, split.plan));
     }
     HELM_ASSIGN_OR_RETURN(const JobRecord record, pool_->Run(split, {}));
     return CompareRuns({split, record}, {reference->job, reference->record}, BoundsFor(parity.settings.dtype));
@@ -105,28 +107,30 @@ class ParityRunner {
     return OkStatus();
   }
 
-  Job JobOf(ir::Plan plan, std::string tag) const {
+  Job JobOf(const ParityCase& parity, ir::Plan plan, std::string tag) const {
     return {.plan = std::move(plan),
             .plan_path = "parity",
             .steps = kParitySteps,
             .keep_state = true,
+            .verify = parity.as_verified,
             .folder = folder_->path(),
             .tag = std::move(tag),
             .threads_per_rank = 1};
   }
 
-  static Result<std::string> ProgramTextOf(const ir::Plan& plan) {
+  static Result<std::string> ProgramTextOf(const ParityCase& parity, const ir::Plan& plan) {
     HELM_ASSIGN_OR_RETURN(const ir::StepPrograms step, schedule::Materialise(plan));
-    return ir::ToText(WithoutSpecialValues(step));
+    return ir::ToText(parity.as_verified ? step : WithoutSpecialValues(step));
   }
 
   // One run of each unsplit model for all cases that are compared with it.
-  Result<const Reference*> ReferenceOf(const ir::Plan& plan) {
-    const std::string key = ir::ToYaml(plan);
+  Result<const Reference*> ReferenceOf(const ParityCase& parity) {
+    const ir::Plan plan = schedule::UnsplitPlan(PlanOf(parity));
+    const std::string key = ir::ToYaml(plan) + (parity.as_verified ? "as verified" : "");
     const auto found = references_.find(key);
     if (found != references_.end()) return static_cast<const Reference*>(&found->second);
-    Job job = JobOf(plan, "unsplit" + std::to_string(references_.size()));
-    HELM_ASSIGN_OR_RETURN(job.programs, ProgramTextOf(plan));
+    Job job = JobOf(parity, plan, "unsplit" + std::to_string(references_.size()));
+    HELM_ASSIGN_OR_RETURN(job.programs, ProgramTextOf(parity, plan));
     HELM_ASSIGN_OR_RETURN(JobRecord record, pool_->Run(job, {}));
     return static_cast<const Reference*>(&(references_[key] = {std::move(job), std::move(record)}));
   }

@@ -299,6 +299,26 @@ TEST_F(Parity, EveryCheckFindsAMutationOfEachKind) {
   }
 }
 
+// Where --verify begins A's gradient is none that nothing could be wrong with: what the second micro-batch adds to that of a layer's A, of
+// rank 3 and [3, 48], is subtracted (addmm_'s beta and alpha).
+TEST_F(Parity, VerificationFindsAWrongGradientOfAnAdaptersA) {
+  ParityCase parity = MakeCase(Adapted(LlamaModel(), {"o_proj"}), Split(2, 1, false, 1, 4));
+  parity.as_verified = true;
+  const Result<VerifyResult> right = runner_->Check(parity);
+  ASSERT_TRUE(right.ok()) << right.status().message();
+  EXPECT_TRUE(right->passed()) << Describe(parity, *right);
+  const ir::StepPrograms step = schedule::Materialise(runner_->PlanOf(parity)).value();
+  const ir::Program& program = step.classes.front();
+  const auto adds_to_a = std::ranges::find_if(
+      program.ops, [&](const ir::Op& op) { return op.target == "aten.addmm_" && program.tensor(op.results[0]).shape == ir::Shape{3, 48}; });
+  ASSERT_NE(adds_to_a, program.ops.end());
+  const ir::OpId op(static_cast<size_t>(adds_to_a - program.ops.begin()));
+  ir::Program wrong = program;
+  wrong.ops[op.index()].arguments.emplace_back(int64_t{1});
+  wrong.ops[op.index()].arguments.emplace_back(int64_t{-1});
+  ExpectFound(parity, step, 0, {"other sign in A's gradient", std::move(wrong)});
+}
+
 // Of each kind of collective in the model (by what it is for) one is left out.
 TEST_F(Parity, EveryKindOfCollectiveIsNeeded) {
   const ParityCase parity = MakeCase(PaddedModel(), Split(2, 2, true, 1, 4));
