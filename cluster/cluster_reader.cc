@@ -9,6 +9,7 @@
 
 #include "cluster/device_groups.h"
 #include "cluster/group_reader.h"
+#include "core/counted.h"
 #include "core/mapping_reader.h"
 
 namespace helm::cluster {
@@ -147,8 +148,8 @@ bool LocalUsesGpus(MappingReader& reader, const Cluster& cluster, const MachineF
   if (device == "cpu" && names_gpu) reader.Error("gpu", "'gpu' does not go with 'device: cpu'", {"fix: remove one of the two"});
   if (device == "cuda" && !names_gpu && !enough) {
     reader.Error("device",
-                 fmt::format("'device' is cuda and 'local' {}, but this machine has {} usable NVIDIA GPUs", cluster.devices_used,
-                             machine.gpus.size()),
+                 fmt::format("'device' is cuda and 'local' {}, but this machine has {}", cluster.devices_used,
+                             Counted(static_cast<int64_t>(machine.gpus.size()), "usable NVIDIA GPU")),
                  {"fix: lower 'local', run on a machine with more GPUs, or name the kind of GPU to plan for with 'gpu'"});
     return false;
   }
@@ -193,16 +194,16 @@ Cluster ReadLocal(MappingReader& reader, const ClusterContext& context) {
 void CheckSizes(MappingReader& reader, Cluster& cluster) {
   const int64_t present = cluster.node_count * cluster.devices_per_node;
   if (present > kDevices.high) {
-    reader.Error("gpus_per_node",
-                 fmt::format("{} nodes of {} devices are more than {}", cluster.node_count, cluster.devices_per_node, kDevices.high));
+    reader.Error("gpus_per_node", fmt::format("{} of {} are more than {}", Counted(cluster.node_count, "node"),
+                                              Counted(cluster.devices_per_node, "device"), kDevices.high));
   }
   if (const auto used = reader.Int64("gpus", kPositive)) {
     cluster.devices_used = *used;
     if (*used > present) {
-      reader.Error(
-          "gpus",
-          fmt::format("'gpus' is {}, but {} nodes of {} have only {}", *used, cluster.node_count, cluster.devices_per_node, present),
-          {fmt::format("allowed: whole numbers from 1 to {}", present)});
+      reader.Error("gpus",
+                   fmt::format("'gpus' is {}, but {} of {} have only {}", *used, Counted(cluster.node_count, "node"),
+                               cluster.devices_per_node, present),
+                   {fmt::format("allowed: whole numbers from 1 to {}", present)});
     }
   } else {
     cluster.devices_used = present;

@@ -6,6 +6,7 @@
 
 #include "cluster/device_groups.h"
 #include "config/sections.h"
+#include "core/counted.h"
 #include "core/text.h"
 #include "model/chunks.h"
 #include "model/lower.h"
@@ -32,6 +33,8 @@ class Checker {
     CheckBatch();
     CheckTensorSplit();
     CheckPipeline();
+    CheckChunks();
+    CheckTiles();
     CheckSequence();
     CheckObjective();
     CheckGroups();
@@ -94,16 +97,16 @@ class Checker {
     const std::string degrees = Degrees();
     const char* key = Given("tensor") ? "tensor" : Given("data") ? "data" : "pipeline";
     if (Given("data") && Given("tensor") && (Given("pipeline") || world > devices) && world != devices) {
-      diagnostics_.Error(
-          Where("strategy", key),
-          fmt::format("the strategy uses {} devices ({}), the cluster '{}' has {}", world, degrees, config_.cluster.name, devices),
-          {fmt::format("fix: choose degrees whose product is {}, or use another number of devices", devices)});
+      diagnostics_.Error(Where("strategy", key),
+                         fmt::format("the strategy uses {} ({}), the cluster '{}' has {}", Counted(world, "device"), degrees,
+                                     config_.cluster.name, devices),
+                         {fmt::format("fix: choose degrees whose product is {}, or use another number of devices", devices)});
     } else if (devices % world != 0) {
       const int64_t degree = Given("tensor") ? config_.strategy.tensor : Given("data") ? config_.strategy.data : config_.strategy.pipeline;
       // One degree alone, or several whose product it is.
       const std::string what = degree == world ? fmt::format("'{}' {} does", key, world) : fmt::format("{} devices do", degrees);
       diagnostics_.Error(Where("strategy", key),
-                         fmt::format("{} not divide the {} devices of the cluster '{}'", what, devices, config_.cluster.name),
+                         fmt::format("{} not divide the {} of the cluster '{}'", what, Counted(devices, "device"), config_.cluster.name),
                          {fmt::format("fix: choose {} divides {}", degree == world ? "a degree that" : "degrees whose product", devices)});
     }
   }
@@ -180,6 +183,35 @@ class Checker {
     }
   }
 
+  // Of a number of stages that is chosen later: that there is one.
+  void CheckChunks() {
+    const ir::Strategy& strategy = config_.strategy;
+    const int64_t devices = config_.cluster.devices_used, chunks = strategy.virtual_pipeline;
+    if (chunks == 1 || Given("pipeline")) return;
+    for (int64_t pipeline = 2; pipeline <= devices; ++pipeline) {
+      const bool holds =
+          strategy.stages.empty() ? config_.model.layers % (pipeline * chunks) == 0 : std::ssize(strategy.stages) == pipeline * chunks;
+      if (holds && devices % (strategy.world_size() * pipeline) == 0) return;
+    }
+    const std::string layers = strategy.stages.empty() ? fmt::format("divides the model's layers ({})", config_.model.layers)
+                                                       : fmt::format("is the number of 'stages' ({})", strategy.stages.size());
+    diagnostics_.Error(
+        Where("strategy", "virtual_pipeline"),
+        fmt::format("'virtual_pipeline' {} needs stages: no number of them above 1 divides the devices that are left ({}) and, "
+                    "times {}, {}",
+                    chunks, devices / strategy.world_size(), chunks, layers),
+        {"fix: remove 'virtual_pipeline', or use another number of devices or layers"});
+  }
+
+  void CheckTiles() {
+    const ir::Strategy& strategy = config_.strategy;
+    if (!Given("overlap") || !Given("overlap_tiles") || ir::IsTiled(strategy)) return;
+    diagnostics_.Error(
+        Where("strategy", "overlap_tiles"),
+        fmt::format("'overlap_tiles' {} does nothing with 'overlap: {}', which makes no tiles", strategy.overlap_tiles, strategy.overlap),
+        {"fix: remove 'overlap_tiles', or choose another overlap: async_tp, helix, lattice, bucketed"});
+  }
+
   void CheckSequence() {
     const model::ModelSpec& model = config_.model;
     const int64_t length = config_.workload.sequence_length;
@@ -200,6 +232,16 @@ class Checker {
   Diagnostics& diagnostics_;
 };
 
+// Of chunks whose stages are counted later, what does not depend on them.
+ir::Strategy WithoutOpenPipeline(const RunConfig& config) {
+  ir::Strategy strategy = config.strategy;
+  if (strategy.virtual_pipeline == 1 || config.strategy_given.contains("pipeline")) return strategy;
+  strategy.virtual_pipeline = 1;
+  strategy.schedule = "none";
+  strategy.stages.clear();
+  return strategy;
+}
+
 }  // namespace
 
 void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostics& diagnostics) {
@@ -209,15 +251,14 @@ void CheckMeaning(const RunConfig& config, const YamlValue& document, Diagnostic
   if (diagnostics.error_count() > errors_before) return;
   checker.Run();
   if (diagnostics.error_count() > errors_before) return;
-  // Nothing found: the lowering has the last word, unless that word depends on stages, a micro-batch, chunks or ranks for the experts,
-  // chosen later.
+  // Nothing found: the lowering has the last word, unless that word depends on stages, a micro-batch or ranks for the experts, chosen
+  // later.
   const auto given = [&](const char* key) { return config.strategy_given.contains(key); };
   if (config.strategy.stages.empty() && config.model.layers % (config.strategy.pipeline * config.strategy.virtual_pipeline) != 0) return;
   if (config.strategy.sequence_parallel && !given("micro_batch")) return;
-  if (config.strategy.virtual_pipeline > 1 && !given("pipeline")) return;
   const bool split = given("data") && given("tensor") && given("expert") && given("expert_tensor");
   if (config.model.moe.experts > 0 && !split) return;
-  const Status status = model::CheckStrategy(config.model, config.workload, config.strategy);
+  const Status status = model::CheckStrategy(config.model, config.workload, WithoutOpenPipeline(config));
   if (!status.ok()) diagnostics.Error({document.where.source, 0, 0}, "the strategy is not possible for this model", {status.message()});
 }
 

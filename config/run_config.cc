@@ -54,6 +54,8 @@ void TakeSharding(ir::Strategy& strategy, std::set<std::string>& given) {
 // The schedule of a pipeline that names none.
 ir::Strategy ReadStrategy(const YamlValue& value, const std::string& folder, RunConfig& config, Diagnostics& diagnostics) {
   ir::Strategy strategy = ir::ReadStrategy(value, &config.strategy_given, diagnostics, &folder);
+  const YamlValue* overlap = value.Find("overlap");
+  config.overlap_auto = overlap != nullptr && !overlap->is_null() && !config.strategy_given.contains("overlap");
   if (strategy.schedule == "csv") TakeDegrees(strategy, config.strategy_given);
   if (strategy.fsdp_shard > 0) TakeSharding(strategy, config.strategy_given);
   if (strategy.pipeline > 1 && !config.strategy_given.contains("schedule"))

@@ -61,6 +61,7 @@ struct RunConfig {
   ir::Workload workload;
   ir::Strategy strategy;                 // defaults where not given
   std::set<std::string> strategy_given;  // keys of `strategy` that the user fixed
+  bool overlap_auto = false;             // 'overlap: auto': left to the search
   SearchOptions search;
   ir::Tolerance tolerance;
   std::string path;

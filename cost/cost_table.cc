@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "core/counted.h"
 #include "core/diagnostics.h"
 #include "core/file.h"
 #include "core/file_kind.h"
@@ -246,8 +247,8 @@ class TableReader {
 
 std::string ToText(const DeviceKey& key) {
   if (key.kind != "cpu") return fmt::format("{} '{}'", key.kind, key.name);
-  return fmt::format("{} '{}' with {} ranks of {} threads{}", key.kind, key.name, key.ranks_per_machine, key.threads_per_rank,
-                     key.network.empty() ? "" : " over a network of " + key.network);
+  return fmt::format("{} '{}' with {} of {}{}", key.kind, key.name, Counted(key.ranks_per_machine, "rank"),
+                     Counted(key.threads_per_rank, "thread"), key.network.empty() ? "" : " over a network of " + key.network);
 }
 
 bool SameDevice(const DeviceKey& a, const DeviceKey& b) {

@@ -11,6 +11,7 @@
 #include "cluster/cluster.h"
 #include "cluster/gpu_facts.h"
 #include "core/atomic_file.h"
+#include "core/counted.h"
 #include "core/file.h"
 #include "core/stamp.h"
 #include "exec/checkpoint_folder.h"
@@ -223,8 +224,8 @@ Status CheckGpus(const Request& request) {
   const int64_t needed = request.options.in_process ? 1 : request.job.plan.strategy.world_size();
   if (static_cast<int64_t>(gpus.size()) < needed) {
     return UnavailableError(fmt::format(
-        "{}: error: the plan needs {} GPUs, this machine has {} that can be used\nfix: run it on a machine with an NVIDIA driver and {} GPUs{}",
-        request.job.plan_path, needed, gpus.size(), needed,
+        "{}: error: the plan needs {}, this machine has {} that can be used\nfix: run it on a machine with an NVIDIA driver and {}{}",
+        request.job.plan_path, Counted(needed, "GPU"), gpus.size(), Counted(needed, "GPU"),
         gpus.empty() ? "" : ", or with --in-process on one"));
   }
   for (int64_t i = 0; i < needed && !device.driver_name.empty(); ++i) {
@@ -278,9 +279,9 @@ Status CheckWorldSize(const Request& request, const LaunchEnvironment& environme
   const int64_t needed = request.job.plan.strategy.world_size();
   if (needed == environment.world_size) return OkStatus();
   return InvalidError(
-      fmt::format("{}: error: the plan is for {} ranks ({}), but {} started {}\nfix: start {}, for example torchrun "
+      fmt::format("{}: error: the plan is for {} ({}), but {} started {}\nfix: start {}, for example torchrun "
                   "--nproc-per-node {} on one machine",
-                  request.job.plan_path, needed, ir::Describe(request.job.plan.strategy), Name(environment.launcher),
+                  request.job.plan_path, Counted(needed, "rank"), ir::Describe(request.job.plan.strategy), Name(environment.launcher),
                   environment.world_size, needed, needed));
 }
 

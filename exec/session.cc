@@ -15,6 +15,7 @@
 #include <fmt/format.h>
 
 #include "core/check.h"
+#include "core/counted.h"
 #include "core/file.h"
 #include "core/json.h"
 #include "core/stamp.h"
@@ -362,9 +363,9 @@ Status CheckWorldSize(const Job& job, const ir::StepPrograms& step, const runtim
   const int64_t found = world == nullptr ? 1 : world->size();
   if (needed == found) return OkStatus();
   return InvalidError(
-      fmt::format("{}: error: the plan is for {} ranks ({}), but {} were started\nfix: start as many processes as the plan has ranks, or "
+      fmt::format("{}: error: the plan is for {} ({}), but {} were started\nfix: start as many processes as the plan has ranks, or "
                   "run helm-exec without a launcher",
-                  job.plan_path, needed, ir::Describe(job.plan.strategy), found));
+                  job.plan_path, Counted(needed, "rank"), ir::Describe(job.plan.strategy), found));
 }
 
 // All ranks of a local cluster are on this machine, so the rank is the local rank.

@@ -4,6 +4,7 @@
 
 #include <fmt/format.h>
 
+#include "core/counted.h"
 #include "core/text.h"
 #include "ir/strategy_text.h"
 #include "model/lora.h"
@@ -160,9 +161,9 @@ nlohmann::ordered_json CandidateJson(const Candidate& candidate) {
 
 std::string RenderText(const config::RunConfig& config, const SearchResult& result, const RenderOptions& options) {
   std::string text = fmt::format("plan           {}\n", ir::Describe(result.best.plan.strategy));
-  text +=
-      fmt::format("model          {}, {} layers, {}; {} sequences of {} tokens a step, {}\n", config.model.name, config.model.layers,
-                  Parameters(config.model), config.workload.global_batch, config.workload.sequence_length, ir::Name(config.workload.dtype));
+  text += fmt::format("model          {}, {}, {}; {} of {} tokens a step, {}\n", config.model.name, Counted(config.model.layers, "layer"),
+                      Parameters(config.model), Counted(config.workload.global_batch, "sequence"), config.workload.sequence_length,
+                      ir::Name(config.workload.dtype));
   text += ModelDiffers(config.model.notes, !options.explain);
   const std::string part = options.parts == nullptr ? "" : fmt::format(", {} of its GPUs", config.cluster.devices_used);
   text += fmt::format("cluster        {}{}; software {}\n", config.cluster.name, part, config.software.framework);

@@ -177,7 +177,7 @@ Result<SizeSearch> SearchSizes(const config::RunConfig& config, const Estimators
 std::string ToText(const config::RunConfig& config, const std::vector<ClusterPart>& parts) {
   std::string text = "parts of the cluster, the best plan of each\n";
   for (const ClusterPart& part : parts) {
-    text += fmt::format("  {:>6} GPUs  ", part.gpus);
+    text += fmt::format("  {:>6} {:<4}  ", part.gpus, part.gpus == 1 ? "GPU" : "GPUs");
     if (part.best) {
       text += fmt::format("{:>10}  {:>8.0f} tokens/s per device", FormatDuration(part.best->prediction.step_time),
                           part.best->prediction.tokens_per_second_per_device);

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "core/counted.h"
+
 namespace helm::planner {
 namespace {
 
@@ -84,7 +86,8 @@ std::string ToText(const config::RunConfig& config, const TrainingRun& run) {
     return fmt::format("failures       one in {}: the run makes no progress between them\n", Minutes(run.failing->failure_interval_s));
   }
   if (config.search.tokens > 0) {
-    text += fmt::format("run            {} tokens: {} steps, {:.3g} days{}, {} GPU hours", Short(config.search.tokens), run.steps, run.days,
+    text += fmt::format("run            {} tokens: {}, {:.3g} days{}, {} GPU hours", Short(config.search.tokens),
+                        Counted(run.steps, "step"), run.days,
                         run.days_band ? fmt::format(" ({:.3g} to {:.3g} by the band)", run.days_band->first, run.days_band->second) : "",
                         Short(GpuHours(run)));
     if (run.cost_of_1e9_tokens) text += fmt::format(", cost {}", Short(CostOf(config, run)));

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "core/counted.h"
 #include "core/text.h"
 #include "report/compare.h"
 #include "report/pace.h"
@@ -76,10 +77,10 @@ nlohmann::ordered_json PaceJson(const std::optional<report::Pace>& pace) {
 }  // namespace
 
 std::string ExecText(const exec::RunResult& result, const Result<planner::Evaluation>& predicted, bool colour) {
-  std::string text = fmt::format("ran            {}, {} steps ({} of them warm-up) on {}\n", result.timeline.plan, result.losses.size(),
-                                 result.warm_up_steps, result.data);
+  std::string text = fmt::format("ran            {}, {} ({} of them warm-up) on {}\n", result.timeline.plan,
+                                 Counted(static_cast<int64_t>(result.losses.size()), "step"), result.warm_up_steps, result.data);
   if (!result.resumed_from.empty())
-    text += fmt::format("resumed        {} steps behind it, from {}\n", result.first_step, result.resumed_from);
+    text += fmt::format("resumed        {} behind it, from {}\n", Counted(result.first_step, "step"), result.resumed_from);
   if (!result.checkpoint.empty()) text += fmt::format("checkpoint     {}\n", result.checkpoint);
   text += fmt::format("loss           {}\n", Losses(result.losses));
   const bool counted = result.memory_bytes_peak.count() > 0;

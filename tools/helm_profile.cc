@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "core/counted.h"
 #include "core/file.h"
 #include "core/stamp.h"
 #include "core/text.h"
@@ -94,7 +95,8 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   if (!result.gpu_states.empty()) result.table.stamp["gpu"] = profiler::Summary(result.gpu_states);
   HELM_RETURN_IF_ERROR(cost::ExtendCostTable(result.table, arguments.out));
   const size_t rows = result.table.ops.size() + result.table.collectives.size();
-  tools::PrintResult(fmt::format("{}: {} rows, {} of them new; {}\n", arguments.out, rows, rows - rows_before, cost::ToText(work.device)));
+  tools::PrintResult(fmt::format("{}: {}, {} of them new; {}\n", arguments.out, Counted(static_cast<int64_t>(rows), "row"),
+                                 rows - rows_before, cost::ToText(work.device)));
   if (result.interrupted) return {StatusCode::kInterrupted, "error: interrupted; the same command goes on where it stopped"};
   return OkStatus();
 }

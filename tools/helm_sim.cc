@@ -33,6 +33,14 @@ struct Arguments {
 const std::map<std::string, sim::Engine> kEngines = {
     {"static", sim::Engine::kStatic}, {"event", sim::Engine::kEvent}, {"automatic", sim::Engine::kAutomatic}};
 
+// What a search would decide is not decided here.
+void NoteWhatDoesNothing(const config::RunConfig& config) {
+  if (config.overlap_auto) tools::PrintNote("note: 'overlap: auto' is for helm-plan to decide; this is the strategy with 'overlap: none'");
+  if (!config.strategy_given.contains("overlap") && config.strategy_given.contains("overlap_tiles")) {
+    tools::PrintNote("note: 'overlap_tiles' does nothing without an 'overlap' that makes tiles: async_tp, helix, lattice, bucketed");
+  }
+}
+
 // The plan to price, and the cluster it is for.
 struct Subject {
   ir::Plan plan;
@@ -49,6 +57,7 @@ Result<Subject> ReadSubject(const Arguments& arguments) {
   } else {
     HELM_ASSIGN_OR_RETURN(const config::RunConfig config, tools::ReadConfig(arguments.config));
     HELM_RETURN_IF_ERROR(planner::CheckFixedStrategy(config));
+    NoteWhatDoesNothing(config);
     subject.plan = planner::MakePlan(config, config.strategy);
     subject.cluster = config.cluster;
   }

@@ -10,6 +10,7 @@
 
 #include "cluster/cluster_reader.h"
 #include "cluster/device_groups.h"
+#include "core/counted.h"
 #include "core/file.h"
 #include "core/hash.h"
 #include "core/preset.h"
@@ -168,7 +169,8 @@ Status WriteTable(const ImportedRows& rows, const cost::DeviceKey& device, const
   table.stamp = MakeStamp({.hashes = hashes});
   HELM_RETURN_IF_ERROR(cost::ExtendCostTable(table, out));
   const size_t count = table.ops.size() + table.collectives.size();
-  PrintResult(fmt::format("{}: {} rows, {} of them new; {}\n", out, count, count - rows_before, cost::ToText(device)));
+  PrintResult(fmt::format("{}: {}, {} of them new; {}\n", out, Counted(static_cast<int64_t>(count), "row"), count - rows_before,
+                          cost::ToText(device)));
   return OkStatus();
 }
 

@@ -9,6 +9,7 @@
 #include "cluster/cluster_reader.h"
 #include "cluster/device_groups.h"
 #include "config/plan_overrides.h"
+#include "core/counted.h"
 #include "core/text.h"
 #include "exporter/exporter.h"
 #include "ir/strategy_text.h"
@@ -126,8 +127,8 @@ Status WhatIf(const Arguments& arguments) {
   const int64_t devices = parts.cluster.devices_used;
   if (other.strategy.world_size() != devices) FollowUp(keys, devices, plan.strategy, other.strategy);
   if (other.strategy.world_size() != devices) {
-    return InvalidError(fmt::format("error: the strategy uses {} devices, the cluster has {}\n  fix: set degrees of strategy too",
-                                    other.strategy.world_size(), devices));
+    return InvalidError(fmt::format("error: the strategy uses {}, the cluster has {}\n  fix: set degrees of strategy too",
+                                    Counted(other.strategy.world_size(), "device"), devices));
   }
   return Compare(arguments, plan, other, "plan", "what if");
 }
@@ -162,7 +163,7 @@ Result<ir::Plan> WithStrategy(const ir::Plan& plan, const Arguments& arguments, 
 // Why the strategy is not possible on the plan's devices.
 Status CheckPossible(const ir::Plan& other, const schedule::PlanParts& parts) {
   const int64_t world = other.strategy.world_size(), devices = parts.cluster.devices_used;
-  if (world != devices) return InvalidError(fmt::format("it uses {} devices, the cluster has {}", world, devices));
+  if (world != devices) return InvalidError(fmt::format("it uses {}, the cluster has {}", Counted(world, "device"), devices));
   HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, other.workload, other.strategy));
   return schedule::PipelineSchedules(other.strategy, MicroBatches(other.workload, other.strategy)).status();
 }

@@ -1,6 +1,6 @@
 # LoRA: which layers, how much is trained, and what does not go with it.
 $ helm-plan good.yaml --set 'model.lora={rank: 4, targets: [q_proj, v_proj]}' --out $TMP/plan.yaml | grep '^model'
-nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
+nothing was measured on cpu 'Small CPU' with 2 ranks of 1 thread: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 model          inline, 2 layers, 0.1 M parameters, of which 0.002 M are trained (1.86 %); 8 sequences of 64 tokens a step, f32
 $ helm-plan $TMP/plan.yaml --export deepspeed
 error: deepspeed cannot express model.lora: its file has no adapters beside frozen weights

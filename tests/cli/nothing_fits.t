@@ -1,6 +1,6 @@
 # A model that no strategy fits into memory: the closest plan and what is missing. Priced without a search, it is no error.
 $ helm-plan nothing_fits.yaml --out $TMP/plan.yaml
-nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
+nothing was measured on cpu 'Small CPU' with 2 ranks of 1 thread: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 nothing_fits.yaml: error: no feasible plan
   closest: data 1, tensor 2, micro_batch 1
   memory binds: needs at least 9.22 GiB per rank, 8.98 GiB more than the 240.64 MiB it may use

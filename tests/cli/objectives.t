@@ -1,9 +1,9 @@
 # How many GPUs: parts of the cluster, by what a GPU does in a second, by money, by a deadline; with failures and checkpoints.
-$ helm-plan objectives.yaml --set search.objective=cost --out $TMP/plan.yaml 2> /dev/null | grep -E -o '^failures +one in [0-9.]+ h|cluster.*of its GPUs|GPU hours, cost|^ +[0-9]+ GPUs|chosen$'
+$ helm-plan objectives.yaml --set search.objective=cost --out $TMP/plan.yaml 2> /dev/null | grep -E -o '^failures +one in [0-9.]+ h|cluster.*of its GPUs|GPU hours, cost|^ +[0-9]+ GPUs?|chosen$'
 cluster        h100-sxm-80gb-x16, 1 of its GPUs
 GPU hours, cost
 failures       one in 50000.0 h
-       1 GPUs
+       1 GPU
 chosen
        2 GPUs
        4 GPUs
@@ -11,10 +11,10 @@ chosen
       16 GPUs
 $ grep -c 'gpus: 1$' $TMP/plan.yaml
 1
-$ helm-plan objectives.yaml --set search.objective=gpus --set search.deadline_days=0.15 --out $TMP/plan.yaml 2> /dev/null | grep -E -o '^run +.* steps|the deadline.*|^ +[0-9]+ GPUs|chosen$|misses the deadline'
+$ helm-plan objectives.yaml --set search.objective=gpus --set search.deadline_days=0.15 --out $TMP/plan.yaml 2> /dev/null | grep -E -o '^run +.* steps|the deadline.*|^ +[0-9]+ GPUs?|chosen$|misses the deadline'
 run            20 G tokens: 152588 steps
 the deadline of 0.15 days is met, but not at the slow end of the band
-       1 GPUs
+       1 GPU
 misses the deadline
        2 GPUs
 misses the deadline

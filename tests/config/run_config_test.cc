@@ -252,6 +252,27 @@ TEST(RunConfig, APipelineHasASchedule) {
   }
 }
 
+// Two layers on two stages or four, of two chunks each, would be half a layer or less; eight layers go with two stages and with four.
+TEST(RunConfig, ChunksOfAPipelineThatIsChosenLaterAreChecked) {
+  EXPECT_EQ(
+      BriefStrategy("{virtual_pipeline: 2}"),
+      "runs/f.yaml:4:30: error: 'virtual_pipeline' 2 needs stages: no number of them above 1 divides the devices that are left (4) and, "
+      "times 2, divides the model's layers (2)\n"
+      "  fix: remove 'virtual_pipeline', or use another number of devices or layers\n");
+  const std::string text = std::string(kModel) + kCluster + kWorkload;
+  EXPECT_EQ(Brief(text + "strategy: {virtual_pipeline: 2}\n", {"model.layers=8"}), "\n");
+  EXPECT_NE(
+      Brief(text + "strategy: {virtual_pipeline: 2, fsdp: {shard: 2}, zero: 1}\n", {"model.layers=8"}).find("strategy.fsdp needs zero 2"),
+      std::string::npos);
+}
+
+TEST(RunConfig, TilesNeedAnOverlapThatMakesThem) {
+  EXPECT_EQ(BriefStrategy("{overlap: serial, overlap_tiles: 4}"),
+            "runs/f.yaml:4:44: error: 'overlap_tiles' 4 does nothing with 'overlap: serial', which makes no tiles\n"
+            "  fix: remove 'overlap_tiles', or choose another overlap: async_tp, helix, lattice, bucketed\n");
+  EXPECT_TRUE(Parse(std::string(kModel) + kCluster + kWorkload + "strategy: {overlap: auto, overlap_tiles: 4}\n").value().overlap_auto);
+}
+
 TEST(RunConfig, StagesFollowOneAnother) {
   EXPECT_NE(BriefStrategy("{stages: [{layers: [0, 1]}, {layers: [2, 2]}]}").find("begin at 1"), std::string::npos);
   EXPECT_NE(BriefStrategy("{stages: [{layers: [0, 1], tensor: 2}]}").find("stages that differ in 'tensor'"), std::string::npos);

@@ -178,8 +178,8 @@ TEST(CostTable, MergeRefusesAnotherDevice) {
   other.file = "other.json";
   EXPECT_EQ(
       Merge(one, other).message(),
-      "other.json:1:1: error: a table of cpu 'Intel Xeon' with 2 ranks of 1 threads cannot be merged into one of cpu 'AMD EPYC' with 2 "
-      "ranks of 1 threads; give tables of one device only");
+      "other.json:1:1: error: a table of cpu 'Intel Xeon' with 2 ranks of 1 thread cannot be merged into one of cpu 'AMD EPYC' with 2 "
+      "ranks of 1 thread; give tables of one device only");
 }
 
 // Extends a table ten times by a row of its own, as helm-profile writes what it has so far.
