@@ -82,8 +82,9 @@ void CheckContext(const ModelSpec& model, const ir::Workload& workload, const ir
   if (strategy.context == 1) return;
   problems.Require(
       strategy.context > 0 && workload.sequence_length % (2 * strategy.context) == 0,
-      fmt::format("workload.sequence_length {} is not divisible by 2 x strategy.context {}, the parts that each rank has two of",
-                  workload.sequence_length, strategy.context));
+      fmt::format("workload.sequence_length {} is not divisible by 2 x strategy.context {}, the parts that each rank has two of; choose a "
+                  "multiple of {}",
+                  workload.sequence_length, strategy.context, 2 * strategy.context));
   problems.Require(model.mla.kv_lora == 0,
                    fmt::format("strategy.context {} with latent attention is not supported by this version; allowed: 1", strategy.context));
 }
@@ -99,8 +100,9 @@ void CheckExpertMesh(const ir::Strategy& strategy, Problems& problems) {
                    fmt::format("strategy.expert_tensor 1 with tensor {} needs sequence_parallel: true, so that the tensor ranks have "
                                "different tokens; or use expert_tensor: {}",
                                tensor, tensor));
-  problems.Require(ranks % holders == 0, fmt::format("strategy.expert {} x expert_tensor {} does not divide data x tensor x context = {}",
-                                                     strategy.expert, strategy.expert_tensor, ranks));
+  problems.Require(ranks % holders == 0, fmt::format("strategy.expert {} x expert_tensor {} does not divide data x tensor x context = {}; "
+                                                     "choose degrees whose product divides {}",
+                                                     strategy.expert, strategy.expert_tensor, ranks, ranks));
   const bool alike = strategy.expert == 1 && strategy.expert_tensor == tensor;  // all tensor groups hold all experts
   problems.Require(alike || holders % (tensor * strategy.context) == 0,
                    fmt::format("strategy.expert {} x expert_tensor {} is no multiple of tensor x context = {}; use expert_tensor: {}",
@@ -238,11 +240,13 @@ void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problem
 void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   const int64_t per_pass = strategy.micro_batch * strategy.data;
   problems.Require(workload.global_batch % per_pass == 0,
-                   fmt::format("workload.global_batch {} is not divisible by strategy.micro_batch {} x strategy.data {} = {}",
-                               workload.global_batch, strategy.micro_batch, strategy.data, per_pass));
+                   fmt::format("workload.global_batch {} is not divisible by strategy.micro_batch {} x strategy.data {} = {}; choose a "
+                               "multiple of {}",
+                               workload.global_batch, strategy.micro_batch, strategy.data, per_pass, per_pass));
   problems.Require(model.position != Position::kLearned || workload.sequence_length <= model.max_positions,
-                   fmt::format("workload.sequence_length {} exceeds the model's max_positions {}; its learned positions end there",
-                               workload.sequence_length, model.max_positions));
+                   fmt::format("workload.sequence_length {} exceeds the model's max_positions {}, where its learned positions end; use "
+                               "{} at most",
+                               workload.sequence_length, model.max_positions, model.max_positions));
   problems.Require(
       model.sliding_window == 0 || model.sliding_window >= workload.sequence_length,
       fmt::format("model sliding_window {} is shorter than workload.sequence_length {}, and windowed attention is not supported; use "

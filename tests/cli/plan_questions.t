@@ -1,14 +1,14 @@
 # Questions about plans, without a search.
 $ helm-plan good.yaml --out $TMP/plan.yaml > $TMP/out 2>&1
 $ helm-plan why-not $TMP/plan.yaml tensor=2 | sed -E 's/[0-9.]+ (us|ms|s)\b/TIME/g; s/ +TIME/ TIME/g; s/[0-9.]+ %/N %/g; s/ +[-+]N/ +N/g'
-nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
+nothing was measured on cpu 'Small CPU' with 2 ranks of 1 thread: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 plan           data 2, tensor 1, zero 1, micro_batch 2
 asked          data 1, tensor 2, micro_batch 2
-why not +N %: TIME more computation
+why not +N %: TIME more exposed communication
 
                                    plan          asked   relative
 step time TIME TIME +N %
-tokens/s per device               47386          35280 +N %
+tokens/s per device               46958          32081 +N %
 peak memory                    2.21 MiB       1.38 MiB +N %
   of                           1.88 GiB       1.88 GiB
 compute TIME TIME +N %
@@ -23,23 +23,23 @@ why not        it is not possible: it uses 6 devices, the cluster has 2
 $ helm-plan why-not $TMP/plan.yaml pipeline=2,micro_batch=5
 plan           data 2, tensor 1, zero 1, micro_batch 2
 asked          data 1, tensor 1, pipeline 2, micro_batch 5, schedule 1f1b
-why not        it is not possible: workload.global_batch 8 is not divisible by strategy.micro_batch 5 x strategy.data 1 = 5
+why not        it is not possible: workload.global_batch 8 is not divisible by strategy.micro_batch 5 x strategy.data 1 = 5; choose a multiple of 5
 $ helm-plan why-not $TMP/plan.yaml tenosr=2
 --set strategy.tenosr=2: error: unknown key 'tenosr' in the strategy
   did you mean 'tensor'?
   allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, overlap_tiles, stages, head_stage, groups, fsdp
 [exit 2]
 $ helm-plan what-if $TMP/plan.yaml --set workload.global_batch=16 | head -3
-nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
+nothing was measured on cpu 'Small CPU' with 2 ranks of 1 thread: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 workload.global_batch                8 -> 16
 
                                    plan        what if   relative
 $ helm-plan what-if $TMP/plan.yaml --set strategy.data=1
-error: the strategy uses 1 devices, the cluster has 2
+error: the strategy uses 1 device, the cluster has 2
   fix: set degrees of strategy too
 [exit 2]
 $ helm-plan diff $TMP/plan.yaml $TMP/plan.yaml | head -1
-nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
+nothing was measured on cpu 'Small CPU' with 2 ranks of 1 thread: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 the same decisions
 $ helm-plan why-not $TMP/plan.yaml tensor=3 --json | python3 -c 'import json, sys; d = json.load(sys.stdin); print(list(d), d["possible"], d["why_not"], d["second"]["strategy"]["tensor"])'
 ['schema_version', 'possible', 'first', 'second', 'why_not'] False it is not possible: it uses 6 devices, the cluster has 2 3

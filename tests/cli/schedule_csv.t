@@ -47,16 +47,16 @@ $ grep -A 2 'schedule:' $TMP/again.yaml
     rows: ["0F0,0F1,0I0,0W0,0F2,0I1,0W1,0F3,0I2,0W2,0I3,0W3", "1F0,1I0,1F1,1I1,1W0,1F2,1I2,1W1,1F3,1I3,1W2,1W3"]
   overlap: none
 $ helm-plan diff $TMP/plan.yaml $TMP/again.yaml | grep -v '/s per'
-nothing was measured on cpu 'Small CPU' with 2 ranks of 1 threads: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
+nothing was measured on cpu 'Small CPU' with 2 ranks of 1 thread: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
 strategy.schedule                    zb-h1 -> -
 strategy.schedule.rows               - -> ["0F0,0F1,0I0,0W0,0F2,0I1,0W1,0F3,0I2...
 
                                   first         second   relative
-step time                       6.86 ms        6.86 ms          =
+step time                       6.91 ms        6.91 ms          =
 peak memory                    2.01 MiB       2.01 MiB          =
   of                           1.88 GiB       1.88 GiB
 compute                         4.63 ms        4.63 ms          =
-exposed communication          153.5 us       153.5 us          =
-bubble                          1.44 ms        1.44 ms          =
+exposed communication          198.2 us       198.2 us          =
+bubble                          1.45 ms        1.45 ms          =
 optimizer                      170.2 us       170.2 us          =
 launching                      469.6 us       469.6 us          =

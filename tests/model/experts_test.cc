@@ -196,7 +196,9 @@ TEST(ExpertStrategies, RefusedWithAReason) {
   };
   EXPECT_EQ(message({.data = 3, .expert = 3}),
             "error: model moe.experts 8 is not divisible by strategy.expert 3; choose a strategy.expert that divides 8");
-  EXPECT_EQ(message({.data = 3, .expert = 2}), "error: strategy.expert 2 x expert_tensor 1 does not divide data x tensor x context = 3");
+  EXPECT_EQ(
+      message({.data = 3, .expert = 2}),
+      "error: strategy.expert 2 x expert_tensor 1 does not divide data x tensor x context = 3; choose degrees whose product divides 3");
   EXPECT_EQ(message({.tensor = 2}),
             "error: strategy.expert 1 x expert_tensor 1 is no multiple of tensor x context = 2; use expert_tensor: 2");
   EXPECT_EQ(

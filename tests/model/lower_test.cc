@@ -368,7 +368,7 @@ TEST(CheckStrategy, ReportsEveryProblem) {
       "error: model ffn 40 is not divisible by strategy.tensor 3; choose a strategy.tensor that divides 40\n"
       "error: with sequence_parallel, tokens of a micro-batch (micro_batch x sequence_length) 14 is not divisible by strategy.tensor 3; "
       "choose a strategy.tensor that divides 14\n"
-      "error: workload.global_batch 6 is not divisible by strategy.micro_batch 2 x strategy.data 2 = 4");
+      "error: workload.global_batch 6 is not divisible by strategy.micro_batch 2 x strategy.data 2 = 4; choose a multiple of 4");
 }
 
 TEST(CheckStrategy, RefusesWhatItCannotLower) {
