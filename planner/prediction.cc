@@ -196,7 +196,8 @@ std::string ToText(const Prediction& prediction) {
   text += fmt::format("time goes to   compute {}, exposed communication {}, ", Share(breakdown.compute, step),
                       Share(breakdown.exposed_communication, step));
   if (breakdown.bubble.picoseconds() > 0) text += fmt::format("bubble {}, ", Share(breakdown.bubble, step));
-  text += fmt::format("optimizer {}, launching {}\n", Share(breakdown.optimizer, step), Share(breakdown.host, step));
+  text += fmt::format("optimizer {}, launching {}{}\n", Share(breakdown.optimizer, step), Share(breakdown.host, step),
+                      breakdown.bubble.picoseconds() > 0 ? "; the mean of all stages" : "");
   text += fmt::format("numbers rest on  {:.1f} % measured, {:.1f} % interpolated, {:.1f} % analytic costs\n",
                       100 * prediction.sources.measured, 100 * prediction.sources.interpolated, 100 * prediction.sources.analytic);
   return text;

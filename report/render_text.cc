@@ -179,6 +179,10 @@ std::vector<std::string> SummaryLines(const Comparison& comparison, const TextOp
   lines.push_back(MemoryLine(comparison, options));
   AppendMemoryLine("reserved memory", {predicted.memory_bytes_reserved, measured.memory_bytes_reserved}, options, lines);
   AppendMemoryLine("beyond the allocator", {predicted.memory_bytes_outside, measured.memory_bytes_outside}, options, lines);
+  if (comparison.stages.size() > 1) {
+    lines.push_back(
+        fmt::format("  of rank {}, the middle one by step time (helm-sim's parts are the mean of all)", measured.breakdown_rank));
+  }
   const auto part = [&](const char* name, Duration Breakdown::* field) {
     const Sides<Duration> sides{predicted.breakdown.*field, measured.breakdown.*field};
     if (sides.predicted == Duration() && sides.measured == Duration()) return;
