@@ -119,7 +119,7 @@ StageMemoryBounds::Parameters StageMemoryBounds::ParametersOf(const ir::Strategy
     common += common_before_[end] - common_before_[first];
     routed += routed_before_[end] - routed_before_[first];
     const bool shares = config_.model.tied_embeddings;  // one table where both are on one stage
-    if (chunk.embedding || (chunk.head && !shares)) common += config_.model.vocab * config_.model.hidden;
+    common += ((chunk.embedding ? 1 : 0) + (chunk.head && !shares ? 1 : 0)) * config_.model.vocab * config_.model.hidden;
   }
   return {common / strategy.tensor, routed / (strategy.expert * strategy.expert_tensor)};
 }
