@@ -29,6 +29,12 @@ Status NotMeasured(const std::string& key) {
   return UnavailableError(fmt::format("{}: not measured, and only measured costs are allowed", key));
 }
 
+// c10d's ProcessGroupGloo gathers into a flat tensor of its own, from which it copies, and scatters by reducing a copy of all of the input
+// (torch 2.11, ProcessGroupGloo.cpp: newLikeFlat in allgather, clone in _reduce_scatter_base). No row of a table counts them.
+Bytes CopiedByGloo(const ir::CollectiveSignature& collective) {
+  return collective.kind == "all_gather" || collective.kind == "reduce_scatter" ? collective.bytes : Bytes();
+}
+
 // What a prediction rests on when there are no tables.
 std::string WithoutTables(const cluster::Cluster& cluster) {
   if (cluster.device.is_cpu) return "every time is a data-sheet bound that no real kernel reaches";
@@ -89,7 +95,11 @@ Result<Estimate> ChainEstimator::EstimateOp(const ir::OpSignature& op) const {
 }
 
 Result<Estimate> ChainEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {
-  return Remember(ir::ToText(collective), [&](const Estimator& link) { return link.EstimateCollective(collective); });
+  return Remember(ir::ToText(collective), [&](const Estimator& link) {
+    Result<Estimate> estimate = link.EstimateCollective(collective);
+    if (gloo_ && estimate.ok()) estimate->workspace = std::max(estimate->workspace, CopiedByGloo(collective));
+    return estimate;
+  });
 }
 
 Result<HostCosts> ChainEstimator::EstimateHost() const {
@@ -143,7 +153,7 @@ Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cl
     links.push_back(std::make_unique<CollectiveEstimator>(cluster));
   }
   links.push_back(std::make_unique<AnalyticEstimator>(cluster, options.host, options.constants));
-  return std::make_unique<ChainEstimator>(std::move(links), options);
+  return std::make_unique<ChainEstimator>(std::move(links), options, cluster.device.is_cpu);
 }
 
 std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::vector<CostTable>& tables) {

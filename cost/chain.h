@@ -47,8 +47,9 @@ struct Coverage {
 
 class ChainEstimator : public Estimator {
  public:
-  // Asks `links` one after the other. REQUIRES: at least one.
-  ChainEstimator(std::vector<std::unique_ptr<Estimator>> links, ChainOptions options) : links_(std::move(links)), options_(options) {}
+  // Asks `links` one after the other. REQUIRES: at least one. `gloo`: what carries the collectives, and copies for some of them.
+  ChainEstimator(std::vector<std::unique_ptr<Estimator>> links, ChainOptions options, bool gloo = false)
+      : links_(std::move(links)), options_(options), gloo_(gloo) {}
 
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;
@@ -64,6 +65,7 @@ class ChainEstimator : public Estimator {
 
   std::vector<std::unique_ptr<Estimator>> links_;
   ChainOptions options_;
+  bool gloo_;
   mutable std::unordered_map<std::string, Result<Estimate>> remembered_;  // only looked up, never iterated
   mutable Coverage coverage_;
 };

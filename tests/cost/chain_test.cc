@@ -65,6 +65,18 @@ TEST(Chain, AsksMeasuredThenInterpolatedThenAnalytic) {
   EXPECT_EQ(Ask(*chain, "aten.neg(f32[9000])")->duration, Duration::Microseconds(7.2));
 }
 
+// Gloo copies all of the tensor to gather or to scatter it, measured or not; it reduces in place.
+TEST(Chain, CpuCollectivesHoldWhatGlooCopies) {
+  CostTable table = Table();
+  table.collectives["all_gather f32 ranks=2 per_node=2 bytes=800"] = {Duration::Microseconds(9), Duration::Microseconds(9),
+                                                                      Duration::Microseconds(9), 5};
+  const auto chain = MakeEstimator(TwoRanks(), {table}).value();
+  const auto workspace = [&](const std::string& key) { return chain->EstimateCollective(*ir::ParseCollectiveSignature(key))->workspace; };
+  EXPECT_EQ(workspace("all_gather f32 ranks=2 per_node=2 bytes=800"), Bytes(800));
+  EXPECT_EQ(workspace("reduce_scatter f32 ranks=2 per_node=2 bytes=4000"), Bytes(4000));
+  EXPECT_EQ(workspace("all_reduce f32 ranks=2 per_node=2 bytes=4000"), Bytes());
+}
+
 TEST(Chain, RemembersWhatItWasAskedAndWhy) {
   const auto chain = Make();
   for (const char* key : {"aten.neg(f32[2000])", "aten.neg(f32[1000])", "aten.neg(f32[2000])", "aten.mm(f32[8,8], f32[8,8])"}) {
