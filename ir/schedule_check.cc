@@ -213,8 +213,16 @@ int64_t StagesOf(const std::vector<Schedule>& rows) { return LargestOf(rows, &Ac
 int64_t MicroBatchesOf(const std::vector<Schedule>& rows) { return LargestOf(rows, &Action::micro_batch) + 1; }
 
 bool Ascends(const Schedule& schedule) {
-  std::map<std::pair<int32_t, ActionKind>, int32_t> next;
-  return std::ranges::all_of(schedule, [&](const Action& action) { return action.micro_batch == next[{action.stage, action.kind}]++; });
+  struct Next {
+    int32_t forward = 0, input = 0, weight = 0;
+  };
+  std::map<int32_t, Next> next;
+  return std::ranges::all_of(schedule, [&](const Action& action) {
+    Next& of_stage = next[action.stage];
+    if (action.kind == ActionKind::kForward) return action.micro_batch == of_stage.forward++;
+    if (action.kind != ActionKind::kWeightGradient && action.micro_batch != of_stage.input++) return false;
+    return action.kind == ActionKind::kInputGradient || action.micro_batch == of_stage.weight++;
+  });
 }
 
 }  // namespace helm::ir

@@ -29,8 +29,8 @@ int64_t RowOfStage(const std::vector<Schedule>& rows, int64_t stage);
 int64_t StagesOf(const std::vector<Schedule>& rows);
 int64_t MicroBatchesOf(const std::vector<Schedule>& rows);
 
-// Whether each stage runs each kind of action for its micro-batches in ascending order, so that the first and the last are those numbered
-// so.
+// Whether each stage runs its micro-batches in ascending order, forward, backward and for their weight gradients, so that the first and the
+// last are those numbered so. Some of them may have their input and weight gradients apart, and others not.
 bool Ascends(const Schedule& schedule);
 
 }  // namespace helm::ir

@@ -52,12 +52,46 @@ std::vector<ChunkWork> WorkOf(const model::ModelSpec& model, const std::vector<m
   return work;
 }
 
-// The actions of the first `told - 1` and the last micro-batch, numbered from 0.
-ir::Schedule Shortened(const ir::Schedule& schedule, int64_t micro_batches, int32_t told) {
+// Of the micro-batches [first, end) one of each way in which the stage runs them: input and weight gradients apart or not, in each of its
+// chunks.
+std::vector<int32_t> OneOfEachWay(const ir::Schedule& schedule, int32_t first, int32_t end) {
+  const auto has = [&schedule](ir::ActionKind kind) { return std::ranges::find(schedule, kind, &ir::Action::kind) != schedule.end(); };
+  if (!has(ir::ActionKind::kInputGradient) || !has(ir::ActionKind::kFullBackward)) return {first};
+  std::vector<std::set<int32_t>> apart(static_cast<size_t>(end));  // chunks, by micro-batch
+  for (const ir::Action& action : schedule) {
+    if (action.kind == ir::ActionKind::kInputGradient && action.micro_batch < end) {
+      apart[static_cast<size_t>(action.micro_batch)].insert(action.stage);
+    }
+  }
+  std::set<std::set<int32_t>> seen;
+  std::vector<int32_t> told;
+  for (int32_t micro_batch = first; micro_batch < end; ++micro_batch) {
+    if (seen.insert(apart[static_cast<size_t>(micro_batch)]).second) told.push_back(micro_batch);
+  }
+  return told;
+}
+
+// `inner`, and the first others of [first, end) where these are fewer than `count`; ascending.
+std::vector<int32_t> FilledUp(std::vector<int32_t> inner, size_t count, int32_t first, int32_t end) {
+  for (int32_t micro_batch = first; micro_batch < end && inner.size() < count; ++micro_batch) {
+    if (std::ranges::find(inner, micro_batch) == inner.end()) inner.push_back(micro_batch);
+  }
+  std::ranges::sort(inner);
+  return inner;
+}
+
+// The actions of the first `begun`, the inner and the last micro-batch, numbered from 0.
+ir::Schedule Shortened(const ir::Schedule& schedule, int64_t micro_batches, int32_t begun, const std::vector<int32_t>& inner) {
+  const auto inner_count = static_cast<int32_t>(inner.size());
   ir::Schedule shortened;
   for (ir::Action action : schedule) {
-    if (action.micro_batch > told - 2 && action.micro_batch + 1 < micro_batches) continue;
-    action.micro_batch = std::min(action.micro_batch, told - 1);
+    if (action.micro_batch + 1 == micro_batches) {
+      action.micro_batch = begun + inner_count;
+    } else if (action.micro_batch >= begun) {
+      const auto told = std::ranges::find(inner, action.micro_batch);
+      if (told == inner.end()) continue;
+      action.micro_batch = begun + static_cast<int32_t>(told - inner.begin());
+    }
     shortened.push_back(std::move(action));
   }
   return shortened;
@@ -86,18 +120,15 @@ class ExcerptMaker {
     HELM_RETURN_IF_ERROR(model::CheckStrategy(model_, plan_.workload, strategy));
     excerpt_.micro_batches = MicroBatches(plan_.workload, strategy);
     HELM_ASSIGN_OR_RETURN(excerpt_.schedules, PipelineSchedules(strategy, excerpt_.micro_batches));
-    const int32_t told = MicroBatchesTold(strategy);
-    const bool shorten = excerpt_.micro_batches > told && std::ranges::all_of(excerpt_.schedules, ir::Ascends);
-    excerpt_.micro_batches_written = shorten ? told : excerpt_.micro_batches;
+    Shorten();
     const size_t stages = excerpt_.schedules.size();
     excerpt_.programs.classes.resize(stages);
     excerpt_.layers.resize(stages);
     excerpt_.left_out_storages.resize(stages);
     for (size_t stage = 0; stage < stages; ++stage) {
       chunks_.push_back(model::ChunksOfStage(model_, strategy, static_cast<int64_t>(stage)));
-      written_.push_back(shorten ? Shortened(excerpt_.schedules[stage], excerpt_.micro_batches, told) : excerpt_.schedules[stage]);
       works_.push_back({WorkOf(model_, chunks_.back(), strategy), {}});
-      for (const ir::Action& action : written_.back()) {
+      for (const ir::Action& action : written_[stage]) {
         works_.back().actions.insert({action.stage / strategy.pipeline, action.kind, action.micro_batch});
       }
       excerpt_.told_by.push_back(static_cast<size_t>(std::ranges::find(works_, works_.back()) - works_.begin()));
@@ -107,6 +138,27 @@ class ExcerptMaker {
   }
 
  private:
+  // Which micro-batches are written.
+  void Shorten() {
+    const int32_t told = MicroBatchesTold(plan_.strategy), begun = told - 2;
+    const auto last = static_cast<int32_t>(excerpt_.micro_batches) - 1;
+    written_ = excerpt_.schedules;
+    excerpt_.micro_batches_written = excerpt_.micro_batches;
+    if (excerpt_.micro_batches <= told || !std::ranges::all_of(excerpt_.schedules, ir::Ascends)) return;
+    std::vector<std::vector<int32_t>> inner;  // by stage
+    size_t most = 0;
+    for (const ir::Schedule& schedule : excerpt_.schedules) {
+      most = std::max(most, inner.emplace_back(OneOfEachWay(schedule, begun, last)).size());
+    }
+    const bool tells = most == 1 || (left_out_ != LayersLeftOut::kNone && excerpt_.micro_batches > begun + static_cast<int64_t>(most) + 1);
+    if (!tells) return;
+    excerpt_.micro_batches_inner = static_cast<int64_t>(most);
+    excerpt_.micro_batches_written = begun + excerpt_.micro_batches_inner + 1;
+    for (size_t stage = 0; stage < written_.size(); ++stage) {
+      written_[stage] = Shortened(written_[stage], excerpt_.micro_batches, begun, FilledUp(inner[stage], most, begun, last));
+    }
+  }
+
   Status Write(size_t stage) {
     const ir::Strategy& strategy = plan_.strategy;
     const auto coordinate = static_cast<int64_t>(stage);

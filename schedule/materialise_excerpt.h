@@ -1,7 +1,8 @@
 // MaterialiseExcerpt: plan -> the excerpt of its programs from which sim::ComposeStep makes its time and memory.
 //
 // The same lowering, schedules and passes as Materialise, of three micro-batches instead of many (the first, which overwrites gradients; an
-// inner one; the last, which starts their reductions; where gradients are sharded two before the inner one), of one layer instead of many
+// inner one; the last, which starts their reductions; where gradients are sharded two before the inner one; where a stage has input and
+// weight gradients apart in some micro-batches and not in others an inner one of each), of one layer instead of many
 // (model/layer_excerpt.h), and of one stage instead of those that hold as many layers and neither embedding nor head. Only for the
 // simulator: the plan's program hash is not checked, since no program with a hash is made.
 #pragma once

@@ -299,7 +299,12 @@ class Composer {
     plan.actions.push_back(&plan.stage->before);
     plan.micro_batches.push_back(-1);
     for (const ir::Action& action : excerpt_.schedules[rank_class]) {
-      const auto found = known.find({action.stage / classes, action.kind, excerpt_.StandIn(action.micro_batch)});
+      const auto written_as = [&](int32_t micro_batch) { return known.find({action.stage / classes, action.kind, micro_batch}); };
+      auto found = written_as(excerpt_.StandIn(action.micro_batch));
+      const bool inner = excerpt_.IsInner(excerpt_.StandIn(action.micro_batch));
+      for (int32_t other = 0; inner && found == known.end() && other < excerpt_.micro_batches_written; ++other) {
+        if (excerpt_.IsInner(other)) found = written_as(other);
+      }
       if (found == known.end()) return UnavailableError("no template for action " + ToText(action));
       plan.actions.push_back(&plan.stage->actions[found->second]);
       plan.micro_batches.push_back(action.micro_batch);

@@ -143,9 +143,7 @@ class TemplateBuilder {
     return bytes;
   }
 
-  bool RunsOnce(const ir::Action& action) const {
-    return excerpt_.micro_batches == excerpt_.micro_batches_written || action.micro_batch != excerpt_.micro_batches_written - 2;
-  }
+  bool RunsOnce(const ir::Action& action) const { return !excerpt_.IsInner(action.micro_batch); }
 
   Status Cut(size_t first, size_t end, const std::vector<LayerTurn>& turns, Draft& draft) {
     Cursor at{first, -1, 0};

@@ -29,13 +29,20 @@ struct StepExcerpt {
   // By class: storages that stand for what layers that are left out would have made. Persistent in its program, since nothing there makes
   // them; in truth made by those layers and freed after their last use.
   std::vector<std::vector<ir::StorageId>> left_out_storages;
-  // In the programs' schedules; where there are more in the step, the first ones, an inner one, which stands for the others, and the last.
+  // In the programs' schedules; where there are more in the step, the first ones, inner ones, which stand for the others, and the last.
   int64_t micro_batches_written = 0;
+  // Inner ones among them: as many as a class has ways to run one (input and weight gradients apart or not, in each of its chunks).
+  int64_t micro_batches_inner = 1;
 
   std::vector<ir::Schedule> schedules;  // by class: of the whole step; F, B, I and W alone
   int64_t micro_batches = 0;            // of the whole step
 
-  // The micro-batch of the excerpt that stands for one of the step.
+  // Whether a micro-batch of the excerpt is one of those that stand for others.
+  bool IsInner(int32_t written) const {
+    const int64_t last = micro_batches_written - 1;
+    return micro_batches > micro_batches_written && written >= last - micro_batches_inner && written < last;
+  }
+  // The micro-batch of the excerpt that stands for one of the step; where that is an inner one, another one may that has the same action.
   int32_t StandIn(int32_t micro_batch) const {
     const int64_t behind = micro_batch + 1 == micro_batches ? 1 : 2;
     return static_cast<int32_t>(std::min<int64_t>(micro_batch, micro_batches_written - behind));

@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include "ir/schedule_check.h"
+
 namespace helm::ir {
 namespace {
 
@@ -32,6 +34,18 @@ TEST(Schedule, ErrorsSayWhatIsWrong) {
   EXPECT_EQ(error("0F99999999999999999999"), "'0F99999999999999999999' is no action of a schedule: 'F' needs the number of a micro-batch");
   EXPECT_EQ(error("(0F1;1B0)"), "'(0F1;1B0)' is no action of a schedule: parentheses end with )OVERLAP_F_B");
   EXPECT_EQ(error("(0F1)OVERLAP_F_B"), "'(0F1)OVERLAP_F_B' is no action of a schedule: two actions overlap");
+}
+
+// Forward, backward and for weight gradients, whichever of them have the latter two apart.
+TEST(Schedule, AscendsByWhatIsDone) {
+  const auto ascends = [](std::string_view row) { return Ascends(ParseSchedule(row).value()); };
+  EXPECT_TRUE(ascends("0F0,0F1,0B0,0B1"));
+  EXPECT_TRUE(ascends("0F0,0F1,0I0,0W0,0B1"));
+  EXPECT_TRUE(ascends("0F0,0F1,0B0,0I1,0W1"));
+  EXPECT_TRUE(ascends("0F0,3F0,3B0,0B0"));
+  EXPECT_FALSE(ascends("0F1,0F0,0B0,0B1"));
+  EXPECT_FALSE(ascends("0F0,0F1,0B1,0B0"));
+  EXPECT_FALSE(ascends("0F0,0F1,0I0,0B1,0W0"));
 }
 
 }  // namespace

@@ -157,5 +157,30 @@ TEST(Composition, WritesWhatTellsTheRest) {
   EXPECT_EQ(layers, (std::set<int32_t>{-1, 12, 13, 23}));
 }
 
+// DualPipeV with 4 stages and 40 micro-batches. Stage 0 has gradients apart on its way down of the micro-batches 0 ... 2 and on its way up
+// of 36 ... 39, so its inner ones 1, 3 and 36 tell of the others: no stage runs them in more ways. With the first and the last that is
+// five.
+TEST(Composition, WritesAMicroBatchOfEachWayToRunOne) {
+  config::RunConfig config = SmallConfig(4);
+  RunOnGpus(config.cluster);
+  config.model.layers = 16;
+  config.strategy.pipeline = 4;
+  config.strategy.virtual_pipeline = 2;
+  config.strategy.schedule = "dualpipev";
+  config.workload.global_batch = 40;
+  config.workload.dtype = ir::DataType::kBFloat16;
+  const ir::Plan plan = MakePlan(config, config.strategy);
+  const auto excerpt = schedule::MaterialiseExcerpt(plan, config.model, ir::DeviceKind::kCuda);
+  ASSERT_TRUE(excerpt.ok()) << excerpt.status().message();
+  EXPECT_EQ(excerpt->micro_batches_written, 5);
+  const BytesEstimator estimator;
+  const auto composed = Evaluate(plan, config.model, config.cluster, estimator, {.record_timeline = false, .form = StepForm::kTemplates});
+  const auto whole = Evaluate(plan, config.model, config.cluster, estimator, {.record_timeline = false});
+  ASSERT_TRUE(composed.ok()) << composed.status().message();
+  ASSERT_TRUE(whole.ok()) << whole.status().message();
+  EXPECT_EQ(composed->simulation.makespan, whole->simulation.makespan);
+  EXPECT_EQ(composed->simulation.peak_of_class, whole->simulation.peak_of_class);
+}
+
 }  // namespace
 }  // namespace helm::planner
