@@ -15,6 +15,7 @@
 #include "planner/fewest_layers.h"
 #include "planner/stage_refit.h"
 #include "planner/stage_split.h"
+#include "planner/step_form.h"
 #include "planner/time_bound.h"
 
 namespace helm::planner {
@@ -24,7 +25,11 @@ std::string NeedsAtLeast(Bytes bound, Bytes capacity) {
   return fmt::format("needs at least {} of {} per rank", FormatBytes(bound), FormatBytes(capacity));
 }
 
-bool IsUsualOrder(const ir::Strategy& strategy) { return strategy.schedule == "none" || strategy.schedule == "1f1b"; }
+// The usual orders of pipelines, but for steps that have to be written out, which takes seconds.
+bool ComesFirst(const config::RunConfig& config, const ir::Strategy& strategy) {
+  const bool usual = strategy.schedule == "none" || strategy.schedule == "1f1b";
+  return usual && WhyNotComposed(config.model, config.workload, strategy, /*contends=*/false).empty();
+}
 
 std::string DegreesOf(ir::Strategy strategy) {
   strategy.schedule = "none";
@@ -126,7 +131,9 @@ Status BatchSimulator::SplitStages(Worker& worker) {
 
 Status BatchSimulator::FindBounds(Worker& worker) {
   for (const ir::Strategy& strategy : candidates_) {
-    HELM_ASSIGN_OR_RETURN(outlook_.emplace_back().bound, BoundOf(strategy, worker.parts));
+    Outlook& outlook = outlook_.emplace_back();
+    outlook.comes_first = ComesFirst(config_, strategy);
+    HELM_ASSIGN_OR_RETURN(outlook.bound, BoundOf(strategy, worker.parts));
     order_.push_back(order_.size());
   }
   std::ranges::stable_sort(order_, {}, [this](size_t i) { return KeyOf(i); });
@@ -137,7 +144,7 @@ Status BatchSimulator::FindBounds(Worker& worker) {
 // well with the usual order.
 std::tuple<bool, Duration, Duration> BatchSimulator::KeyOf(size_t candidate) const {
   const Outlook& outlook = outlook_[candidate];
-  return {!IsUsualOrder(candidates_[candidate]), outlook.usual, outlook.bound};
+  return {!outlook.comes_first, outlook.usual, outlook.bound};
 }
 
 // Among those behind `place_first`, and behind all that are as promising.
@@ -204,7 +211,7 @@ Result<std::optional<size_t>> BatchSimulator::AddShardedOf(size_t candidate, Wor
   outlook_[candidate].sharded_added = true;
   const std::optional<ir::Strategy> strategy = FullySharded(config_, candidates_[candidate], run_.expressible);
   if (!strategy) return std::optional<size_t>();
-  Outlook sharded{.usual = outlook_[candidate].usual};
+  Outlook sharded{.comes_first = ComesFirst(config_, *strategy), .usual = outlook_[candidate].usual};
   HELM_ASSIGN_OR_RETURN(sharded.bound, BoundOf(*strategy, worker.parts));
   outlook_.push_back(sharded);
   candidates_.push_back(*strategy);
@@ -212,16 +219,14 @@ Result<std::optional<size_t>> BatchSimulator::AddShardedOf(size_t candidate, Wor
   return std::optional<size_t>(candidates_.size() - 1);
 }
 
-// Candidates that do not fit are tried with sharded parameters too, next.
+// Candidates that do not fit are tried with sharded parameters too.
 Status BatchSimulator::AddSharded(Worker& worker) {
-  std::vector<size_t> sharded;
   for (; sharded_next_ < next_; ++sharded_next_) {
     const size_t i = order_[sharded_next_];
     if (outcomes_[i].plain_fits.value_or(true)) continue;
     HELM_ASSIGN_OR_RETURN(const std::optional<size_t> added, AddShardedOf(i, worker));
-    if (added) sharded.push_back(*added);
+    if (added) PutInOrder(*added, next_);
   }
-  order_.insert(order_.begin() + static_cast<std::ptrdiff_t>(next_), sharded.begin(), sharded.end());
   return OkStatus();
 }
 
@@ -236,17 +241,19 @@ Status BatchSimulator::FillBatch(Worker& worker) {
   begun_ = 0;
   KeepFastest();
   if (cancellation_.requested()) return OkStatus();
-  batch_ = Undecided();
+  batch_ = Undecided(/*composed=*/true);
   if (!batch_.empty()) return OkStatus();
   HELM_RETURN_IF_ERROR(AddSharded(worker));
   DropHopeless();
+  batch_ = UndecidedThatWait();
+  if (!batch_.empty()) return OkStatus();
   const size_t most = next_ == 0 ? kBatchFirst : kBatch;
   while (batch_.size() < most && next_ < order_.size() && !cancellation_.requested()) {
     const size_t i = order_[next_];
     if (!IsHopeful(outlook_[i].bound)) {
       hopeless_.push_back(i);
       order_.erase(order_.begin() + static_cast<std::ptrdiff_t>(next_));
-    } else if (!sorted_by_usual_ && !IsUsualOrder(candidates_[i])) {
+    } else if (!sorted_by_usual_ && !outlook_[i].comes_first) {
       if (!batch_.empty()) break;
       SortByUsualOrders();
     } else if (!outlook_[i].looked_at) {
@@ -259,19 +266,36 @@ Status BatchSimulator::FillBatch(Worker& worker) {
   return OkStatus();
 }
 
-// The fastest of them, as far as is known.
-std::vector<BatchSimulator::Task> BatchSimulator::Undecided() const {
+// The fastest of them, as far as is known: of those that may be composed of templates, or of those that may not.
+std::vector<BatchSimulator::Task> BatchSimulator::Undecided(bool composed) const {
   std::vector<Task> tasks;
   for (size_t place = 0; place < next_; ++place) {
-    const std::vector<Candidate>& simulated = outcomes_[order_[place]].simulated;
-    for (size_t i = 0; i < simulated.size(); ++i) {
-      const Prediction& prediction = simulated[i].prediction;
-      if (simulated[i].alone && prediction.fits && IsHopeful(prediction.step_time)) tasks.push_back({order_[place], i});
+    const Outcome& outcome = outcomes_[order_[place]];
+    for (size_t i = 0; i < outcome.simulated.size(); ++i) {
+      const Candidate& simulated = outcome.simulated[i];
+      if (outcome.not_composed.contains(i) == composed) continue;
+      if (simulated.alone && simulated.prediction.fits && IsHopeful(simulated.prediction.step_time)) {
+        tasks.push_back({order_[place], i, composed});
+      }
     }
   }
   const auto time = [this](const Task& task) { return outcomes_[task.candidate].simulated[task.simulated].prediction.step_time; };
   std::ranges::stable_sort(tasks, {}, time);
   if (tasks.size() > kBatchToTheEnd) tasks.resize(kBatchToTheEnd);
+  return tasks;
+}
+
+// Those whose turn has come: no candidate in line may be faster, or nothing is known yet that would make others hopeless.
+std::vector<BatchSimulator::Task> BatchSimulator::UndecidedThatWait() const {
+  std::vector<Task> tasks = Undecided(/*composed=*/false);
+  if (!fastest_) return tasks;
+  std::optional<Duration> least;
+  for (size_t place = next_; place < order_.size(); ++place) {
+    const Duration bound = outlook_[order_[place]].bound;
+    least = std::min(least.value_or(bound), bound);
+  }
+  std::erase_if(
+      tasks, [&](const Task& task) { return least && outcomes_[task.candidate].simulated[task.simulated].prediction.step_time > *least; });
   return tasks;
 }
 
@@ -336,6 +360,8 @@ void BatchSimulator::Work(Worker& worker) {
       outcomes_[task.candidate] = std::move(outcome);
     } else if (status.ok()) {
       outcomes_[task.candidate].simulated[task.simulated] = std::move(outcome.simulated.front());
+    } else if (task.composed && status.code() == StatusCode::kUnavailable) {
+      outcomes_[task.candidate].not_composed.insert(task.simulated);
     } else if (status.code() == StatusCode::kInterrupted) {
       return;
     } else {
@@ -363,7 +389,8 @@ Status BatchSimulator::PriceOne(const Task& task, Worker& worker, Outcome& outco
     const std::lock_guard<std::mutex> lock(mutex_);
     strategy = outcomes_[task.candidate].simulated[task.simulated].strategy;
   }
-  HELM_ASSIGN_OR_RETURN(outcome.simulated.emplace_back(), PriceToTheEnd(config_, strategy, worker.prices, cancellation_));
+  const auto price = task.composed ? PriceOfTemplates : PriceToTheEnd;
+  HELM_ASSIGN_OR_RETURN(outcome.simulated.emplace_back(), price(config_, strategy, worker.prices, cancellation_));
   return OkStatus();
 }
 

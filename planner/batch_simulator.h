@@ -4,8 +4,9 @@
 // Before a candidate is priced its memory is looked at, by what its layers keep (planner/stage_memory_bound.h): it goes back in line with
 // the time bound of the least that may fit. In turns: a batch of candidates is priced as if no op slowed another down
 // (planner/candidate_price.h), each with its fallbacks until one fits; then those that may be the fastest are priced to the end, the
-// fastest of them first, until the others cannot be. Which candidates a batch has is decided between batches of a fixed size, and slot i
-// belongs to candidate i: neither depends on the number of threads.
+// fastest of them first, until the others cannot be. One whose step has to be written out for it, which takes a hundred times as long,
+// waits until no candidate in line may be faster than it is at least: then nothing but its own time can tell. Which candidates a batch has
+// is decided between batches of a fixed size, and slot i belongs to candidate i: neither depends on the number of threads.
 #pragma once
 
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <tuple>
 #include <vector>
 
@@ -49,6 +51,7 @@ class BatchSimulator {
     std::vector<Rejection> bounded;
     std::vector<Rejection> pruned;   // they need more memory than there is by what their layers keep
     std::optional<bool> plain_fits;  // the candidate itself; none: it was not looked at
+    std::set<size_t> not_composed;   // of `simulated` and `alone`: templates do not tell of the step to the end
   };
   // Those that fit and are `alone` are slower than the fastest, unless the simulation was cut short.
   const std::vector<Outcome>& outcomes() const { return outcomes_; }
@@ -77,6 +80,7 @@ class BatchSimulator {
   // What is known of a candidate before it is priced.
   struct Outlook {
     Duration bound;
+    bool comes_first = false;
     bool looked_at = false;  // at its memory too: the bound is of what may fit
     bool sharded_added = false;
     Duration usual = Duration::Picoseconds(std::numeric_limits<int64_t>::max());  // the fastest of its degrees by a usual order
@@ -84,6 +88,7 @@ class BatchSimulator {
   struct Task {
     size_t candidate = 0;
     size_t simulated = kAll;  // this one of its outcome, to the end; kAll: the candidate and its fallbacks
+    bool composed = true;     // to the end of templates, or not at all
   };
 
   Result<Duration> BoundOf(const ir::Strategy& strategy, PartBook& parts) const;
@@ -100,7 +105,8 @@ class BatchSimulator {
   std::tuple<bool, Duration, Duration> KeyOf(size_t candidate) const;
   bool IsHopeful(Duration bound) const;
   Status FillBatch(Worker& worker);
-  std::vector<Task> Undecided() const;
+  std::vector<Task> Undecided(bool composed) const;
+  std::vector<Task> UndecidedThatWait() const;
   void SortByUsualOrders();
   void DropHopeless();
   void KeepFastest();

@@ -45,44 +45,9 @@ class StepSimulator {
  private:
   // Fills in the number of operators, unless the step cannot be composed.
   Status Compose() {
-    if (model::ShardingOf(plan_.strategy).gradients && plan_.strategy.pipeline > 1) {
-      // What a stage has gathered stays from the first of its actions that needs it to the last.
-      result_.not_composed_because = "gradients or parameters are sharded in a pipeline";
-      return OkStatus();
-    }
-    if (!std::ranges::all_of(plan_.strategy.schedule_rows, ir::Ascends)) {
-      // An excerpt tells of the first and the last micro-batch by their numbers.
-      result_.not_composed_because = "its schedule does not run micro-batches in order";
-      return OkStatus();
-    }
-    if (plan_.strategy.overlap == "strands") {
-      result_.not_composed_because = "a forward and a backward of it run beside each other";
-      return OkStatus();
-    }
-    if (plan_.workload.kind == "prefill") {
-      result_.not_composed_because = "it is the part of a step that a prefill computes";
-      return OkStatus();
-    }
-    if (plan_.strategy.overlap == "gradient_buckets") {
-      result_.not_composed_because = "its reductions of gradients are joined";  // over layers that an excerpt leaves out
-      return OkStatus();
-    }
-    if (ir::IsTiled(plan_.strategy)) {
-      result_.not_composed_because = "the tiles of its layers overlap";  // a layer of one with the next of another
-      return OkStatus();
-    }
     const bool contends = device_ == ir::DeviceKind::kCuda && options_.engine != sim::Engine::kStatic;
-    if (contends && plan_.strategy.context > 1 && plan_.strategy.pipeline > 1) {
-      // Keys and values travel beside the attention of every layer: what a stage waits for moves them, up to 2 % of a short step (property
-      // test).
-      result_.not_composed_because = "its sequences are split over ranks of a pipeline, and what they exchange runs beside kernels";
-      return OkStatus();
-    }
-    if (model_.moe.experts > 0 && model::HasDenseLayers(model_) && plan_.strategy.sequence_parallel) {
-      // Only a dense layer ends in a buffer of communication then, and what is told by another layer would free the wrong kind of memory.
-      result_.not_composed_because = "it has dense layers and layers with experts, with sequence parallelism";
-      return OkStatus();
-    }
+    result_.not_composed_because = WhyNotComposed(model_, plan_.workload, plan_.strategy, contends);
+    if (!result_.not_composed_because.empty()) return OkStatus();
     const auto left_out = contends ? schedule::LayersLeftOut::kMostButInLast : schedule::LayersLeftOut::kMost;
     HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(plan_, model_, device_, left_out, options_.cancellation));
     HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices_, options_));
@@ -134,6 +99,27 @@ class StepSimulator {
 };
 
 }  // namespace
+
+std::string WhyNotComposed(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, bool contends) {
+  // What a stage has gathered stays from the first of its actions that needs it to the last.
+  if (model::ShardingOf(strategy).gradients && strategy.pipeline > 1) return "gradients or parameters are sharded in a pipeline";
+  // An excerpt tells of the first and the last micro-batch by their numbers.
+  if (!std::ranges::all_of(strategy.schedule_rows, ir::Ascends)) return "its schedule does not run micro-batches in order";
+  if (strategy.overlap == "strands") return "a forward and a backward of it run beside each other";
+  if (workload.kind == "prefill") return "it is the part of a step that a prefill computes";
+  if (strategy.overlap == "gradient_buckets") return "its reductions of gradients are joined";  // over layers that an excerpt leaves out
+  if (ir::IsTiled(strategy)) return "the tiles of its layers overlap";                          // a layer of one with the next of another
+  // Keys and values travel beside the attention of every layer: what a stage waits for moves them, up to 2 % of a short step (property
+  // test).
+  if (contends && strategy.context > 1 && strategy.pipeline > 1) {
+    return "its sequences are split over ranks of a pipeline, and what they exchange runs beside kernels";
+  }
+  // Only a dense layer ends in a buffer of communication then, and what is told by another layer would free the wrong kind of memory.
+  if (model.moe.experts > 0 && model::HasDenseLayers(model) && strategy.sequence_parallel) {
+    return "it has dense layers and layers with experts, with sequence parallelism";
+  }
+  return "";
+}
 
 Result<SimulatedStep> SimulateStep(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, sim::PriceBook& prices,
                                    const sim::SimulationOptions& options, StepForm form, int64_t ops_most) {

@@ -33,6 +33,10 @@ struct SimulatedStep {
   std::string not_written_out_because;  // empty: it was, or was not to be
 };
 
+// Why templates cannot tell of a step like this one, as far as is known before it is lowered; empty: they may. `contends`: ops that run at
+// the same time slow each other down.
+std::string WhyNotComposed(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, bool contends);
+
 // `model`: the plan's, read. `device`: of the cluster. A timeline is recorded of a step that is written out, if `options` ask for it. By
 // size, `ops_most` operators are written out.
 Result<SimulatedStep> SimulateStep(const ir::Plan& plan, const model::ModelSpec& model, ir::DeviceKind device, sim::PriceBook& prices,
