@@ -8,6 +8,7 @@
 #include "cost/analytic.h"
 #include "cost/collective_estimator.h"
 #include "cost/gpu_estimator.h"
+#include "cost/pair_losses.h"
 #include "cost/table_estimator.h"
 
 namespace helm::cost {
@@ -121,6 +122,12 @@ Result<HostCosts> ChainEstimator::EstimateHost() const {
   return answer;
 }
 
+OverlapLosses ChainEstimator::EstimateOverlap(const OverlapLosses& modelled) const {
+  OverlapLosses losses = modelled;
+  for (const auto& link : links_) losses = link->EstimateOverlap(losses);
+  return losses;
+}
+
 Status ChainEstimator::CheckMeasured() const {
   std::vector<std::string> keys;
   for (const auto& [key, source] : coverage_.answered) {
@@ -165,6 +172,11 @@ std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::ve
   } else if (std::ranges::none_of(tables, [](const CostTable& table) { return table.host.has_value(); })) {
     warnings.push_back("no cost table holds the launch costs of the host thread: they are published lower bounds");
   }
+  PairTable pairs;
+  for (const CostTable& table : tables) {
+    for (const auto& [key, pair] : table.pairs) pairs[key] = pair;
+  }
+  for (std::string& line : DescribeMeasured(pairs)) warnings.push_back(std::move(line));
   return warnings;
 }
 

@@ -54,6 +54,7 @@ class ChainEstimator : public Estimator {
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;
   Result<HostCosts> EstimateHost() const override;
+  OverlapLosses EstimateOverlap(const OverlapLosses& modelled) const override;
 
   const Coverage& coverage() const { return coverage_; }
   // One error that lists everything that was asked for and is not measured; ok when all was.
@@ -75,7 +76,8 @@ class ChainEstimator : public Estimator {
 Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cluster, const std::vector<CostTable>& tables,
                                                       const ChainOptions& options = {});
 
-// What a reader of a prediction must be told about these tables: nothing measured at all, launch costs not measured. Ready to print, one
+// What a reader of a prediction must be told about these tables: nothing measured at all, launch costs not measured, what
+// pairs say. Ready to print, one
 // line each.
 std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::vector<CostTable>& tables);
 

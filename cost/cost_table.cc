@@ -23,7 +23,8 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kCostTableFormat = "helm-cost-table/1";
-constexpr size_t kProblemsShown = 100;  // rows of a table of another version may all be wrong
+constexpr std::string_view kCostTableFormatPairs = "helm-cost-table/2";  // with 'pairs', which readers of /1 do not know
+constexpr size_t kProblemsShown = 100;                                   // rows of a table of another version may all be wrong
 
 Json ToJson(const Measurement& measurement) {
   Json row = {{"median_us", measurement.median.microseconds()},
@@ -40,6 +41,16 @@ Json ToJson(const Measurement& measurement) {
   return row;
 }
 
+Json ToJson(const PairMeasurement& pair) {
+  return {{"op_runs", pair.op_runs},
+          {"collective_runs", pair.collective_runs},
+          {"op_alone_us", pair.op_alone.microseconds()},
+          {"collective_alone_us", pair.collective_alone.microseconds()},
+          {"op_beside_us", pair.op_beside.microseconds()},
+          {"collective_beside_us", pair.collective_beside.microseconds()},
+          {"samples", pair.samples}};
+}
+
 bool IsTime(const Json& value) { return value.is_number() && value.get<double>() >= 0 && value.get<double>() < 9e12; }
 bool IsCount(const Json& value) { return value.is_number_integer() && value.get<int64_t>() >= 0; }
 
@@ -48,9 +59,10 @@ bool IsKernel(const Json& value) {
          IsCount(value["blocks"]) && value.contains("us") && IsTime(value["us"]);
 }
 
-Json ToJson(const std::map<std::string, Measurement>& rows) {
+template <typename Row>
+Json ToJson(const std::map<std::string, Row>& rows) {
   Json object = Json::object();
-  for (const auto& [key, measurement] : rows) object[key] = ToJson(measurement);
+  for (const auto& [key, row] : rows) object[key] = ToJson(row);
   return object;
 }
 
@@ -64,13 +76,16 @@ class TableReader {
     HELM_ASSIGN_OR_RETURN(const Json document, ParseJson(text_, source_->file()));
     const Location top{source_, 1, 1};
     if (!CheckFormat(document, top)) return diagnostics_.ToStatus();
-    CheckFields(document, {"format", "device", "ops", "collectives", "stamp"}, {"host"}, top);
+    std::vector<std::string> required = {"format", "device", "ops", "collectives", "stamp"};
+    if (document["format"] == kCostTableFormatPairs) required.emplace_back("pairs");
+    CheckFields(document, required, {"host"}, top);
     if (const Json* device = Object(document, "device")) ReadDevice(*device);
     if (const Json* host = document.contains("host") ? Object(document, "host") : nullptr) ReadHost(*host);
-    if (const Json* ops = Object(document, "ops")) ReadRows(*ops, table_.ops, [](const std::string& key) { return CheckOpKey(key); });
+    if (const Json* ops = Object(document, "ops")) ReadRows(*ops, table_.ops, CheckOpKey, RowProblem, ReadRow);
     if (const Json* collectives = Object(document, "collectives")) {
-      ReadRows(*collectives, table_.collectives, [](const std::string& key) { return CheckCollectiveKey(key); });
+      ReadRows(*collectives, table_.collectives, CheckCollectiveKey, RowProblem, ReadRow);
     }
+    if (const Json* pairs = Object(document, "pairs")) ReadRows(*pairs, table_.pairs, CheckPairKey, PairProblem, ReadPair);
     if (const Json* stamp = Object(document, "stamp")) table_.stamp = *stamp;
     if (!diagnostics_.ok()) return diagnostics_.ToStatus();
     table_.file = source_->file();
@@ -85,7 +100,8 @@ class TableReader {
   }
 
   bool CheckFormat(const Json& document, const Location& top) {
-    const bool known = document.is_object() && document.contains("format") && document["format"] == kCostTableFormat;
+    const bool known = document.is_object() && document.contains("format") &&
+                       (document["format"] == kCostTableFormat || document["format"] == kCostTableFormatPairs);
     if (known) return true;
     const bool says = document.is_object() && document.contains("format") && document["format"].is_string();
     if (says && !document["format"].get<std::string>().starts_with("helm-cost-table/")) {
@@ -94,8 +110,9 @@ class TableReader {
       return false;
     }
     const std::string found = document.is_object() && document.contains("format") ? document["format"].dump() : "none";
-    diagnostics_.Error(top, fmt::format("not a cost table of a known version: format is {}", found),
-                       {fmt::format("allowed: \"{}\"", kCostTableFormat), "fix: write the table again with helm-profile"});
+    diagnostics_.Error(
+        top, fmt::format("not a cost table of a known version: format is {}", found),
+        {fmt::format("allowed: \"{}\", \"{}\"", kCostTableFormat, kCostTableFormatPairs), "fix: write the table again with helm-profile"});
     return false;
   }
 
@@ -163,13 +180,17 @@ class TableReader {
                                   Microseconds(object, "per_wait_us", where)};
   }
 
-  template <typename CheckKey>
-  void ReadRows(const Json& object, std::map<std::string, Measurement>& rows, const CheckKey& check_key) {
+  template <typename Row>
+  void ReadRows(const Json& object, std::map<std::string, Row>& rows, Status (*check_key)(const std::string&),
+                std::optional<std::string> (*problem_of)(const Json&), Row (*read)(const Json&)) {
     size_t problems = 0;
     for (const auto& [key, row] : object.items()) {
-      const auto problem = RowProblem(row, check_key(key));
+      const Status key_status = check_key(key);
+      const auto problem = !key_status.ok()   ? "the key of this row cannot be read: " + key_status.message()
+                           : !row.is_object() ? fmt::format("a row is {}; it must be an object", row.type_name())
+                                              : problem_of(row);
       if (!problem) {
-        rows.emplace(key, ReadRow(row));
+        rows.emplace(key, read(row));
       } else if (++problems <= kProblemsShown) {
         diagnostics_.Error(PlaceOf(key), *problem);  // searches the text: for every row of a large table it would take quadratic time
       }
@@ -179,9 +200,7 @@ class TableReader {
   }
 
   // What is wrong with a row, before its values are read.
-  std::optional<std::string> RowProblem(const Json& row, const Status& key_status) const {
-    if (!key_status.ok()) return "the key of this row cannot be read: " + key_status.message();
-    if (!row.is_object()) return fmt::format("a row is {}; it must be an object", row.type_name());
+  static std::optional<std::string> RowProblem(const Json& row) {
     for (const auto& item : row.items()) {
       const auto is_field = [&](const auto& fields) { return std::ranges::find(fields, item.key()) != fields.end(); };
       if (is_field(kRowFields) || is_field(kGpuRowFields)) continue;
@@ -203,6 +222,30 @@ class TableReader {
       return "'kernels' must be a list of {\"name\": text, \"blocks\": whole number, \"us\": time}";
     }
     return std::nullopt;
+  }
+
+  static std::optional<std::string> PairProblem(const Json& row) {
+    for (const auto& item : row.items()) {
+      if (std::ranges::find(kPairFields, item.key()) != kPairFields.end()) continue;
+      return fmt::format("unknown key '{}' in a row of a pair; allowed: {}", item.key(), fmt::join(kPairFields, ", "));
+    }
+    for (const std::string_view field : kPairFields) {
+      const auto value = row.find(field);
+      if (value == row.end()) return fmt::format("a row of a pair without '{}'", field);
+      const bool is_time = field.ends_with("_us");
+      if ((is_time ? IsTime(*value) && Duration::Microseconds(value->get<double>()) > Duration()
+                   : IsCount(*value) && value->get<int64_t>() > 0)) {
+        continue;
+      }
+      return fmt::format("'{}' is {}; it must be a {} above zero", field, value->dump(), is_time ? "time" : "whole number");
+    }
+    return std::nullopt;
+  }
+
+  static PairMeasurement ReadPair(const Json& row) {
+    const auto time = [&](const char* field) { return Duration::Microseconds(row[field].get<double>()); };
+    return {row["op_runs"].get<int64_t>(), row["collective_runs"].get<int64_t>(), time("op_alone_us"),          time("collective_alone_us"),
+            time("op_beside_us"),          time("collective_beside_us"),          row["samples"].get<int64_t>()};
   }
 
   static Measurement ReadRow(const Json& row) {
@@ -233,10 +276,18 @@ class TableReader {
     return OkStatus();
   }
   static Status CheckCollectiveKey(const std::string& key) { return ir::ParseCollectiveSignature(key).status(); }
+  static Status CheckPairKey(const std::string& key) {
+    const auto signature = ParsePairSignature(key);
+    if (!signature.ok()) return signature.status();
+    if (ToText(*signature) != key) return InvalidError("it is not in the form that HELM writes: " + ToText(*signature));
+    return OkStatus();
+  }
 
   static constexpr std::array<std::string_view, 6> kRowFields = {"median_us",         "mean_us", "quartile_lower_us",
                                                                  "quartile_upper_us", "samples", "workspace_bytes"};
   static constexpr std::array<std::string_view, 3> kGpuRowFields = {"launch_us", "clock_mhz", "kernels"};
+  static constexpr std::array<std::string_view, 7> kPairFields = {
+      "op_runs", "collective_runs", "op_alone_us", "collective_alone_us", "op_beside_us", "collective_beside_us", "samples"};
   std::string_view text_;
   std::shared_ptr<const SourceText> source_;
   Diagnostics diagnostics_;
@@ -257,7 +308,7 @@ bool SameDevice(const DeviceKey& a, const DeviceKey& b) {
 }
 
 nlohmann::ordered_json ToJson(const CostTable& table) {
-  Json document = {{"format", kCostTableFormat},
+  Json document = {{"format", table.pairs.empty() ? kCostTableFormat : kCostTableFormatPairs},
                    {"device",
                     {{"kind", table.device.kind},
                      {"name", table.device.name},
@@ -271,6 +322,7 @@ nlohmann::ordered_json ToJson(const CostTable& table) {
   }
   document["ops"] = ToJson(table.ops);
   document["collectives"] = ToJson(table.collectives);
+  if (!table.pairs.empty()) document["pairs"] = ToJson(table.pairs);
   document["stamp"] = table.stamp.is_null() ? Json::object() : table.stamp;
   return document;
 }
@@ -302,6 +354,7 @@ Status Merge(CostTable& into, const CostTable& from) {
   }
   for (const auto& [key, row] : from.ops) into.ops[key] = row;
   for (const auto& [key, row] : from.collectives) into.collectives[key] = row;
+  for (const auto& [key, row] : from.pairs) into.pairs[key] = row;
   if (from.host) into.host = from.host;
   return OkStatus();
 }

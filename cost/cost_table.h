@@ -1,5 +1,5 @@
 // CostTable: measured durations of ops and collectives on one kind of device, with how they were measured. Written by helm-profile, read by
-// estimators. On disk JSON, `format: helm-cost-table/1` (docs/formats/cost_table.md).
+// estimators. On disk JSON, `format: helm-cost-table/1`, with pairs `helm-cost-table/2` (docs/formats/cost_table.md).
 //
 // Keys are ir::ToText of the signatures. Invariant: rows are sorted by key and unique. A table holds for one DeviceKey; using it for
 // another is refused by the reader's caller (cost/chain.h), never silent.
@@ -15,6 +15,7 @@
 
 #include "core/status.h"
 #include "core/units.h"
+#include "cost/pair.h"
 #include "ir/signature.h"
 
 namespace helm::cost {
@@ -65,6 +66,7 @@ struct CostTable {
   DeviceKey device;
   std::map<std::string, Measurement> ops;
   std::map<std::string, Measurement> collectives;
+  std::map<std::string, PairMeasurement> pairs;  // cost/pair.h
   std::optional<HostMeasurement> host;
   nlohmann::ordered_json stamp;
   std::string file;  // where it was read from, for messages; empty when made in memory; not written

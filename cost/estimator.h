@@ -11,6 +11,7 @@
 #include "cluster/rank_layout.h"
 #include "core/status.h"
 #include "core/units.h"
+#include "cost/overlap_model.h"
 #include "ir/signature.h"
 
 namespace helm::cost {
@@ -45,6 +46,8 @@ class Estimator {
   virtual Result<Estimate> EstimateOp(const ir::OpSignature& op) const = 0;
   virtual Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const = 0;
   virtual Result<HostCosts> EstimateHost() const = 0;
+  // What runs at the same time takes from each other: `modelled`, with what was measured in its place.
+  virtual OverlapLosses EstimateOverlap(const OverlapLosses& modelled) const { return modelled; }
   // Of a cluster of several kinds of nodes: what ops take on ranks in these groups, and collectives among them (cost/group_estimator.h).
   // Lives as long as this one.
   virtual const Estimator& Among(cluster::GroupSet /*groups*/) const { return *this; }

@@ -64,6 +64,7 @@ class GroupEstimator : public Estimator {
     return Among(All()).EstimateCollective(collective);
   }
   Result<HostCosts> EstimateHost() const override { return Among(All()).EstimateHost(); }
+  OverlapLosses EstimateOverlap(const OverlapLosses& modelled) const override { return Among(All()).EstimateOverlap(modelled); }
   const Estimator& Among(GroupSet set) const override {
     const std::vector<size_t> groups = cluster::GroupsIn(set);
     if (groups.empty()) return *this;

@@ -1,6 +1,10 @@
 #include "cost/overlap_model.h"
 
 #include <algorithm>
+#include <array>
+#include <string>
+
+#include "ir/target.h"
 
 namespace helm::cost {
 namespace {
@@ -20,6 +24,12 @@ constexpr double kCommunicationLoss = 1 - 1 / 1.075;
 constexpr double kLossMost = 0.5;
 
 }  // namespace
+
+bool IsProduct(std::string_view target) {
+  static constexpr std::array<std::string_view, 6> kBases = {"mm", "addmm", "bmm", "baddbmm", "matmul", "_grouped_mm"};
+  const std::string base = ir::BaseName(std::string(target));
+  return std::ranges::find(kBases, base) != kBases.end() || base.starts_with("_scaled_dot_product") || base.starts_with("_scaled_mm");
+}
 
 OverlapLosses OverlapLossesOf(const cluster::Cluster& cluster) {
   OverlapLosses losses;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "cost/op_features.h"
+#include "cost/pair_losses.h"
 
 namespace helm::cost {
 namespace {
@@ -94,5 +95,7 @@ Result<HostCosts> TableEstimator::EstimateHost() const {
   costs.per_call = MedianLaunch();
   return costs;
 }
+
+OverlapLosses TableEstimator::EstimateOverlap(const OverlapLosses& modelled) const { return WithMeasured(modelled, table_.pairs); }
 
 }  // namespace helm::cost

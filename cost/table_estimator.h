@@ -23,6 +23,7 @@ class TableEstimator : public Estimator {
   Result<Estimate> EstimateOp(const ir::OpSignature& op) const override;
   Result<Estimate> EstimateCollective(const ir::CollectiveSignature& collective) const override;
   Result<HostCosts> EstimateHost() const override;
+  OverlapLosses EstimateOverlap(const OverlapLosses& modelled) const override;
 
  private:
   struct Row {

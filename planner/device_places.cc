@@ -70,12 +70,13 @@ Result<DevicePlaces> PlaceDevices(const cluster::Cluster& cluster, const ir::Str
   return places;
 }
 
-sim::SimulationOptions SimulationOptionsOf(const cluster::Cluster& cluster, const DevicePlaces& places, double memory_fraction) {
-  sim::SimulationOptions options = SimulationOptionsFor(cluster);
+sim::SimulationOptions SimulationOptionsOf(const cluster::Cluster& cluster, const DevicePlaces& places, double memory_fraction,
+                                           const sim::PriceBook& prices) {
+  sim::SimulationOptions options = SimulationOptionsFor(cluster, prices);
   if (!cluster::HasGroups(cluster)) return options;
   options.layout = places.layout;
   for (size_t stage = 0; stage < places.groups.size(); ++stage) {
-    options.overlap_losses_of_class.push_back(LossesAmong(cluster, places.groups[stage]));
+    options.overlap_losses_of_class.push_back(prices.OfOverlap(LossesAmong(cluster, places.groups[stage]), places.groups[stage]));
     options.memory_of_class.push_back(MemoryCapacity(*places.nodes[stage], memory_fraction) - places.workspaces[stage]);
   }
   return options;

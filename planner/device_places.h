@@ -35,7 +35,8 @@ struct DevicePlaces {
 Result<DevicePlaces> PlaceDevices(const cluster::Cluster& cluster, const ir::Strategy& strategy, const ir::Software& software);
 
 // The options of a simulation there: which ranks share a node, what overlap costs, what memory there is.
-sim::SimulationOptions SimulationOptionsOf(const cluster::Cluster& cluster, const DevicePlaces& places, double memory_fraction);
+sim::SimulationOptions SimulationOptionsOf(const cluster::Cluster& cluster, const DevicePlaces& places, double memory_fraction,
+                                           const sim::PriceBook& prices);
 
 // Orders of the groups that a search tries with so many stages; one, empty, where the order makes no difference or there are no groups.
 std::vector<std::vector<std::string>> GroupOrders(const config::RunConfig& config, int64_t pipeline);

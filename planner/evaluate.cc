@@ -25,11 +25,16 @@ ir::Plan MakePlan(const config::RunConfig& config, const ir::Strategy& strategy)
   return plan;
 }
 
-sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster) {
+sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster, const sim::PriceBook& prices) {
   sim::SimulationOptions options;
   options.layout = cluster::LayoutOf(cluster);
-  options.communication_shares_cores = cluster.device.is_cpu && !cluster.emulated_network;
-  options.overlap_losses = cost::OverlapLossesOf(cluster);
+  options.overlap_losses = prices.OfOverlap(cost::OverlapLossesOf(cluster));
+  const bool shares_cores = cluster.device.is_cpu && !cluster.emulated_network;
+  const bool measured = options.overlap_losses.measured_pairs > 0;
+  options.communication_shares_cores = shares_cores && !measured;
+  // Kernels of which no pair was measured wait for the collective, as they do where no pair was measured at all.
+  constexpr cost::OverlapLosses::Beside kAll{.product = 1, .memory_bound = 1};
+  if (shares_cores && measured) options.overlap_losses = prices.OfOverlap({.inside = kAll, .network = kAll});
   return options;
 }
 
@@ -65,7 +70,7 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   HELM_ASSIGN_OR_RETURN(const DevicePlaces places, PlaceDevices(cluster, plan.strategy, plan.software));
   evaluation.places = DescribePlaces(cluster, plan.strategy);
   sim::PriceBook prices = all_prices.WithLayout(places.layout);
-  sim::SimulationOptions simulation_options = SimulationOptionsOf(cluster, places, plan.memory_fraction);
+  sim::SimulationOptions simulation_options = SimulationOptionsOf(cluster, places, plan.memory_fraction, prices);
   simulation_options.record_timeline = options.record_timeline;
   simulation_options.engine = options.engine;
   simulation_options.cancellation = options.cancellation;

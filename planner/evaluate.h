@@ -55,7 +55,7 @@ Result<Evaluation> EvaluatePlan(const ir::Plan& plan, const cost::Estimator& est
 // Prices that one thread remembers from plan to plan. `estimator` must outlive it.
 sim::PriceBook MakePriceBook(const cost::Estimator& estimator, const cluster::Cluster& cluster);
 
-// What the simulator needs to know of the cluster.
-sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster);
+// What the simulator needs to know of the cluster. `prices`: of MakePriceBook for it.
+sim::SimulationOptions SimulationOptionsFor(const cluster::Cluster& cluster, const sim::PriceBook& prices);
 
 }  // namespace helm::planner

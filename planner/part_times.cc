@@ -320,7 +320,7 @@ Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellatio
     times.kept_of_head = whole->kept_of_head;
     return times;
   }
-  sim::SimulationOptions options = SimulationOptionsFor(config_.cluster);
+  sim::SimulationOptions options = SimulationOptionsFor(config_.cluster, prices_);
   options.cancellation = cancellation;
   HELM_ASSIGN_OR_RETURN(const sim::StageTemplate stage, sim::MakeStageTemplate(excerpt, 0, costs[0], options));
   const PieceTimes pieces(excerpt.programs.classes[0], stage);

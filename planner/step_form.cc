@@ -48,6 +48,10 @@ class StepSimulator {
     const bool contends = device_ == ir::DeviceKind::kCuda && options_.engine != sim::Engine::kStatic;
     result_.not_composed_because = WhyNotComposed(model_, plan_.workload, plan_.strategy, contends);
     if (!result_.not_composed_because.empty()) return OkStatus();
+    if (device_ == ir::DeviceKind::kCpu && options_.overlap_losses.measured_pairs > 0) {
+      result_.not_composed_because = "what runs at once on a CPU is timed by measured pairs";
+      return OkStatus();
+    }
     const auto left_out = contends ? schedule::LayersLeftOut::kMostButInLast : schedule::LayersLeftOut::kMost;
     HELM_ASSIGN_OR_RETURN(sim::StepExcerpt excerpt, schedule::MaterialiseExcerpt(plan_, model_, device_, left_out, options_.cancellation));
     HELM_ASSIGN_OR_RETURN(sim::Composition composition, sim::ComposeStep(excerpt, prices_, options_));

@@ -6,19 +6,13 @@
 #include <map>
 #include <type_traits>
 
+#include "profiler/agreement.h"
+#include "profiler/pair_measurement.h"
 #include "profiler/visit.h"
 #include "runtime/measure.h"
 
 namespace helm::profiler {
 namespace {
-
-Status AgreeOnStatus(runtime::World& world, const Status& mine) {
-  HELM_ASSIGN_OR_RETURN(auto messages, world.AllGatherText(mine.message()));
-  for (size_t rank = 0; rank < messages.size(); ++rank) {
-    if (!messages[rank].empty()) return RankFailedError("rank " + std::to_string(rank) + ": " + messages[rank]);
-  }
-  return OkStatus();
-}
 
 std::vector<cost::KernelMeasurement> KernelsOf(const std::vector<runtime::KernelRun>& runs) {
   std::vector<cost::KernelMeasurement> kernels;
@@ -35,12 +29,12 @@ class Session {
   }
 
   Status Measure(const WorkList& work) {
-    visits_ = rounds_ * static_cast<int64_t>(work.ops.size() + work.collectives.size());
+    visits_ = rounds_ * static_cast<int64_t>(work.ops.size() + work.collectives.size()) + static_cast<int64_t>(work.pairs.size());
     for (round_ = 1; round_ <= rounds_; ++round_) {
       HELM_RETURN_IF_ERROR(MeasureOps(work.ops));
       HELM_RETURN_IF_ERROR(MeasureCollectives(work.collectives));
     }
-    return OkStatus();
+    return MeasurePairs(work.pairs);
   }
 
   // The interpreter's own cost: measured by every rank at once, the largest counts.
@@ -80,6 +74,25 @@ class Session {
       Item item{ir::ToText(collective), nullptr, options_.stopping_collectives};
       if (world_.rank() < collective.ranks) item.run = [&](Slots&) { return RunCollective(**bench); };
       HELM_RETURN_IF_ERROR(Visit(item, result_.table.collectives));
+    }
+    return OkStatus();
+  }
+
+  // In one round: what is kept of their rates is of times that were taken side by side.
+  Status MeasurePairs(const std::vector<PairWork>& pairs) {
+    for (const PairWork& pair : pairs) {
+      if (result_.interrupted) return OkStatus();
+      const std::string key = KeyOf(pair);
+      if (options_.progress) options_.progress(done_, visits_, key);
+      HELM_ASSIGN_OR_RETURN(const auto row, MeasurePair(pair, world_, options_));
+      ++done_;
+      if (const auto state = StateOfGpu()) result_.gpu_states.push_back(*state);
+      if (row) {
+        result_.table.pairs[key] = *row;
+      } else {
+        result_.interrupted = true;
+      }
+      HELM_RETURN_IF_ERROR(Checkpoint());
     }
     return OkStatus();
   }
@@ -149,11 +162,13 @@ class Session {
 };
 
 // The items whose rows are not in the table yet.
-template <typename Work>
-std::vector<Work> Missing(const std::vector<Work>& wanted, const std::map<std::string, cost::Measurement>& known) {
+template <typename Work, typename Row>
+std::vector<Work> Missing(const std::vector<Work>& wanted, const std::map<std::string, Row>& known) {
   const auto key = [](const Work& work) {
     if constexpr (std::is_same_v<Work, OpWork>)
       return ir::ToText(work.op);
+    else if constexpr (std::is_same_v<Work, PairWork>)
+      return KeyOf(work);
     else
       return ir::ToText(work);
   };
@@ -183,7 +198,7 @@ nlohmann::ordered_json Summary(const std::vector<runtime::GpuState>& states) {
 
 Result<ProfileResult> Profile(const WorkList& work, cost::CostTable table, runtime::World& world, const ProfileOptions& options) {
   // Rank 0's list of what is missing is everybody's, since only rank 0 has read the table.
-  const WorkList missing{Missing(work.ops, table.ops), Missing(work.collectives, table.collectives)};
+  const WorkList missing{Missing(work.ops, table.ops), Missing(work.collectives, table.collectives), Missing(work.pairs, table.pairs)};
   HELM_ASSIGN_OR_RETURN(const auto lists, world.AllGatherText(world.rank() == 0 ? ToText(missing) : std::string()));
   HELM_ASSIGN_OR_RETURN(const WorkList todo, ParseWorkList(lists.front()));
   const bool host_known = table.host.has_value();

@@ -36,11 +36,19 @@ struct OpWork {
   ir::DeviceLoad load;
 };
 
+// An op and a collective that run at once.
+struct PairWork {
+  OpWork op;
+  ir::CollectiveSignature collective;
+};
+
 struct WorkList {
   std::vector<OpWork> ops;                           // distinct
   std::vector<ir::CollectiveSignature> collectives;  // distinct
+  std::vector<PairWork> pairs;                       // distinct
 };
 
+std::string KeyOf(const PairWork& pair);   // of its row
 std::string ToText(const WorkList& work);  // one signature a line
 Result<WorkList> ParseWorkList(std::string_view text);
 
@@ -51,6 +59,7 @@ struct ProfileOptions {
   std::string gpu_pci_bus_id;  // of rank 0's GPU; empty: its state is not recorded
   // Collectives are few, and their mean needs many samples.
   StoppingRuleOptions stopping_collectives{.samples_minimum = 100, .samples_maximum = 400, .time_maximum = Duration::Milliseconds(800)};
+  StoppingRuleOptions stopping_pairs{.samples_maximum = 60, .time_maximum = Duration::Milliseconds(800)};
   int64_t warm_up_samples = 2;
   std::function<void(int64_t done, int64_t total, const std::string& key)> progress;  // on rank 0, in visits; may be empty
   // On rank 0, now and then: a chance to write the table so far, so that a killed run loses seconds, not minutes. May be empty.

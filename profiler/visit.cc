@@ -4,15 +4,12 @@
 #include <cmath>
 #include <sstream>
 
+#include "profiler/agreement.h"
+
 namespace helm::profiler {
 namespace {
 
 using Clock = Slots::Clock;
-
-// What the ranks tell each other after a batch; the largest value wins.
-constexpr double kDone = 0;
-constexpr double kGoOn = 1;
-constexpr double kStop = 2;  // rank 0 was interrupted
 
 // Samples between two agreements of the ranks last about this long, so that agreeing costs little and they measure at the same time.
 constexpr double kBatchSeconds = 0.02;

@@ -2,6 +2,7 @@
 // the caller's decision (profiler/stopping_rule.h). The op code is the interpreter's, so that what is measured is what runs.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -38,6 +39,9 @@ class OpBench {
     HELM_RETURN_IF_ERROR(Prepare());
     return Measure();
   }
+  // So many calls one after the other, from the return of `start_beside` to the end of the last. What that starts (collectives) runs
+  // meanwhile, on a GPU on streams of its own, on a CPU on threads.
+  virtual Result<Duration> RunBeside(int64_t calls, const std::function<void()>& start_beside) = 0;
   virtual Bytes operand_bytes() const = 0;
   virtual std::optional<double> ClockMegahertz() = 0;  // GPU: after the last sample
   // What one call launches on a GPU, by CUPTI; empty on a CPU.
@@ -50,6 +54,10 @@ class CollectiveBench {
   static Result<std::unique_ptr<CollectiveBench>> Create(const ir::CollectiveSignature& signature, World& world, ir::DeviceKind device);
   virtual ~CollectiveBench() = default;
   virtual Result<Duration> RunOnce() = 0;  // computes for a while, as in a step; then start to end of wait on this rank
+  // For what runs beside. REQUIRES: this rank is of the first group.
+  virtual void Align() = 0;               // what this rank starts next it starts when the others do
+  virtual void Start(int64_t runs) = 0;   // one after the other; may throw
+  virtual Result<Duration> Finish() = 0;  // from Start to the end of the last one
 };
 
 // The interpreter's own time per op beyond the ATen call, to start a collective, and to wait for one that has ended.

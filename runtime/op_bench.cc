@@ -291,6 +291,31 @@ class DispatchOpBench final : public OpBench {
     }
   }
 
+  Result<Duration> RunBeside(int64_t calls, const std::function<void()>& start_beside) override {
+    const c10::InferenceMode inference;
+    try {
+      SetTheScene();
+      StepRecord record;
+      record.ops.resize(1);
+      if (timer_ != nullptr) timer_->BeginStep(true);
+      start_beside();
+      const Clock::time_point start = Clock::now();
+      if (timer_ != nullptr) timer_->BeginOp(0);
+      for (int64_t i = 0; i < calls; ++i) {
+        call_.Push(tensors_, stack_);
+        call_.CallPushed(stack_);
+        stack_.clear();
+      }
+      const Clock::time_point end = Clock::now();
+      if (timer_ != nullptr) timer_->EndOp(0);
+      if (timer_ != nullptr) HELM_RETURN_IF_ERROR(timer_->EndStep(record));
+      if (timer_ != nullptr) return record.ops[0].end - record.ops[0].start;
+      return Duration::Nanoseconds(std::chrono::duration_cast<std::chrono::nanoseconds>(end - start).count());
+    } catch (const std::exception& error) {
+      return Failure(error);
+    }
+  }
+
   Result<std::vector<KernelRun>> Kernels() override {
     if (device_->is_cpu()) return std::vector<KernelRun>();
     const c10::InferenceMode inference;

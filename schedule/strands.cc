@@ -129,7 +129,7 @@ class StrandSearch {
       strand.step.after = item.after[1 - stream];
       for (const ir::OpId id : item.ops) {
         const ir::Op& op = program_.op(id);
-        strand.is_product = strand.is_product || sim::IsProduct(op.target);
+        strand.is_product = strand.is_product || cost::IsProduct(op.target);
         if (op.kind == ir::OpKind::kCollectiveStart) starts[id] = steps.size();
       }
       steps.push_back(strand);
@@ -177,7 +177,9 @@ std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const 
     const auto placements = sim::PlacementsOf(program, op, /*rank=*/0, layout);
     const bool inside = std::ranges::all_of(placements, [](const cluster::GroupPlacement& placement) { return placement.nodes == 1; });
     const cost::OverlapLosses::Beside& beside = inside ? losses.inside : losses.network;
-    efficiencies[op.group.index()] = {1 - beside.product, 1 - std::max(beside.memory_bound, losses.communication)};
+    const cost::OverlapLosses::Saved& saved = inside ? losses.saved_inside : losses.saved_network;
+    efficiencies[op.group.index()] = {saved.product.value_or(1 - beside.product),
+                                      saved.memory_bound.value_or(1 - std::max(beside.memory_bound, losses.communication))};
   }
   return efficiencies;
 }

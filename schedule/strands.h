@@ -28,7 +28,7 @@ struct Strands {
 };
 
 // By group of the program, as the ranks of the first pipeline stage find them (sim/contention.h): a collective inside a node or between
-// nodes, computation slower by `losses`.
+// nodes, computation slower by `losses`; what pairs were measured to save where they were.
 std::vector<OverlapEfficiency> EfficienciesOf(const ir::Program& program, const cost::OverlapLosses& losses,
                                               const cluster::RankLayout& layout);
 

@@ -5,13 +5,11 @@
 #include <cmath>
 #include <map>
 #include <set>
-#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "core/check.h"
-#include "ir/target.h"
 #include "sim/event_engine.h"
 #include "sim/task_costs.h"
 
@@ -47,7 +45,8 @@ Contention TableOf(const cost::OverlapLosses& losses) {
     std::array<double, kKinds> loss{};
     loss[kProduct] = (has(kInside) ? losses.inside.product : 0) + (has(kNetwork) ? losses.network.product : 0);
     loss[kMemoryBound] = (has(kInside) ? losses.inside.memory_bound : 0) + (has(kNetwork) ? losses.network.memory_bound : 0);
-    loss[kInside] = loss[kNetwork] = has(kMemoryBound) ? losses.communication : 0;
+    loss[kInside] = loss[kNetwork] =
+        std::max(has(kMemoryBound) ? losses.communication : 0, has(kProduct) ? losses.communication_beside_products : 0);
     for (uint32_t kind = 0; kind < kKinds; ++kind) contention.rates[kind << kKinds | beside] = RateOf(loss[kind]);
   }
   return contention;
@@ -87,10 +86,12 @@ class GraphMaker {
     const ir::Op& op = program.op(task.op);
     Sharing sharing{.flow = 1, .uses_begin = static_cast<uint32_t>(events_.uses.size()), .device = task.rank_class};
     if (task.kind == TaskKind::kCompute) {
-      sharing.kind = IsProduct(op.target) ? kProduct : kMemoryBound;
+      sharing.kind = cost::IsProduct(op.target) ? kProduct : kMemoryBound;
     } else {
       sharing.kind = IsInside(task.rank_class, program, op) ? kInside : kNetwork;
-      if (ir::CollectiveBytes(program, op).count() >= kLatencyBytes) {
+      // On a CPU what groups take from each other is in their prices or not at all.
+      const bool has_links = program.device == ir::DeviceKind::kCuda;
+      if (has_links && ir::CollectiveBytes(program, op).count() >= kLatencyBytes) {
         events_.uses.push_back({2 * task.rank_class + (sharing.kind == kNetwork ? 1 : 0), 1});
       }
     }
@@ -128,10 +129,10 @@ bool Overlap(const std::vector<std::pair<int64_t, int64_t>>& a, const std::vecto
 
 }  // namespace
 
-bool IsProduct(std::string_view target) {
-  static constexpr std::array<std::string_view, 6> kBases = {"mm", "addmm", "bmm", "baddbmm", "matmul", "_grouped_mm"};
-  const std::string base = ir::BaseName(std::string(target));
-  return std::ranges::find(kBases, base) != kBases.end() || base.starts_with("_scaled_dot_product") || base.starts_with("_scaled_mm");
+bool Contends(const ir::StepPrograms& step, const SimulationOptions& options) {
+  const auto measured = [](const cost::OverlapLosses& losses) { return losses.measured_pairs > 0; };
+  return options.engine != Engine::kStatic && (step.classes.front().device == ir::DeviceKind::kCuda || measured(options.overlap_losses) ||
+                                               std::ranges::any_of(options.overlap_losses_of_class, measured));
 }
 
 bool AnyOverlap(const ir::StepPrograms& step, const StepGraph& step_graph, const std::vector<int64_t>& finish) {

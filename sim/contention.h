@@ -1,4 +1,4 @@
-// Contention on GPUs: what tasks that run at the same time on one rank take from each other, found by the event engine
+// Contention: what tasks that run at the same time on one rank take from each other, found by the event engine
 // (sim/event_engine.h).
 //
 // Kernels slow down while a collective runs beside them and the other way round (cost/overlap_model.h), and collectives that use the same
@@ -12,7 +12,6 @@
 
 #include <cstdint>
 #include <optional>
-#include <string_view>
 
 #include "core/status.h"
 #include "ir/step_programs.h"
@@ -23,15 +22,15 @@ namespace helm::sim {
 
 inline constexpr int64_t kLatencyBytes = int64_t{1} << 20;
 
-// Whether a kernel is bound by multiprocessors (matrix products, attention), not by memory. `target`: of an op.
-bool IsProduct(std::string_view target);
+// Whether tasks of these programs take from each other. On a CPU only where pairs were measured (cost/pair_losses.h).
+bool Contends(const ir::StepPrograms& step, const SimulationOptions& options);
 
 // Whether, in the times that the static engine finds, any two tasks that take from each other overlap. Without that contention changes
 // nothing. `finish`: of LongestPath.
 bool AnyOverlap(const ir::StepPrograms& step, const StepGraph& step_graph, const std::vector<int64_t>& finish);
 
 // Lengthens the durations of the graph. `as_class`: the graph is of one class, whose program stands for that of another one on its device
-// and its links. REQUIRES: programs for CUDA.
+// and its links. REQUIRES: Contends(step, options).
 Status ApplyContention(const ir::StepPrograms& step, const SimulationOptions& options, StepGraph& step_graph,
                        std::optional<size_t> as_class = {});
 

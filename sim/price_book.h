@@ -39,6 +39,10 @@ class PriceBook {
   // Of a fused kernel (ir/region.h).
   const Price& OfRegion(const ir::OpSignature& region, cluster::GroupSet groups = 0);
   const Price& OfCollective(const ir::CollectiveSignature& collective, cluster::GroupSet groups = 0);
+  // `modelled`, with what was measured in its place.
+  cost::OverlapLosses OfOverlap(const cost::OverlapLosses& modelled, cluster::GroupSet groups = 0) const {
+    return Of(groups).estimator->EstimateOverlap(modelled);
+  }
   Result<cost::HostCosts> OfHost(cluster::GroupSet groups = 0) const { return Of(groups).estimator->EstimateHost(); }
   const cluster::RankLayout& layout() const { return layout_; }
 

@@ -74,8 +74,7 @@ ir::Timeline TimelineOf(const ir::StepPrograms& step, const std::vector<TaskCost
 
 Result<ScheduleTimes> TimesWith(const SimulationOptions& options, const ir::StepPrograms& step, StepGraph step_graph) {
   ScheduleTimes times = Schedule(std::move(step_graph));
-  const bool contends = options.engine != Engine::kStatic && step.classes.front().device == ir::DeviceKind::kCuda;
-  if (!contends || (options.engine == Engine::kAutomatic && !AnyOverlap(step, times.step_graph, times.finish))) return times;
+  if (!Contends(step, options) || (options.engine == Engine::kAutomatic && !AnyOverlap(step, times.step_graph, times.finish))) return times;
   HELM_RETURN_IF_ERROR(ApplyContention(step, options, times.step_graph));
   return Schedule(std::move(times.step_graph));
 }

@@ -5,10 +5,10 @@
 // stages) starts at each stage's own time. Resources of a rank: the
 // host thread that launches ops one after the other, compute streams, one communication stream per group. On a CPU the host thread is the
 // compute stream, and a collective that would run beside computation shares the cores with it
-// (SimulationOptions::communication_shares_cores). On a GPU tasks that run at the same time may slow each other down
-// (SimulationOptions::engine). Times are the longest path over the data, stream, host and wait edges (sim/static_engine.h); integer
-// picoseconds, so the same input gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and returns an internal error if a
-// check fails.
+// (SimulationOptions::communication_shares_cores). On a GPU, and on a CPU where pairs of them were measured, tasks that run at the same
+// time may slow each other down (SimulationOptions::engine). Times are the longest path over the data, stream, host and wait edges
+// (sim/static_engine.h); integer picoseconds, so the same input gives the same bytes. Always checks itself (DESIGN section 5, rule 3) and
+// returns an internal error if a check fails.
 #pragma once
 
 #include <array>
@@ -27,7 +27,7 @@
 
 namespace helm::sim {
 
-// How tasks that run at the same time on a GPU are timed.
+// How tasks that run at the same time are timed.
 enum class Engine : uint8_t {
   kStatic,     // each takes what it takes alone (sim/static_engine.h)
   kEvent,      // they take from each other (sim/contention.h)
@@ -38,7 +38,7 @@ struct SimulationOptions {
   cluster::RankLayout layout = 1;           // which ranks share a node
   bool communication_shares_cores = false;  // CPU ranks that use all cores: communication takes compute time
   bool record_timeline = true;              // false: only the numbers (search)
-  Engine engine = Engine::kStatic;          // of programs for GPUs
+  Engine engine = Engine::kStatic;          // of programs for CPUs it counts only where pairs were measured
   cost::OverlapLosses overlap_losses;       // for the event engine
   // Of a cluster of several kinds of nodes, by class; empty: all are alike.
   std::vector<cost::OverlapLosses> overlap_losses_of_class;

@@ -26,7 +26,7 @@ struct ClassGraph {
 
 // What runs at the same time takes as long as it does when no other stage is waited for (sim/contention.h).
 Status Contend(const ir::StepPrograms& programs, const SimulationOptions& options, size_t as_class, ClassGraph& of_class) {
-  if (options.engine == Engine::kStatic || programs.classes.front().device != ir::DeviceKind::kCuda) return OkStatus();
+  if (!Contends(programs, options)) return OkStatus();
   StepGraph& graph = of_class.graph;
   std::vector<int64_t> finish(graph.graph.size());
   LongestPath(graph.graph, finish);

@@ -51,7 +51,7 @@ Status RunPasses(const Arguments& arguments, ir::StepPrograms& step) {
   HELM_ASSIGN_OR_RETURN(const std::unique_ptr<cost::Estimator> estimator, make_estimator());
   sim::PriceBook prices = planner::MakePriceBook(*estimator, config.cluster);
   const Bytes capacity = planner::MemoryCapacity(config.cluster, config.search.memory_fraction);
-  sim::SimulationOptions options = planner::SimulationOptionsFor(config.cluster);
+  sim::SimulationOptions options = planner::SimulationOptionsFor(config.cluster, prices);
   options.engine = sim::Engine::kAutomatic;
   HELM_ASSIGN_OR_RETURN(schedule::Acceptance acceptance, schedule::RunPassesIfBetter(step, arguments.passes, prices, options, capacity));
   for (const std::string& choice : acceptance.choices) tools::PrintNote(choice);

@@ -23,6 +23,8 @@
 namespace helm {
 namespace {
 
+constexpr int64_t kPairsLimit = 32;  // half a minute, and a handful of each kind
+
 struct Arguments {
   tools::ConfigArguments config;
   tools::ImportArguments import;
@@ -30,6 +32,8 @@ struct Arguments {
   std::string out = "cost_table.json";
   std::optional<int64_t> rounds;
   bool describe = false;
+  bool pairs = false;
+  int64_t pairs_limit = kPairsLimit;
 };
 
 // The speed of a CPU that other work shares changes within seconds; a GPU is one's own, and its clock is recorded.
@@ -74,7 +78,8 @@ Result<cost::CostTable> TableToExtend(const Arguments& arguments, const cost::De
 Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   HELM_ASSIGN_OR_RETURN(cost::CostTable table, TableToExtend(arguments, work.device));
   table.stamp = MakeStamp({});
-  const size_t rows_before = table.ops.size() + table.collectives.size();
+  const auto rows_of = [](const cost::CostTable& of) { return of.ops.size() + of.collectives.size() + of.pairs.size(); };
+  const size_t rows_before = rows_of(table);
   HELM_ASSIGN_OR_RETURN(const auto server, runtime::StoreServer::Start());
   const tools::RankRole role{0, work.ranks, server->port(), work.device.threads_per_rank, work.device.kind, work.network};
   HELM_ASSIGN_OR_RETURN(const auto others, tools::RankProcesses::Start(role));
@@ -94,7 +99,7 @@ Status Measure(const Arguments& arguments, const tools::ProfileWork& work) {
   if (!result.kernels_unknown.empty()) tools::PrintNote("note: the rows do not say which kernels ran: " + result.kernels_unknown);
   if (!result.gpu_states.empty()) result.table.stamp["gpu"] = profiler::Summary(result.gpu_states);
   HELM_RETURN_IF_ERROR(cost::ExtendCostTable(result.table, arguments.out));
-  const size_t rows = result.table.ops.size() + result.table.collectives.size();
+  const size_t rows = rows_of(result.table);
   tools::PrintResult(fmt::format("{}: {}, {} of them new; {}\n", arguments.out, Counted(static_cast<int64_t>(rows), "row"),
                                  rows - rows_before, cost::ToText(work.device)));
   if (result.interrupted) return {StatusCode::kInterrupted, "error: interrupted; the same command goes on where it stopped"};
@@ -108,8 +113,10 @@ Status Run(const Arguments& arguments) {
     tools::PrintResult(file);
     return OkStatus();
   }
-  HELM_ASSIGN_OR_RETURN(const tools::ProfileWork work, tools::WorkFor(arguments.config, arguments.device));
-  if (!work.note.empty()) tools::PrintNote(work.note);
+  HELM_ASSIGN_OR_RETURN(
+      const tools::ProfileWork work,
+      tools::WorkFor(arguments.config, arguments.device, arguments.pairs ? std::optional(arguments.pairs_limit) : std::nullopt));
+  for (const std::string& note : work.notes) tools::PrintNote(note);
   return Measure(arguments, work);
 }
 
@@ -132,6 +139,12 @@ int main(int argc, char** argv) {
                  "walk the list so many times, a share of each row's samples in each: rows then hold the same mixture of the\n"
                  "machine's speeds (default: 3 on a CPU, 1 on a GPU)")
       ->check(CLI::Range(1, 100));
+  CLI::Option* pairs = app.add_flag("--pairs", arguments.pairs,
+                                    "also measure ops and collectives that the configuration's plans run at once, alone and together");
+  app.add_option("--pairs-limit", arguments.pairs_limit, "the most pairs to measure, those of each kind with most to save first")
+      ->check(CLI::Range(1, 100000))
+      ->capture_default_str()
+      ->needs(pairs);
   app.add_flag("--describe", arguments.describe, "print the cluster file of this machine and end");
   helm::tools::AddImportOptions(app, arguments.import);
   if (const auto code = helm::tools::Parse(app, argc, argv)) return *code;

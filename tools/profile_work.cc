@@ -1,6 +1,8 @@
 #include "tools/profile_work.h"
 
 #include <cstdlib>
+#include <map>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -16,6 +18,7 @@
 #include "planner/cost_queries.h"
 #include "planner/evaluate.h"
 #include "planner/memory_bound.h"
+#include "planner/pair_queries.h"
 #include "planner/space.h"
 #include "profiler/standard_sweep.h"
 #include "runtime/gpu_state.h"
@@ -31,8 +34,8 @@ Status NoGpu() {
       "  fix: run on a machine with an NVIDIA GPU, or use --device cpu");
 }
 
-// Of everything that the search of `config` may simulate.
-Result<profiler::WorkList> ListFor(const config::RunConfig& config) {
+// All that the search of `config` may simulate.
+Result<std::vector<ir::Plan>> PlansFor(const config::RunConfig& config) {
   const planner::Space space = planner::EnumerateStrategies(config);
   if (space.candidates.empty()) {
     return InvalidError(
@@ -50,13 +53,35 @@ Result<profiler::WorkList> ListFor(const config::RunConfig& config) {
                       planner::MemoryCapacity(config.cluster, config.search.memory_fraction);
     if (sharded && !fits) plans.push_back(planner::MakePlan(config, *sharded));
   }
-  HELM_ASSIGN_OR_RETURN(planner::CostQueries queries, planner::CostQueriesOf(plans, config.cluster));
+  return plans;
+}
+
+Result<profiler::WorkList> ListFor(const std::vector<ir::Plan>& plans, const cluster::Cluster& cluster) {
+  HELM_ASSIGN_OR_RETURN(planner::CostQueries queries, planner::CostQueriesOf(plans, cluster));
   profiler::WorkList work{.collectives = std::move(queries.collectives)};
   for (auto& [signature, load] : queries.ops) work.ops.push_back({std::move(signature), load});
   return work;
 }
 
-Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
+// With the loads of the ops in `work`.
+Status AddPairs(const std::vector<ir::Plan>& plans, const cluster::Cluster& cluster, int64_t limit, ProfileWork& work) {
+  HELM_ASSIGN_OR_RETURN(planner::PairQueries queries, planner::PairQueriesOf(plans, cluster, limit));
+  std::map<std::string, ir::DeviceLoad> loads;
+  for (const profiler::OpWork& op : work.list.ops) loads[ir::ToText(op.op)] = op.load;
+  for (cost::PairSignature& pair : queries.pairs) {
+    const ir::DeviceLoad load = loads[ir::ToText(pair.op)];
+    work.list.pairs.push_back({{std::move(pair.op), load}, std::move(pair.collective)});
+  }
+  const auto measured = static_cast<int64_t>(work.list.pairs.size());
+  work.notes.push_back(queries.distinct == 0
+                           ? "note: no plan runs an op beside a collective, so there are no pairs to measure"
+                           : fmt::format("note: {} pairs of an op and a collective can run at once; {} are measured{}", queries.distinct,
+                                         measured,
+                                         measured < queries.distinct ? ", those of each kind with most to save (--pairs-limit)" : ""));
+  return OkStatus();
+}
+
+Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments, std::optional<int64_t> pairs_limit) {
   HELM_ASSIGN_OR_RETURN(const config::RunConfig config, ReadConfig(arguments));
   const cluster::Cluster& cluster = config.cluster;
   HELM_RETURN_IF_ERROR(cluster::RefuseGroups(cluster, "helm-profile",
@@ -80,10 +105,12 @@ Result<ProfileWork> WorkForConfig(const ConfigArguments& arguments) {
   ProfileWork work{
       .device = cost::DeviceKeyOf(cluster), .ranks = cluster.local ? cluster.devices_used : 1, .network = cluster.emulated_network};
   if (has_gpu) work.gpu_pci_bus_id = gpus.front().pci_bus_id;
-  HELM_ASSIGN_OR_RETURN(work.list, ListFor(config));
+  HELM_ASSIGN_OR_RETURN(const std::vector<ir::Plan> plans, PlansFor(config));
+  HELM_ASSIGN_OR_RETURN(work.list, ListFor(plans, cluster));
+  if (pairs_limit && cluster.local) HELM_RETURN_IF_ERROR(AddPairs(plans, cluster, *pairs_limit, work));
   if (!cluster.local && !work.list.collectives.empty()) {
-    work.note = fmt::format("note: {} collectives of {} are not measured: they need its ranks, and this is one GPU",
-                            work.list.collectives.size(), cluster.name);
+    work.notes.push_back(fmt::format("note: {} collectives of {}{} are not measured: they need its ranks, and this is one GPU",
+                                     work.list.collectives.size(), cluster.name, pairs_limit ? ", and pairs with them," : ""));
     work.list.collectives.clear();
   }
   return work;
@@ -99,14 +126,19 @@ Result<ProfileWork> StandardWork() {
 
 }  // namespace
 
-Result<ProfileWork> WorkFor(const ConfigArguments& arguments, const std::string& device) {
+Result<ProfileWork> WorkFor(const ConfigArguments& arguments, const std::string& device, std::optional<int64_t> pairs_limit) {
   if (device == "cuda" && cluster::ReadGpuFacts().empty()) return NoGpu();
   if (device == "cuda" && arguments.path.empty()) {
     return InvalidError(
         "error: --device cuda needs a configuration, which says what to measure\n"
         "  fix: helm-profile config.yaml --device cuda; configs/runs/h200/ has some");
   }
-  HELM_ASSIGN_OR_RETURN(ProfileWork work, arguments.path.empty() ? StandardWork() : WorkForConfig(arguments));
+  if (pairs_limit && arguments.path.empty()) {
+    return InvalidError(
+        "error: --pairs needs a configuration, whose plans say what runs at once\n"
+        "  fix: helm-profile config.yaml --pairs");
+  }
+  HELM_ASSIGN_OR_RETURN(ProfileWork work, arguments.path.empty() ? StandardWork() : WorkForConfig(arguments, pairs_limit));
   if (!device.empty() && work.device.kind != device) {
     return InvalidError(fmt::format("error: the configuration runs on {}, but --device is {}", work.device.kind, device));
   }

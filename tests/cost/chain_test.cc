@@ -56,6 +56,23 @@ TEST(Chain, AFrameworkSaysHowItsHostAndItsAttentionRun) {
   EXPECT_FALSE(ChainOptionsOf(software).pipeline_sync);
 }
 
+// 10 beside 10, each of which then takes 12.5: 0.2 of their rates are lost. On a CPU no formula says anything.
+TEST(Chain, OverlapIsThatOfMeasuredPairs) {
+  EXPECT_EQ(Make()->EstimateOverlap({}), OverlapLosses());
+  CostTable table = Table();
+  const Duration alone = Duration::Microseconds(10), beside = Duration::Microseconds(12.5);
+  table.pairs["aten.neg(f32[1000]) beside all_reduce f32 ranks=2 per_node=2 bytes=8"] = {1, 1, alone, alone, beside, beside, 9};
+  const auto chain = MakeEstimator(TwoRanks(), {table});
+  ASSERT_TRUE(chain.ok()) << chain.status().message();
+  const OverlapLosses losses = (*chain)->EstimateOverlap({});
+  EXPECT_DOUBLE_EQ(losses.inside.memory_bound, 0.2);
+  EXPECT_EQ(losses.measured_pairs, 1);
+  const std::vector<std::string> warnings = Warnings(TwoRanks(), {table});
+  ASSERT_EQ(warnings.size(), 2u);
+  EXPECT_THAT(warnings[0], testing::StartsWith("other kernels beside collectives within a node: measured, 1 pair:"));
+  EXPECT_THAT(warnings[1], testing::StartsWith("modelled, since no pair of their kind was measured: matrix products"));
+}
+
 TEST(Chain, AsksMeasuredThenInterpolatedThenAnalytic) {
   const auto chain = Make();
   EXPECT_EQ(Ask(*chain, "aten.neg(f32[1000])")->source, Source::kMeasured);

@@ -67,6 +67,63 @@ TEST(CostTable, NamesTheFirstHundredRowsThatCannotBeRead) {
   EXPECT_NE(message.find("ops.json: error: 50 more rows cannot be read either"), std::string::npos) << message;
 }
 
+constexpr std::string_view kPairsText = R"json(  "pairs": {
+    "aten.mm(f32[8,4], f32[4,2]) beside all_reduce f32 ranks=2 per_node=2 bytes=8": {
+      "op_runs": 7,
+      "collective_runs": 1,
+      "op_alone_us": 10.0,
+      "collective_alone_us": 10.5,
+      "op_beside_us": 12.500001,
+      "collective_beside_us": 16.0,
+      "samples": 18
+    }
+  },
+)json";
+
+// The table above as version 2, with one pair.
+std::string WithPairs() {
+  std::string text = Replaced("helm-cost-table/1", "helm-cost-table/2");
+  return text.insert(text.find("  \"stamp\""), kPairsText);
+}
+
+TEST(CostTable, PairsAreReadAsTheyAreWritten) {
+  const auto table = ParseCostTable(WithPairs(), "ops.json");
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  EXPECT_EQ(ToJson(*table).dump(2), WithPairs());
+  const PairMeasurement& pair = table->pairs.begin()->second;
+  EXPECT_EQ(pair.op_runs, 7);
+  EXPECT_EQ(pair.op_beside, Duration::Picoseconds(12500001));
+  EXPECT_EQ(pair.samples, 18);
+}
+
+TEST(CostTable, PairsOfALaterTableReplaceTheSameOnes) {
+  CostTable into = *ParseCostTable(kText, "old.json");
+  CostTable from = *ParseCostTable(WithPairs(), "new.json");
+  ASSERT_TRUE(Merge(into, from).ok());
+  EXPECT_EQ(into.pairs, from.pairs);
+  from.pairs.begin()->second.op_beside = Duration::Microseconds(11);
+  ASSERT_TRUE(Merge(into, from).ok());
+  EXPECT_EQ(into.pairs, from.pairs);
+}
+
+// The row's key is in line 35, as in tests/fuzz/corpus/cost_table/pairs.json.
+TEST(CostTable, SaysWhereAPairCannotBeRead) {
+  const auto problem = [](const std::string& from, const std::string& to) {
+    std::string text = WithPairs();
+    text.replace(text.find(from), from.size(), to);
+    return ParseCostTable(text, "ops.json").status().message();
+  };
+  const std::string op_beside = problem("12.500001", "0");
+  EXPECT_NE(op_beside.find("'op_beside_us' is 0; it must be a time above zero"), std::string::npos) << op_beside;
+  EXPECT_TRUE(op_beside.starts_with("ops.json:35:5: error:")) << op_beside;
+  EXPECT_NE(problem("\"op_runs\": 7", "\"op_runs\": 0").find("'op_runs' is 0; it must be a whole number above zero"), std::string::npos);
+  EXPECT_NE(problem("\"op_runs\"", "\"runs\"").find("unknown key 'runs' in a row of a pair"), std::string::npos);
+  EXPECT_NE(problem(" beside ", " and ").find("the key of this row cannot be read: "), std::string::npos);
+  EXPECT_NE(problem("helm-cost-table/2", "helm-cost-table/1").find("unknown key 'pairs'"), std::string::npos);
+  EXPECT_NE(ParseCostTable(Replaced("helm-cost-table/1", "helm-cost-table/2"), "ops.json").status().message().find("missing key 'pairs'"),
+            std::string::npos);
+}
+
 TEST(CostTable, ReadsAndWritesTheSameText) {
   const auto table = ParseCostTable(kText, "ops.json");
   ASSERT_TRUE(table.ok()) << table.status().message();
@@ -138,8 +195,8 @@ TEST_P(BadTables, AreRefusedWithThePlace) {
 
 INSTANTIATE_TEST_SUITE_P(
     Cases, BadTables,
-    testing::Values(BadCase{"UnknownVersion", "table/1", "table/2",
-                            "ops.json:1:1: error: not a cost table of a known version: format is \"helm-cost-table/2\""},
+    testing::Values(BadCase{"UnknownVersion", "table/1", "table/3",
+                            "ops.json:1:1: error: not a cost table of a known version: format is \"helm-cost-table/3\""},
                     BadCase{"UnknownKey", "\"host\"", "\"hosts\"", "ops.json:9:3: error: unknown key 'hosts'; did you mean 'host'?"},
                     BadCase{"UnknownKindOfDevice", "\"cpu\"", "\"tpu\"", "ops.json:3:3: error: unknown kind of device 'tpu'"},
                     BadCase{"NoThreads", "\"threads_per_rank\": 1", "\"threads_per_rank\": 0",

@@ -96,12 +96,12 @@ void ExpectNearWrittenOut(const config::RunConfig& config) {
   RC_PRE(step.ok());
   const auto estimator = cost::MakeEstimator(config.cluster, {});
   RC_ASSERT(estimator.ok());
-  sim::SimulationOptions options = SimulationOptionsFor(config.cluster);
+  sim::PriceBook prices = MakePriceBook(**estimator, config.cluster);
+  sim::SimulationOptions options = SimulationOptionsFor(config.cluster, prices);
   options.engine = sim::Engine::kAutomatic;
   options.overlap_losses = {
       .inside = {.product = 0.1, .memory_bound = 0.15}, .network = {.product = 0.1, .memory_bound = 0.05}, .communication = 0.1};
   options.record_timeline = false;
-  sim::PriceBook prices = MakePriceBook(**estimator, config.cluster);
   const auto whole = sim::Simulate(*step, prices, options);
   const auto excerpt = schedule::MaterialiseExcerpt(plan, config.model, ir::DeviceKind::kCuda, schedule::LayersLeftOut::kMostButInLast);
   RC_ASSERT(excerpt.status().message() == "");

@@ -32,7 +32,7 @@ TEST(Prefill, IsTheForwardOfAStep) {
     ASSERT_TRUE(step.ok()) << step.status().message();
     ir::StepPrograms cut = step->step;
     for (ir::Program& program : cut.classes) program = schedule::RunPass("forward_only", program).value();
-    const auto expected = sim::Simulate(cut, estimator, SimulationOptionsFor(config.cluster));
+    const auto expected = sim::Simulate(cut, estimator, SimulationOptionsFor(config.cluster, MakePriceBook(estimator, config.cluster)));
     ASSERT_TRUE(expected.ok()) << expected.status().message();
     EXPECT_EQ(prefill->prediction.step_time, expected->makespan);
     EXPECT_EQ(prefill->prediction.memory_bytes_peak, expected->peak.bytes);

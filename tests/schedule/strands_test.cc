@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "cost/pair_losses.h"
 #include "ir/program_text.h"
 #include "ir/verify.h"
 #include "schedule/accept.h"
@@ -214,6 +215,35 @@ TEST(Strands, TakesEfficienciesFromContention) {
     EXPECT_DOUBLE_EQ(efficiencies[g].product, name == "tensor" ? 0.7 : 0.9);
     EXPECT_DOUBLE_EQ(efficiencies[g].memory_bound, name == "tensor" ? 0.8 : 0.9);
   }
+}
+
+// A row of a table says that a product of 10 beside a collective of 10 takes 20 together: nothing is saved, and nothing is paired. One that
+// says 10: as much as can be, as without a table. What was not measured keeps the contention model's.
+TEST(Strands, PairsOtherwiseWhereMeasuredPairsSaySo) {
+  const auto losses_of = [](int64_t together) {
+    const auto us = [](int64_t count) { return Duration::Microseconds(static_cast<double>(count)); };
+    cost::PairTable pairs;
+    for (const char* op : {"aten.mm(f32[2,2], f32[2,2])", "aten.neg(f32[4])"}) {
+      pairs[op + std::string(" beside all_reduce f32 ranks=2 per_node=2 bytes=16")] = {1, 1, us(10), us(10), us(together), us(together), 9};
+    }
+    return cost::WithMeasured({}, pairs);
+  };
+  ir::Strategy strategy{.tensor = 2, .overlap = "strands"};
+  const ir::StepPrograms step = StepOf(SmallModel(2), strategy, 2, ir::DeviceKind::kCuda);
+  const NamedEstimator estimator;
+  sim::PriceBook prices(estimator, 8);
+  const auto interleaved = [&](const cost::OverlapLosses& losses) {
+    return InterleaveStrands(step.classes.front(), prices, losses).value();
+  };
+  const Strands modelled = interleaved({}), saves = interleaved(losses_of(10)), useless = interleaved(losses_of(20));
+  EXPECT_EQ(ir::ToText(ir::StepPrograms{{saves.program}}), ir::ToText(ir::StepPrograms{{modelled.program}}));
+  EXPECT_NE(ir::ToText(ir::StepPrograms{{useless.program}}), ir::ToText(ir::StepPrograms{{modelled.program}}));
+  EXPECT_NE(useless.reasons, modelled.reasons);
+  const std::vector<OverlapEfficiency> efficiencies = EfficienciesOf(step.classes.front(), losses_of(15), /*layout=*/2);
+  const auto tensor = std::ranges::find(step.classes.front().groups, "tensor", &ir::Group::name) - step.classes.front().groups.begin();
+  // (10 + 10 - 15) / 10
+  EXPECT_DOUBLE_EQ(efficiencies[static_cast<size_t>(tensor)].product, 0.5);
+  EXPECT_DOUBLE_EQ(efficiencies[static_cast<size_t>(tensor)].memory_bound, 0.5);
 }
 
 TEST(Strands, SaysWhyItRefuses) {

@@ -4,6 +4,7 @@
 
 #include <string>
 
+#include "cost/pair_losses.h"
 #include "sim/simulate.h"
 #include "support/fake_estimator.h"
 #include "support/program_from_text.h"
@@ -100,6 +101,47 @@ TEST(Contention, KernelsAndCollectivesSlowEachOtherDown) {
 TEST(Contention, ACollectiveOfTheSameKindTakesNoMore) {
   const cost::OverlapLosses losses{.inside = {.product = 0.25, .memory_bound = 0.5}, .network = {}, .communication = 0.25};
   EXPECT_EQ(Durations(losses, 4), (std::vector<int64_t>{400, 60, 1015}));
+}
+
+// A product of 10 us beside a collective of 10 us, with nothing else to do.
+ir::Program ProductBesideCollective(const std::string& device) {
+  return ProgramFromText("helm-program/1\nprogram two device=" + device + R"(
+mesh tensor=2
+group tensor = [tensor]
+storage x: 16 bytes input persistent
+tensor %x: f32[4] @x
+storage w: 16 bytes input persistent
+tensor %w: f32[2,2] @w
+input x = %x
+input w = %w
+#0 %a: f32[4] @x = c10d.all_reduce(%x, "sum") {phase=forward group=tensor}
+#1 %p: f32[2,2] = aten.mm(%w, %w) {phase=forward}
+#2 c10d.wait(#0) {phase=forward group=tensor}
+output a = %a
+output p = %p
+)");
+}
+
+// From a row of a cost table to the step. Measured: 10 and 10 us alone; started together the product ended at 12.5, the collective at 16.
+// So the product keeps 10 / 12.5 = 0.8 of its rate, the collective (10 - 3.5) / 12.5 = 0.52. Simulated: the product ends at 10 / 0.8
+// = 12.5; the collective has done 0.52 x 12.5 = 6.5 by then and ends at 12.5 + 3.5 = 16, on a CPU as on a GPU. Without the row: 10 on both.
+TEST(Contention, MeasuredPairsTakeAsLongAsTheyWereMeasuredTo) {
+  const auto us = [](double count) { return Duration::Microseconds(count); };
+  const cost::PairTable pairs = {
+      {"aten.mm(f32[2,2], f32[2,2]) beside all_reduce f32 ranks=2 per_node=2 bytes=16", {1, 1, us(10), us(10), us(12.5), us(16), 9}}};
+  const cost::OverlapLosses losses = cost::WithMeasured({}, pairs);
+  FakeEstimator prices;
+  prices.SetHost(Ps(0), Ps(0), Ps(0)).Set("aten.mm", us(10)).Set("all_reduce", us(10));
+  for (const std::string device : {"cpu", "cuda"}) {
+    const auto makespan = [&](const cost::OverlapLosses& of) {
+      const auto simulation =
+          Simulate({{ProductBesideCollective(device)}}, prices, {.layout = 2, .engine = Engine::kAutomatic, .overlap_losses = of});
+      HELM_CHECK(simulation.ok(), simulation.status().message().c_str());
+      return simulation->makespan.microseconds();
+    };
+    EXPECT_DOUBLE_EQ(makespan(losses), 16) << device;
+    EXPECT_DOUBLE_EQ(makespan({}), 10) << device;
+  }
 }
 
 }  // namespace
