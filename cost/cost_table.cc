@@ -33,6 +33,7 @@ Json ToJson(const Measurement& measurement) {
               {"quartile_upper_us", measurement.quartile_upper.microseconds()},
               {"samples", measurement.samples},
               {"workspace_bytes", measurement.workspace.count()}};
+  if (measurement.ranks_wait) row["ranks_wait_us"] = measurement.ranks_wait->microseconds();
   if (measurement.launch) row["launch_us"] = measurement.launch->microseconds();
   if (measurement.clock_megahertz) row["clock_mhz"] = *measurement.clock_megahertz;
   for (const KernelMeasurement& kernel : measurement.kernels) {
@@ -203,9 +204,9 @@ class TableReader {
   static std::optional<std::string> RowProblem(const Json& row) {
     for (const auto& item : row.items()) {
       const auto is_field = [&](const auto& fields) { return std::ranges::find(fields, item.key()) != fields.end(); };
-      if (is_field(kRowFields) || is_field(kGpuRowFields)) continue;
-      return fmt::format("unknown key '{}' in a row; allowed: {}, and of a GPU {}", item.key(), fmt::join(kRowFields, ", "),
-                         fmt::join(kGpuRowFields, ", "));
+      if (is_field(kRowFields) || is_field(kGpuRowFields) || item.key() == kCpuRowField) continue;
+      return fmt::format("unknown key '{}' in a row; allowed: {}, of a CPU {}, and of a GPU {}", item.key(), fmt::join(kRowFields, ", "),
+                         kCpuRowField, fmt::join(kGpuRowFields, ", "));
     }
     for (const std::string_view field : kRowFields) {
       const auto value = row.find(field);
@@ -214,8 +215,9 @@ class TableReader {
       if (!(whole ? IsCount(*value) : IsTime(*value)))
         return fmt::format("'{}' is {}; it must be a {} that is not negative", field, value->dump(), whole ? "whole number" : "time");
     }
-    if (row.contains("launch_us") && !IsTime(row["launch_us"])) {
-      return fmt::format("'launch_us' is {}; it must be a time that is not negative", row["launch_us"].dump());
+    for (const char* field : {"ranks_wait_us", "launch_us"}) {
+      if (!row.contains(field) || IsTime(row[field])) continue;
+      return fmt::format("'{}' is {}; it must be a time that is not negative", field, row[field].dump());
     }
     if (row.contains("clock_mhz") && !IsTime(row["clock_mhz"])) return "'clock_mhz' must be a number that is not negative";
     if (row.contains("kernels") && !(row["kernels"].is_array() && std::ranges::all_of(row["kernels"], IsKernel))) {
@@ -250,6 +252,7 @@ class TableReader {
 
   static Measurement ReadRow(const Json& row) {
     Measurement measurement = ReadRequired(row);
+    if (row.contains("ranks_wait_us")) measurement.ranks_wait = Duration::Microseconds(row["ranks_wait_us"].get<double>());
     if (row.contains("launch_us")) measurement.launch = Duration::Microseconds(row["launch_us"].get<double>());
     if (row.contains("clock_mhz")) measurement.clock_megahertz = row["clock_mhz"].get<double>();
     if (!row.contains("kernels")) return measurement;
@@ -285,6 +288,7 @@ class TableReader {
 
   static constexpr std::array<std::string_view, 6> kRowFields = {"median_us",         "mean_us", "quartile_lower_us",
                                                                  "quartile_upper_us", "samples", "workspace_bytes"};
+  static constexpr std::string_view kCpuRowField = "ranks_wait_us";
   static constexpr std::array<std::string_view, 3> kGpuRowFields = {"launch_us", "clock_mhz", "kernels"};
   static constexpr std::array<std::string_view, 7> kPairFields = {
       "op_runs", "collective_runs", "op_alone_us", "collective_alone_us", "op_beside_us", "collective_beside_us", "samples"};

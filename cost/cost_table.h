@@ -50,6 +50,9 @@ struct Measurement {
   // Of all samples but the slowest hundredth. A collective's price: between processes of one machine a transfer takes either what moving
   // the bytes takes or that plus a wait for the operating system's scheduler, and a step adds hundreds of them up, so that the mean counts.
   Duration mean;
+  // CPU, ops, several ranks: how long the ranks wait for the slowest of them when all do the op at the same moment, on average (of all
+  // samples but the slowest hundredth).
+  std::optional<Duration> ranks_wait;
   // GPU, ops: the host thread's time in the call (median), and what the call launched.
   std::optional<Duration> launch;
   std::vector<KernelMeasurement> kernels;

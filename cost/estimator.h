@@ -24,6 +24,7 @@ struct Estimate {
   Source source = Source::kAnalytic;
   Bytes workspace;                 // allocated inside the op beyond its results, at its peak
   std::optional<Duration> launch;  // GPU: the host thread's time in the call, where it was measured
+  Duration ranks_wait;             // CPU ranks of one machine for the slowest of them, when all do the op at the same moment, on average
 };
 
 // What launching costs the host thread, whatever the op: measured by helm-profile, or from the framework file.

@@ -35,7 +35,8 @@ Status TableEstimator::AddOp(const std::string& key, const Measurement& measurem
   if (seconds <= 0 || features.work <= 0) return OkStatus();  // no efficiency; still found by its exact key
   Family& family = families_[features.family];
   family.points.push_back({std::move(features.coordinates), std::log(features.work / seconds)});
-  family.rows.push_back({features.work, features.bytes, measurement.workspace, measurement.launch});
+  const double wait = measurement.ranks_wait.value_or(Duration()).seconds() / seconds;
+  family.rows.push_back({features.work, features.bytes, measurement.workspace, measurement.launch, wait});
   return OkStatus();
 }
 
@@ -49,7 +50,8 @@ Status TableEstimator::AddCollective(const std::string& key, const Measurement& 
 Result<Estimate> TableEstimator::EstimateOp(const ir::OpSignature& op) const {
   const std::string key = ir::ToText(op);
   if (const auto row = table_.ops.find(key); row != table_.ops.end()) {
-    return Estimate{row->second.median, Source::kMeasured, row->second.workspace, row->second.launch};
+    const Measurement& measured = row->second;
+    return Estimate{measured.median, Source::kMeasured, measured.workspace, measured.launch, measured.ranks_wait.value_or(Duration())};
   }
   const OpFeatures features = FeaturesOf(op);
   const auto found = families_.find(features.family);
@@ -63,8 +65,9 @@ Result<Estimate> TableEstimator::EstimateOp(const ir::OpSignature& op) const {
   const Row& closest =
       *std::ranges::min_element(family.rows, {}, [&](const Row& row) { return std::abs(std::log(row.bytes / features.bytes)); });
   const double workspace = static_cast<double>(closest.workspace.count()) * features.bytes / closest.bytes;
-  return Estimate{Duration::Seconds(features.work / std::exp(*log_efficiency)), Source::kInterpolated, Bytes(std::llround(workspace)),
-                  closest.launch};
+  const double seconds = features.work / std::exp(*log_efficiency);
+  return Estimate{Duration::Seconds(seconds), Source::kInterpolated, Bytes(std::llround(workspace)), closest.launch,
+                  Duration::Seconds(seconds * closest.wait_over_duration)};
 }
 
 Result<Estimate> TableEstimator::EstimateCollective(const ir::CollectiveSignature& collective) const {

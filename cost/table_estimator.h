@@ -31,6 +31,7 @@ class TableEstimator : public Estimator {
     double bytes = 0;
     Bytes workspace;
     std::optional<Duration> launch;
+    double wait_over_duration = 0;  // Estimate::ranks_wait
   };
   // Measured relatives of one op: rows[i] is the op at points[i]; the value of a point is its efficiency.
   struct Family {

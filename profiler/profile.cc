@@ -58,7 +58,8 @@ class Session {
       if (result_.interrupted) return OkStatus();
       auto bench = runtime::OpBench::Create(op, options_.device, world_.rank(), load);
       HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
-      const Item item{ir::ToText(op), [&](Slots& slots) { return RunOp(**bench, slots); }, options_.stopping};
+      const Item item{ir::ToText(op), [&](Slots& slots) { return RunOp(**bench, slots); }, options_.stopping,
+                      options_.device == ir::DeviceKind::kCpu};
       HELM_RETURN_IF_ERROR(Visit(item, result_.table.ops));
       if (options_.device == ir::DeviceKind::kCuda && round_ == rounds_ && !result_.interrupted)
         HELM_RETURN_IF_ERROR(AddKernels(**bench, item.key));
@@ -71,7 +72,7 @@ class Session {
       if (result_.interrupted) return OkStatus();
       auto bench = runtime::CollectiveBench::Create(collective, world_, options_.device);
       HELM_RETURN_IF_ERROR(AgreeOnStatus(world_, bench.status()));
-      Item item{ir::ToText(collective), nullptr, options_.stopping_collectives};
+      Item item{ir::ToText(collective), nullptr, options_.stopping_collectives, false};
       if (world_.rank() < collective.ranks) item.run = [&](Slots&) { return RunCollective(**bench); };
       HELM_RETURN_IF_ERROR(Visit(item, result_.table.collectives));
     }

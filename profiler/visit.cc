@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <sstream>
 
 #include "profiler/agreement.h"
@@ -36,15 +37,17 @@ std::string Encode(const Samples& samples) {
   return text.str();
 }
 
-// Adds another rank's samples, as Encode wrote them.
-void Decode(const std::string& text, Samples& into) {
+// As Encode wrote them.
+Samples Decode(const std::string& text) {
   std::istringstream numbers(text);
+  Samples samples;
   int64_t value = 0;
-  if (numbers >> value) into.workspace = std::max(into.workspace, Bytes(value));
+  if (numbers >> value) samples.workspace = Bytes(value);
   for (int64_t launch = 0; numbers >> value >> launch;) {
-    into.durations.push_back(Duration::Picoseconds(value));
-    into.launches.push_back(Duration::Picoseconds(launch));
+    samples.durations.push_back(Duration::Picoseconds(value));
+    samples.launches.push_back(Duration::Picoseconds(launch));
   }
+  return samples;
 }
 
 // One visit to an item: adds samples until the rule is satisfied with `share` of its budget.
@@ -104,7 +107,14 @@ class ItemMeasurement {
   Result<std::optional<cost::Measurement>> Collect() {
     HELM_ASSIGN_OR_RETURN(const auto texts, world_.AllGatherText(Encode({samples_.rule.samples(), samples_.launches, samples_.workspace})));
     Samples all;
-    for (const std::string& text : texts) Decode(text, all);
+    std::vector<std::vector<Duration>> by_rank;
+    for (const std::string& text : texts) {
+      Samples of_rank = Decode(text);
+      all.workspace = std::max(all.workspace, of_rank.workspace);
+      std::ranges::copy(of_rank.durations, std::back_inserter(all.durations));
+      std::ranges::copy(of_rank.launches, std::back_inserter(all.launches));
+      by_rank.push_back(std::move(of_rank.durations));
+    }
     if (all.durations.empty()) return InternalError("no rank measured " + item_.key);
     const Quartiles quartiles = QuartilesOf(all.durations);
     cost::Measurement measurement;
@@ -114,6 +124,7 @@ class ItemMeasurement {
     measurement.quartile_upper = quartiles.upper;
     measurement.samples = static_cast<int64_t>(all.durations.size());
     measurement.workspace = all.workspace;
+    if (item_.together) measurement.ranks_wait = WaitOfRanks(by_rank);
     const Duration launch = QuartilesOf(all.launches).median;
     if (launch.picoseconds() > 0) measurement.launch = launch;
     return std::optional<cost::Measurement>(measurement);
@@ -127,6 +138,22 @@ class ItemMeasurement {
 };
 
 }  // namespace
+
+std::optional<Duration> WaitOfRanks(const std::vector<std::vector<Duration>>& by_rank) {
+  if (by_rank.size() < 2) return std::nullopt;
+  const size_t slots = std::ranges::min(by_rank, {}, &std::vector<Duration>::size).size();
+  std::vector<Duration> waits;
+  for (size_t slot = 0; slot < slots; ++slot) {
+    Duration sum, slowest;
+    for (const std::vector<Duration>& rank : by_rank) {
+      sum += rank[slot];
+      slowest = std::max(slowest, rank[slot]);
+    }
+    waits.push_back(slowest - Duration::Picoseconds(sum.picoseconds() / static_cast<int64_t>(by_rank.size())));
+  }
+  if (waits.empty()) return std::nullopt;
+  return QuartilesOf(waits).mean;
+}
 
 Result<std::optional<cost::Measurement>> Visit(const Item& item, RankSamples& samples, double share, runtime::World& world,
                                                const ProfileOptions& options) {

@@ -43,6 +43,7 @@ struct Item {
   std::string key;
   std::function<Result<runtime::OpSample>(Slots& slots)> run;  // empty outside the group
   StoppingRuleOptions stopping;
+  bool together = false;  // all ranks start each sample at one moment
 };
 
 // What this rank has measured of one item so far.
@@ -51,6 +52,10 @@ struct RankSamples {
   std::vector<Duration> launches;
   Bytes workspace;
 };
+
+// By how much the slowest rank exceeds the mean of the ranks, on average over the slots (all but the hundredth with the longest waits).
+// None of one rank. by_rank[r][i]: what rank r took in slot i.
+std::optional<Duration> WaitOfRanks(const std::vector<std::vector<Duration>>& by_rank);
 
 // Adds samples of `item` to those of earlier visits until `share` of the rule's budget is used (StoppingRule::Finished). Collective call,
 // also for a rank that has nothing to run. The row of all samples of all ranks so far; none when rank 0 was interrupted.

@@ -1,6 +1,7 @@
 #include "sim/task_costs.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 #include <string>
@@ -173,6 +174,18 @@ class Pricer {
   std::set<std::string> seen_;
 };
 
+// Longer by what the ranks of its group wait for each other, see the header. Messages are left out: their ends do not run in step.
+void AddWaitsForRanks(const ir::Program& program, TaskCosts& costs) {
+  double squares = 0;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const double wait = costs.ops[i].ranks_wait.seconds();
+    squares += wait * wait;
+    if (squares == 0 || !IsPricedCollective(program.ops[i]) || ir::IsPointToPoint(program.ops[i])) continue;
+    costs.ops[i].duration += Duration::Seconds(std::sqrt(squares));
+    squares = 0;
+  }
+}
+
 // As the class of `rank` finds them, whose ranks lie in these groups.
 Status PriceProgram(const ir::Program& program, int64_t rank, GroupSet groups, const Cancellation& cancellation, Pricer& pricer,
                     TaskCosts& costs) {
@@ -191,6 +204,7 @@ Status PriceProgram(const ir::Program& program, int64_t rank, GroupSet groups, c
     }
     if (IsPricedCollective(op)) costs.ops[i] = pricer.OfCollective(program, op, rank);
   }
+  AddWaitsForRanks(program, costs);
   costs.host = pricer.OfHost(groups);
   for (size_t i = 0; i < costs.ops.size(); ++i) {
     const ir::Op& op = program.ops[i];
@@ -223,6 +237,7 @@ Status PriceAsClass(const ir::StepPrograms& step, size_t from, size_t rank_class
   for (size_t i = 0; i < program.ops.size(); ++i) {
     if (IsPricedCollective(program.ops[i])) costs.ops[i] = pricer.OfCollective(program, program.ops[i], rank);
   }
+  AddWaitsForRanks(program, costs);
   return pricer.ToStatus(program.name);
 }
 

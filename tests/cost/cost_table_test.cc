@@ -169,6 +169,20 @@ TEST(CostTable, RowsOfAGpuReadAndWriteTheSame) {
   }
 }
 
+// What rows of several CPU ranks have besides.
+TEST(CostTable, RowsOfRanksThatWaitReadAndWriteTheSame) {
+  const std::string text = Replaced(R"("workspace_bytes": 64
+    })",
+                                    R"("workspace_bytes": 64,
+      "ranks_wait_us": 2.25
+    })");
+  const auto table = ParseCostTable(text, "ops.json");
+  ASSERT_TRUE(table.ok()) << table.status().message();
+  EXPECT_EQ(table->ops.begin()->second.ranks_wait, Duration::Microseconds(2.25));
+  EXPECT_EQ(ToJson(*table).dump(2), text);
+  EXPECT_FALSE(ParseCostTable(Replaced(R"("workspace_bytes": 64)", R"("workspace_bytes": 64, "ranks_wait_us": -1)"), "ops.json").ok());
+}
+
 TEST(CostTable, HostCostsMayBeMissing) {
   CostTable table = *ParseCostTable(kText, "ops.json");
   table.host.reset();

@@ -51,6 +51,20 @@ struct Case {
   std::string expected;
 };
 
+// The ranks wait a tenth of the time at the measured product of 64 rows, and never at that of 256: of one of 80 rows the closest in size
+// decides.
+TEST(TableEstimator, TheWaitOfRanksScalesWithTheOp) {
+  CostTable table = Table();
+  table.ops.at("aten.mm(f32[64,64], f32[64,64])").ranks_wait = Duration::Microseconds(52.4288);
+  const auto estimator = TableEstimator::Create(table);
+  ASSERT_TRUE(estimator.ok());
+  const auto measured = estimator->EstimateOp(*ir::ParseOpSignature("aten.mm(f32[64,64], f32[64,64])"));
+  EXPECT_EQ(measured->ranks_wait, Duration::Microseconds(52.4288));
+  const auto between = estimator->EstimateOp(*ir::ParseOpSignature("aten.mm(f32[80,64], f32[64,64])"));
+  EXPECT_EQ(between->source, Source::kInterpolated);
+  EXPECT_NEAR(between->ranks_wait.seconds() / between->duration.seconds(), 0.1, 1e-6);
+}
+
 class OpCases : public testing::TestWithParam<Case> {};
 
 TEST_P(OpCases, HasTheCostOfTheName) {

@@ -20,5 +20,14 @@ TEST(Slots, ARankWaitsForItsSlotUnlessItIsLate) {
   EXPECT_GE(Slots::Clock::now(), start + milliseconds(6));
 }
 
+// Two ranks, four slots, in us: (10, 12), (14, 10), (11, 11), (20, 30). The slower exceeds the mean by 1, 2, 0 and 5: 1 on average without
+// the slowest hundredth, rounded up to one slot.
+TEST(WaitOfRanks, IsByWhatTheSlowestExceedsTheMean) {
+  const auto us = [](int count) { return Duration::Microseconds(count); };
+  EXPECT_EQ(WaitOfRanks({{us(10), us(14), us(11), us(20)}, {us(12), us(10), us(11), us(30)}}), us(1));
+  EXPECT_EQ(WaitOfRanks({{us(10), us(14)}}), std::nullopt) << "one rank waits for nobody";
+  EXPECT_EQ(WaitOfRanks({{}, {}}), std::nullopt);
+}
+
 }  // namespace
 }  // namespace helm::profiler

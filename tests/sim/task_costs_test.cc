@@ -90,6 +90,59 @@ class SpreadEstimator : public cost::Estimator {
   Result<cost::HostCosts> EstimateHost() const override { return cost::HostCosts{}; }
 };
 
+// Takes 1 us an op, 10 us a collective; two ranks wait 3 us at neg and 4 us at relu.
+class UnevenEstimator : public cost::Estimator {
+ public:
+  Result<cost::Estimate> EstimateOp(const ir::OpSignature& op) const override {
+    cost::Estimate estimate;
+    estimate.duration = Duration::Microseconds(1);
+    estimate.ranks_wait = Duration::Microseconds(op.target == "aten.neg" ? 3 : 4);
+    return estimate;
+  }
+  Result<cost::Estimate> EstimateCollective(const ir::CollectiveSignature&) const override {
+    return cost::Estimate{Duration::Microseconds(10), cost::Source::kMeasured, Bytes()};
+  }
+  Result<cost::HostCosts> EstimateHost() const override { return cost::HostCosts{}; }
+};
+
+// neg and relu, then a collective: sqrt(3^2 + 4^2) = 5 us longer than its 10. The next has one neg before it: 3 us. The last follows at
+// once. The message's ends do not run in step: its 10 us stay.
+TEST(PriceStep, ACollectiveWaitsForTheSlowestRankOfWhatCameBefore) {
+  const ir::Program program = test::ProgramFromText(R"(helm-program/1
+program waits device=cpu
+mesh tensor=2
+group tensor = [tensor]
+storage x: 40 bytes input persistent
+storage y: 40 bytes activation
+storage z: 40 bytes activation
+storage w: 40 bytes activation
+tensor %x: f32[10] @x
+input x = %x
+#0 %a: f32[10] @y = aten.neg(%x) {phase=forward}
+#1 %b: f32[10] @z = aten.relu(%a) {phase=forward}
+#2 %c: f32[10] @z = c10d.all_reduce(%b, "sum") {phase=forward group=tensor}
+#3 c10d.wait(#2) {phase=forward group=tensor}
+#4 %d: f32[10] @w = aten.neg(%c) {phase=forward}
+#5 c10d.send(%d, 1, 7) {phase=forward group=tensor}
+#6 c10d.wait(#5) {phase=forward group=tensor}
+#7 %e: f32[10] @w = c10d.all_reduce(%d, "sum") {phase=forward group=tensor}
+#8 c10d.wait(#7) {phase=forward group=tensor}
+#9 %f: f32[10] @w = c10d.all_reduce(%e, "sum") {phase=forward group=tensor}
+#10 c10d.wait(#9) {phase=forward group=tensor}
+output f = %f
+)");
+  const UnevenEstimator estimator;
+  PriceBook prices(estimator, 2);
+  const auto costs = PriceStep(ir::StepPrograms{{program}}, prices);
+  ASSERT_TRUE(costs.ok()) << costs.status().message();
+  const auto duration = [&](size_t op) { return costs->front().ops[op].duration; };
+  EXPECT_EQ(duration(0), Duration::Microseconds(1));
+  EXPECT_EQ(duration(2), Duration::Microseconds(15));
+  EXPECT_EQ(duration(5), Duration::Microseconds(10));
+  EXPECT_EQ(duration(7), Duration::Microseconds(13));
+  EXPECT_EQ(duration(9), Duration::Microseconds(10));
+}
+
 // Against every rank of the class asked by itself, over meshes of which nodes hold odd parts.
 RC_GTEST_PROP(PriceStep, ACollectiveTakesWhatTheSlowestGroupOfItsClassTakes, ()) {
   const auto pipeline = *rc::gen::inRange<int64_t>(2, 4);
