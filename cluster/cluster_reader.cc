@@ -201,8 +201,8 @@ void CheckSizes(MappingReader& reader, Cluster& cluster) {
     cluster.devices_used = *used;
     if (*used > present) {
       reader.Error("gpus",
-                   fmt::format("'gpus' is {}, but {} of {} have only {}", *used, Counted(cluster.node_count, "node"),
-                               cluster.devices_per_node, present),
+                   fmt::format("'gpus' is {}, above the {} of {} of {}", *used, present, Counted(cluster.node_count, "node"),
+                               cluster.devices_per_node),
                    {fmt::format("allowed: whole numbers from 1 to {}", present)});
     }
   } else {

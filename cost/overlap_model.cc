@@ -1,9 +1,9 @@
 #include "cost/overlap_model.h"
 
 #include <algorithm>
-#include <array>
 #include <string>
 
+#include "ir/product_ops.h"
 #include "ir/target.h"
 
 namespace helm::cost {
@@ -26,9 +26,9 @@ constexpr double kLossMost = 0.5;
 }  // namespace
 
 bool IsProduct(std::string_view target) {
-  static constexpr std::array<std::string_view, 6> kBases = {"mm", "addmm", "bmm", "baddbmm", "matmul", "_grouped_mm"};
   const std::string base = ir::BaseName(std::string(target));
-  return std::ranges::find(kBases, base) != kBases.end() || base.starts_with("_scaled_dot_product") || base.starts_with("_scaled_mm");
+  return std::ranges::find(ir::kProductOps, base, &ir::ProductOp::name) != ir::kProductOps.end() || base == "_grouped_mm" ||
+         base.starts_with("_scaled_dot_product");
 }
 
 OverlapLosses OverlapLossesOf(const cluster::Cluster& cluster) {

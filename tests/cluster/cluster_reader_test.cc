@@ -185,7 +185,7 @@ TEST(ReadCluster, SaysWhatIsWrong) {
             "f.yaml:1:1: error: 'nodes' is 2, so the cluster needs the key 'inter_node'\n"
             "  fix: add `inter_node: {nics: ..., gbits_per_s: ..., fabric: infiniband, latency_us: ...}` (bandwidth per NIC)\n");
   EXPECT_EQ(Brief(std::string(kGpu) + "\ngpus_per_node: 1\ngpus: 2\n"),
-            "f.yaml:3:7: error: 'gpus' is 2, but 1 nodes of 1 have only 1\n  allowed: whole numbers from 1 to 1\n");
+            "f.yaml:3:7: error: 'gpus' is 2, above the 1 of 1 node of 1\n  allowed: whole numbers from 1 to 1\n");
   EXPECT_EQ(Brief(std::string(kGpu) + "\ngpus_per_node: 8\nintra_node: {kind: nvlink, gbytes_per_s: 450GB}\n"),
             "f.yaml:3:20: error: 'kind' cannot be 'nvlink'\n  allowed: nvswitch, nvlink-mesh, pcie\n"
             "f.yaml:3:42: error: 'gbytes_per_s' must be a number, found '450GB'\n"

@@ -13,7 +13,9 @@ namespace helm::planner {
 namespace {
 
 PairQueries QueriesOf(const std::vector<ir::Strategy>& strategies, int64_t limit) {
-  const config::RunConfig config = SmallConfig(2);
+  config::RunConfig config = SmallConfig(2);
+  config.cluster.device.memory_bandwidth = BytesPerSecond::Gigabytes(20);
+  config.cluster.device.peak = {{"f32", FlopsPerSecond::Tera(0.1)}};
   std::vector<ir::Plan> plans;
   for (const ir::Strategy& strategy : strategies) plans.push_back(MakePlan(config, strategy));
   const auto queries = PairQueriesOf(plans, config.cluster, limit);
