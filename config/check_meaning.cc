@@ -1,3 +1,4 @@
+#include <numeric>
 #include <span>
 #include <utility>
 #include <vector>
@@ -111,7 +112,26 @@ class Checker {
     }
   }
 
+  void CheckShares() {
+    const std::vector<int64_t>& counts = config_.strategy.micro_batches;
+    const int64_t batch = config_.workload.global_batch, micro_batch = config_.strategy.micro_batch;
+    const int64_t sum = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+    if (std::ssize(counts) != config_.strategy.data) {
+      diagnostics_.Error(Where("strategy", "micro_batches"),
+                         fmt::format("'micro_batches' has {} items, one for each data-parallel rank, and 'data' is {}", counts.size(),
+                                     config_.strategy.data),
+                         {fmt::format("fix: give data: {}, or {} items", counts.size(), config_.strategy.data)});
+    }
+    if (sum * micro_batch == batch) return;
+    diagnostics_.Error(Where("workload", "global_batch"),
+                       Given("micro_batch") ? fmt::format("'global_batch' is {}, 'micro_batches' are {} in all x 'micro_batch' {} = {}",
+                                                          batch, sum, micro_batch, sum * micro_batch)
+                                            : fmt::format("'global_batch' {} is not divisible by the {} of 'micro_batches'", batch, sum),
+                       {"fix: change one of them"});
+  }
+
   void CheckBatch() {
+    if (!config_.strategy.micro_batches.empty()) return CheckShares();
     const int64_t batch = config_.workload.global_batch;
     const int64_t data = config_.strategy.data, micro_batch = config_.strategy.micro_batch;
     if (batch % (data * micro_batch) == 0) return;

@@ -1,9 +1,11 @@
 #include "config/run_config.h"
 
+#include <numeric>
 #include <optional>
 #include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -51,6 +53,20 @@ void TakeSharding(ir::Strategy& strategy, std::set<std::string>& given) {
   given.insert({"data", "context"});
 }
 
+// How many micro-batches each data-parallel rank has says how many ranks there are, and how large a micro-batch is; equally many on all are
+// what a strategy has that does not name them.
+void TakeShares(int64_t global_batch, ir::Strategy& strategy, std::set<std::string>& given) {
+  std::vector<int64_t>& counts = strategy.micro_batches;
+  const int64_t sum = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  if (given.insert("data").second) strategy.data = std::ssize(counts);
+  if (!given.contains("micro_batch") && global_batch % sum == 0) {
+    given.insert("micro_batch");
+    strategy.micro_batch = global_batch / sum;
+  }
+  const bool whole = std::ssize(counts) == strategy.data && sum * strategy.micro_batch == global_batch;
+  if (whole && ShareRanks(strategy).size() == 1) counts.clear();
+}
+
 // The schedule of a pipeline that names none.
 ir::Strategy ReadStrategy(const YamlValue& value, const std::string& folder, RunConfig& config, Diagnostics& diagnostics) {
   ir::Strategy strategy = ir::ReadStrategy(value, &config.strategy_given, diagnostics, &folder);
@@ -58,6 +74,7 @@ ir::Strategy ReadStrategy(const YamlValue& value, const std::string& folder, Run
   config.overlap_auto = overlap != nullptr && !overlap->is_null() && !config.strategy_given.contains("overlap");
   if (strategy.schedule == "csv") TakeDegrees(strategy, config.strategy_given);
   if (strategy.fsdp_shard > 0) TakeSharding(strategy, config.strategy_given);
+  if (!strategy.micro_batches.empty()) TakeShares(config.workload.global_batch, strategy, config.strategy_given);
   if (strategy.pipeline > 1 && !config.strategy_given.contains("schedule"))
     strategy.schedule = strategy.virtual_pipeline > 1 ? "interleaved-1f1b" : "1f1b";
   if (model::IsFolded(strategy) && !config.strategy_given.contains("virtual_pipeline")) strategy.virtual_pipeline = 2;

@@ -90,7 +90,7 @@ void DataLoader::LoadSequence(int64_t number, Batch* batch) const {
 }
 
 Batch ShareOf(const Batch& batch, const ir::Workload& workload, const ir::Strategy& strategy, int64_t data_rank, int64_t micro_batch) {
-  const int64_t first = data_rank * (workload.global_batch / strategy.data) + micro_batch * strategy.micro_batch;
+  const int64_t first = FirstSequence(workload, strategy, data_rank) + micro_batch * strategy.micro_batch;
   const int64_t begin = first * workload.sequence_length;
   const int64_t end = begin + strategy.micro_batch * workload.sequence_length;
   HELM_CHECK(batch.tokens.size() == batch.labels.size() && end <= static_cast<int64_t>(batch.tokens.size()),

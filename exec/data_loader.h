@@ -2,7 +2,7 @@
 //
 // Sequence i of step s is the k-th stretch of `sequence_length` tokens of the corpus, k = s x global_batch + i, beginning again from the
 // start behind the last whole stretch; the label of a token is the token after it. A data-parallel rank takes consecutive sequences of the
-// batch: rank d of D those from d x global_batch / D on, `micro_batch` of them per micro-batch.
+// batch, in the order of the ranks: `micro_batch` of them per micro-batch, as many micro-batches as the strategy gives it.
 #pragma once
 
 #include <cstdint>

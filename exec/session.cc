@@ -71,7 +71,7 @@ class Feeder {
 
   Status Feed(int64_t step, runtime::Interpreter& interpreter) const {
     const Batch batch = loader_.Load(step);
-    for (int64_t i = 0; i < ir::MicroBatches(job_.plan.workload, job_.plan.strategy); ++i) {
+    for (int64_t i = 0; i < ir::MicroBatchesOf(job_.plan.workload, job_.plan.strategy, data_rank_); ++i) {
       const Batch share = ShareOf(batch, job_.plan.workload, job_.plan.strategy, data_rank_, i);
       HELM_RETURN_IF_ERROR(Write(fmt::format("tokens.{}", i), share.tokens, interpreter));
       HELM_RETURN_IF_ERROR(Write(fmt::format("labels.{}", i), share.labels, interpreter));

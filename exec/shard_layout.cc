@@ -10,10 +10,10 @@
 namespace helm::exec {
 namespace {
 
-// The parameters that classes before this one hold.
-std::set<std::string> NamesBefore(const ir::StepPrograms& step, size_t rank_class) {
+// The parameters that stages before this one hold.
+std::set<std::string> NamesBefore(const ir::StepPrograms& step, size_t stage) {
   std::set<std::string> names;
-  for (size_t c = 0; c < rank_class; ++c) {
+  for (size_t c = 0; c < stage; ++c) {
     for (const ir::ParameterSegment& segment : step.classes[c].segments) {
       for (const ir::ParameterPiece& piece : segment.pieces) names.insert(piece.name);
     }
@@ -41,11 +41,12 @@ void AddBoxes(const ir::Program& program, int64_t rank, const std::set<std::stri
 }  // namespace
 
 std::vector<OwnedBox> OwnedBoxes(const ir::StepPrograms& step, int64_t rank) {
-  const size_t rank_class = ir::ClassOfRank(step, rank);
-  const std::set<std::string> others = NamesBefore(step, rank_class);
+  const auto stage_of = [&step](int64_t of) { return ir::StageOfClass(step, ir::ClassOfRank(step, of)); };
+  const size_t stage = stage_of(rank);
+  const std::set<std::string> others = NamesBefore(step, stage);
   Holders holders;
   for (int64_t r = 0; r < ir::WorldSize(step.mesh()); ++r) {
-    if (ir::ClassOfRank(step, r) == rank_class) AddBoxes(step.classes[rank_class], r, others, holders);
+    if (stage_of(r) == stage) AddBoxes(step.classes[stage], r, others, holders);
   }
   std::vector<OwnedBox> owned;
   std::map<int64_t, int64_t> elements;  // by rank, given so far

@@ -1,8 +1,8 @@
 // Shard layout: which rank writes which boxes of the parameters into a checkpoint, so that each element is written once.
 //
 // A function of the programs alone: every rank computes the same without asking the others. Ranks that hold the same box (data-parallel
-// replicas) share the writing: each box goes to the one with the fewest elements so far. Of a parameter that several rank classes hold
-// (tied embeddings of the first and last pipeline stage) the first class writes all.
+// replicas) share the writing: each box goes to the one with the fewest elements so far. Of a parameter that several pipeline stages hold
+// (tied embeddings of the first and the last) the first stage writes all.
 #pragma once
 
 #include <cstddef>

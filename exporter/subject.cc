@@ -17,6 +17,7 @@ void RefuseCommon(const Subject& subject, Refusals& refusals) {
   const ir::Strategy& strategy = subject.strategy;
   refusals.If(!subject.cluster.groups.empty(), "a cluster of several kinds of nodes",
               "it places ranks on nodes that are alike; only helm-plan and helm-sim know groups");
+  refusals.If(!strategy.micro_batches.empty(), "strategy.micro_batches", "its data-parallel ranks have equally many micro-batches");
   refusals.If(strategy.overlap != "none", "strategy.overlap " + strategy.overlap, "it overlaps as it does by default; use overlap: none");
   refusals.If(strategy.head_stage >= 0 && strategy.head_stage + 1 != strategy.pipeline,
               fmt::format("strategy.head_stage {}", strategy.head_stage), "its last stage has head and loss");

@@ -575,18 +575,4 @@ class ProgramParser {
 
 Result<Program> ParseProgram(std::string_view text, std::string_view file) { return ProgramParser(text, file).Parse(); }
 
-Result<StepPrograms> ParseStepPrograms(std::string_view text, std::string_view file) {
-  constexpr std::string_view kNext = "\nhelm-program/";
-  StepPrograms step;
-  std::string lines_before;  // empty ones, so that messages name the line of the file
-  while (true) {
-    const size_t next = text.find(kNext);
-    const std::string_view part = text.substr(0, next);
-    HELM_ASSIGN_OR_RETURN(step.classes.emplace_back(), ParseProgram(lines_before + std::string(part), file));
-    if (next == std::string_view::npos) return step;
-    lines_before.append(static_cast<size_t>(std::ranges::count(part, '\n')) + 1, '\n');
-    text.remove_prefix(next + 1);
-  }
-}
-
 }  // namespace helm::ir

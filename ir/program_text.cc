@@ -7,6 +7,7 @@
 #include "core/hash.h"
 #include "core/text.h"
 #include "ir/text_values.h"
+#include "ir/text_words.h"
 
 namespace helm::ir {
 namespace {
@@ -237,8 +238,19 @@ class Printer {
 
 std::string ToText(const Program& program) { return Printer(program).Print(); }
 
-std::string ToText(const StepPrograms& step) {
+namespace {
+
+// "shares 2 1\n", or nothing.
+std::string SharesText(const StepPrograms& step) {
   std::string text;
+  for (const int64_t ranks : step.share_ranks) text += (text.empty() ? std::string(kSharesWord) : "") + " " + std::to_string(ranks);
+  return text.empty() ? text : text + "\n";
+}
+
+}  // namespace
+
+std::string ToText(const StepPrograms& step) {
+  std::string text = SharesText(step);
   for (const Program& program : step.classes) text += ToText(program);
   return text;
 }
@@ -246,7 +258,7 @@ std::string ToText(const StepPrograms& step) {
 std::string ProgramHash(const Program& program) { return Hex16(Hash64(ToText(program))); }
 // Of ToText(step), class by class: the text of a large step would take gigabytes.
 std::string ProgramHash(const StepPrograms& step) {
-  uint64_t state = kHashStart;
+  uint64_t state = step.share_ranks.empty() ? kHashStart : Hash64(SharesText(step));
   for (const Program& program : step.classes) state = Hash64(ToText(program), state);
   return Hex16(state);
 }

@@ -28,18 +28,24 @@ std::string DescribeRecompute(const Strategy& strategy) {
 }
 
 // " 0 1x126 0": a run of more than four alike by its length.
-std::string DescribeLayers(const std::vector<Stage>& stages) {
+std::string DescribeCounts(const std::vector<int64_t>& counts) {
   constexpr auto kRunWritten = 4;
   std::string text;
-  for (auto first = stages.begin(); first != stages.end();) {
-    const int64_t layers = first->layers();
-    const auto last = std::find_if(first, stages.end(), [layers](const Stage& stage) { return stage.layers() != layers; });
+  for (auto first = counts.begin(); first != counts.end();) {
+    const int64_t count = *first;
+    const auto last = std::find_if(first, counts.end(), [count](int64_t other) { return other != count; });
     const auto run = last - first;
-    for (auto i = run > kRunWritten ? run - 1 : 0; i < run; ++i) text += " " + std::to_string(layers);
+    for (auto i = run > kRunWritten ? run - 1 : 0; i < run; ++i) text += " " + std::to_string(count);
     if (run > kRunWritten) text += "x" + std::to_string(run);
     first = last;
   }
   return text;
+}
+
+std::string DescribeLayers(const std::vector<Stage>& stages) {
+  std::vector<int64_t> layers;
+  for (const Stage& stage : stages) layers.push_back(stage.layers());
+  return DescribeCounts(layers);
 }
 
 }  // namespace
@@ -58,6 +64,7 @@ std::string Describe(const Strategy& strategy) {
   AppendUnless(text, "fsdp_shard", strategy.fsdp_shard, usual.fsdp_shard);
   AppendUnless(text, "fsdp_replicate", strategy.fsdp_replicate, usual.fsdp_replicate);
   AppendNumber(text, "micro_batch", strategy.micro_batch);
+  if (!strategy.micro_batches.empty()) text += ", micro_batches" + DescribeCounts(strategy.micro_batches);
   AppendUnless(text, "recompute", DescribeRecompute(strategy), usual.recompute);
   AppendUnless(text, "schedule", strategy.schedule, usual.schedule);
   AppendUnless(text, "overlap", strategy.overlap, usual.overlap);
@@ -98,6 +105,32 @@ std::vector<MeshDimension> MeshOf(const Strategy& strategy) {
   if (strategy.fsdp_replicate > 1) mesh.push_back({"replicate", strategy.fsdp_replicate});
   mesh.push_back({"pipeline", strategy.pipeline});
   return mesh;
+}
+
+int64_t MicroBatches(const Workload& workload, const Strategy& strategy) {
+  if (!strategy.micro_batches.empty()) return std::ranges::max(strategy.micro_batches);
+  return workload.global_batch / (strategy.micro_batch * strategy.data);
+}
+
+int64_t MicroBatchesOf(const Workload& workload, const Strategy& strategy, int64_t data_rank) {
+  return strategy.micro_batches.empty() ? MicroBatches(workload, strategy) : strategy.micro_batches[static_cast<size_t>(data_rank)];
+}
+
+int64_t FirstSequence(const Workload& workload, const Strategy& strategy, int64_t data_rank) {
+  int64_t before = 0;
+  for (int64_t rank = 0; rank < data_rank; ++rank) before += MicroBatchesOf(workload, strategy, rank);
+  return before * strategy.micro_batch;
+}
+
+std::vector<int64_t> ShareRanks(const Strategy& strategy) {
+  const std::vector<int64_t>& counts = strategy.micro_batches;
+  std::vector<int64_t> ranks;
+  for (auto first = counts.begin(); first != counts.end();) {
+    const auto end = std::find_if(first, counts.end(), [count = *first](int64_t other) { return other != count; });
+    ranks.push_back(end - first);
+    first = end;
+  }
+  return ranks.empty() ? std::vector{strategy.data} : ranks;
 }
 
 }  // namespace helm::ir

@@ -36,6 +36,7 @@ struct Strategy {
   int64_t fsdp_shard = 0;
   int64_t fsdp_replicate = 1;
   int64_t micro_batch = 1;                 // sequences of one forward pass of one data-parallel rank
+  std::vector<int64_t> micro_batches;      // how many of a step each data-parallel rank has, where not all have as many; or empty
   std::string recompute = "none";          // none | selective (core attention) | full | custom
   std::vector<std::string> recompute_ops;  // custom: parts of a layer, of RecomputeParts(); empty: the whole layer
   int64_t recompute_layers = 0;            // custom: only the first so many layers of a chunk; 0: all
@@ -101,10 +102,16 @@ struct Workload {
   bool operator==(const Workload&) const = default;
 };
 
-// Micro-batches of a step on one data-parallel rank. REQUIRES: global_batch is divisible by micro_batch x data.
-inline int64_t MicroBatches(const Workload& workload, const Strategy& strategy) {
-  return workload.global_batch / (strategy.micro_batch * strategy.data);
-}
+// Micro-batches of a step on one data-parallel rank; where not all have as many, on the one with the most. REQUIRES: global_batch is
+// divisible by micro_batch x data, or is micro_batch x the sum of micro_batches.
+int64_t MicroBatches(const Workload& workload, const Strategy& strategy);
+int64_t MicroBatchesOf(const Workload& workload, const Strategy& strategy, int64_t data_rank);
+// The first of its consecutive sequences, in the global batch.
+int64_t FirstSequence(const Workload& workload, const Strategy& strategy, int64_t data_rank);
+
+// Data-parallel ranks in shares: neighbours that have equally many micro-batches. How many ranks each share has, in order; one share where
+// all have as many.
+std::vector<int64_t> ShareRanks(const Strategy& strategy);
 
 struct Tolerance {
   double step_time = 0.0;  // fractions; 0: none asked for

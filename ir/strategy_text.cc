@@ -105,8 +105,9 @@ void ReadStages(MappingReader& reader, Strategy& strategy) {
     for (const char* later : {"group", "data", "tensor", "recompute", "share"}) {
       if (!stage.Given(later)) continue;
       stage.Error(later, std::string("not supported by this version: stages that differ in '") + later + "'",
-                  {later == std::string("group") ? "fix: strategy.groups says in which order the stages fill the groups of the cluster"
-                                                 : "fix: give a stage only 'layers'"});
+                  {later == std::string("group")   ? "fix: strategy.groups says in which order the stages fill the groups of the cluster"
+                   : later == std::string("share") ? "fix: strategy.micro_batches says how many each data-parallel rank has"
+                                                   : "fix: give a stage only 'layers'"});
     }
     const auto layers = stage.Int64List("layers", kNotNegative);
     if (!stage.Given("layers")) stage.RequireValue("layers");
@@ -207,6 +208,7 @@ Strategy ReadStrategy(const YamlValue& value, std::set<std::string>* given, Diag
   keys.Mark("expert_tensor").Read("expert_tensor", strategy.expert_tensor, kDegree);
   keys.Mark("zero").Read("zero", strategy.zero, {0, 3});
   keys.Mark("micro_batch").Read("micro_batch", strategy.micro_batch, kDegree);
+  if (auto counts = keys.Mark("micro_batches").Int64List("micro_batches", kDegree)) strategy.micro_batches = *std::move(counts);
   ReadRecompute(keys.Mark("recompute"), strategy);
   ReadSchedule(keys.Mark("schedule"), folder, strategy);
   ReadOverlap(keys.Mark("overlap"), given, strategy);
@@ -237,6 +239,7 @@ Json ToJson(const Strategy& strategy) {
     for (const Schedule& row : strategy.schedule_rows) rows.push_back(ToText(row));
     json["schedule"] = {{"rows", rows}};
   }
+  if (!strategy.micro_batches.empty()) json["micro_batches"] = strategy.micro_batches;
   if (IsTiled(strategy)) json["overlap_tiles"] = strategy.overlap_tiles;
   if (strategy.recompute == "custom") {
     Json custom = Json::object();

@@ -27,6 +27,9 @@ bool ParseEnum(TextScanner& scanner, std::string_view what, const std::array<Val
   return scanner.Expected(fmt::format("{} ({})", what, Join(names, ", ")));
 }
 
+// Begins the line before the programs of a step whose data-parallel ranks have different numbers of micro-batches.
+inline constexpr std::string_view kSharesWord = "shares";
+
 inline constexpr std::array kDevices = {DeviceKind::kCpu, DeviceKind::kCuda};
 inline constexpr std::array kKinds = {OpKind::kCompute, OpKind::kView, OpKind::kCollectiveStart, OpKind::kWait};
 inline constexpr std::array kPhases = {Phase::kForward, Phase::kInputGradient, Phase::kWeightGradient, Phase::kRecompute,

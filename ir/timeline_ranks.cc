@@ -45,9 +45,47 @@ bool LiesAcrossStages(const Timeline& timeline, const Stream& stream) {
   return std::ranges::find(dimensions, "pipeline") != dimensions.end();
 }
 
-struct PlaceOfRank {  // of a rank
-  size_t stage = 0;
-  size_t index = 0;
+// Who has which peer so many stages on.
+class StagePeers {
+ public:
+  explicit StagePeers(const Timeline& timeline)
+      : mesh_(timeline.mesh), pipeline_(std::ranges::find(mesh_, "pipeline", &MeshDimension::name)), stages_(StagesOf(timeline)) {
+    for (size_t stage = 0; stage < stages_.size(); ++stage) {
+      for (size_t index = 0; index < stages_[stage].size(); ++index) places_[stages_[stage][index]] = {stage, index};
+    }
+  }
+
+  std::optional<int32_t> Of(int32_t rank, int64_t offset) const {
+    return pipeline_ == mesh_.end() ? ByOps(rank, offset) : OnMesh(rank, offset);
+  }
+
+ private:
+  struct Place {
+    size_t stage = 0;
+    size_t index = 0;
+  };
+
+  static int64_t Around(int64_t stage, int64_t stages) { return (stage % stages + stages) % stages; }
+
+  int32_t OnMesh(int32_t rank, int64_t offset) const {
+    int64_t stride = 1;
+    for (auto dimension = mesh_.begin(); dimension != pipeline_; ++dimension) stride *= dimension->size;
+    const int64_t stage = rank / stride % pipeline_->size;
+    return static_cast<int32_t>(rank + (Around(stage + offset, pipeline_->size) - stage) * stride);
+  }
+
+  std::optional<int32_t> ByOps(int32_t rank, int64_t offset) const {
+    const Place own = places_.at(rank);
+    const int64_t peer_stage = Around(static_cast<int64_t>(own.stage) + offset, std::ssize(stages_));
+    const std::vector<int32_t>& peers = stages_[static_cast<size_t>(peer_stage)];
+    if (own.index >= peers.size() || peers.size() != stages_[own.stage].size()) return std::nullopt;
+    return peers[own.index];
+  }
+
+  const std::vector<MeshDimension>& mesh_;
+  const std::vector<MeshDimension>::const_iterator pipeline_;
+  const std::vector<std::vector<int32_t>> stages_;
+  std::map<int32_t, Place> places_;
 };
 
 // Sender, receiver, group.
@@ -94,11 +132,7 @@ std::vector<std::vector<int32_t>> StagesOf(const Timeline& timeline) {
 }
 
 std::vector<Message> MessagesOf(const Timeline& timeline) {
-  const std::vector<std::vector<int32_t>> stages = StagesOf(timeline);
-  std::map<int32_t, PlaceOfRank> places;
-  for (size_t stage = 0; stage < stages.size(); ++stage) {
-    for (size_t index = 0; index < stages[stage].size(); ++index) places[stages[stage][index]] = {stage, index};
-  }
+  const StagePeers peers(timeline);
   std::map<RankLink, std::vector<size_t>> sends, receives;
   for (size_t i = 0; i < timeline.events.size(); ++i) {
     const TimelineEvent& event = timeline.events[i];
@@ -107,16 +141,12 @@ std::vector<Message> MessagesOf(const Timeline& timeline) {
     if (stream.kind != Stream::Kind::kCommunication || !IsTransfer(op)) continue;
     const std::optional<Direction> direction = DirectionOf(stream.name);
     if (!direction || !LiesAcrossStages(timeline, stream)) continue;
-    const PlaceOfRank own = places.at(event.rank);
-    const auto count = static_cast<int64_t>(stages.size());
-    const int64_t peer_stage = ((static_cast<int64_t>(own.stage) + direction->offset) % count + count) % count;
-    const std::vector<int32_t>& peers = stages[static_cast<size_t>(peer_stage)];
-    if (own.index >= peers.size() || peers.size() != stages[own.stage].size()) continue;
-    const int32_t peer = peers[own.index];
+    const std::optional<int32_t> peer = peers.Of(event.rank, direction->offset);
+    if (!peer) continue;
     if (op.target == "c10d.send") {
-      sends[{event.rank, peer, direction->group}].push_back(i);
+      sends[{event.rank, *peer, direction->group}].push_back(i);
     } else {
-      receives[{peer, event.rank, direction->group}].push_back(i);
+      receives[{*peer, event.rank, direction->group}].push_back(i);
     }
   }
   std::vector<Message> messages;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <numeric>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -237,9 +238,32 @@ void CheckPipeline(const ModelSpec& model, const ir::Strategy& strategy, Problem
                    "strategy.schedule 'none' cannot run pipeline > 1; name one, such as 1f1b");
 }
 
+// Data-parallel ranks with different numbers of micro-batches meet once a step, when all their gradients are whole.
+void CheckShares(const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
+  const std::vector<int64_t>& counts = strategy.micro_batches;
+  problems.Require(std::ssize(counts) == strategy.data, fmt::format("strategy.micro_batches has {} items; it needs one for each of the {} "
+                                                                    "data-parallel ranks",
+                                                                    counts.size(), strategy.data));
+  problems.Require(std::ranges::all_of(counts, [](int64_t count) { return count >= 1; }),
+                   "strategy.micro_batches: each data-parallel rank needs at least one");
+  const int64_t sum = std::accumulate(counts.begin(), counts.end(), int64_t{0});
+  problems.Require(sum * strategy.micro_batch == workload.global_batch,
+                   fmt::format("strategy.micro_batches are {} in all, of micro_batch {} sequences; workload.global_batch is {}", sum,
+                               strategy.micro_batch, workload.global_batch));
+  const auto alone = [&](bool fine, const std::string& with, const char* allowed) {
+    problems.Require(fine, fmt::format("strategy.micro_batches with {} is not supported; allowed: {}", with, allowed));
+  };
+  alone(strategy.zero <= 1 && strategy.fsdp_shard == 0,
+        strategy.fsdp_shard > 0 ? "fsdp" : fmt::format("zero {}, which communicates with every micro-batch,", strategy.zero), "zero 0, 1");
+  alone(strategy.expert == 1, fmt::format("expert {}, which exchanges tokens in every micro-batch,", strategy.expert), "1");
+  alone(strategy.overlap == "none", "overlap " + strategy.overlap, "none");
+  alone(strategy.schedule != "csv", "a schedule of its own, which is of one number of micro-batches,", "a schedule's name");
+}
+
 void CheckWorkload(const ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, Problems& problems) {
   const int64_t per_pass = strategy.micro_batch * strategy.data;
-  problems.Require(workload.global_batch % per_pass == 0,
+  if (!strategy.micro_batches.empty()) CheckShares(workload, strategy, problems);
+  problems.Require(!strategy.micro_batches.empty() || workload.global_batch % per_pass == 0,
                    fmt::format("workload.global_batch {} is not divisible by strategy.micro_batch {} x strategy.data {} = {}; choose a "
                                "multiple of {}",
                                workload.global_batch, strategy.micro_batch, strategy.data, per_pass, per_pass));

@@ -50,6 +50,35 @@ cost::OverlapLosses LossesAmong(const cluster::Cluster& cluster, cluster::GroupS
   return most;
 }
 
+// The first rank and one past the last of each class (ir/step_programs.h).
+std::vector<std::pair<int64_t, int64_t>> RanksByClass(const ir::Strategy& strategy) {
+  const int64_t of_stage = strategy.world_size() / strategy.pipeline, of_data_rank = of_stage / strategy.data;
+  std::vector<std::pair<int64_t, int64_t>> ranks;
+  int64_t before = 0;
+  for (const int64_t data_ranks : ShareRanks(strategy)) {
+    const int64_t count = data_ranks * of_data_rank;
+    for (int64_t stage = 0; stage < strategy.pipeline; ++stage) {
+      ranks.emplace_back(stage * of_stage + before, stage * of_stage + before + count);
+    }
+    before += count;
+  }
+  return ranks;
+}
+
+// "data-parallel ranks 0-3 on h100, 4-5 on a100", of a step without pipeline stages.
+std::string DescribeShares(const cluster::Cluster& cluster, const cluster::RankLayout& layout, const ir::Strategy& strategy) {
+  std::vector<std::string> parts;
+  int64_t data_rank = 0;
+  const int64_t of_data_rank = strategy.world_size() / strategy.data;
+  for (const int64_t count : ShareRanks(strategy)) {
+    const int64_t end = data_rank + count;
+    const std::string ranks = count == 1 ? fmt::format("{}", data_rank) : fmt::format("{}-{}", data_rank, end - 1);
+    parts.push_back(ranks + " on " + cluster::NamesOf(cluster, layout.GroupsOf(data_rank * of_data_rank, end * of_data_rank)));
+    data_rank = end;
+  }
+  return "data-parallel ranks " + Join(parts, ", ");
+}
+
 }  // namespace
 
 Result<DevicePlaces> PlaceDevices(const cluster::Cluster& cluster, const ir::Strategy& strategy, const ir::Software& software) {
@@ -58,9 +87,7 @@ Result<DevicePlaces> PlaceDevices(const cluster::Cluster& cluster, const ir::Str
   }
   DevicePlaces places;
   places.layout = cluster::LayoutOf(cluster, strategy.groups);
-  const int64_t ranks = strategy.world_size() / strategy.pipeline;
-  for (int64_t stage = 0; stage < strategy.pipeline; ++stage) {
-    const int64_t first = stage * ranks, end = first + ranks;
+  for (const auto& [first, end] : RanksByClass(strategy)) {
     places.groups.push_back(places.layout.GroupsOf(first, end));
     places.nodes.push_back(&Tightest(cluster, places.groups.back(), software));
     places.workspaces.push_back(CublasWorkspaces(places.nodes.back()->device, software));
@@ -75,9 +102,9 @@ sim::SimulationOptions SimulationOptionsOf(const cluster::Cluster& cluster, cons
   sim::SimulationOptions options = SimulationOptionsFor(cluster, prices);
   if (!cluster::HasGroups(cluster)) return options;
   options.layout = places.layout;
-  for (size_t stage = 0; stage < places.groups.size(); ++stage) {
-    options.overlap_losses_of_class.push_back(prices.OfOverlap(LossesAmong(cluster, places.groups[stage]), places.groups[stage]));
-    options.memory_of_class.push_back(MemoryCapacity(*places.nodes[stage], memory_fraction) - places.workspaces[stage]);
+  for (size_t c = 0; c < places.groups.size(); ++c) {
+    options.overlap_losses_of_class.push_back(prices.OfOverlap(LossesAmong(cluster, places.groups[c]), places.groups[c]));
+    options.memory_of_class.push_back(MemoryCapacity(*places.nodes[c], memory_fraction) - places.workspaces[c]);
   }
   return options;
 }
@@ -91,6 +118,7 @@ std::vector<std::vector<std::string>> GroupOrders(const config::RunConfig& confi
 std::string DescribePlaces(const cluster::Cluster& cluster, const ir::Strategy& strategy) {
   if (!cluster::HasGroups(cluster)) return "";
   const cluster::RankLayout layout = cluster::LayoutOf(cluster, strategy.groups);
+  if (strategy.pipeline == 1 && ShareRanks(strategy).size() > 1) return DescribeShares(cluster, layout, strategy);
   const int64_t ranks = strategy.world_size() / strategy.pipeline;
   std::vector<std::string> parts;
   for (int64_t stage = 0, next = 0; stage < strategy.pipeline; stage = next) {

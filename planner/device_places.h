@@ -21,7 +21,7 @@ namespace helm::planner {
 
 struct DevicePlaces {
   cluster::RankLayout layout = 1;
-  std::vector<cluster::GroupSet> groups;  // by class, which is a stage
+  std::vector<cluster::GroupSet> groups;  // by class (ir/step_programs.h)
   // By class: the nodes whose ranks have the least memory, of those that it lies on; a group, or the whole cluster. They live in that.
   std::vector<const cluster::Cluster*> nodes;
   std::vector<Bytes> workspaces;  // by class: what libraries keep (planner/outside_memory.h)
@@ -41,7 +41,8 @@ sim::SimulationOptions SimulationOptionsOf(const cluster::Cluster& cluster, cons
 // Orders of the groups that a search tries with so many stages; one, empty, where the order makes no difference or there are no groups.
 std::vector<std::vector<std::string>> GroupOrders(const config::RunConfig& config, int64_t pipeline);
 
-// "stages 0-1 on h100, 2 on h100 + a100, 3 on a100"; empty where there is one kind of node.
+// "stages 0-1 on h100, 2 on h100 + a100, 3 on a100"; without stages, of data-parallel ranks with different numbers of micro-batches
+// "data-parallel ranks 0-3 on h100, 4-5 on a100"; empty where there is one kind of node.
 std::string DescribePlaces(const cluster::Cluster& cluster, const ir::Strategy& strategy);
 
 }  // namespace helm::planner

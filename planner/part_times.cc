@@ -301,6 +301,7 @@ Result<PartTimes> PartBook::Find(const ir::Strategy& strategy, const Cancellatio
   plan.workload.global_batch = kMicroBatches * strategy.micro_batch * strategy.data;
   plan.software = config_.software;
   plan.strategy = strategy;
+  plan.strategy.micro_batches.clear();
   HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,
                         schedule::MaterialiseExcerpt(plan, model, device, schedule::LayersLeftOut::kMost, cancellation));
   HELM_ASSIGN_OR_RETURN(const std::vector<sim::TaskCosts> costs, sim::PriceStep(excerpt.programs, prices_, cancellation));

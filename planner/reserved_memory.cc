@@ -1,6 +1,9 @@
 #include "planner/reserved_memory.h"
 
 #include <algorithm>
+#include <iterator>
+#include <numeric>
+#include <set>
 
 #include "ir/schedule_check.h"
 #include "model/parameter_plan.h"
@@ -25,11 +28,25 @@ int64_t MicroBatchesReplayed(const ir::Plan& plan) {
   return std::min(all, plan.strategy.virtual_pipeline > 1 ? 3 * stages : filling + kFull);
 }
 
+// Of each data-parallel rank: as many, where it has so many, and one more (a group of an interleaved pipeline) for each smaller number that
+// others have, so that whoever has other numbers has them still: the shares stay what they are.
+std::vector<int64_t> SharesReplayed(const ir::Plan& plan) {
+  const std::vector<int64_t>& counts = plan.strategy.micro_batches;
+  const std::set<int64_t> different(counts.begin(), counts.end());
+  const int64_t most = MicroBatchesReplayed(plan), unit = plan.strategy.schedule == "interleaved-1f1b" ? plan.strategy.pipeline : 1;
+  std::vector<int64_t> replayed;
+  for (const int64_t count : counts) {
+    const int64_t smaller = std::distance(different.begin(), different.find(count));
+    replayed.push_back(std::min(count, most + smaller * unit));
+  }
+  return replayed;
+}
+
 // Whether three micro-batches can tell of the others: parameters that are gathered are so across the borders of actions.
 bool IsTold(const ir::Plan& plan) {
   const ir::Strategy& strategy = plan.strategy;
-  return plan.workload.kind == "training" && !model::ShardingOf(strategy).gradients && !ir::HidesCommunication(strategy) &&
-         std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
+  return plan.workload.kind == "training" && !model::ShardingOf(strategy).gradients && strategy.micro_batches.empty() &&
+         !ir::HidesCommunication(strategy) && std::ranges::all_of(strategy.schedule_rows, ir::Ascends);
 }
 
 class Replayer {
@@ -80,7 +97,13 @@ Result<std::vector<Bytes>> ReservedMemory(const ir::Plan& plan, const model::Mod
                                           const std::vector<Bytes>& library_workspaces) {
   ir::Plan few = plan;
   few.program_hash.clear();
-  few.workload.global_batch = MicroBatchesReplayed(plan) * plan.strategy.micro_batch * plan.strategy.data;
+  if (few.strategy.micro_batches.empty()) {
+    few.workload.global_batch = MicroBatchesReplayed(plan) * plan.strategy.micro_batch * plan.strategy.data;
+  } else {
+    few.strategy.micro_batches = SharesReplayed(plan);
+    few.workload.global_batch =
+        plan.strategy.micro_batch * std::accumulate(few.strategy.micro_batches.begin(), few.strategy.micro_batches.end(), int64_t{0});
+  }
   const Replayer replayer(prices, library_workspaces);
   if (IsTold(plan)) {
     HELM_ASSIGN_OR_RETURN(const sim::StepExcerpt excerpt,

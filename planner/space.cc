@@ -147,13 +147,23 @@ void ConsiderExpressible(const config::RunConfig& config, const Expressible& exp
 class Orders {
  public:
   const Status& Check(const ir::Workload& workload, const ir::Strategy& strategy) {
-    const int64_t micro_batches = MicroBatches(workload, strategy);
+    const Status* refused = nullptr;
+    int64_t data_rank = 0;
+    for (const int64_t ranks : ShareRanks(strategy)) {
+      const Status& status = CheckOf(MicroBatchesOf(workload, strategy, data_rank), strategy);
+      if (refused == nullptr || !status.ok()) refused = &status;
+      data_rank += ranks;
+    }
+    return *refused;
+  }
+
+ private:
+  const Status& CheckOf(int64_t micro_batches, const ir::Strategy& strategy) {
     const auto [known, is_new] = known_.try_emplace({strategy.schedule, strategy.pipeline, strategy.virtual_pipeline, micro_batches});
     if (is_new) known->second = schedule::PipelineSchedules(strategy, micro_batches).status();
     return known->second;
   }
 
- private:
   std::map<std::tuple<std::string, int64_t, int64_t, int64_t>, Status> known_;
 };
 
@@ -239,6 +249,7 @@ Space EnumerateStrategies(const config::RunConfig& config, const Expressible& ex
 
 std::optional<ir::Strategy> FullySharded(const config::RunConfig& config, const ir::Strategy& strategy, const Expressible& expressible) {
   if (Given(config, "zero") || strategy.zero != 1 || strategy.expert > 1) return std::nullopt;
+  if (!strategy.micro_batches.empty()) return std::nullopt;  // gathered with each micro-batch, so all ranks need as many
   // Every action gathers its parameters: the more chunks, the more often.
   const bool other_order = strategy.pipeline > 1 && strategy.schedule != "1f1b";
   if (other_order && !Given(config, "schedule") && !Given(config, "virtual_pipeline")) return std::nullopt;
@@ -279,6 +290,8 @@ Space OverlapVariants(const config::RunConfig& config, const ir::Strategy& strat
     if (!exchanges) continue;
     if (config::Forbidden(config.search, variant)) {
       variants.rejected.push_back({variant, "search.forbid"});
+    } else if (Status whole = model::CheckStrategy(config.model, config.workload, variant); !whole.ok()) {
+      variants.rejected.push_back({variant, whole.message()});
     } else if (Status status = schedule::CheckOverlap(config.model, config.workload, config.software, variant); !status.ok()) {
       variants.rejected.push_back({variant, status.message()});
     } else if (Status refusal = WhyInexpressible(expressible, variant); !refusal.ok()) {
@@ -309,6 +322,7 @@ std::optional<ir::Strategy> WithBuckets(const config::RunConfig& config, const i
     return std::nullopt;
   }
   if (config::Forbidden(config.search, variant) || !WhyInexpressible(expressible, variant).ok()) return std::nullopt;
+  if (!model::CheckStrategy(config.model, config.workload, variant).ok()) return std::nullopt;
   if (!schedule::CheckOverlap(config.model, config.workload, config.software, variant).ok()) return std::nullopt;
   return variant;
 }
@@ -327,7 +341,7 @@ Status CheckFixedStrategy(const config::RunConfig& config) {
   if (Status status = schedule::CheckOverlap(config.model, config.workload, config.software, config.strategy); !status.ok()) {
     return InvalidError(fmt::format("{}: {}", config.path, status.message()));
   }
-  return schedule::PipelineSchedules(config.strategy, MicroBatches(config.workload, config.strategy)).status();
+  return Orders().Check(config.workload, config.strategy);
 }
 
 }  // namespace helm::planner

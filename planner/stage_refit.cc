@@ -43,6 +43,7 @@ std::optional<int64_t> LayersMost(const std::vector<StageMemory>& simulated, Byt
 
 Result<std::vector<Candidate>> RefitStages(const config::RunConfig& config, const Candidate& unfit, PartBook& parts,
                                            const PriceStrategy& price, const Cancellation& cancellation) {
+  if (!unfit.strategy.micro_batches.empty()) return std::vector<Candidate>();  // its twin with equal shares of the batch is refitted
   HELM_ASSIGN_OR_RETURN(const StageTimes times, TimesOfStages(config, unfit.strategy, parts, cancellation));
   HELM_ASSIGN_OR_RETURN(const DevicePlaces places, PlaceDevices(config.cluster, unfit.strategy, config.software));
   std::vector<std::vector<StageMemory>> simulated(places.nodes.size());

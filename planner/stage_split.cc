@@ -8,6 +8,7 @@
 #include "model/chunks.h"
 #include "planner/memory_bound.h"
 #include "planner/pipeline_orders.h"
+#include "planner/share_split.h"
 
 namespace helm::planner {
 namespace {
@@ -153,14 +154,29 @@ Duration SlowestStage(const config::RunConfig& config, const ir::Strategy& strat
   return Duration::Picoseconds(Splitter(config, strategy, times).TimeOf(split));
 }
 
-Result<std::vector<ir::Strategy>> StageSplits(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
-                                              const Cancellation& cancellation) {
+namespace {
+
+Result<std::vector<ir::Strategy>> SplitsOfLayers(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
+                                                 const Cancellation& cancellation) {
   if (!SplitIsOpen(config, strategy) || config.cluster.local) return std::vector{strategy};
   HELM_ASSIGN_OR_RETURN(const StageTimes times, TimesOfStages(config, strategy, parts, cancellation));
   ir::Strategy balanced = strategy;
   balanced.stages = BalancedStages(config, strategy, times);
   if (SlowestStage(config, balanced, times) >= SlowestStage(config, strategy, times)) return std::vector{strategy};
   return std::vector{strategy, balanced};  // the slower one may be the one that fits
+}
+
+}  // namespace
+
+Result<std::vector<ir::Strategy>> StageSplits(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
+                                              const Cancellation& cancellation) {
+  HELM_ASSIGN_OR_RETURN(std::vector<ir::Strategy> splits, SplitsOfLayers(config, strategy, parts, cancellation));
+  const size_t equal = splits.size();
+  for (size_t i = 0; i < equal; ++i) {
+    HELM_ASSIGN_OR_RETURN(const auto shared, WithFastestShares(config, splits[i], parts, cancellation));
+    if (shared) splits.push_back(*shared);  // passes are for the one with equal shares
+  }
+  return splits;
 }
 
 }  // namespace helm::planner

@@ -44,8 +44,9 @@ std::optional<std::vector<ir::Stage>> BalancedStagesWithin(const config::RunConf
 Duration SlowestStage(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times);
 
 // What stands in the search for a strategy: it with stages of equally many layers, where these are possible, and with balanced ones, where
-// their slowest stage is faster. The strategy itself where its split is not open, on a local cluster, or where nothing is known of the
-// times. Fails only when it is cancelled.
+// their slowest stage is faster; each of them also with the fastest shares of the batch (planner/share_split.h), where these are not equal.
+// The strategy itself where its split is not open, on a local cluster, or where nothing is known of the times. Fails only when it is
+// cancelled.
 Result<std::vector<ir::Strategy>> StageSplits(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
                                               const Cancellation& cancellation);
 

@@ -19,4 +19,8 @@ using StageTimes = std::vector<const PartTimes*>;  // by stage
 Result<StageTimes> TimesOfStages(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
                                  const Cancellation& cancellation);
 
+// The same on the data-parallel ranks [first, end) alone. REQUIRES: expert is 1, so that each of them is neighbours in a stage.
+Result<StageTimes> TimesOfShare(const config::RunConfig& config, const ir::Strategy& strategy, int64_t data_first, int64_t data_end,
+                                PartBook& parts, const Cancellation& cancellation);
+
 }  // namespace helm::planner

@@ -46,10 +46,10 @@ int64_t FirstCount(const ir::Plan& plan) {
   return CountFrom(2 * plan.strategy.pipeline + 1, MicroBatches(plan.workload, plan.strategy), GroupOf(plan.strategy));
 }
 
-// The same with fewer micro-batches.
+// The same with fewer micro-batches; where the data-parallel ranks have different numbers (MayJump is false) it is the plan's own.
 ir::Plan WithMicroBatches(ir::Plan plan, int64_t count) {
   plan.program_hash.clear();
-  plan.workload.global_batch = count * plan.strategy.micro_batch * plan.strategy.data;
+  if (plan.strategy.micro_batches.empty()) plan.workload.global_batch = count * plan.strategy.micro_batch * plan.strategy.data;
   return plan;
 }
 
@@ -111,7 +111,7 @@ class Jumper {
 
 bool MayJump(const ir::Plan& plan) {
   const std::string& schedule = plan.strategy.schedule;  // csv: of exactly these micro-batches
-  return schedule != "gpipe" && schedule != "csv" &&
+  return schedule != "gpipe" && schedule != "csv" && plan.strategy.micro_batches.empty() &&
          FirstCount(plan) + 2 * GroupOf(plan.strategy) < MicroBatches(plan.workload, plan.strategy);
 }
 

@@ -107,6 +107,7 @@ class StepSimulator {
 std::string WhyNotComposed(const model::ModelSpec& model, const ir::Workload& workload, const ir::Strategy& strategy, bool contends) {
   // What a stage has gathered stays from the first of its actions that needs it to the last.
   if (model::ShardingOf(strategy).gradients && strategy.pipeline > 1) return "gradients or parameters are sharded in a pipeline";
+  if (!strategy.micro_batches.empty()) return "its data-parallel ranks have different numbers of micro-batches";
   // An excerpt tells of the first and the last micro-batch by their numbers.
   if (!std::ranges::all_of(strategy.schedule_rows, ir::Ascends)) return "its schedule does not run micro-batches in order";
   if (strategy.overlap == "strands") return "a forward and a backward of it run beside each other";

@@ -46,33 +46,35 @@ bool EndsWithBackward(const ir::Strategy& strategy) {
   return schedule == "none" || schedule == "1f1b" || schedule == "gpipe" || schedule == "interleaved-1f1b";
 }
 
-// Of layers that are computed again; the same as of the others but where only some are, and all of each.
-Result<StageTimes> TimesOfRecomputed(const config::RunConfig& config, const ir::Strategy& strategy, const StageTimes& times,
-                                     PartBook& parts, const Cancellation& cancellation) {
-  if (strategy.recompute != "custom" || !strategy.recompute_ops.empty()) return times;
+struct PartsOfStages {
+  StageTimes plain;
+  StageTimes again;  // of layers that are computed again; the same as of the others but where only some are, and all of each
+};
+
+// Of these data-parallel ranks alone.
+Result<PartsOfStages> PartsOfShare(const config::RunConfig& config, const ir::Strategy& strategy, int64_t data_first, int64_t data_end,
+                                   PartBook& parts, const Cancellation& cancellation) {
+  HELM_ASSIGN_OR_RETURN(const StageTimes plain, TimesOfShare(config, strategy, data_first, data_end, parts, cancellation));
+  if (strategy.recompute != "custom" || !strategy.recompute_ops.empty()) return PartsOfStages{plain, plain};
   ir::Strategy full = strategy;
   full.recompute = "full";
   full.recompute_layers = 0;
-  return TimesOfStages(config, full, parts, cancellation);
+  HELM_ASSIGN_OR_RETURN(const StageTimes again, TimesOfShare(config, full, data_first, data_end, parts, cancellation));
+  return PartsOfStages{plain, again};
 }
 
-}  // namespace
-
-Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
-                                 const Cancellation& cancellation) {
-  HELM_ASSIGN_OR_RETURN(const StageTimes times, TimesOfStages(config, strategy, parts, cancellation));
-  HELM_ASSIGN_OR_RETURN(const StageTimes again, TimesOfRecomputed(config, strategy, times, parts, cancellation));
-  const int64_t micro_batches = MicroBatches(config.workload, strategy);
+// Of data-parallel ranks whose stages take these times, with so many micro-batches each.
+TimeBound BoundOf(const config::RunConfig& config, const ir::Strategy& strategy, const PartsOfStages& times, int64_t micro_batches) {
   std::vector<Part> chunks;
   std::vector<ResourceTimes> work(static_cast<size_t>(strategy.pipeline));
   for (const model::Chunk& chunk : model::ChunksOf(config.model, strategy)) {
     const auto stage = static_cast<size_t>(model::StageOfChunk(strategy, chunk.index));
-    const Part& part = chunks.emplace_back(
-        PartOf(config.model, chunk, *times[stage], *again[stage], model::RecomputedLayers(strategy, chunk.layer_end - chunk.layer_begin)));
+    const Part& part = chunks.emplace_back(PartOf(config.model, chunk, *times.plain[stage], *times.again[stage],
+                                                  model::RecomputedLayers(strategy, chunk.layer_end - chunk.layer_begin)));
     ResourceTimes& of_stage = work[stage];
     of_stage += OfAll(part.forward, micro_batches);
     of_stage += OfAll(part.backward, micro_batches);
-    AddOnce(config.model, chunk, *times[stage], micro_batches, of_stage);
+    AddOnce(config.model, chunk, *times.plain[stage], micro_batches, of_stage);
   }
   int64_t step = 0, computing = 0;
   ResourceTimes around;  // on the way to the stage's first chunk, and back
@@ -86,6 +88,21 @@ Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Stra
   // Passes put the waits elsewhere, at times where less is waited for than by the lowering.
   if (strategy.overlap != "none") step = computing;
   return TimeBound{Duration::Picoseconds(step), Duration::Picoseconds(computing)};
+}
+
+}  // namespace
+
+Result<TimeBound> TimeLowerBound(const config::RunConfig& config, const ir::Strategy& strategy, PartBook& parts,
+                                 const Cancellation& cancellation) {
+  TimeBound longest;
+  int64_t data_rank = 0;
+  for (const int64_t ranks : ShareRanks(strategy)) {
+    HELM_ASSIGN_OR_RETURN(const PartsOfStages times, PartsOfShare(config, strategy, data_rank, data_rank + ranks, parts, cancellation));
+    const TimeBound bound = BoundOf(config, strategy, times, MicroBatchesOf(config.workload, strategy, data_rank));
+    longest = {std::max(longest.step, bound.step), std::max(longest.computing, bound.computing)};
+    data_rank += ranks;
+  }
+  return longest;
 }
 
 }  // namespace helm::planner

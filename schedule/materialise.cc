@@ -57,7 +57,6 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
   const ir::Strategy& strategy = plan.strategy;
   HELM_RETURN_IF_ERROR(model::CheckStrategy(parts.model, plan.workload, strategy));
   const ir::DeviceKind device = parts.cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
-  HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules, PipelineSchedules(strategy, MicroBatches(plan.workload, strategy)));
   std::optional<PassPrices> prices;
   PassContext passes;
   if (std::ranges::any_of(PassesOf(strategy), NeedsPrices)) {
@@ -67,15 +66,23 @@ Result<ir::StepPrograms> Materialise(const ir::Plan& plan, const Cancellation& c
     passes.overlap_losses = cost::OverlapLossesOf(cluster::HasGroups(parts.cluster) ? parts.cluster.groups.front() : parts.cluster);
   }
   ir::StepPrograms step;
-  for (size_t stage = 0; stage < schedules.size(); ++stage) {
-    HELM_ASSIGN_OR_RETURN(ir::Program program,
-                          model::LowerStage(parts.model, plan.workload, plan.software, strategy, device, schedules[stage],
-                                            static_cast<int64_t>(stage), /*excerpt=*/{}, cancellation));
-    if (plan.workload.kind == "prefill") {
-      HELM_ASSIGN_OR_RETURN(program, RunPass("forward_only", program));
+  const std::vector<int64_t> shares = ShareRanks(strategy);
+  if (shares.size() > 1) step.share_ranks = shares;
+  int64_t data_rank = 0;  // the first of the share
+  for (const int64_t ranks : shares) {
+    HELM_ASSIGN_OR_RETURN(const std::vector<ir::Schedule> schedules,
+                          PipelineSchedules(strategy, MicroBatchesOf(plan.workload, strategy, data_rank)));
+    data_rank += ranks;
+    for (size_t stage = 0; stage < schedules.size(); ++stage) {
+      HELM_ASSIGN_OR_RETURN(ir::Program program,
+                            model::LowerStage(parts.model, plan.workload, plan.software, strategy, device, schedules[stage],
+                                              static_cast<int64_t>(stage), /*excerpt=*/{}, cancellation));
+      if (plan.workload.kind == "prefill") {
+        HELM_ASSIGN_OR_RETURN(program, RunPass("forward_only", program));
+      }
+      HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(strategy, std::move(program), passes));
+      step.classes.push_back(std::move(program));
     }
-    HELM_ASSIGN_OR_RETURN(program, ApplyOverlap(strategy, std::move(program), passes));
-    step.classes.push_back(std::move(program));
   }
   HELM_RETURN_IF_ERROR(ir::VerifyStep(step, cancellation));
   HELM_RETURN_IF_ERROR(cancellation.Check());

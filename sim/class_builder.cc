@@ -28,7 +28,7 @@ ClassBuilder::ClassBuilder(const ir::StepPrograms& step, size_t rank_class, cons
   for (int32_t k = 0; k < layout_.compute_count() && !one_thread_; ++k)
     own.compute_resources.push_back(static_cast<size_t>(layout_.compute(k)));
   if (one_thread_) own.compute_resources = {0};
-  for (size_t g = 0; g < program_.groups.size(); ++g) classes_of_group_.push_back(ClassesOf(ir::GroupId(g)));
+  for (size_t g = 0; g < program_.groups.size(); ++g) classes_of_group_.push_back(ClassesOfGroup(step_, rank_class_, ir::GroupId(g)));
   const auto norm = program_.outputs.find("gradient_norm");
   if (costs_.host.waits_for_norm && norm != program_.outputs.end()) read_by_host_ = program_.tensor(norm->second).producer;
 }
@@ -149,7 +149,7 @@ ir::OpId ClassBuilder::OwnSendOf(const ir::Op& receive, ir::OpId id) const {
   return ir::OpId(static_cast<size_t>(behind - begin));
 }
 
-// The classes that an op brings together; this one alone unless its group lies across the stages.
+// The classes that an op brings together.
 std::vector<size_t> ClassBuilder::MembersOf(const ir::Op& op) const {
   const auto& dimensions = program_.group(op.group).dimensions;
   const bool among_stages = std::ranges::find(dimensions, "pipeline") != dimensions.end();
@@ -158,15 +158,6 @@ std::vector<size_t> ClassBuilder::MembersOf(const ir::Op& op) const {
     return op.target == "c10d.send" ? std::vector<size_t>{rank_class_, peer} : std::vector<size_t>{peer, rank_class_};
   }
   return classes_of_group_[op.group.index()];
-}
-
-std::vector<size_t> ClassBuilder::ClassesOf(ir::GroupId group) const {
-  const ir::Group& of = program_.group(group);
-  const bool across = step_.classes.size() > 1 && std::ranges::find(of.dimensions, "pipeline") != of.dimensions.end();
-  if (!across) return {rank_class_};
-  std::vector<size_t> classes(of.coordinates.begin(), of.coordinates.end());
-  for (size_t c = 0; of.coordinates.empty() && c < step_.classes.size(); ++c) classes.push_back(c);
-  return classes;
 }
 
 void ClassBuilder::Post(const ir::Op& op, ir::OpId id) {

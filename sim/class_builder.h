@@ -78,7 +78,6 @@ class ClassBuilder {
   std::vector<size_t> MembersOf(const ir::Op& op) const;
   // The send of this class that a recv from a rank of the same class meets there: all of them send at once.
   ir::OpId OwnSendOf(const ir::Op& receive, ir::OpId id) const;
-  std::vector<size_t> ClassesOf(ir::GroupId group) const;
 
   size_t ComputeResource(const ir::Op& op) const;
   uint32_t LastOf(size_t resource) const;

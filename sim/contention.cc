@@ -20,16 +20,15 @@ namespace {
 enum Kind : uint32_t { kProduct, kMemoryBound, kInside, kNetwork, kKinds };
 
 // Over several classes: both ends would have to slow down together.
-bool IsAcrossClasses(const ir::StepPrograms& step, const ir::Program& program, const ir::Op& op) {
-  const auto& dimensions = program.group(op.group).dimensions;
-  return step.classes.size() > 1 && std::ranges::find(dimensions, "pipeline") != dimensions.end();
+bool IsAcrossClasses(const ir::StepPrograms& step, size_t rank_class, const ir::Op& op) {
+  return ClassesOfGroup(step, rank_class, op.group).size() > 1;
 }
 
 bool IsShared(const ir::StepPrograms& step, const Task& task) {
   if (task.kind == TaskKind::kCompute) return true;
   if (task.kind != TaskKind::kCollective) return false;
   const ir::Program& program = step.classes[task.rank_class];
-  return !ir::IsPointToPoint(program.op(task.op)) && !IsAcrossClasses(step, program, program.op(task.op));
+  return !ir::IsPointToPoint(program.op(task.op)) && !IsAcrossClasses(step, task.rank_class, program.op(task.op));
 }
 
 Rate RateOf(double loss) {

@@ -243,8 +243,8 @@ Status PriceAsClass(const ir::StepPrograms& step, size_t from, size_t rank_class
 
 GroupSet GroupsOfClass(const ir::StepPrograms& step, size_t rank_class, const cluster::RankLayout& layout) {
   if (layout.is_uniform()) return layout.blocks().front().group;
-  const int64_t first = RepresentativeRank(step, rank_class);
-  return layout.GroupsOf(first, first + ir::WorldSize(step.mesh()) / static_cast<int64_t>(step.classes.size()));
+  const auto [first, end] = RanksOfClass(step, rank_class);
+  return layout.GroupsOf(first, end);
 }
 
 cluster::GroupPlacement PlacementOf(const ir::Program& program, const ir::Op& op, int64_t rank, const cluster::RankLayout& layout) {

@@ -97,7 +97,8 @@ Status WriteTimelines(const TimelineOutputs& outputs, const ir::Timeline& timeli
 Status WriteDag(const std::string& folder, const ir::StepPrograms& step) {
   HELM_RETURN_IF_ERROR(MakeFolders(folder));
   for (size_t c = 0; c < step.classes.size(); ++c) {
-    const std::string base = folder + (step.classes.size() == 1 ? "/program" : fmt::format("/stage{}", c));
+    const char* const of = step.share_ranks.empty() ? "stage" : "class";  // of stages of each share
+    const std::string base = folder + (step.classes.size() == 1 ? "/program" : fmt::format("/{}{}", of, c));
     HELM_ASSIGN_OR_RETURN(const std::string dot, DotOf(step.classes[c]));
     HELM_RETURN_IF_ERROR(WriteFileAtomically(base + ".dot", dot));
     PrintNote(fmt::format("wrote {}.dot", base));

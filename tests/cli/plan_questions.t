@@ -27,7 +27,7 @@ why not        it is not possible: workload.global_batch 8 is not divisible by s
 $ helm-plan why-not $TMP/plan.yaml tenosr=2
 --set strategy.tenosr=2: error: unknown key 'tenosr' in the strategy
   did you mean 'tensor'?
-  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, overlap_tiles, stages, head_stage, groups, fsdp
+  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, micro_batches, recompute, schedule, overlap, overlap_tiles, stages, head_stage, groups, fsdp
 [exit 2]
 $ helm-plan what-if $TMP/plan.yaml --set workload.global_batch=16 | head -3
 nothing was measured on cpu 'Small CPU' with 2 ranks of 1 thread: every time is a data-sheet bound that no real kernel reaches; measure with helm-profile and give the table with --cost-table
@@ -56,7 +56,7 @@ why not        it is the plan
 $ helm-plan why-not $TMP/plan.yaml tp=2
 --set strategy.tp=2: error: unknown key 'tp' in the strategy
   did you mean 'tensor'?
-  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, overlap_tiles, stages, head_stage, groups, fsdp
+  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, micro_batches, recompute, schedule, overlap, overlap_tiles, stages, head_stage, groups, fsdp
 [exit 2]
 $ helm-plan what-if $TMP/plan.yaml --set software.framework=torchtitan --set model.layers=4 2> $TMP/out | grep -E '^(model|software.framework)'
 model.layers                         2 -> 4

@@ -2,7 +2,7 @@
 $ helm-sim good.yaml --set strategy.tenosr=2
 --set strategy.tenosr=2: error: unknown key 'tenosr' in the strategy
   did you mean 'tensor'?
-  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, recompute, schedule, overlap, overlap_tiles, stages, head_stage, groups, fsdp
+  allowed: data, tensor, sequence_parallel, context, pipeline, virtual_pipeline, expert, expert_tensor, zero, micro_batch, micro_batches, recompute, schedule, overlap, overlap_tiles, stages, head_stage, groups, fsdp
 [exit 2]
 $ helm-sim good.yaml --set strategy.tensor=two --set strategy.data=2.5
 --set strategy.data=2.5: error: 'data' must be a whole number, found '2.5'

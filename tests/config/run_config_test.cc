@@ -141,6 +141,34 @@ TEST(RunConfig, OverridesAreCheckedLikeTheFile) {
   EXPECT_NE(Brief(text, {"strategy={tensor: 2"}), "");
 }
 
+TEST(RunConfig, SharesOfTheBatchAddUpToIt) {
+  EXPECT_EQ(BriefStrategy("{data: 2, micro_batch: 2, micro_batches: [3, 1]}"), "\n");
+  EXPECT_EQ(BriefStrategy("{data: 4, micro_batch: 2, micro_batches: [3, 1]}"),
+            "runs/f.yaml:4:52: error: 'micro_batches' has 2 items, one for each data-parallel rank, and 'data' is 4\n"
+            "  fix: give data: 2, or 4 items\n");
+  EXPECT_EQ(
+      BriefStrategy("{data: 2, micro_batch: 1, micro_batches: [3, 1]}"),
+      "runs/f.yaml:3:26: error: 'global_batch' is 8, 'micro_batches' are 4 in all x 'micro_batch' 1 = 4\n  fix: change one of them\n");
+  EXPECT_EQ(BriefStrategy("{data: 2, micro_batches: [2, 1]}"),
+            "runs/f.yaml:3:26: error: 'global_batch' 8 is not divisible by the 3 of 'micro_batches'\n  fix: change one of them\n");
+  EXPECT_EQ(
+      BriefStrategy("{data: 2, tensor: 2, expert: 1, expert_tensor: 1, zero: 3, micro_batch: 2, micro_batches: [3, 1]}"),
+      "runs/f.yaml: error: the strategy is not possible for this model\n"
+      "  error: strategy.micro_batches with zero 3, which communicates with every micro-batch, is not supported; allowed: zero 0, 1\n");
+}
+
+// Four micro-batches are the eight sequences: they have two each. Equally many on all ranks are a strategy without shares.
+TEST(RunConfig, SharesOfTheBatchSayItsDegree) {
+  const std::string text = std::string(kModel) + kCluster + kWorkload;
+  const auto uneven = Parse(text, {"strategy={tensor: 2, micro_batches: [3, 1]}"});
+  ASSERT_TRUE(uneven.ok()) << uneven.status().message();
+  EXPECT_EQ(uneven->strategy, (ir::Strategy{.data = 2, .tensor = 2, .micro_batch = 2, .micro_batches = {3, 1}}));
+  const auto even = Parse(text, {"strategy={tensor: 2, micro_batches: [2, 2]}"});
+  ASSERT_TRUE(even.ok()) << even.status().message();
+  EXPECT_EQ(even->strategy, (ir::Strategy{.data = 2, .tensor = 2, .micro_batch = 2}));
+  EXPECT_EQ(even->strategy_given, (std::set<std::string>{"data", "micro_batch", "micro_batches", "tensor"}));
+}
+
 TEST(RunConfig, EightBitsNeedAGpuThatHasThem) {
   const std::string cluster =
       "cluster: {gpu: a100-sxm-80gb, nodes: 1, gpus_per_node: 8, intra_node: {kind: nvswitch, gbytes_per_s: 300}}\n";

@@ -48,6 +48,62 @@ TEST(StepPrograms, TextRoundTripsAndErrorsNameTheLineOfTheFile) {
   EXPECT_TRUE(broken.status().message().starts_with("step.txt:21:")) << broken.status().message();
 }
 
+// Two stages of three data-parallel ranks, of which the first two have two micro-batches and the last has one: rank = data + 3 x pipeline.
+// Each sends or receives a message for every micro-batch, then all three reduce.
+StepPrograms Shares(const std::string& group_of_last = "data") {
+  const std::string head =
+      "mesh data=3 pipeline=2\ngroup pipeline = [pipeline]\ngroup data = [data]\ngroup all = [data, pipeline]\n"
+      "storage x: 16 bytes input persistent\ntensor %x: f32[4] @x\n";
+  const auto program = [&](const std::string& name, bool sends, int micro_batches, const std::string& group) {
+    std::string text = "helm-program/1\nprogram " + name + " device=cpu\n" + head, outputs;
+    int op = 0;
+    for (int i = 0; i < micro_batches; ++i, op += 2) {
+      const std::string result = "%y" + std::to_string(i);
+      text += "#" + std::to_string(op) + (sends ? " c10d.send(%x, 1, " : " " + result + ": f32[4] = c10d.recv(-1, ") + std::to_string(i) +
+              ") {group=pipeline}\n#" + std::to_string(op + 1) + " c10d.wait(#" + std::to_string(op) + ") {group=pipeline}\n";
+      if (!sends) outputs += "output y" + std::to_string(i) + " = " + result + "\n";
+    }
+    text += "#" + std::to_string(op) + " %z: f32[4] @x = c10d.all_reduce(%x, \"sum\") {group=" + group + "}\n#" + std::to_string(op + 1) +
+            " c10d.wait(#" + std::to_string(op) + ") {group=" + group + "}\n";
+    return text + outputs + "output z = %z\n";
+  };
+  return Parse("shares 2 1\n" + program("a", true, 2, "data") + program("b", false, 2, "data") + program("c", true, 1, "data") +
+               program("d", false, 1, group_of_last));
+}
+
+TEST(StepPrograms, SharesOfTheBatchHaveTheStagesClassesEach) {
+  const StepPrograms step = Shares();
+  ASSERT_EQ(VerifyStep(step).message(), "");
+  std::vector<size_t> classes;
+  for (int64_t rank = 0; rank < 6; ++rank) classes.push_back(ClassOfRank(step, rank));
+  EXPECT_EQ(classes, (std::vector<size_t>{0, 0, 2, 1, 1, 3}));
+  EXPECT_EQ(RanksOfClass(step, 0), (std::pair<int64_t, int64_t>(0, 2)));
+  EXPECT_EQ(RanksOfClass(step, 3), (std::pair<int64_t, int64_t>(5, 6)));
+  EXPECT_EQ(StageOfClass(step, 3), 1U);
+  EXPECT_EQ(PeerClass(step, 3, step.classes[3].ops[0]), 2U);                            // the first stage of the same share
+  EXPECT_EQ(ClassesOfGroup(step, 3, GroupId(size_t{0})), (std::vector<size_t>{2, 3}));  // along the pipeline
+  EXPECT_EQ(ClassesOfGroup(step, 3, GroupId(size_t{1})), (std::vector<size_t>{1, 3}));  // among the data-parallel ranks
+  EXPECT_EQ(ClassesOfGroup(step, 3, GroupId(size_t{2})), (std::vector<size_t>{0, 1, 2, 3}));
+  EXPECT_EQ(ToText(Parse(ToText(step))), ToText(step));
+  EXPECT_EQ(Parse(ToText(step)).share_ranks, (std::vector<int64_t>{2, 1}));
+}
+
+TEST(StepPrograms, SharesThatDoNotMeetAreRefused) {
+  StepPrograms other_mesh = Shares();
+  other_mesh.share_ranks = {1, 1};
+  EXPECT_NE(VerifyStep(other_mesh).message().find("shares of 1, 1 data-parallel ranks on a mesh with 3"), std::string::npos);
+  StepPrograms alone = Shares();
+  alone.classes[2] = alone.classes[3];  // both stages of the last share receive: nobody sends
+  EXPECT_FALSE(VerifyStep(alone).ok());
+  EXPECT_NE(
+      VerifyStep(Shares("all")).message().find("the shares of a stage run different collectives: class 1, #4 c10d.all_reduce, class 3"),
+      std::string::npos);
+  for (const char* line : {"shares 2 x\n", "shares 0 3\n", "shares2 1\n"}) {
+    const auto refused = ParseStepPrograms(line + Text(), "step.txt");
+    EXPECT_TRUE(!refused.ok() && refused.status().message().starts_with("step.txt:1:")) << line;
+  }
+}
+
 TEST(StepPrograms, EveryMessageIsSentAndReceivedAlike) {
   EXPECT_NE(VerifyStep(Parse(Text("7"))).message().find("class 0, #0 c10d.send with tag 7"), std::string::npos);
   EXPECT_NE(VerifyStep(Parse(Text("1", "3"))).message().find("received as class 1, #0 c10d.recv with tag 1 and f32[3]"), std::string::npos);

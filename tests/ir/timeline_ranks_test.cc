@@ -48,6 +48,27 @@ TEST(MessagesOf, JoinTheRanksWithTheSameNumberInTheirStages) {
 // Without rank 5 the ranks of the last stage cannot be told: only messages between the other two are known.
 TEST(MessagesOf, LeaveOutWhatHasNoPartner) { EXPECT_THAT(MessagesOf(Ring(false)), ElementsAre(Message{0, 7}, Message{2, 5})); }
 
+// Two stages of three data-parallel ranks in shares of two and one: rank = data + 3 x stage, classes {0, 1}, {3, 4}, {2}, {5} of a send and
+// a recv each. Every rank sends to the one three further, around: 0 <-> 3, 1 <-> 4, 2 <-> 5, never from one share to the other.
+TEST(MessagesOf, OfASharedBatchStayInTheirShare) {
+  test::TimelineBuilder builder("measured", "h");
+  const int32_t send = builder.Stream(Kind::kCommunication, "communication.pipeline.send+1");
+  const int32_t receive = builder.Stream(Kind::kCommunication, "communication.pipeline.recv-1");
+  for (const std::vector<int32_t>& ranks : std::vector<std::vector<int32_t>>{{0, 1}, {3, 4}, {2}, {5}}) {
+    const OpId sent = builder.Op("collective", "c10d.send", "s");
+    const OpId received = builder.Op("collective", "c10d.recv", "r");
+    for (const int32_t rank : ranks) {
+      builder.Event(rank, send, sent, 0, 1);
+      builder.Event(rank, receive, received, 0, 1);
+    }
+  }
+  Timeline timeline = builder.Build();
+  timeline.mesh = {{"data", 3}, {"pipeline", 2}};
+  // Events in order: rank 0 send 0, recv 1; rank 1 2, 3; rank 3 4, 5; rank 4 6, 7; rank 2 8, 9; rank 5 10, 11.
+  EXPECT_THAT(MessagesOf(timeline),
+              ElementsAre(Message{0, 5}, Message{2, 7}, Message{4, 1}, Message{6, 3}, Message{8, 11}, Message{10, 9}));
+}
+
 // Of one link the k-th send meets the k-th recv in order of the ops, whatever the order of the events in time; another group's does not
 // mix.
 TEST(MessagesOf, MeetInOrderOfTheOps) {

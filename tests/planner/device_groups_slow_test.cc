@@ -91,6 +91,7 @@ Result<Evaluation> Price(const config::RunConfig& config, StepForm form = StepFo
 // their parts are the same numbers. Groups end in the middle of a stage too.
 RC_GTEST_PROP(DeviceGroups, EqualGroupsAreOneCluster, ()) {
   config::RunConfig config = LargeConfig();
+  if (*rc::gen::arbitrary<bool>()) ShareUnevenly(config);
   cluster::Cluster& whole = config.cluster;
   whole.devices_per_node = *rc::gen::element<int64_t>(1, 2, 4, 8);
   whole.node_count = (whole.devices_used + whole.devices_per_node - 1) / whole.devices_per_node;
@@ -216,6 +217,7 @@ RC_GTEST_PROP(DeviceGroups, NoSplitIsFaster, ()) {
 // Never more than the step, on groups of any rates and links, in any order.
 RC_GTEST_PROP(DeviceGroups, BoundsNeverExceedTheStep, ()) {
   config::RunConfig config = LargeConfig();
+  if (*rc::gen::arbitrary<bool>()) ShareUnevenly(config);
   RC_PRE(config.cluster.devices_used >= 2);
   const int64_t first = *rc::gen::inRange<int64_t>(1, config.cluster.devices_used);
   const auto group = [](const std::string& name, int64_t devices) {
@@ -277,6 +279,33 @@ TEST(DeviceGroups, TheSearchFindsTheFastestOnUnlikeGroups) {
   // 4 layers on the fast group, 2 on the slow one.
   const size_t fast = best.groups.front() == "fast" ? 0 : 1;
   EXPECT_GT(best.stages[fast].layers(), best.stages[1 - fast].layers());
+}
+
+// Data-parallel ranks on both groups: of the 64 sequences the fast ones have more, and no other shares are faster. With 8 + 8 ranks those
+// are a on each fast rank and 8 - a on each slow one.
+TEST(DeviceGroups, FastRanksHaveMoreOfTheBatch) {
+  config::RunConfig config = Config(Grouped({Nodes("fast", 1), Nodes("slow", 1, 0.5)}));
+  config.strategy.data = 16;
+  config.strategy.zero = 1;
+  config.strategy_given = {"tensor", "data", "pipeline", "micro_batch", "zero", "recompute", "overlap"};
+  const auto found = Search(config, EstimatorsOf(config.cluster), {});
+  ASSERT_TRUE(found.ok()) << found.status().message();
+  const ir::Strategy& best = found->best.plan.strategy;
+  ASSERT_EQ(best.micro_batches.size(), 16U) << ir::Describe(best);
+  EXPECT_EQ(found->best.places, "data-parallel ranks 0-7 on fast, 8-15 on slow");
+  std::optional<Duration> fastest;
+  for (int64_t count = 1; count < 8; ++count) {
+    config.strategy.micro_batches.assign(8, count);
+    config.strategy.micro_batches.insert(config.strategy.micro_batches.end(), 8, 8 - count);
+    const auto priced = Price(config);
+    ASSERT_TRUE(priced.ok()) << priced.status().message();
+    if (!fastest || priced->prediction.step_time < *fastest) fastest = priced->prediction.step_time;
+  }
+  EXPECT_EQ(found->best.prediction.step_time, *fastest) << ir::Describe(best);
+  config.strategy.micro_batches.clear();
+  const auto equal = Price(config);
+  ASSERT_TRUE(equal.ok()) << equal.status().message();
+  EXPECT_LT(*fastest, equal->prediction.step_time);
 }
 
 // Memory is held against what each group has: the same plan fits where both have 80 GiB, and does not where the second stage's has 2.

@@ -126,6 +126,19 @@ inline config::RunConfig RandomConfig() {
   return config;
 }
 
+// Other numbers of micro-batches for each data-parallel rank, where they can differ.
+inline void ShareUnevenly(config::RunConfig& config) {
+  ir::Strategy& strategy = config.strategy;
+  if (strategy.data == 1 || strategy.expert > 1 || strategy.zero > 1 || strategy.overlap != "none") return;
+  const int64_t unit = strategy.schedule == "interleaved-1f1b" ? strategy.pipeline : 1;
+  int64_t in_all = 0;
+  for (int64_t rank = 0; rank < strategy.data; ++rank) {
+    strategy.micro_batches.push_back(unit * *rc::gen::inRange<int64_t>(1, 8));
+    in_all += strategy.micro_batches.back();
+  }
+  config.workload.global_batch = in_all * strategy.micro_batch;
+}
+
 // ZeRO-2, ZeRO-3 or FSDP in place of what the configuration has, with one copy of the shards or two, gathered ahead in every way.
 inline void ShardParameters(config::RunConfig& config) {
   ir::Strategy& strategy = config.strategy;

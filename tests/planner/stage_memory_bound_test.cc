@@ -48,6 +48,7 @@ RC_GTEST_PROP(StageMemoryBounds, NeverExceedTheSimulatedPeak, ()) {
   config::RunConfig config = RandomConfig();
   MostlyTold(config);
   if (*rc::gen::arbitrary<bool>()) RecomputeWholeLayers(config.strategy);
+  if (*rc::gen::arbitrary<bool>()) ShareUnevenly(config);
   ExpectBelowPeak(config, RandomPrices());
 }
 
@@ -70,6 +71,7 @@ RC_GTEST_PROP(StageMemoryBounds, NeverExceedTheSimulatedPeakOfALargeModel, ()) {
   MostlyTold(config);
   if (*rc::gen::arbitrary<bool>()) RecomputeWholeLayers(config.strategy);
   if (config.strategy.expert == 1 && config.model.moe.experts == 0) config.strategy.zero = *rc::gen::inRange<int64_t>(0, 4);
+  if (*rc::gen::arbitrary<bool>()) ShareUnevenly(config);
   const auto estimator = cost::MakeEstimator(config.cluster, {});
   RC_ASSERT(estimator.ok());
   ExpectBelowPeak(config, **estimator, StepForm::kComposed);

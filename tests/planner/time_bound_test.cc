@@ -23,7 +23,8 @@ TimeBound BoundOf(const config::RunConfig& config, const cost::Estimator& estima
 
 // Of the optimizer and of nothing else it knows nothing, so there is always something that it leaves out.
 RC_GTEST_PROP(TimeBound, NeverExceedsTheStep, ()) {
-  const config::RunConfig config = RandomConfig();
+  config::RunConfig config = RandomConfig();
+  if (*rc::gen::arbitrary<bool>()) ShareUnevenly(config);
   const ScatteredEstimator estimator = RandomPrices();
   const auto whole = Evaluate(MakePlan(config, config.strategy), config.model, config.cluster, estimator, {.record_timeline = false});
   RC_PRE(whole.ok());
@@ -77,6 +78,7 @@ TEST(TimeBound, OfStepsWithPassesIsThatOfComputing) {
 RC_GTEST_PROP(TimeBound, NeverExceedsTheStepOfALargeModel, ()) {
   config::RunConfig config = LargeConfig();
   if (config.strategy.expert == 1 && config.model.moe.experts == 0) config.strategy.zero = *rc::gen::inRange<int64_t>(0, 4);
+  if (*rc::gen::arbitrary<bool>()) ShareUnevenly(config);
   const auto estimator = cost::MakeEstimator(config.cluster, {});
   RC_ASSERT(estimator.ok());
   const ir::Plan plan = MakePlan(config, config.strategy);

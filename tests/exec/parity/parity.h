@@ -41,9 +41,11 @@ inline std::string NameOf(const model::ModelSpec& model, const PlanSettings& set
                            (s.fsdp_shard == 0 ? "" : " fsdp " + std::to_string(s.fsdp_shard) + "x" + std::to_string(s.fsdp_replicate)) +
                            (s.recompute == "none" ? "" : " recompute " + s.recompute) +
                            (s.recompute_ops.empty() ? "" : " " + Join(s.recompute_ops, "+"));
+  std::string shares;
+  for (const int64_t count : s.micro_batches) shares += (shares.empty() ? " micro-batches " : "+") + std::to_string(count);
   const std::string context = s.context == 1 ? "" : " context " + std::to_string(s.context) + Way(settings.context_communication);
   return model.name + pipeline + context + rest + " data " + std::to_string(s.data) + " tensor " + std::to_string(s.tensor) +
-         (s.sequence_parallel ? " sequence" : "") + " micro-batch " + std::to_string(s.micro_batch) + " of " +
+         (s.sequence_parallel ? " sequence" : "") + " micro-batch " + std::to_string(s.micro_batch) + shares + " of " +
          std::to_string(settings.global_batch) + (settings.dtype == ir::DataType::kFloat32 ? " fp32" : " bf16");
 }
 

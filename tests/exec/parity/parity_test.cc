@@ -96,6 +96,12 @@ PlanSettings RecomputeParts(std::vector<std::string> parts, int64_t layers, Plan
   return settings;
 }
 
+// How many micro-batches each data-parallel rank has.
+PlanSettings Shares(std::vector<int64_t> micro_batches, PlanSettings settings) {
+  settings.strategy.micro_batches = std::move(micro_batches);
+  return settings;
+}
+
 // Every model with tensor and data parallelism, with and without sequence parallelism and gradient accumulation, up to eight ranks.
 std::vector<ParityCase> TrainedWhole() {
   return {
@@ -184,9 +190,20 @@ std::vector<ParityCase> TrainedByAdapters() {
   };
 }
 
+// Data-parallel ranks with different numbers of micro-batches, alone and composed.
+std::vector<ParityCase> UnevenShares() {
+  return {
+      MakeCase(LlamaModel(), Shares({3, 1}, Split(2, 1, false, 1, 4))),
+      MakeCase(Gpt2Model(), Shares({1, 3, 3}, Zero(Pipeline(2, "1f1b", Split(3, 1, false, 1, 7))))),
+      MakeCase(Qwen3Model(), Shares({2, 1}, Recompute("selective", Zero(Split(2, 2, true, 2, 6, "bf16"))))),
+      MakeCase(Adapted(LlamaModel()), Shares({1, 3}, Zero(Pipeline(2, "1f1b", Split(2, 2, true, 1, 4))))),
+  };
+}
+
 std::vector<ParityCase> CoveringSet() {
   std::vector<ParityCase> all = TrainedWhole();
   for (ParityCase& parity : TrainedByAdapters()) all.push_back(std::move(parity));
+  for (ParityCase& parity : UnevenShares()) all.push_back(std::move(parity));
   return all;
 }
 
