@@ -100,7 +100,8 @@ Result<Duration> AnalyticEstimator::CpuCollective(const ir::CollectiveSignature&
   if (!cluster_.device.memory_bandwidth) return NoMemoryBandwidth(cluster_.device);
   constexpr double kPasses = 4;
   constexpr double kMessageUs = 7;
-  const cluster::Link memory{Duration::Microseconds(kMessageUs), BytesPerSecond::Of(cluster_.device.memory_bandwidth->value() * ShareOfDevice() / kPasses)};
+  const cluster::Link memory{Duration::Microseconds(kMessageUs),
+                             BytesPerSecond::Of(cluster_.device.memory_bandwidth->value() * ShareOfDevice() / kPasses)};
   return cluster::RingTime(collective.kind, collective.bytes, {collective.ranks, collective.ranks_per_node, memory, memory});
 }
 
