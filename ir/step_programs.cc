@@ -86,9 +86,12 @@ size_t StageCount(const StepPrograms& step) { return step.classes.size() / Share
 Status CheckShares(const StepPrograms& step) {
   if (step.share_ranks.empty()) return OkStatus();
   const MeshDimension* data = Find(step.mesh(), kShareDimension);
-  const int64_t ranks = std::accumulate(step.share_ranks.begin(), step.share_ranks.end(), int64_t{0});
-  const bool positive = std::ranges::all_of(step.share_ranks, [](int64_t share) { return share > 0; });
-  if (data != nullptr && data->size == ranks && positive && step.classes.size() % step.share_ranks.size() == 0) return OkStatus();
+  // A share over the size would overflow the sum.
+  const bool within =
+      data != nullptr && std::ranges::all_of(step.share_ranks, [&](int64_t share) { return 0 < share && share <= data->size; });
+  if (within && std::accumulate(step.share_ranks.begin(), step.share_ranks.end(), int64_t{0}) == data->size &&
+      step.classes.size() % step.share_ranks.size() == 0)
+    return OkStatus();
   return InvalidError(fmt::format("a step of {} programs in shares of {} data-parallel ranks on a mesh with {}", step.classes.size(),
                                   fmt::join(step.share_ranks, ", "), data == nullptr ? int64_t{1} : data->size));
 }

@@ -17,7 +17,7 @@ namespace {
 constexpr int64_t kNever = std::numeric_limits<int64_t>::max();
 
 // Of the first kinds together, by micro-batches in units that all numbers of ranks are multiples of.
-struct Row {
+struct BestOfKind {
   std::vector<int64_t> longest;  // kNever: there is no such split
   std::vector<int64_t> own;      // of each rank of the last of these kinds
 };
@@ -28,10 +28,10 @@ constexpr int64_t kUnitsMost = 2048;
 // Forward and backward of one micro-batch, about.
 constexpr int64_t kOpsOfLayer = 100;
 
-Row WithKind(const Row& before, const RankKind& kind, int64_t unit) {
+BestOfKind WithKind(const BestOfKind& before, const RankKind& kind, int64_t unit) {
   const size_t units = before.longest.size();
   const auto step = static_cast<size_t>(kind.ranks / unit);
-  Row row{std::vector<int64_t>(units, kNever), std::vector<int64_t>(units, 0)};
+  BestOfKind row{std::vector<int64_t>(units, kNever), std::vector<int64_t>(units, 0)};
   for (size_t sum = 0; sum < units; ++sum) {
     for (size_t count = 1; count * step <= sum; ++count) {
       const int64_t others = before.longest[sum - count * step];
@@ -103,7 +103,7 @@ std::optional<std::vector<int64_t>> FastestShares(const std::vector<RankKind>& k
   for (const RankKind& kind : kinds) unit = std::gcd(unit, kind.ranks);
   if (unit == 0 || micro_batches % unit != 0 || micro_batches / unit > kUnitsMost) return std::nullopt;
   const auto units = static_cast<size_t>(micro_batches / unit);
-  std::vector<Row> rows = {{std::vector<int64_t>(units + 1, kNever), {}}};
+  std::vector<BestOfKind> rows = {{std::vector<int64_t>(units + 1, kNever), {}}};
   rows.front().longest[0] = 0;
   for (const RankKind& kind : kinds) rows.push_back(WithKind(rows.back(), kind, unit));
   if (rows.back().longest[units] == kNever) return std::nullopt;
