@@ -73,6 +73,10 @@ Result<Evaluation> Evaluate(const ir::Plan& plan, const model::ModelSpec& model,
   sim::SimulationOptions simulation_options = SimulationOptionsOf(cluster, places, plan.memory_fraction, prices);
   simulation_options.record_timeline = options.record_timeline;
   simulation_options.engine = options.engine;
+  // The static engine knows no rates, measured or not: to it a rank of a CPU does not compute while it communicates.
+  if (options.engine == sim::Engine::kStatic) {
+    simulation_options.communication_shares_cores = cluster.device.is_cpu && !cluster.emulated_network;
+  }
   simulation_options.cancellation = options.cancellation;
   const ir::DeviceKind device = cluster.device.is_cpu ? ir::DeviceKind::kCpu : ir::DeviceKind::kCuda;
   HELM_ASSIGN_OR_RETURN(SimulatedStep step, SimulateStep(plan, model, device, prices, simulation_options, options.form));

@@ -113,7 +113,7 @@ def row_of(strategy, comparisons):
             "rounds_s": [statistics.median(steps) for steps in rounds], "step_time_error": predicted["step_time_s"] / step_time - 1,
             "predicted_bytes": predicted["peak_memory"]["allocated_bytes"], "measured_bytes": memory,
             "peak_memory_error": predicted["peak_memory"]["allocated_bytes"] / memory - 1,
-            "slowdowns": [comparison["pace"]["compute_slowdown"] for comparison in comparisons]}
+            "slowdowns": [(comparison["pace"] or {}).get("compute_slowdown") for comparison in comparisons]}
 
 
 def table_of(rows):

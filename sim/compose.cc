@@ -225,6 +225,9 @@ class Composer {
 
   // Fails when it does not apply.
   Result<Composition> Compose() {
+    if (std::ranges::any_of(classes_, [](const ClassPlan& plan) { return HaveWaits(*plan.costs); })) {
+      return UnavailableError("its collectives wait for the slowest rank in all that comes before them");
+    }
     HELM_RETURN_IF_ERROR(MakeTemplates());
     std::vector<ClassWalk> walks;
     for (size_t c = 0; c < classes_.size(); ++c) {

@@ -121,7 +121,8 @@ Result<Simulation> Simulate(const ir::StepPrograms& step, const cost::Estimator&
 
 Result<Simulation> Simulate(const ir::StepPrograms& step, PriceBook& prices, const SimulationOptions& options) {
   HELM_CHECK(prices.layout() == options.layout, "prices of the same placement of ranks");
-  HELM_ASSIGN_OR_RETURN(const std::vector<TaskCosts> costs, PriceStep(step, prices, options.cancellation));
+  HELM_ASSIGN_OR_RETURN(std::vector<TaskCosts> costs, PriceStep(step, prices, options.cancellation));
+  for (size_t c = 0; c < costs.size(); ++c) AddWaitsForRanks(step.classes[c], costs[c]);
   HELM_RETURN_IF_ERROR(CheckRange(step, costs));
   HELM_ASSIGN_OR_RETURN(StepGraph step_graph, BuildStepGraph(step, costs, options.communication_shares_cores, options.cancellation));
   HELM_ASSIGN_OR_RETURN(const ScheduleTimes times, TimesWith(options, step, std::move(step_graph)));

@@ -86,6 +86,12 @@ std::vector<int64_t> FirstOfGroups(const ir::Program& program, const std::vector
 
 bool IsPricedCollective(const ir::Op& op) { return op.kind == ir::OpKind::kCollectiveStart && op.target != "c10d.recv"; }
 
+// The members of its group come from the same op.
+bool RunsInStep(const ir::Program& program, const ir::Op& op) {
+  const std::vector<std::string>& dimensions = program.group(op.group).dimensions;
+  return !ir::IsPointToPoint(op) && std::ranges::find(dimensions, kPipeline) == dimensions.end();
+}
+
 // "signature: reason". A reason that many have is told once, with the first of them.
 std::vector<std::string> ByReason(const std::vector<std::string>& failures) {
   constexpr size_t kEachTold = 3;
@@ -174,18 +180,6 @@ class Pricer {
   std::set<std::string> seen_;
 };
 
-// Longer by what the ranks of its group wait for each other, see the header. Messages are left out: their ends do not run in step.
-void AddWaitsForRanks(const ir::Program& program, TaskCosts& costs) {
-  double squares = 0;
-  for (size_t i = 0; i < program.ops.size(); ++i) {
-    const double wait = costs.ops[i].ranks_wait.seconds();
-    squares += wait * wait;
-    if (squares == 0 || !IsPricedCollective(program.ops[i]) || ir::IsPointToPoint(program.ops[i])) continue;
-    costs.ops[i].duration += Duration::Seconds(std::sqrt(squares));
-    squares = 0;
-  }
-}
-
 // As the class of `rank` finds them, whose ranks lie in these groups.
 Status PriceProgram(const ir::Program& program, int64_t rank, GroupSet groups, const Cancellation& cancellation, Pricer& pricer,
                     TaskCosts& costs) {
@@ -204,7 +198,6 @@ Status PriceProgram(const ir::Program& program, int64_t rank, GroupSet groups, c
     }
     if (IsPricedCollective(op)) costs.ops[i] = pricer.OfCollective(program, op, rank);
   }
-  AddWaitsForRanks(program, costs);
   costs.host = pricer.OfHost(groups);
   for (size_t i = 0; i < costs.ops.size(); ++i) {
     const ir::Op& op = program.ops[i];
@@ -226,6 +219,21 @@ Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook
   return costs;
 }
 
+bool HaveWaits(const TaskCosts& costs) {
+  return std::ranges::any_of(costs.ops, [](const cost::Estimate& op) { return op.ranks_wait > Duration(); });
+}
+
+void AddWaitsForRanks(const ir::Program& program, TaskCosts& costs) {
+  double squares = 0;
+  for (size_t i = 0; i < program.ops.size(); ++i) {
+    const double wait = costs.ops[i].ranks_wait.seconds();
+    squares += wait * wait;
+    if (squares == 0 || !IsPricedCollective(program.ops[i]) || !RunsInStep(program, program.ops[i])) continue;
+    costs.ops[i].duration += Duration::Seconds(std::sqrt(squares));
+    squares = 0;
+  }
+}
+
 Status PriceAsClass(const ir::StepPrograms& step, size_t from, size_t rank_class, PriceBook& prices, TaskCosts& costs) {
   Pricer pricer(prices);
   const ir::Program& program = step.classes[from];
@@ -237,7 +245,6 @@ Status PriceAsClass(const ir::StepPrograms& step, size_t from, size_t rank_class
   for (size_t i = 0; i < program.ops.size(); ++i) {
     if (IsPricedCollective(program.ops[i])) costs.ops[i] = pricer.OfCollective(program, program.ops[i], rank);
   }
-  AddWaitsForRanks(program, costs);
   return pricer.ToStatus(program.name);
 }
 

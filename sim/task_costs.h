@@ -2,13 +2,6 @@
 //
 // View ops have no cost of their own: they only take the host thread's time to launch. Waits take what the collective leaves. A region is
 // priced and launched once, at the op that leads it.
-//
-// The ranks of a CPU do the same op in times that differ by chance, and who is slow is another one each time: a collective that begins
-// after some ops waits for the slowest rank of its group. What each op adds was measured (cost::Estimate::ranks_wait). Differences of one
-// op are independent of those of the next, so their squares add up: with ops of waits w1, w2 ... since the collective before, a collective
-// takes sqrt(w1^2 + w2^2 + ...) longer than by itself. (For normal differences the mean of the greater of two exceeds the mean by sigma /
-// sqrt(pi), and sigma^2 is what adds.) Measured that way on two CPU ranks, steps of a tensor-parallel model waited 23 to 41 ms, by this sum
-// 24 to 36.
 #pragma once
 
 #include <cstdint>
@@ -36,6 +29,17 @@ struct TaskCosts {
 // op costs nothing of its own. Where the groups of a class lie differently on the nodes, a collective costs what the slowest of them takes:
 // ranks that finish theirs sooner wait for the others at the next group that they have in common.
 Result<std::vector<TaskCosts>> PriceStep(const ir::StepPrograms& step, PriceBook& prices, const Cancellation& cancellation = {});
+
+// The ranks of a CPU do the same op in times that differ by chance, and who is slow is another one each time: a collective that begins
+// after some ops waits for the slowest rank of its group. What each op adds was measured (cost::Estimate::ranks_wait). Differences of one
+// op are independent of those of the next, so their squares add up: with ops of waits w1, w2 ... since the collective before, a collective
+// takes sqrt(w1^2 + w2^2 + ...) longer than by itself. (For normal differences the mean of the greater of two exceeds the mean by sigma /
+// sqrt(pi), and sigma^2 is what adds.) Messages and collectives over stages are left out: what comes before them is not the same on both
+// sides. In the timelines of a tensor-parallel model on two CPU ranks the ranks waited 23 to 41 ms a step; the sum over the ops'
+// differences there: 24 to 36.
+void AddWaitsForRanks(const ir::Program& program, TaskCosts& costs);
+// Whether that changes anything. Then no layer or micro-batch takes what another takes: what a collective waits for may lie far before it.
+bool HaveWaits(const TaskCosts& costs);
 
 // The costs of the program of class `from` as `rank_class` finds them, whose collectives may lie on the nodes otherwise, and whose ranks
 // may lie in another group of the cluster. `costs`: those of `from`.

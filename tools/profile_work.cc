@@ -74,7 +74,7 @@ Status AddPairs(const std::vector<ir::Plan>& plans, const cluster::Cluster& clus
   }
   const auto measured = static_cast<int64_t>(work.list.pairs.size());
   work.notes.push_back(queries.distinct == 0
-                           ? "note: no plan runs an op beside a collective, so there are no pairs to measure"
+                           ? "note: no plan runs an op beside a collective that take time by themselves, so there are no pairs to measure"
                            : fmt::format("note: {} pairs of an op and a collective can run at once; {} are measured{}", queries.distinct,
                                          measured,
                                          measured < queries.distinct ? ", those of each kind with most to save (--pairs-limit)" : ""));

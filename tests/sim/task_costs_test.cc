@@ -107,7 +107,7 @@ class UnevenEstimator : public cost::Estimator {
 
 // neg and relu, then a collective: sqrt(3^2 + 4^2) = 5 us longer than its 10. The next has one neg before it: 3 us. The last follows at
 // once. The message's ends do not run in step: its 10 us stay.
-TEST(PriceStep, ACollectiveWaitsForTheSlowestRankOfWhatCameBefore) {
+TEST(AddWaitsForRanks, ACollectiveWaitsForTheSlowestRankOfWhatCameBefore) {
   const ir::Program program = test::ProgramFromText(R"(helm-program/1
 program waits device=cpu
 mesh tensor=2
@@ -133,8 +133,11 @@ output f = %f
 )");
   const UnevenEstimator estimator;
   PriceBook prices(estimator, 2);
-  const auto costs = PriceStep(ir::StepPrograms{{program}}, prices);
+  auto costs = PriceStep(ir::StepPrograms{{program}}, prices);
   ASSERT_TRUE(costs.ok()) << costs.status().message();
+  EXPECT_TRUE(HaveWaits(costs->front()));
+  EXPECT_EQ(costs->front().ops[2].duration, Duration::Microseconds(10)) << "prices are of collectives alone";
+  AddWaitsForRanks(program, costs->front());
   const auto duration = [&](size_t op) { return costs->front().ops[op].duration; };
   EXPECT_EQ(duration(0), Duration::Microseconds(1));
   EXPECT_EQ(duration(2), Duration::Microseconds(15));
