@@ -76,9 +76,8 @@ class ChainEstimator : public Estimator {
 Result<std::unique_ptr<ChainEstimator>> MakeEstimator(const cluster::Cluster& cluster, const std::vector<CostTable>& tables,
                                                       const ChainOptions& options = {});
 
-// What a reader of a prediction must be told about these tables: nothing measured at all, launch costs not measured, what
-// pairs say. Ready to print, one
-// line each.
+// What a reader of a prediction must be told about these tables: nothing measured at all, launch costs not measured, what pairs say. Ready
+// to print, one line each.
 std::vector<std::string> Warnings(const cluster::Cluster& cluster, const std::vector<CostTable>& tables);
 
 }  // namespace helm::cost

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <iterator>
 #include <map>
+#include <optional>
 #include <type_traits>
 
 #include "profiler/agreement.h"
@@ -86,14 +87,7 @@ class Session {
       const std::string key = KeyOf(pair);
       if (options_.progress) options_.progress(done_, visits_, key);
       HELM_ASSIGN_OR_RETURN(const auto row, MeasurePair(pair, world_, options_));
-      ++done_;
-      if (const auto state = StateOfGpu()) result_.gpu_states.push_back(*state);
-      if (row) {
-        result_.table.pairs[key] = *row;
-      } else {
-        result_.interrupted = true;
-      }
-      HELM_RETURN_IF_ERROR(Checkpoint());
+      HELM_RETURN_IF_ERROR(Keep(key, row, result_.table.pairs));
     }
     return OkStatus();
   }
@@ -129,10 +123,16 @@ class Session {
     RankSamples& samples = samples_.try_emplace(item.key, RankSamples{StoppingRule(item.stopping), {}, Bytes()}).first->second;
     const double share = static_cast<double>(round_) / static_cast<double>(rounds_);
     HELM_ASSIGN_OR_RETURN(const auto measurement, profiler::Visit(item, samples, share, world_, options_));
+    return Keep(item.key, measurement, rows);
+  }
+
+  // After each visit; `row`: none when interrupted.
+  template <typename Row>
+  Status Keep(const std::string& key, const std::optional<Row>& row, std::map<std::string, Row>& rows) {
     ++done_;
     if (const auto state = StateOfGpu()) result_.gpu_states.push_back(*state);
-    if (measurement) {
-      rows[item.key] = *measurement;
+    if (row) {
+      rows[key] = *row;
     } else {
       result_.interrupted = true;
     }
